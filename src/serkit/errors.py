@@ -1,0 +1,65 @@
+"""The errors that serkit raises for a user's mistake or a broken input.
+
+Each message is one sentence or two: what was got, what was expected, what to do. The command line prints the message
+without a traceback; from Python, ``except serkit.SerkitError`` catches them all.
+"""
+
+from __future__ import annotations
+
+
+class SerkitError(Exception):
+    """Base of all errors that serkit raises on purpose."""
+
+
+class AudioError(SerkitError):
+    """A recording that cannot be read or that holds nothing usable."""
+
+
+class FeatureError(SerkitError):
+    """A feature request that cannot be met, such as more coefficients than mel bands."""
+
+
+class CorpusError(SerkitError):
+    """A folder or manifest that is no corpus, or labels that nobody knows."""
+
+
+class ProtocolError(SerkitError):
+    """A split that cannot be made from this corpus, or a split that is not disjoint."""
+
+
+class RecipeError(SerkitError):
+    """A recipe with an unknown key or an impossible value."""
+
+
+class TrainingError(SerkitError):
+    """A training run that cannot go on."""
+
+
+class BundleError(SerkitError):
+    """A model bundle that is truncated, changed, too new or incomplete."""
+
+
+class MissingExtraError(SerkitError, ImportError):
+    """An optional dependency is needed; the message names the extra that brings it.
+
+    Parameters
+    ----------
+    need : str
+        What was asked for, as the start of the sentence, e.g. ``"Reading .m4a"``.
+    package : str
+        The package that is missing.
+    extra : str
+        The extra of serkit that installs it.
+
+    Examples
+    --------
+    >>> print(MissingExtraError("Reading .m4a", "av", "formats"))
+    Reading .m4a needs the package 'av', which is not installed: run pip install 'serkit[formats]'.
+    """
+
+    def __init__(self, need: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{need} needs the package '{package}', which is not installed: run pip install 'serkit[{extra}]'."
+        )
+        self.package = package
+        self.extra = extra
