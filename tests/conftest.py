@@ -42,9 +42,7 @@ def crema_dir() -> Path:
     return root / "crema_d"
 
 
-def voice(
-    emotion: int, speaker: int, *, seconds: float = 1.0, rate: int = 16000, seed: int = 0
-) -> np.ndarray:
+def voice(emotion: int, speaker: int, *, seconds: float = 1.0, rate: int = 16000, seed: int = 0) -> np.ndarray:
     """A voice-like sound: a harmonic glide shaped by formants and syllables, different per emotion and speaker."""
     rng = np.random.default_rng([seed, emotion, speaker])
     t = np.arange(int(seconds * rate)) / rate
@@ -65,7 +63,7 @@ def voice(
 
 @pytest.fixture(scope="session")
 def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six speakers x eight emotions (neutral has no strong intensity) of voice-like sounds under RAVDESS names: 90 WAV files of 1 s."""
+    """Voice-like sounds under RAVDESS names: six speakers, eight emotions, 90 WAV files of 1 s."""
     root = tmp_path_factory.mktemp("tiny_ravdess")
     for speaker in range(1, 7):
         folder = root / f"Actor_{speaker:02d}"

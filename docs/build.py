@@ -1,0 +1,74 @@
+"""Write what the documentation takes from elsewhere: scores from results.json, the model card, the command reference.
+
+Run ``make docs``. README.md keeps everything outside the marked regions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "results"
+CARD = ROOT / "src" / "serkit" / "bundles" / "default" / "README.md"
+ORDER = ("speaker", "speaker+enrolled", "leave-one-speaker-out", "random", "augmented-random")
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage with one decimal."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def row(document: dict[str, Any]) -> str:
+    """One line of the table of scores."""
+    metrics = document["metrics"]
+    low, high = metrics["intervals"]["uar"]
+    cells = [f"`{document['recipe']}`", f"`{document['protocol']}`"]
+    for channel in ("speech", "song"):
+        group = metrics["groups"]["channel"].get(channel)
+        cells.append(f"{percent(group['accuracy'])} / {percent(group['uar'])}" if group else "–")
+    cells.append(f"{percent(metrics['accuracy'])} / {percent(metrics['uar'])} [{percent(low)}, {percent(high)}]")
+    cells.append(percent(metrics["ece"]))
+    cells.append(f"{document['folds']} folds, seed {document['seed']}, {document['date'][:10]}")
+    line = "| " + " | ".join(cells) + " |"
+    if document["warning"]:
+        line += f"\n| | ⚠ | {document['warning']} | | | | |"
+    return line
+
+
+def scores() -> str:
+    """The table of all committed results, the headline protocol first."""
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    documents.sort(key=lambda d: (d["recipe"] != "default", d["recipe"], ORDER.index(d["protocol"])))
+    head = (
+        "| recipe | protocol | speech: accuracy / UAR | song: accuracy / UAR "
+        "| all: accuracy / UAR [95 % of UAR] | ECE | made by |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |\n"
+    )
+    return head + "\n".join(map(row, documents))
+
+
+def fill(path: Path, region: str, text: str) -> None:
+    """Replace what stands between ``<!-- region -->`` and ``<!-- /region -->``."""
+    old = path.read_text(encoding="utf-8")
+    pattern = re.compile(rf"(<!-- {region} -->\n).*?(\n<!-- /{region} -->)", re.DOTALL)
+    if not pattern.search(old):
+        sys.exit(f"{path.name} has no region <!-- {region} --> … <!-- /{region} -->.")
+    path.write_text(pattern.sub(lambda m: m[1] + text + m[2], old), encoding="utf-8")
+
+
+def main() -> None:
+    """Write README's scores, docs/model-card.md and docs/cli.md."""
+    fill(ROOT / "README.md", "scores", scores())
+    (ROOT / "docs" / "model-card.md").write_text(CARD.read_text(encoding="utf-8"), encoding="utf-8")
+    command = [sys.executable, "-m", "typer", "serkit.cli", "utils", "docs", "--name", "ser"]
+    reference = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    (ROOT / "docs" / "cli.md").write_text(reference.strip() + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

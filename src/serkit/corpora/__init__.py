@@ -1,0 +1,130 @@
+"""Corpora: a folder of labelled recordings becomes one table.
+
+Examples
+--------
+>>> import serkit
+>>> corpus = serkit.read_corpus("ravdess", channel="speech")   # doctest: +SKIP
+>>> len(corpus.table)                                          # doctest: +SKIP
+1440
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path, PurePosixPath
+
+from serkit.corpora import crema_d, folders, manifest, ravdess
+from serkit.corpora.files import list_audio, list_zip
+from serkit.corpora.table import CHANNELS, COLUMNS, Corpus, Listing, build
+from serkit.errors import CorpusError
+
+__all__ = ["CHANNELS", "COLUMNS", "KINDS", "Corpus", "read_corpus"]
+
+#: The kinds of corpus that can be read.
+KINDS = ("ravdess", "crema_d", "folders", "manifest")
+
+# How a folder that holds several corpora may call them.
+_FOLDER_NAMES = {"ravdess": "ravdess", "crema_d": "crema_d", "cremad": "crema_d"}
+
+
+def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, channel: str = "both") -> Corpus:
+    """Read labelled recordings into one table.
+
+    Parameters
+    ----------
+    folder : path
+        A corpus: RAVDESS (folders of any depth, or the published zip archives, read in place), CREMA-D, a folder per
+        emotion, or a CSV or TSV manifest (the file, or a folder with ``manifest.csv``). Or a folder that holds ``ravdess/`` or
+        ``crema_d/``.
+    kind : {"ravdess", "crema_d", "folders", "manifest"}, optional
+        What it is. By default it is recognised from the names of the files.
+    channel : {"both", "speech", "song"}
+        Which recordings to take.
+
+    Returns
+    -------
+    Corpus
+        Its table is sorted by (path, start, end); every clip has been decoded once and has the hash of its samples in
+        ``audio_hash``. The hashes are remembered below ``$SERKIT_CACHE`` or ``~/.cache/serkit``, so a second read is quick.
+
+    Raises
+    ------
+    CorpusError
+        If it is no corpus, if names or labels are unknown, or if one recording cannot be read.
+    """
+    if channel not in CHANNELS:
+        raise CorpusError(f"Unknown channel {channel!r}: expected one of {', '.join(CHANNELS)}.")
+    if kind is not None and kind not in KINDS:
+        near = difflib.get_close_matches(kind, KINDS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise CorpusError(f"Unknown kind of corpus {kind!r}: expected one of {', '.join(KINDS)}.{hint}")
+    root = Path(folder).expanduser()
+    if not root.exists():
+        raise CorpusError(f"There is no corpus at {root}: the path does not exist.")
+    root, kind = _recognise(root, kind)
+    return build(_list(root, kind, channel), channel=channel)
+
+
+def _list(root: Path, kind: str, channel: str) -> Listing:
+    if kind == "manifest":
+        return manifest.read(root)
+    if root.is_file() and not (kind == "ravdess" and root.suffix.lower() == ".zip"):
+        raise CorpusError(f"{root} is a file: a corpus of the kind {kind} is a folder.")
+    if kind == "ravdess":
+        return ravdess.read(root, channel=channel)
+    return crema_d.read(root) if kind == "crema_d" else folders.read(root)
+
+
+def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
+    """Return the folder of the corpus and its kind."""
+    if root.is_file():
+        suffix = root.suffix.lower()
+        if suffix not in (".csv", ".tsv", ".zip") and kind is None:
+            raise CorpusError(f"{root} is no corpus: expected a folder, a CSV or TSV manifest, or a RAVDESS zip archive.")
+        return root, kind or ("ravdess" if suffix == ".zip" else "manifest")
+    inside = _corpora_inside(root)
+    if kind is not None:
+        return inside.get(kind, root), kind
+    if len(inside) > 1:
+        raise CorpusError(f"{root} holds several corpora ({', '.join(sorted(inside))}): say which, with kind or --kind.")
+    if inside:
+        found, path = next(iter(inside.items()))
+        return path, found
+    if manifest.find_manifest(root):
+        return root, "manifest"
+    return root, _recognise_names(root)
+
+
+def _corpora_inside(root: Path) -> dict[str, Path]:
+    try:
+        names = sorted(path.name for path in root.iterdir() if path.is_dir())
+    except OSError as error:
+        raise CorpusError(f"The folder {root} cannot be read ({error.strerror}): check its permissions.") from None
+    keys = {name: name.lower().replace("-", "_") for name in names}
+    return {_FOLDER_NAMES[key]: root / name for name, key in keys.items() if key in _FOLDER_NAMES}
+
+
+def _recognise_names(root: Path) -> str:
+    """Tell the kind of corpus from the names of its files: the kind that fits all of them, else one that fits some."""
+    if any((root / f"{name}{end}").is_file() for name in ravdess.ARCHIVES.values() for end in ("", ".part")):
+        return "ravdess"
+    paths = [PurePosixPath(name) for name in list_audio(root)]
+    paths += [PurePosixPath(name) for archive in sorted(root.glob("*.zip")) for name in list_zip(archive)]
+    fits = {
+        "ravdess": sum(ravdess.STEM.fullmatch(path.stem) is not None for path in paths),
+        "crema_d": sum(crema_d.STEM.fullmatch(path.stem) is not None for path in paths),
+        "folders": sum(any(folders.is_emotion(part) for part in path.parts[:-1]) for path in paths),
+    }
+    for kind, count in fits.items():
+        if paths and count == len(paths):
+            return kind
+    some = [kind for kind, count in fits.items() if count]
+    if len(some) == 1:
+        return some[0]
+    if some:
+        raise CorpusError(f"{root} looks like a mixture ({', '.join(some)}): say what it is, with kind or --kind.")
+    raise CorpusError(
+        f"{root} is no corpus that serkit knows ({len(paths)} audio files): expected RAVDESS, CREMA-D, a folder per emotion, or a "
+        "manifest.csv with the columns path and emotion."
+    )

@@ -1,0 +1,198 @@
+"""The content hash of every clip of a corpus, computed once: what the table needs to know about the audio itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from serkit import audio
+from serkit.corpora.files import Store
+from serkit.errors import AudioError, CorpusError
+
+__all__ = ["Clip", "Digest", "cache_dir", "digest_clips"]
+
+_FORMAT = 1
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A piece of a file: ``start`` and ``end`` in seconds; ``None`` means the file's own start or end."""
+
+    path: str
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What a clip holds: the hash of its samples and where it really lies, in seconds."""
+
+    audio_hash: str
+    start: float
+    end: float
+
+
+def cache_dir() -> Path:
+    """Return the folder for what serkit remembers between runs: ``$SERKIT_CACHE`` or ``~/.cache/serkit``."""
+    value = os.environ.get("SERKIT_CACHE")
+    return Path(value).expanduser() if value else Path.home() / ".cache" / "serkit"
+
+
+def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) -> list[Digest]:
+    """Decode every clip once and return the hash of its content and its place in the file.
+
+    Results are remembered in :func:`cache_dir` by path, size and modification time of the file, so that reading the
+    same corpus again is quick. A damaged memory is thrown away and made anew.
+
+    Parameters
+    ----------
+    store : Store
+        Finds the files.
+    clips : sequence of Clip
+        What to decode.
+    progress : bool
+        Show a progress bar on standard error if that is a terminal.
+
+    Returns
+    -------
+    list of Digest
+        In the order of the clips.
+
+    Raises
+    ------
+    CorpusError
+        If a file cannot be decoded or a clip lies outside its file. All are counted, five are shown: a corpus is
+        never made smaller without a word.
+    """
+    memory_file = _memory_file(store.root)
+    memory = _read_memory(memory_file)
+    keys = [_key(clip) for clip in clips]
+    stamps: dict[str, list[int]] = {}
+    failures: list[str] = []
+    for path in {clip.path for clip in clips}:
+        try:
+            stamps[path] = list(store.stamp(path))
+        except AudioError:
+            stamps[path] = []  # said below, with the other failures
+    todo = [
+        i for i, (clip, key) in enumerate(zip(clips, keys, strict=True)) if not _known(memory.get(key), stamps[clip.path])
+    ]
+    for i, outcome in zip(todo, _decode_all(store, [clips[i] for i in todo], progress), strict=True):
+        if isinstance(outcome, str):
+            failures.append(outcome)
+        else:
+            memory[keys[i]] = [*stamps[clips[i].path], outcome.audio_hash, outcome.start, outcome.end]
+    if todo:
+        _write_memory(memory_file, memory)
+    if failures:
+        shown = "; ".join(sorted(failures)[:5]) + ("; ..." if len(failures) > 5 else "")
+        raise CorpusError(
+            f"{len(failures)} of {len(clips)} clips below {store.root} cannot be read: {shown} "
+            "Repair or remove them: serkit does not leave clips out by itself."
+        )
+    return [Digest(*memory[key][2:]) for key in keys]
+
+
+def _decode_all(store: Store, clips: list[Clip], progress: bool) -> list[Digest | str]:
+    if not clips:
+        return []
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not (progress and console.is_terminal),
+        transient=True,
+    )
+    with bar, ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return list(
+            bar.track(
+                pool.map(lambda clip: _decode(store, clip), clips), total=len(clips), description="Reading recordings"
+            )
+        )
+
+
+def _decode(store: Store, clip: Clip) -> Digest | str:
+    """Return the digest of a clip, or a sentence that says what is wrong with it."""
+    try:
+        source = store.source(clip.path)
+        if clip.start is None and clip.end is None:
+            wave = audio.load(source)
+            return Digest(wave.digest, 0.0, round(wave.duration, 6))
+        start, length = clip.start or 0.0, audio.probe(source).duration
+        end = round(length, 6) if clip.end is None else clip.end
+        if start >= end or end > length + 0.001:
+            return f"{clip.path} is {length:.3f} s long and has nothing from {start:g} to {end:g} s."
+        wave = audio.load(source, offset=start, duration=end - start)
+        return Digest(wave.digest, round(start, 6), round(end, 6))
+    except (AudioError, OSError) as error:
+        reason = str(error).rstrip(".")
+        return f"{reason}." if clip.path.rsplit("/", 1)[-1] in reason else f"{clip.path} ({reason})."
+
+
+def _key(clip: Clip) -> str:
+    return json.dumps([clip.path, clip.start, clip.end])
+
+
+def _known(entry: object, stamp: list[int]) -> bool:
+    """Tell whether a remembered entry is sound and still belongs to the file."""
+    return (
+        isinstance(entry, list)
+        and len(entry) == 5
+        and entry[:2] == stamp
+        and isinstance(entry[2], str)
+        and _HEX.fullmatch(entry[2]) is not None
+        and all(isinstance(value, float) for value in entry[3:])
+    )
+
+
+def _memory_file(root: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:32]
+    return cache_dir() / "digests" / f"{name}.json"
+
+
+def _made_by() -> list[object]:
+    """Return what the hashes depend on besides the files: the decoder's version may change what a lossy file decodes to."""
+    return [_FORMAT, soundfile.__libsndfile_version__]
+
+
+def _read_memory(file: Path) -> dict[str, list]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none yet, or damaged: made anew
+        return {}
+    if not isinstance(content, dict) or content.get("made_by") != _made_by():
+        return {}
+    clips = content.get("clips")
+    return clips if isinstance(clips, dict) else {}
+
+
+def _write_memory(file: Path, memory: dict[str, list]) -> None:
+    text = json.dumps({"made_by": _made_by(), "clips": memory})
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as temporary:
+            temporary.write(text)
+        Path(temporary.name).replace(file)
+    except OSError as error:
+        warnings.warn(
+            f"Hashes of the recordings cannot be kept in {file.parent} ({error.strerror or error}); the next read will "
+            "take as long. Set SERKIT_CACHE to a folder that can be written.",
+            stacklevel=2,
+        )

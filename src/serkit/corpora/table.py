@@ -1,0 +1,159 @@
+"""The one table that every corpus becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from serkit import audio
+from serkit.corpora.digests import Clip, digest_clips
+from serkit.corpora.files import Store
+from serkit.errors import CorpusError
+
+__all__ = ["CHANNELS", "COLUMNS", "Corpus", "Listing", "build"]
+
+CHANNELS = ("both", "speech", "song")
+
+#: The columns that every corpus has, in order.
+COLUMNS = (
+    "path",
+    "start",
+    "end",
+    "emotion",
+    "speaker",
+    "corpus",
+    "sex",
+    "channel",
+    "intensity",
+    "statement",
+    "repetition",
+    "audio_hash",
+)
+
+
+@dataclass(eq=False)
+class Corpus:
+    """Labelled recordings: one table, and the way from its rows to the sound.
+
+    Attributes
+    ----------
+    name : str
+        ``"ravdess"``, ``"crema_d"``, or the name of the folder.
+    root : Path
+        The folder that the paths are relative to.
+    table : pandas.DataFrame
+        One row a clip, sorted by (path, start, end), with the columns of :data:`COLUMNS`; columns that only this corpus
+        has follow. ``start`` and ``end`` are seconds of the file, rounded to microseconds. Text that is unknown is ``""``.
+    licence, citation : str
+        What using the recordings asks for.
+    """
+
+    name: str
+    root: Path
+    table: pd.DataFrame
+    licence: str
+    citation: str
+    _store: Store = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.root = Path(self.root)
+        self._store = Store(self.root)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def load(self, row_or_path: Any, target_rate: int | None = None) -> audio.Waveform:
+        """Return the sound of one clip.
+
+        Parameters
+        ----------
+        row_or_path : row of the table, or str
+            A row as a Series, a mapping or a named tuple (``itertuples``) gives the clip from ``start`` to ``end``. A path
+            as in the column ``path`` gives the whole file.
+        target_rate : int, optional
+            Resample to this rate in Hz.
+
+        Returns
+        -------
+        Waveform
+
+        Raises
+        ------
+        AudioError
+            If the file cannot be read.
+        """
+        if isinstance(row_or_path, str):
+            return audio.load(self._store.source(row_or_path), target_rate=target_rate)
+        if isinstance(row_or_path, (Mapping, pd.Series)):
+            path, start, end = (row_or_path[name] for name in ("path", "start", "end"))
+        else:
+            path, start, end = row_or_path.path, row_or_path.start, row_or_path.end
+        return audio.load(
+            self._store.source(path), target_rate=target_rate, offset=float(start), duration=float(end) - float(start)
+        )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a corpus reader finds before any sound is decoded.
+
+    ``rows`` hold at least ``path`` and ``emotion``; ``start`` and ``end`` where only a piece of the file is meant.
+    """
+
+    name: str
+    root: Path
+    rows: list[dict[str, Any]]
+    licence: str
+    citation: str
+
+
+def build(listing: Listing, *, channel: str) -> Corpus:
+    """Decode and hash the clips of a listing and return the corpus.
+
+    Raises
+    ------
+    CorpusError
+        If nothing is left in this channel, a clip occurs twice, or a recording cannot be read.
+    """
+    rows = [row for row in listing.rows if channel in ("both", row.get("channel", "speech"))]
+    if not rows:
+        raise CorpusError(
+            f"{listing.root} has no {channel} recordings: it holds {len(listing.rows)} of another channel; ask for "
+            "channel both."
+            if listing.rows
+            else f"{listing.root} holds no recordings."
+        )
+    clips = [Clip(row["path"], row.get("start"), row.get("end")) for row in rows]
+    digests = digest_clips(Store(listing.root), clips)
+    extra = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in COLUMNS]
+    table = pd.DataFrame(
+        [
+            {
+                **{name: "" for name in (*COLUMNS, *extra)},
+                "corpus": listing.name,
+                "channel": "speech",
+                **row,
+                "start": digest.start,
+                "end": digest.end,
+                "audio_hash": digest.audio_hash,
+            }
+            for row, digest in zip(rows, digests, strict=True)
+        ],
+        columns=[*COLUMNS, *extra],
+    )
+    table = table.sort_values(["path", "start", "end"], kind="stable", ignore_index=True)
+    twice = table[table.duplicated(["path", "start", "end"])]
+    if len(twice):
+        first = twice.iloc[0]
+        raise CorpusError(
+            f"The clip {first['path']} from {first['start']:g} to {first['end']:g} s stands {len(twice) + 1} times in "
+            f"{listing.root}: name each clip once."
+            if len(twice) == 1
+            else f"{len(twice)} clips stand more than once in {listing.root}, the first is {first['path']} from "
+            f"{first['start']:g} to {first['end']:g} s: name each clip once."
+        )
+    return Corpus(listing.name, listing.root, table, listing.licence, listing.citation)

@@ -1,0 +1,380 @@
+"""Features of the spectrum, frame by frame: shape (n_bands, n_frames), float32.
+
+Values and defaults are those of librosa 0.11. Each function takes an :class:`~serkit.features.Analysis`, or a
+:class:`~serkit.Waveform`, which is analysed with 2,048 samples a frame and a hop of 512.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from serkit.errors import FeatureError
+from serkit.features.analysis import Analysis, as_analysis, positive, to_db
+from serkit.features.banks import chroma_filters, dct_matrix
+from serkit.features.temporal import delta
+
+if TYPE_CHECKING:
+    from serkit.audio import Waveform
+
+__all__ = ["bandwidth", "centroid", "chroma", "log_mel", "mel", "mfcc", "rolloff", "spectral_contrast", "tuning"]
+
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+def _with_deltas(rows: np.ndarray, deltas: int, delta_width: int) -> np.ndarray:
+    if deltas not in (0, 1, 2):
+        raise FeatureError(f"deltas must be 0 (none), 1 (first) or 2 (first and second order), got {deltas!r}.")
+    static = rows.T
+    parts = [static, *(delta(static, width=delta_width, order=k) for k in range(1, deltas + 1))]
+    return np.concatenate(parts) if deltas else static
+
+
+def mel(
+    source: Analysis | Waveform, *, n_mels: int = 128, fmin: float = 0.0, fmax: float | None = None
+) -> np.ndarray:
+    """Power in mel bands (Slaney's scale, filters of equal area).
+
+    Parameters
+    ----------
+    source : Analysis or Waveform
+    n_mels : int
+        Bands.
+    fmin, fmax : float
+        Range in Hz; None: half the sample rate.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_mels, n_frames), float32, >= 0]
+        Squared amplitude; silence gives 0.
+
+    Raises
+    ------
+    FeatureError
+        If the range is empty or reaches above half the sample rate.
+
+    See Also
+    --------
+    log_mel : the same in dB.
+
+    Examples
+    --------
+    >>> from serkit.audio import Waveform
+    >>> mel(Waveform(np.ones(22050, np.float32), 22050), n_mels=40).shape
+    (40, 44)
+    """
+    return as_analysis(source).mel_rows(n_mels, fmin, fmax).T
+
+
+def log_mel(
+    source: Analysis | Waveform,
+    *,
+    n_mels: int = 128,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    top_db: float | None = 80.0,
+    deltas: int = 0,
+    delta_width: int = 9,
+) -> np.ndarray:
+    """Level in mel bands, on request with its change over time.
+
+    Parameters
+    ----------
+    source : Analysis or Waveform
+    n_mels, fmin, fmax
+        As for :func:`mel`.
+    top_db : float or None
+        Values more than this below the loudest of the clip are raised to that level; None: only the floor of
+        -100 dB holds.
+    deltas : {0, 1, 2}
+        Orders of :func:`delta` to append below the levels.
+    delta_width : int
+        Frames per delta, odd.
+
+    Returns
+    -------
+    np.ndarray [shape=((1 + deltas) * n_mels, n_frames), float32]
+        dB re 1; silence gives -100 everywhere. Deltas are dB per frame (per frame squared).
+
+    Raises
+    ------
+    FeatureError
+        As :func:`mel` and :func:`delta`.
+
+    Examples
+    --------
+    >>> from serkit.audio import Waveform
+    >>> wave = Waveform(np.zeros(22050, np.float32), 22050)
+    >>> log_mel(wave, n_mels=64, deltas=2).shape, float(log_mel(wave).max())
+    ((192, 44), -100.0)
+    """
+    return _with_deltas(as_analysis(source).log_mel_rows(n_mels, fmin, fmax, top_db), deltas, delta_width)
+
+
+def mfcc(
+    source: Analysis | Waveform,
+    *,
+    n_mfcc: int = 20,
+    n_mels: int = 128,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    deltas: int = 0,
+    delta_width: int = 9,
+) -> np.ndarray:
+    """Mel-frequency cepstral coefficients: the first terms of the orthonormal DCT-II of :func:`log_mel`.
+
+    S. Davis and P. Mermelstein, IEEE Trans. ASSP 28 (1980).
+
+    Parameters
+    ----------
+    source : Analysis or Waveform
+    n_mfcc : int
+        Coefficients, at most `n_mels`; the first is the level.
+    n_mels, fmin, fmax
+        As for :func:`mel`.
+    deltas, delta_width
+        As for :func:`log_mel`.
+
+    Returns
+    -------
+    np.ndarray [shape=((1 + deltas) * n_mfcc, n_frames), float32]
+        dB. Silence gives ``-100 * sqrt(n_mels)`` in the first row and 0 in the others.
+
+    Raises
+    ------
+    FeatureError
+        If `n_mfcc` is more than `n_mels`; else as :func:`mel` and :func:`delta`.
+
+    Examples
+    --------
+    >>> from serkit.audio import Waveform
+    >>> mfcc(Waveform(np.ones(22050, np.float32), 22050), n_mfcc=13).shape
+    (13, 44)
+    """
+    if positive("n_mfcc", n_mfcc) > positive("n_mels", n_mels):
+        raise FeatureError(
+            f"n_mfcc={n_mfcc} coefficients cannot come from n_mels={n_mels} bands: lower n_mfcc or raise n_mels."
+        )
+    level = as_analysis(source).log_mel_rows(n_mels, fmin, fmax, 80.0)
+    return _with_deltas(level @ dct_matrix(n_mfcc, n_mels).T, deltas, delta_width)
+
+
+def tuning(source: Analysis | Waveform, *, n_chroma: int = 12) -> float:
+    """Deviation of the clip's pitches from A440, in fractions of a pitch class.
+
+    Peaks of the power spectrum from 150 to 4,000 Hz, at least a tenth of their frame's largest value and no weaker
+    than the median of all such peaks, vote in a histogram of 0.01 class.
+
+    Parameters
+    ----------
+    source : Analysis or Waveform
+    n_chroma : int
+        Pitch classes an octave.
+
+    Returns
+    -------
+    float [-0.5, 0.5)
+        0 where there is no peak, as in silence.
+
+    Examples
+    --------
+    >>> from serkit.audio import Waveform
+    >>> t = np.arange(22050) / 22050
+    >>> tone = np.sin(2 * np.pi * 440 * 2 ** (0.25 / 12) * t)  # a quarter of a semitone sharp
+    >>> abs(tuning(Waveform(tone.astype(np.float32), 22050)) - 0.25) < 0.02
+    True
+    """
+    analysis = as_analysis(source)
+    power, hz, rate = analysis.power_rows, analysis.frequencies, float(analysis.sample_rate)
+    inside = np.flatnonzero((hz >= 150.0) & (hz < min(4000.0, rate / 2)))
+    inside = inside[(inside > 0) & (inside < analysis.n_bins - 1)]
+    if inside.size == 0:
+        return 0.0
+    low, high = int(inside[0]), int(inside[-1]) + 1
+    here, before, after = power[:, low:high], power[:, low - 1 : high - 1], power[:, low + 1 : high + 1]
+    loud = here > np.float32(0.1) * power.max(axis=1, keepdims=True)
+    # Frame order within a bin does not matter: the votes are counted, not summed.
+    frame, peak = np.nonzero(loud & (here > before) & (here >= after))
+    if frame.size == 0:
+        return 0.0
+    y, left, right = here[frame, peak], before[frame, peak], after[frame, peak]
+    # Vertex of the parabola through the peak and its neighbours, unless it lies more than a bin away.
+    slope = (right - left) / 2
+    curve = (right + left).astype(np.float64) - 2.0 * y
+    steep = np.abs(slope) >= np.abs(curve)
+    shift = np.where(steep, 0.0, -slope / np.where(steep, 1.0, curve)).astype(np.float32)
+    pitch = ((low + peak + shift.astype(np.float64)) * rate / analysis.n_fft).astype(np.float32)
+    strength = y + np.float32(0.5) * slope * shift
+    pitch = pitch[strength >= np.median(strength)]
+    residual = np.mod(n_chroma * np.log2(pitch / np.float32(27.5)), 1.0)
+    residual[residual >= 0.5] -= 1.0
+    counts, edges = np.histogram(residual, np.linspace(-0.5, 0.5, 101))
+    return float(edges[np.argmax(counts)])
+
+
+def chroma(source: Analysis | Waveform, *, n_chroma: int = 12) -> np.ndarray:
+    """Energy per pitch class, the strongest class of each frame scaled to 1, after estimating the tuning.
+
+    Parameters
+    ----------
+    source : Analysis or Waveform
+    n_chroma : int
+        Pitch classes an octave; with 12 the rows are C, C#, ... B.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_chroma, n_frames), float32, in [0, 1]]
+        Silent frames give 0.
+
+    See Also
+    --------
+    tuning : the estimate of the deviation from A440.
+
+    Examples
+    --------
+    >>> from serkit.audio import Waveform
+    >>> tone = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050).astype(np.float32)
+    >>> int(chroma(Waveform(tone, 22050))[:, 20].argmax())  # A
+    9
+    """
+    analysis = as_analysis(source)
+    deviation = tuning(analysis, n_chroma=positive("n_chroma", n_chroma))
+    raw = analysis.power_rows @ chroma_filters(analysis.sample_rate, analysis.n_fft, n_chroma, deviation).T
+    largest = raw.max(axis=1, keepdims=True)
+    return (raw / np.where(largest < _TINY, np.float32(1.0), largest)).T
+
+
+def spectral_contrast(
+    source: Analysis | Waveform, *, n_bands: int = 6, fmin: float = 200.0, quantile: float = 0.02
+) -> np.ndarray:
+    """Level difference between the peaks and the valleys of octave bands.
+
+    D. Jiang et al., "Music type classification by spectral contrast feature", ICME 2002.
+
+    Parameters
+    ----------
+    source : Analysis or Waveform
+    n_bands : int
+        Octave bands above `fmin`; the row below them covers 0 to `fmin`.
+    fmin : float
+        Hz, where the first octave starts.
+    quantile : float
+        Share of a band's bins, in (0, 1), that are averaged as its peak and as its valley; at least one bin.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_bands + 1, n_frames), float32]
+        dB; silent clips give 0. Peaks and valleys are each limited to 80 dB below their largest of the clip.
+
+    Raises
+    ------
+    FeatureError
+        If the top octave starts above half the sample rate, or a band holds no bin of the FFT.
+
+    Examples
+    --------
+    >>> from serkit.audio import Waveform
+    >>> spectral_contrast(Waveform(np.zeros(22050, np.float32), 22050)).shape
+    (7, 44)
+    """
+    analysis = as_analysis(source)
+    if not 0.0 < quantile < 1.0:
+        raise FeatureError(f"quantile must lie between 0 and 1, got {quantile!r}.")
+    if fmin <= 0:
+        raise FeatureError(f"fmin must be above 0 Hz, got {fmin!r}.")
+    edges = [0.0, *(fmin * 2.0**k for k in range(positive("n_bands", n_bands) + 1))]
+    if edges[-2] >= analysis.sample_rate / 2:
+        raise FeatureError(
+            f"spectral_contrast with n_bands={n_bands} and fmin={fmin:g} Hz needs a sample rate above "
+            f"{2 * edges[-2]:g} Hz, got {analysis.sample_rate} Hz: use fewer bands or a lower fmin."
+        )
+    valleys = np.empty((analysis.n_frames, n_bands + 1), np.float64)
+    peaks = np.empty_like(valleys)
+    hz = analysis.frequencies
+    for k, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+        inside = np.flatnonzero((hz >= low) & (hz <= high))
+        if inside.size + (k > 0) - (k < n_bands) < 1:
+            raise FeatureError(
+                f"spectral_contrast has no FFT bin between {low:g} and {high:g} Hz with n_fft={analysis.n_fft} at "
+                f"{analysis.sample_rate} Hz: use a larger n_fft."
+            )
+        # A band borrows the bin below it and leaves its own last bin to the next; the last band runs to the top.
+        start, stop = int(inside[0]) - (k > 0), int(inside[-1]) + 1 if k < n_bands else analysis.n_bins
+        take = max(1, int(np.rint(quantile * (stop - start))))
+        band = analysis.magnitude_rows[:, start : stop - (k < n_bands)]
+        size = band.shape[1]
+        ordered = np.partition(band, sorted({min(take, size) - 1, max(size - take, 0)}), axis=1)
+        valleys[:, k] = ordered[:, :take].mean(axis=1)
+        peaks[:, k] = ordered[:, -take:].mean(axis=1)
+    return (to_db(peaks) - to_db(valleys)).T.astype(np.float32)
+
+
+def centroid(source: Analysis | Waveform) -> np.ndarray:
+    """Mean frequency of the magnitude spectrum.
+
+    Returns
+    -------
+    np.ndarray [shape=(1, n_frames), float32, 0 to half the sample rate]
+        Hz; silent frames give 0.
+
+    Examples
+    --------
+    >>> from serkit.audio import Waveform
+    >>> tone = np.sin(2 * np.pi * 1000 * np.arange(22050) / 22050).astype(np.float32)
+    >>> int(centroid(Waveform(tone, 22050))[0, 20].round())
+    1000
+    """
+    total, first, _ = as_analysis(source).moments.T
+    return np.where(total < _TINY, 0.0, first / np.maximum(total, _TINY)).astype(np.float32)[None]
+
+
+def bandwidth(source: Analysis | Waveform) -> np.ndarray:
+    """Standard deviation of frequency around :func:`centroid`, weighted by the magnitude spectrum.
+
+    Returns
+    -------
+    np.ndarray [shape=(1, n_frames), float32, 0 to half the sample rate]
+        Hz; silent frames give 0.
+
+    Examples
+    --------
+    >>> from serkit.audio import Waveform
+    >>> tone = np.sin(2 * np.pi * 1000 * np.arange(22050) / 22050).astype(np.float32)
+    >>> bool(bandwidth(Waveform(tone, 22050))[0, 20] < 20)
+    True
+    """
+    total, first, second = as_analysis(source).moments.T
+    scale = np.maximum(total, _TINY)
+    variance = np.maximum(second / scale - (first / scale) ** 2, 0.0)
+    return np.where(total < _TINY, 0.0, np.sqrt(variance)).astype(np.float32)[None]
+
+
+def rolloff(source: Analysis | Waveform, *, roll_percent: float = 0.85) -> np.ndarray:
+    """Lowest frequency below which the share `roll_percent` of the magnitude lies.
+
+    Parameters
+    ----------
+    source : Analysis or Waveform
+    roll_percent : float
+        In (0, 1).
+
+    Returns
+    -------
+    np.ndarray [shape=(1, n_frames), float32, 0 to half the sample rate]
+        Hz, the centre of an FFT bin; silent frames give 0.
+
+    Examples
+    --------
+    >>> from serkit.audio import Waveform
+    >>> click = np.zeros(22050, np.float32)
+    >>> click[10240] = 1.0  # flat spectrum
+    >>> float(rolloff(Waveform(click, 22050))[0, 20]) / 11025
+    0.849...
+    """
+    if not 0.0 < roll_percent < 1.0:
+        raise FeatureError(f"roll_percent must lie between 0 and 1, got {roll_percent!r}.")
+    analysis = as_analysis(source)
+    running = np.cumsum(analysis.magnitude_rows, axis=1)
+    reached = running >= np.float32(roll_percent) * running[:, -1:]
+    return analysis.frequencies[np.argmax(reached, axis=1)].astype(np.float32)[None]

@@ -1,0 +1,311 @@
+"""Classical models over feature vectors, and temperature scaling for any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC
+from sklearn.utils.class_weight import compute_sample_weight
+
+__all__ = ["SVM", "TemperatureScaled", "XGBoost", "scale_probabilities"]
+
+Progress = Callable[[dict[str, Any]], None]
+Pair = tuple[np.ndarray, np.ndarray]
+
+#: Probabilities below this count as this much where a logarithm is taken.
+SMALLEST = 1e-6
+
+
+def scale_probabilities(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Soften (``temperature`` > 1) or sharpen (< 1) probabilities (n, n_classes); rows sum to 1.
+
+    Guo et al. (2017), "On Calibration of Modern Neural Networks", with log-probabilities in place of logits.
+
+    Examples
+    --------
+    >>> scale_probabilities(np.array([[0.8, 0.2]]), 0.5).round(3)
+    array([[0.941, 0.059]])
+    """
+    logits = np.log(np.clip(probabilities, SMALLEST, 1)) / temperature
+    e = np.exp(logits - logits.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def _fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """The temperature in [0.2, 5] with the smallest cross-entropy; ``truth`` holds column numbers."""
+    rows = np.arange(len(truth))
+
+    def loss(log_t: float) -> float:
+        scaled = scale_probabilities(probabilities, float(np.exp(log_t)))
+        return float(-np.log(scaled[rows, truth]).mean())
+
+    best = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
+    return float(np.exp(best.x))
+
+
+def _known(validation: Pair, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The validation clips whose label was in training, with their column numbers."""
+    X, y = validation
+    keep = np.isin(y, classes)
+    return X[keep], np.searchsorted(classes, np.asarray(y)[keep])
+
+
+class TemperatureScaled(ClassifierMixin, BaseEstimator):
+    """Any classifier, with its probabilities' temperature fitted on the validation clips.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Cloned and fitted on the training clips alone.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted one.
+    temperature_ : float
+        See :func:`scale_probabilities`; 1.0 without validation clips.
+    """
+
+    uses_validation = True
+
+    def __init__(self, estimator: BaseEstimator) -> None:
+        self.estimator = estimator
+
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, validation: Pair | None = None, progress: Progress | None = None
+    ) -> TemperatureScaled:
+        """Fit on ``X`` (n, d) and labels ``y``, then the temperature on ``validation``."""
+        self.estimator_ = clone(self.estimator).fit(X, y)
+        self.classes_ = self.estimator_.classes_
+        self.temperature_ = 1.0
+        if validation is not None:
+            X_val, truth = _known(validation, self.classes_)
+            if len(truth):
+                self.temperature_ = _fit_temperature(self.estimator_.predict_proba(X_val), truth)
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities (n, n_classes) in the order of ``classes_``."""
+        return scale_probabilities(self.estimator_.predict_proba(X), self.temperature_)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Most probable label of each row."""
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+
+class XGBoost(ClassifierMixin, BaseEstimator):
+    """Gradient-boosted trees by XGBoost (Chen and Guestrin, 2016) for labels that are strings.
+
+    Parameters
+    ----------
+    n_estimators, max_depth, learning_rate, subsample, colsample_bytree, min_child_weight, gamma, reg_alpha, reg_lambda
+        As in ``xgboost.XGBClassifier``.
+    early_stopping_rounds : int, optional
+        Stop when the loss of the validation clips has not fallen for this many rounds; needs validation clips.
+    class_weight : "balanced", optional
+        Weigh classes by the inverse of their frequency.
+    seed, n_jobs : int
+        Seed of the sampling; threads.
+
+    Attributes
+    ----------
+    classes_ : ndarray of str
+        Sorted labels of the training clips.
+    temperature_ : float
+        Fitted on the validation clips, 1.0 without them.
+    history_ : list of dict
+        With early stopping, a row a round: epoch and validation_loss.
+    """
+
+    uses_validation = True
+
+    def __init__(
+        self,
+        *,
+        n_estimators: int = 300,
+        max_depth: int = 6,
+        learning_rate: float = 0.1,
+        subsample: float = 1.0,
+        colsample_bytree: float = 1.0,
+        min_child_weight: float = 1.0,
+        gamma: float = 0.0,
+        reg_alpha: float = 0.0,
+        reg_lambda: float = 1.0,
+        early_stopping_rounds: int | None = None,
+        class_weight: str | None = None,
+        seed: int = 0,
+        n_jobs: int = 1,
+    ) -> None:
+        self.n_estimators = n_estimators
+        self.max_depth = max_depth
+        self.learning_rate = learning_rate
+        self.subsample = subsample
+        self.colsample_bytree = colsample_bytree
+        self.min_child_weight = min_child_weight
+        self.gamma = gamma
+        self.reg_alpha = reg_alpha
+        self.reg_lambda = reg_lambda
+        self.early_stopping_rounds = early_stopping_rounds
+        self.class_weight = class_weight
+        self.seed = seed
+        self.n_jobs = n_jobs
+
+    def check(self) -> None:
+        """Raise ValueError for values that no tree can have; XGBoost itself looks at them only when it is fitted."""
+        for name, low, high in (
+            ("n_estimators", 1, None),
+            ("max_depth", 1, 64),
+            ("learning_rate", 1e-6, 1),
+            ("subsample", 1e-6, 1),
+            ("colsample_bytree", 1e-6, 1),
+            ("min_child_weight", 0, None),
+            ("gamma", 0, None),
+            ("reg_alpha", 0, None),
+            ("reg_lambda", 0, None),
+        ):
+            value = getattr(self, name)
+            whole = name in ("n_estimators", "max_depth")
+            kinds = int if whole else (int, float)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise ValueError(f"{name} must be {'an integer' if whole else 'a number'}, got {value!r}.")
+            if value < low or (high is not None and value > high):
+                limit = f"at least {low}" if high is None else f"between {low} and {high}"
+                raise ValueError(f"{name} must be {limit}, got {value}.")
+        rounds = self.early_stopping_rounds
+        if rounds is not None and (not isinstance(rounds, int) or rounds < 1):
+            raise ValueError(f"early_stopping_rounds must be an integer of at least 1, got {rounds!r}.")
+
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, validation: Pair | None = None, progress: Progress | None = None
+    ) -> XGBoost:
+        """Fit on ``X`` (n, d) and labels ``y``; ``validation`` stops early (if asked for) and fits the temperature."""
+        from xgboost import XGBClassifier
+
+        self.classes_, target = np.unique(y, return_inverse=True)
+        held = _known(validation, self.classes_) if validation is not None else None
+        if held is not None and not len(held[1]):
+            held = None
+        if self.early_stopping_rounds is not None and held is None:
+            raise ValueError("early_stopping_rounds needs validation clips.")
+        self.booster_ = XGBClassifier(
+            n_estimators=self.n_estimators,
+            max_depth=self.max_depth,
+            learning_rate=self.learning_rate,
+            subsample=self.subsample,
+            colsample_bytree=self.colsample_bytree,
+            min_child_weight=self.min_child_weight,
+            gamma=self.gamma,
+            reg_alpha=self.reg_alpha,
+            reg_lambda=self.reg_lambda,
+            early_stopping_rounds=self.early_stopping_rounds,
+            eval_metric="mlogloss" if len(self.classes_) > 2 else "logloss",
+            random_state=self.seed,
+            n_jobs=self.n_jobs,
+        )
+        weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, target)
+        stop_on = [held] if self.early_stopping_rounds is not None else None
+        self.booster_.fit(X, target, sample_weight=weight, eval_set=stop_on, verbose=False)
+        self.temperature_ = 1.0
+        if held is not None:
+            self.temperature_ = _fit_temperature(self.booster_.predict_proba(held[0]), held[1])
+        if stop_on:
+            losses = next(iter(self.booster_.evals_result()["validation_0"].values()))
+            self.history_ = [{"epoch": k + 1, "validation_loss": float(v)} for k, v in enumerate(losses)]
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities (n, n_classes) in the order of ``classes_``."""
+        probabilities = self.booster_.predict_proba(X)
+        return probabilities if self.temperature_ == 1.0 else scale_probabilities(probabilities, self.temperature_)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Most probable label of each row."""
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+
+class SVM(ClassifierMixin, BaseEstimator):
+    """Support vector machine with an RBF kernel; its scores become probabilities by Platt's sigmoids.
+
+    The sigmoids are fitted on scores of five folds inside the training clips (Platt, 1999), so fewer than five clips
+    of a label are a ValueError.
+
+    Parameters
+    ----------
+    C : float
+        Cost of a training clip on the wrong side.
+    gamma : "scale", "auto" or float
+        Width of the kernel, as in ``sklearn.svm.SVC``.
+    class_weight : "balanced", optional
+        Weigh classes by the inverse of their frequency.
+    seed : int
+        Seed of the five folds.
+    """
+
+    def __init__(
+        self, *, C: float = 1.0, gamma: str | float = "scale", class_weight: str | None = None, seed: int = 0
+    ) -> None:
+        self.C = C
+        self.gamma = gamma
+        self.class_weight = class_weight
+        self.seed = seed
+
+    def check(self) -> None:
+        """Raise ValueError for impossible values of C or gamma."""
+        self._svc()._validate_params()
+
+    def _svc(self) -> SVC:
+        return SVC(C=self.C, gamma=self.gamma, class_weight=self.class_weight)
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> SVM:
+        """Fit on ``X`` (n, d) and labels ``y``."""
+        folds = StratifiedKFold(5, shuffle=True, random_state=self.seed)
+        self.estimator_ = CalibratedClassifierCV(self._svc(), cv=folds, ensemble=False).fit(X, y)
+        self.classes_ = self.estimator_.classes_
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities (n, n_classes) in the order of ``classes_``."""
+        return self.estimator_.predict_proba(X)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Most probable label of each row."""
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+
+def random_forest(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> RandomForestClassifier:
+    """Random forest (Breiman, 2001), scikit-learn's parameters."""
+    return RandomForestClassifier(**params, random_state=seed)
+
+
+def gradient_boosting(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> GradientBoostingClassifier:
+    """Gradient boosting (Friedman, 2001), scikit-learn's parameters."""
+    return GradientBoostingClassifier(**params, random_state=seed)
+
+
+def xgboost(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> XGBoost:
+    """See :class:`XGBoost`."""
+    return XGBoost(**params, seed=seed)
+
+
+def svm(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> SVM:
+    """See :class:`SVM`."""
+    return SVM(**params, seed=seed)
+
+
+def logistic(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> LogisticRegression:
+    """Multinomial logistic regression, scikit-learn's parameters; up to 1,000 iterations unless told otherwise."""
+    return LogisticRegression(**{"max_iter": 1000, **params}, random_state=seed)
+
+
+def mlp(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> MLPClassifier:
+    """Dense network with scikit-learn's parameters."""
+    return MLPClassifier(**params, random_state=seed)

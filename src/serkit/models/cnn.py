@@ -1,0 +1,411 @@
+"""Log-mel CNN as a scikit-learn estimator: skorch trains it, each batch is augmented on its log-mel frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import balanced_accuracy_score
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from serkit.errors import TrainingError
+from serkit.models.nets import SCALE_DB, ResNetASP
+
+if TYPE_CHECKING:
+    import onnx
+
+    from serkit.features import Extractor
+
+__all__ = ["LogMelCNN", "LogMelDataset", "MixingCollate", "build", "normalise"]
+
+Frames = np.ndarray
+Progress = Callable[[dict[str, Any]], None]
+
+
+def normalise(frames: Frames) -> Frames:
+    """Log-mel in dB (bands, frames) -> zero mean in each band, in units of ``SCALE_DB``: level and channel cancel."""
+    return ((frames - frames.mean(1, keepdims=True, dtype=np.float64)) / SCALE_DB).astype(np.float32)
+
+
+class LogMelDataset(Dataset):
+    """Normalised clips with their class indices; in training each access draws a new variant of the clip.
+
+    The variants are what a voice or a room might have done: the spectrum moved along the mel axis (a vocal tract of
+    another length, after Jaitly and Hinton, 2013), another tempo, a tilted spectrum, and bands and stretches masked
+    (SpecAugment, Park et al., 2019).
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Frames],
+        targets: np.ndarray,
+        *,
+        rng: np.random.Generator | None = None,
+        crop: int = 0,
+        mel_shift: float = 0.0,
+        time_warp: float = 0.0,
+        tilt: float = 0.0,
+        mask_bands: int = 0,
+        mask_frames: int = 0,
+    ) -> None:
+        self.clips = [normalise(clip) for clip in clips]
+        self.targets = targets
+        self.rng = rng
+        self.crop = crop
+        self.mel_shift = mel_shift
+        self.time_warp = time_warp
+        self.tilt = tilt
+        self.mask_bands = mask_bands
+        self.mask_frames = mask_frames
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> tuple[Frames, int]:
+        clip = self.clips[index]
+        if self.rng is not None:
+            clip = self._variant(clip, self.rng)
+        return clip, int(self.targets[index])
+
+    def _variant(self, clip: Frames, rng: np.random.Generator) -> Frames:
+        shift = rng.normal() * self.mel_shift
+        tempo = float(np.exp(rng.normal() * self.time_warp))
+        clip = _resample_axes(clip, shift, tempo)
+        bands, length = clip.shape
+        if length > self.crop:
+            start = int(rng.integers(length - self.crop + 1))
+            clip = clip[:, start : start + self.crop].copy()
+            length = self.crop
+        clip += (rng.normal() * self.tilt * np.linspace(-1, 1, bands, dtype=np.float32))[:, None]
+        for _ in range(2):
+            size = int(rng.integers(self.mask_bands + 1))
+            at = int(rng.integers(bands - size + 1))
+            clip[at : at + size] = 0
+            size = int(rng.integers(min(self.mask_frames, length // 4) + 1))
+            at = int(rng.integers(length - size + 1))
+            clip[:, at : at + size] = 0
+        return clip
+
+
+def _resample_axes(clip: Frames, shift: float, tempo: float) -> Frames:
+    """Move ``clip`` by ``shift`` bands and play it ``tempo`` times as fast (linear interpolation on both axes)."""
+    bands, length = clip.shape
+    frames = np.linspace(0, length - 1, max(8, round(length / tempo)))
+    low = np.minimum(frames.astype(int), max(0, length - 2))
+    high = np.minimum(low + 1, length - 1)
+    part = (frames - low).astype(np.float32)
+    clip = clip[:, low] * (1 - part) + clip[:, high] * part
+    rows = np.clip(np.arange(bands) + shift, 0, bands - 1.001)
+    low = rows.astype(int)
+    part = (rows - low).astype(np.float32)[:, None]
+    return clip[low] * (1 - part) + clip[low + 1] * part
+
+
+class MixingCollate:
+    """Pad clips to one length and, in training, mix pairs of them (mixup, Zhang et al., 2018).
+
+    Returns ``({"x": (batch, bands, frames), "lengths": (batch,)}, targets)``; targets are class indices without
+    mixing and class probabilities (batch, n_classes) with it.
+    """
+
+    def __init__(self, n_classes: int, *, mixup: float = 0.0, rng: np.random.Generator | None = None) -> None:
+        self.n_classes = n_classes
+        self.mixup = mixup
+        self.rng = rng
+
+    def __call__(self, items: Sequence[tuple[Frames, int]]) -> tuple[dict[str, Tensor], Tensor]:
+        """Collate one batch."""
+        longest = max(clip.shape[1] for clip, _ in items)
+        x = np.zeros((len(items), items[0][0].shape[0], longest), np.float32)
+        lengths = np.empty(len(items), np.int64)
+        for k, (clip, _) in enumerate(items):
+            x[k, :, : clip.shape[1]] = clip
+            lengths[k] = clip.shape[1]
+        y = np.array([target for _, target in items], np.int64)
+        if self.rng is None:
+            return {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}, torch.from_numpy(y)
+        soft = np.eye(self.n_classes, dtype=np.float32)[y]
+        if self.mixup > 0:
+            share = float(self.rng.beta(self.mixup, self.mixup))
+            share = max(share, 1 - share)
+            other = self.rng.permutation(len(items))
+            x = np.float32(share) * x + np.float32(1 - share) * x[other]
+            soft = np.float32(share) * soft + np.float32(1 - share) * soft[other]
+            lengths = np.maximum(lengths, lengths[other])
+        return {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}, torch.from_numpy(soft)
+
+
+class _Net(NeuralNetClassifier):
+    """skorch's classifier with bfloat16 arithmetic where the processor has it."""
+
+    def infer(self, x: Any, **fit_params: Any) -> Tensor:
+        device = torch.device(self.device).type
+        fast = device == "cuda" or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())
+        with torch.autocast(device, torch.bfloat16, enabled=fast and self.module_.training):
+            return super().infer(x, **fit_params).float()
+
+
+class _Report(Callback):
+    """Send a row (epoch, loss, and UAR on the validation clips) to whoever shows progress."""
+
+    def __init__(self, send: Progress | None, validate: Callable[[], dict[str, float]] | None) -> None:
+        self.send = send
+        self.validate = validate
+
+    def on_epoch_end(self, net: NeuralNetClassifier, **_: Any) -> None:
+        row: dict[str, Any] = {"epoch": len(net.history), "loss": float(net.history[-1, "train_loss"])}
+        if not np.isfinite(row["loss"]):
+            raise TrainingError(
+                f"The loss became {row['loss']} in epoch {row['epoch']}: lower the recipe's learning_rate and train "
+                "again."
+            )
+        if self.validate is not None:
+            row |= self.validate()
+        for key, value in row.items():
+            net.history.record(key, value)
+        if self.send is not None:
+            self.send({**row, "epochs": net.max_epochs})
+
+
+class LogMelCNN(ClassifierMixin, BaseEstimator):
+    """Residual CNN over log-mel frames, trained with AdamW under a one-cycle schedule for a fixed number of epochs.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        The classes, in the order of the probabilities.
+    width : int
+        Channels of the first stage.
+    dropout : float
+        Dropout before the output layer.
+    epochs, batch_size : int
+        Length of the schedule; clips per step.
+    learning_rate, weight_decay : float
+        Peak of the one-cycle schedule (Smith and Topin, 2018); decay of AdamW.
+    label_smoothing, mixup : float
+        Smoothing of the targets; parameter of mixup's beta distribution, 0 for none.
+    crop : int
+        Training clips are cut to this many frames at random places; prediction sees the whole clip.
+    mel_shift, time_warp, tilt : float
+        Standard deviations of the shift in mel bands, of the log of the tempo, and of the spectral tilt (20 dB).
+    mask_bands, mask_frames : int
+        Largest SpecAugment masks.
+    seed : int
+        Weights, order, augmentation.
+    device : str
+        ``"auto"``: the GPU when there is one.
+
+    Attributes
+    ----------
+    classes_ : ndarray of str
+        As ``labels``.
+    temperature_ : float
+        Divides the logits (Guo et al., 2017); fitted on the validation clips, 1.0 without them.
+    history_ : list of dict
+        One row an epoch: epoch, loss and, with validation clips, validation_loss and uar.
+    """
+
+    uses_validation = True
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        width: int = 16,
+        dropout: float = 0.2,
+        epochs: int = 60,
+        batch_size: int = 64,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.02,
+        label_smoothing: float = 0.1,
+        mixup: float = 0.3,
+        crop: int = 192,
+        mel_shift: float = 3.0,
+        time_warp: float = 0.15,
+        tilt: float = 0.1,
+        mask_bands: int = 9,
+        mask_frames: int = 24,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.labels = labels
+        self.width = width
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.label_smoothing = label_smoothing
+        self.mixup = mixup
+        self.crop = crop
+        self.mel_shift = mel_shift
+        self.time_warp = time_warp
+        self.tilt = tilt
+        self.mask_bands = mask_bands
+        self.mask_frames = mask_frames
+        self.seed = seed
+        self.device = device
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: Sequence[str] | np.ndarray,
+        validation: tuple[np.ndarray, Sequence[str] | np.ndarray] | None = None,
+        progress: Progress | None = None,
+    ) -> LogMelCNN:
+        """Train on clips ``X`` (n,) of log-mel frames (bands, frames) in dB with labels ``y``.
+
+        ``validation`` (clips, labels) fits the temperature and feeds the curves; it never stops or selects anything.
+        ``progress`` is called with a row after each epoch.
+        """
+        self.classes_ = np.asarray(self.labels)
+        targets = self._indices(y)
+        bands = {clip.shape[0] for clip in X}
+        if len(bands) != 1:
+            raise TrainingError(f"All clips need the same number of mel bands, got {sorted(bands)}.")
+        self.n_bands_ = bands.pop()
+        seeds = np.random.SeedSequence(self.seed).spawn(3)
+        dataset = LogMelDataset(
+            X,
+            targets,
+            rng=np.random.default_rng(seeds[0]),
+            crop=self.crop,
+            mel_shift=self.mel_shift,
+            time_warp=self.time_warp,
+            tilt=self.tilt,
+            mask_bands=self.mask_bands,
+            mask_frames=self.mask_frames,
+        )
+        batch_size = min(self.batch_size, len(dataset))
+        collate = MixingCollate(len(self.classes_), mixup=self.mixup, rng=np.random.default_rng(seeds[1]))
+        order = torch.Generator().manual_seed(int(seeds[2].generate_state(1)[0]))
+        validate = None
+        if validation is not None:
+            valid_X, valid_y = validation[0], self._indices(validation[1])
+            validate = lambda: self._score(valid_X, valid_y)  # noqa: E731
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            self.net_ = _Net(
+                ResNetASP,
+                module__n_bands=self.n_bands_,
+                module__n_classes=len(self.classes_),
+                module__width=self.width,
+                module__dropout=self.dropout,
+                criterion=torch.nn.CrossEntropyLoss,
+                criterion__label_smoothing=self.label_smoothing,
+                optimizer=torch.optim.AdamW,
+                optimizer__weight_decay=self.weight_decay,
+                lr=self.learning_rate,
+                max_epochs=self.epochs,
+                batch_size=batch_size,
+                classes=list(range(len(self.classes_))),
+                iterator_train__collate_fn=collate,
+                iterator_train__shuffle=True,
+                iterator_train__generator=order,
+                iterator_train__drop_last=True,
+                train_split=None,
+                callbacks=[
+                    GradientNormClipping(5.0),
+                    LRScheduler(
+                        torch.optim.lr_scheduler.OneCycleLR,
+                        max_lr=self.learning_rate,
+                        total_steps=self.epochs * (len(dataset) // batch_size) + 1,
+                        pct_start=0.15,
+                        step_every="batch",
+                    ),
+                    _Report(progress, validate),
+                ],
+                callbacks__valid_acc=None,
+                callbacks__print_log=None,
+                device=self._device(),
+                verbose=0,
+            )
+            self.net_.fit(dataset, y=None)
+        self.history_ = [
+            {k: row[k] for k in ("epoch", "loss", "validation_loss", "uar") if k in row} for row in self.net_.history
+        ]
+        self.temperature_ = 1.0
+        if validation is not None:
+            self.temperature_ = _temperature(self._logits(valid_X), valid_y)
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities (n, n_classes), float32, columns in the order of ``classes_``."""
+        return _softmax(self._logits(X) / self.temperature_).astype(np.float32)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Most probable label of each clip."""
+        return self.classes_[self._logits(X).argmax(1)]
+
+    def to_onnx(self, extractor: Extractor) -> onnx.ModelProto:
+        """The whole way from the waveform to the probabilities as one ONNX graph; see :mod:`serkit.models.graph`."""
+        from serkit.models.graph import waveform_graph
+
+        return waveform_graph(self.net_.module_, self.n_bands_, self.temperature_, extractor)
+
+    def _device(self) -> str:
+        if self.device != "auto":
+            return self.device
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def _indices(self, y: Sequence[str] | np.ndarray) -> np.ndarray:
+        position = {label: k for k, label in enumerate(self.labels)}
+        unknown = sorted({str(label) for label in y} - set(position))
+        if unknown:
+            raise TrainingError(f"Labels {unknown} are not among the model's labels {list(self.labels)}.")
+        return np.array([position[str(label)] for label in y], np.int64)
+
+    def _logits(self, X: np.ndarray) -> np.ndarray:
+        """Logits (n, n_classes) in the order of ``X``; clips of similar length share a batch."""
+        module = self.net_.module_.eval()
+        device = self._device()
+        order = np.argsort([clip.shape[1] for clip in X], kind="stable")
+        dataset = LogMelDataset([X[k] for k in order], np.zeros(len(X), int))
+        collate = MixingCollate(len(self.classes_))
+        out = np.empty((len(X), len(self.classes_)), np.float32)
+        done = 0
+        with torch.inference_mode():
+            for inputs, _ in DataLoader(dataset, batch_size=32, collate_fn=collate):
+                logits = module(inputs["x"].to(device), inputs["lengths"].to(device)).cpu().numpy()
+                out[order[done : done + len(logits)]] = logits
+                done += len(logits)
+        return out
+
+    def _score(self, X: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        logits = self._logits(X)
+        return {
+            "validation_loss": _cross_entropy(logits, targets),
+            "uar": float(balanced_accuracy_score(targets, logits.argmax(1))),
+        }
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    e = np.exp(logits - logits.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> float:
+    p = _softmax(logits.astype(np.float64))[np.arange(len(targets)), targets]
+    return float(-np.log(np.maximum(p, 1e-12)).mean())
+
+
+def _temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """The temperature in [0.2, 5] that minimises the cross-entropy of the validation clips."""
+    best = minimize_scalar(
+        lambda t: _cross_entropy(logits / np.exp(t), targets),
+        bounds=(np.log(0.2), np.log(5.0)),
+        method="bounded",
+    )
+    return float(np.exp(best.x))
+
+
+def build(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> LogMelCNN:
+    """Make the estimator from a recipe's ``[model]`` parameters."""
+    return LogMelCNN(list(labels), seed=seed, **params)

@@ -1,0 +1,210 @@
+"""One ONNX graph from the waveform to the probabilities: the extractor's trim, level and log-mel in front of a network.
+
+The front end is written node by node, because its trim depends on the sound and its numbers must equal
+:func:`serkit.features.log_mel`; the network is exported by torch and joined to it.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from scipy.signal import get_window
+from torch import Tensor, nn
+
+from serkit.errors import BundleError
+from serkit.features import mel_filters
+from serkit.models.nets import SCALE_DB
+
+if TYPE_CHECKING:
+    from serkit.features import Extractor
+
+__all__ = ["frontend_graph", "waveform_graph"]
+
+OPSET = 18
+IR_VERSION = 9
+TRIM_FRAME, TRIM_HOP = 2048, 512  # of Window.trim_db
+
+
+class _Graph:
+    """A list of nodes and constants under construction; every call returns the name of its result."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def constant(self, value: Any, dtype: Any) -> str:
+        name = f"frontend_c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
+        return name
+
+    def floats(self, value: Any) -> str:
+        return self.constant(value, np.float32)
+
+    def ints(self, *values: int) -> str:
+        return self.constant(values, np.int64)
+
+    def __call__(self, op: str, *inputs: str, **attributes: Any) -> str:
+        name = f"frontend_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [name], name=name, **attributes))
+        return name
+
+
+def _trim(g: _Graph, wave: str, trim_db: float) -> str:
+    """Cut what lies before the first and after the last frame within ``trim_db`` of the loudest one."""
+    squares = g("Unsqueeze", g("Mul", wave, wave), g.ints(1))
+    half = TRIM_FRAME // 2
+    padded = g("Pad", squares, g.ints(0, 0, half, 0, 0, half))
+    power = g("AveragePool", padded, kernel_shape=[TRIM_FRAME], strides=[TRIM_HOP])
+    power = g("Max", power, g.floats(1e-10))
+    loudest = g("ReduceMax", power, keepdims=1)
+    heard = g("Greater", power, g("Mul", loudest, g.floats(10 ** (-trim_db / 10))))
+    frames = g("Gather", g("NonZero", heard), g.constant(2, np.int64), axis=0)
+    first = g("ReduceMin", frames, keepdims=1)
+    last = g("ReduceMax", frames, keepdims=1)
+    hop = g.ints(TRIM_HOP)
+    end = g("Mul", g("Add", last, g.ints(1)), hop)
+    return g("Slice", wave, g("Mul", first, hop), end, g.ints(1))
+
+
+def _log_mel(g: _Graph, wave: str, extractor: Extractor, params: dict[str, Any]) -> str:
+    n_fft, n_bins = extractor.n_fft, extractor.n_fft // 2 + 1
+    win_length = extractor.win_length or n_fft
+    window = get_window("hann", win_length).astype(np.float64)
+    start = (n_fft - win_length) // 2
+    window = np.pad(window, (start, n_fft - win_length - start))
+    angle = 2 * np.pi * np.outer(np.arange(n_bins), np.arange(n_fft)) / n_fft
+    kernel = np.concatenate([np.cos(angle) * window, np.sin(angle) * window])[:, None, :]
+    half = n_fft // 2
+    padded = g("Pad", g("Unsqueeze", wave, g.ints(1)), g.ints(0, 0, half, 0, 0, half))
+    # The window is zero outside [start, start + win_length): leave those taps out of the arithmetic.
+    inner = g("Slice", padded, g.ints(start), g.ints(start - n_fft + win_length or 2**62), g.ints(2))
+    spectrum = g(
+        "Conv",
+        inner,
+        g.floats(kernel[:, :, start : start + win_length]),
+        strides=[extractor.hop_length],
+    )
+    power = g("Mul", spectrum, spectrum)
+    real = g("Slice", power, g.ints(0), g.ints(n_bins), g.ints(1))
+    imag = g("Slice", power, g.ints(n_bins), g.ints(2 * n_bins), g.ints(1))
+    filters = mel_filters(
+        sample_rate=extractor.sample_rate,
+        n_fft=n_fft,
+        n_mels=params["n_mels"],
+        fmin=params["fmin"],
+        fmax=params["fmax"],
+    )
+    bands = g("MatMul", g.floats(filters), g("Add", real, imag))
+    decibels = g("Mul", g("Log", g("Max", bands, g.floats(1e-10))), g.floats(10 / np.log(10)))
+    if params["top_db"] is not None:
+        ceiling = g("ReduceMax", decibels, keepdims=1)
+        decibels = g("Max", decibels, g("Sub", ceiling, g.floats(params["top_db"])))
+    return decibels
+
+
+def frontend_graph(extractor: Extractor) -> onnx.ModelProto:
+    """The extractor as an ONNX graph: ``waveform`` (1, n) float32 -> ``features`` (1, n_mels, n_frames) in dB.
+
+    Raises
+    ------
+    BundleError
+        If the extractor is anything but frames of log-mel, with optional trim and level.
+    """
+    window = extractor.window
+    if (
+        [feature.name for feature in extractor.features] != ["log_mel"]
+        or extractor.layout != "frames"
+        or window.offset
+        or window.length is not None
+    ):
+        raise BundleError(
+            "A waveform graph takes frames of log_mel alone, with trim_db and level but without offset or length; "
+            f"got {[f.name for f in extractor.features]} as {extractor.layout} and {window}."
+        )
+    g = _Graph()
+    wave = "waveform"
+    if window.trim_db is not None:
+        wave = _trim(g, wave, window.trim_db)
+    if window.level == "peak":
+        peak = g("Max", g("ReduceMax", g("Abs", wave), keepdims=1), g.floats(1e-10))
+        wave = g("Div", wave, peak)
+    elif window.level == "rms":
+        mean_square = g("ReduceMean", g("Mul", wave, wave), keepdims=1)
+        root = g("Sqrt", g("Max", mean_square, g.floats(1e-20)))
+        wave = g("Div", g("Mul", wave, g.floats(0.1)), root)
+    _log_mel(g, wave, extractor, extractor.features[0].resolved)
+    g.nodes[-1].output[0] = "features"
+    graph = helper.make_graph(
+        g.nodes,
+        "frontend",
+        [helper.make_tensor_value_info("waveform", TensorProto.FLOAT, [1, "samples"])],
+        [
+            helper.make_tensor_value_info(
+                "features", TensorProto.FLOAT, [1, extractor.features[0].resolved["n_mels"], "frames"]
+            )
+        ],
+        g.constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+class _Probabilities(nn.Module):
+    """A network with the normalisation before it and the calibrated softmax behind it, as the graph holds them."""
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.temperature = temperature
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = (features - features.mean(2, keepdim=True)) / SCALE_DB
+        return (self.network(x) / self.temperature).softmax(1)
+
+
+def waveform_graph(network: nn.Module, n_bands: int, temperature: float, extractor: Extractor) -> onnx.ModelProto:
+    """Join the extractor's front end and a torch network: ``waveform`` (1, n) -> ``probabilities`` (1, n_classes).
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Normalised log-mel (1, n_bands, n_frames) -> logits (1, n_classes).
+    n_bands : int
+        Mel bands that the network was trained on.
+    temperature : float
+        Divides the logits.
+    extractor : Extractor
+        Log-mel frames; see :func:`frontend_graph`.
+    """
+    front = frontend_graph(extractor)
+    module = _Probabilities(network.cpu(), temperature).eval()
+    frames = torch.export.Dim("frames", min=8, max=1_000_000)
+    program = torch.onnx.export(
+        module,
+        (torch.zeros(1, n_bands, 200),),
+        dynamo=True,
+        input_names=["features"],
+        output_names=["probabilities"],
+        dynamic_shapes={"features": {2: frames}},
+        opset_version=OPSET,
+        external_data=False,
+        verbose=False,
+    )
+    buffer = io.BytesIO()
+    program.save(buffer)
+    network_model = onnx.load_from_string(buffer.getvalue())
+    network_model.ir_version = IR_VERSION
+    joined = onnx.compose.merge_models(
+        front,
+        onnx.compose.add_prefix(network_model, "net_", rename_inputs=False, rename_outputs=False),
+        io_map=[("features", "features")],
+    )
+    joined.ir_version = IR_VERSION
+    onnx.checker.check_model(joined, full_check=True)
+    return joined

@@ -1,0 +1,300 @@
+"""A system as data: a TOML file -> a frozen, checked :class:`Recipe`.
+
+A recipe says how a clip becomes features, what happens to the training side only (augmentation, balancing, feature
+selection), which estimator learns, and what the validation clips are for. It never says what is tested: that is the
+protocol's business.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import sys
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from serkit.errors import FeatureError, RecipeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from serkit.features import Extractor
+
+__all__ = ["Augment", "Balance", "Features", "Model", "Recipe", "Select", "Validation", "list_recipes", "load_recipe"]
+
+Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Window(_Section):
+    """How a clip is cut, in this order: ``offset`` (s), ``trim_db``, ``level``, ``length`` (s)."""
+
+    offset: float = Field(0.0, ge=0)
+    trim_db: float | None = Field(None, gt=0)
+    level: Literal["none", "peak", "rms"] = "none"
+    length: float | None = Field(None, gt=0)
+
+
+class FeatureSpec(_Section):
+    """One feature by name with its parameters, e.g. ``{name = "mfcc", params = {n_mfcc = 13}}``."""
+
+    name: str
+    params: dict[str, Any] = {}
+
+
+class Features(_Section):
+    """The ``[features]`` section: what :class:`serkit.features.Extractor` needs, key for key."""
+
+    sample_rate: int = Field(22050, ge=4000, le=192_000)
+    window: Window = Window()
+    features: Annotated[tuple[FeatureSpec, ...], Field(strict=False, min_length=1)]
+    layout: Literal["mean_std", "flat", "frames"] = "mean_std"
+    n_fft: int = Field(2048, ge=16)
+    hop_length: int = Field(512, ge=1)
+    win_length: int | None = Field(None, ge=1)
+
+
+class Augment(_Section):
+    """Copies of the training clips: copy ``k`` goes through chain ``k`` (then around again)."""
+
+    chains: Names
+    copies: int = Field(1, ge=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_copy_a_chain(cls, data: dict[str, Any]) -> dict[str, Any]:
+        return {"copies": len(data.get("chains", ())) or 1, **data}
+
+
+class Balance(_Section):
+    """What is done about rare classes, on the training side only."""
+
+    kind: Literal["none", "smote", "class_weight"] = "none"
+    k_neighbors: int = Field(5, ge=1)
+
+
+class Select(_Section):
+    """Keep the ``k`` features with the largest F value between classes (one-way ANOVA), on the training side only."""
+
+    k: int = Field(ge=1)
+
+
+class Model(_Section):
+    """The estimator: a name of :data:`serkit.models.MODELS` and its parameters."""
+
+    name: str
+    params: dict[str, Any] = {}
+
+
+class Validation(_Section):
+    """What the split's validation clips are for.
+
+    ``none``: they are training clips like the others. ``calibration``: they fit the temperature of the probabilities.
+    ``early-stopping``: the estimator may stop on them (and calibrate).
+    """
+
+    use: Literal["none", "calibration", "early-stopping"] = "none"
+
+
+class Recipe(_Section):
+    """A checked recipe; see ``ser recipes show NAME`` for one in full.
+
+    Attributes
+    ----------
+    name, description, system : str
+        What ``ser recipes`` lists; ``system`` is the published system that the recipe follows, or empty.
+    features, augment, balance, select, model, validation
+        The sections.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str
+    system: str = ""
+    features: Features
+    augment: Augment | None = None
+    balance: Balance = Balance()
+    select: Select | None = None
+    model: Model
+    validation: Validation = Validation()
+
+    _text: str = PrivateAttr("")
+
+    @property
+    def text(self) -> str:
+        """The TOML text that the recipe was read from."""
+        return self._text
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of everything that can change a number: not of name, description, comments or formatting."""
+        content = self.model_dump(mode="json", exclude={"name", "description", "system"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def extractor(self) -> Extractor:
+        """The feature extractor of the ``[features]`` section."""
+        from serkit.features import Extractor
+
+        return Extractor.from_dict(self.features.model_dump(mode="json", exclude_unset=True))
+
+
+def list_recipes() -> dict[str, str]:
+    """Names of the packaged recipes with their descriptions, sorted by name.
+
+    Examples
+    --------
+    >>> "s0-forest" in list_recipes()
+    True
+    """
+    found = {}
+    for entry in resources.files("serkit.recipes").iterdir():
+        if entry.name.endswith(".toml"):
+            found[entry.name[:-5]] = str(tomllib.loads(entry.read_text("utf-8")).get("description", ""))
+    return dict(sorted(found.items()))
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Read and check a recipe.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        The name of a packaged recipe, or the path of a ``.toml`` file.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, or it is not TOML, or holds an unknown key or an impossible value.
+
+    Examples
+    --------
+    >>> load_recipe("s0-forest").model.name
+    'random_forest'
+    >>> load_recipe("s0-forst")
+    Traceback (most recent call last):
+    ...
+    serkit.errors.RecipeError: There is no recipe 's0-forst': did you mean 's0-forest'? ...
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.is_file():
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise RecipeError(f"The recipe {path} is not UTF-8 text: save it as UTF-8.") from None
+        except OSError as error:
+            raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}): give the path of a file.") from None
+        return parse_recipe(text, source=str(path))
+    names = list_recipes()
+    if str(name_or_path) not in names:
+        raise RecipeError(
+            f"There is no recipe '{name_or_path}'{_nearest(str(name_or_path), names)} "
+            f"Packaged recipes are {', '.join(names)}; a recipe of your own is given as the path of a .toml file."
+        )
+    text = resources.files("serkit.recipes").joinpath(f"{name_or_path}.toml").read_text("utf-8")
+    return parse_recipe(text, source=str(name_or_path))
+
+
+def parse_recipe(text: str, *, source: str = "<text>") -> Recipe:
+    """Check the TOML ``text`` of a recipe; ``source`` names it in errors."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"The recipe {source} is not valid TOML: {error}.") from None
+    _check_keys(data, Recipe, source, "")
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(f"Recipe {source}: {_sentence(error)}") from None
+    recipe._text = text
+    _check_parts(recipe, source)
+    return recipe
+
+
+def _check_parts(recipe: Recipe, source: str) -> None:
+    """What no single section can know: features that exist, a model that takes them, parameters that it has."""
+    from serkit.augment import CHAINS
+    from serkit.models import MODELS, check_params
+
+    try:
+        extractor = recipe.extractor
+        n_features = None if extractor.layout == "frames" else len(extractor.feature_names())
+    except FeatureError as error:
+        raise RecipeError(f"Recipe {source}, [features]: {error}") from None
+    for chain in recipe.augment.chains if recipe.augment else ():
+        if chain not in CHAINS:
+            raise RecipeError(
+                f"Recipe {source}: unknown chain '{chain}' in [augment]{_nearest(chain, CHAINS)} "
+                f"Chains are {', '.join(CHAINS)}."
+            )
+    name = recipe.model.name
+    if name not in MODELS:
+        raise RecipeError(
+            f"Recipe {source}: unknown model '{name}'{_nearest(name, MODELS)} Models are {', '.join(MODELS)}."
+        )
+    if extractor.layout not in MODELS[name].layouts:
+        raise RecipeError(
+            f"Recipe {source}: the model '{name}' needs features of layout {' or '.join(MODELS[name].layouts)}, "
+            f"got '{extractor.layout}': change layout in [features]."
+        )
+    if n_features is None and (recipe.select or recipe.balance.kind == "smote"):
+        what = "[select]" if recipe.select else "[balance] kind 'smote'"
+        raise RecipeError(f"Recipe {source}: {what} works on vectors, and layout 'frames' gives none: leave it out.")
+    if n_features is not None and recipe.select and recipe.select.k > n_features:
+        raise RecipeError(
+            f"Recipe {source}: [select] k = {recipe.select.k}, but [features] gives {n_features} features: "
+            f"use a k of at most {n_features}."
+        )
+    try:
+        check_params(recipe.model, class_weight=recipe.balance.kind == "class_weight")
+    except RecipeError as error:
+        raise RecipeError(f"Recipe {source}: {error}") from None
+
+
+def _check_keys(data: Any, section: type[BaseModel], source: str, where: str) -> None:
+    """Refuse unknown keys first, with the nearest known one."""
+    if not isinstance(data, dict):
+        return
+    for key, value in data.items():
+        if key not in section.model_fields:
+            place = f"[{where}]" if where else "the top level"
+            raise RecipeError(
+                f"Recipe {source}: unknown key '{key}' in {place}{_nearest(key, section.model_fields)} "
+                f"Known keys are {', '.join(section.model_fields)}."
+            )
+        inner = _sections(section.model_fields[key].annotation)
+        for item in value if isinstance(value, list) else [value]:
+            for candidate in inner:
+                _check_keys(item, candidate, source, f"{where}.{key}" if where else key)
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [s for part in getattr(annotation, "__args__", ()) for s in _sections(part)]
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first of pydantic's complaints as one sentence."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "recipe"
+    if first["type"] == "missing":
+        return f"'{key}' is missing: add it."
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return f"'{key}': {message}, got {first['input']!r}."
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """``": did you mean 'x'?"``, or ``"."`` when nothing is near."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f": did you mean '{close[0]}'?" if close else "."

@@ -1,0 +1,342 @@
+"""Recordings in, emotions out: a model bundle, ONNX Runtime and :class:`Prediction`."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from serkit import audio
+from serkit.audio import Source, Waveform
+from serkit.bundle import Bundle, read_bundle
+from serkit.errors import AudioError, BundleError, SerkitError
+from serkit.manifest import Manifest
+from serkit.prediction import Prediction
+from serkit.speech import speech_activity
+
+__all__ = ["Prediction", "Recognizer", "find_inputs", "load", "predict"]
+
+
+def load(model: str | os.PathLike[str] = "default", *, threads: int | None = None) -> Recognizer:
+    """Load a model.
+
+    Parameters
+    ----------
+    model : str or path
+        Name of a packaged model, or the folder or zip of a bundle.
+    threads : int, optional
+        Threads inside one answer; see :class:`Recognizer`.
+
+    Returns
+    -------
+    Recognizer
+
+    Raises
+    ------
+    BundleError
+        If there is no such model, or if it is incomplete, changed, too new or does not run.
+    """
+    return Recognizer(read_bundle(model), threads=threads)
+
+
+@lru_cache(maxsize=4)
+def _cached(model: str | os.PathLike[str]) -> Recognizer:
+    return load(model)
+
+
+def predict(
+    source: Source | Iterable[Source], *, sample_rate: int | None = None, model: str | os.PathLike[str] = "default"
+) -> Prediction | list[Prediction]:
+    """Answer with a model that is loaded once and kept: :meth:`Recognizer.predict` in one call."""
+    return _cached(model).predict(source, sample_rate=sample_rate)
+
+
+class Recognizer:
+    """A loaded model. It keeps nothing from one call to the next and may be shared between threads.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    threads : int, optional
+        Threads inside one answer, by default 1: the models are small, so that a second thread costs more in waiting
+        than it saves. Several recordings are answered at the same time instead, and one thread always sums in the
+        same order.
+
+    Raises
+    ------
+    BundleError
+        If ONNX Runtime cannot run the graph, or if this serkit does not know the features that it needs.
+
+    Examples
+    --------
+    >>> recognizer = load()                                       # doctest: +SKIP
+    >>> recognizer.predict("examples/cheerful.wav").top(1)        # doctest: +SKIP
+    [('happy', 0.83)]
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be 1 or more, got {threads}.")
+        self.bundle = bundle
+        self._session = _session(bundle, threads or 1)
+        self._prepare = _preparation(bundle)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says about its model."""
+        return self.bundle.manifest
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The emotions, in the order of the probabilities."""
+        return self.manifest.labels
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate that the model works at, Hz. Recordings of any rate are converted."""
+        return self.manifest.sample_rate
+
+    def __repr__(self) -> str:
+        return f"Recognizer({self.manifest.name!r}, version={self.manifest.version!r}, labels={len(self.labels)})"
+
+    @overload
+    def predict(
+        self,
+        source: list[Any] | tuple[Any, ...],
+        *,
+        sample_rate: int | None = None,
+        recursive: bool = False,
+    ) -> list[Prediction]: ...
+
+    @overload
+    def predict(
+        self, source: Any, *, sample_rate: int | None = None, recursive: bool = False
+    ) -> Any: ...  # Prediction; list of Prediction for a folder
+
+    def predict(
+        self, source: Any, *, sample_rate: int | None = None, recursive: bool = False
+    ) -> Prediction | list[Prediction]:
+        """Tell the emotion of one recording or of many.
+
+        Parameters
+        ----------
+        source : path, bytes, binary file object, np.ndarray, Waveform; or a folder; or a list or tuple of recordings
+            What :func:`serkit.audio.load` reads. In a folder: all recordings, sorted by name.
+        sample_rate : int, optional
+            Rate of arrays, Hz.
+        recursive : bool
+            For a folder: go into its sub-folders too.
+
+        Returns
+        -------
+        Prediction or list of Prediction
+            One Prediction for one recording; a list for a list or folder, in order, where a recording that failed
+            has ``error`` set. A recording longer than the model's window is answered window by window: its
+            probabilities are the mean, weighted by the seconds of speech in each.
+
+        Raises
+        ------
+        AudioError
+            If a single recording cannot be read or is too short, or if a folder holds no recording.
+        """
+        if isinstance(source, (list, tuple)):
+            if any(isinstance(item, (int, float, np.number)) for item in source):
+                raise AudioError("A list is taken as a list of recordings: for samples, use np.array(samples).")
+            return list(self.predict_iter(source, sample_rate=sample_rate))
+        if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):  # noqa: PTH112 - also for bad names
+            return list(self.predict_iter(_scan(Path(source), recursive)))
+        return self._answer(source, sample_rate)
+
+    def predict_iter(
+        self, sources: Iterable[Source | Prediction], *, sample_rate: int | None = None, workers: int | None = None
+    ) -> Iterator[Prediction]:
+        """Answer many recordings one after the other, reading some ahead.
+
+        Parameters
+        ----------
+        sources : iterable
+            Recordings as for :meth:`predict`, taken as they are needed. A Prediction, such as a failure of
+            :func:`find_inputs`, is handed on.
+        sample_rate : int, optional
+            Rate of arrays, Hz.
+        workers : int, optional
+            Recordings worked on at the same time, by default one a core and at most four.
+
+        Yields
+        ------
+        Prediction
+            One for each source, in order; with ``error`` set where one failed.
+        """
+        count = workers or min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+        waiting: deque[Future[Prediction]] = deque()
+        pool = ThreadPoolExecutor(count, thread_name_prefix="serkit")
+        try:
+            for source in sources:
+                waiting.append(pool.submit(self._try, source, sample_rate))
+                if len(waiting) >= 2 * count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def probabilities(self, wave: Waveform) -> np.ndarray:
+        """Run the graph on one waveform, whatever it holds and however long it is.
+
+        Parameters
+        ----------
+        wave : Waveform
+            At any rate.
+
+        Returns
+        -------
+        np.ndarray, float32, shape=(n_labels,)
+            In [0, 1], summing to 1, in the order of :attr:`labels`.
+
+        Raises
+        ------
+        BundleError
+            If what the graph gives are no probabilities.
+        """
+        try:
+            feed = {self.manifest.input["kind"]: self._prepare(audio.resample(wave, self.sample_rate))}
+            (given,) = self._session.run(["probabilities"], feed)
+        except SerkitError:
+            raise
+        except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
+            raise BundleError(f"The model {self.manifest.name} fails on {wave!r}: {_first_line(error)}.") from error
+        result = np.asarray(given)
+        if result.shape != (1, len(self.labels)):
+            raise BundleError(
+                f"The model {self.manifest.name} gives an array of shape {result.shape}, "
+                f"but its manifest names {len(self.labels)} labels."
+            )
+        if not (np.isfinite(result).all() and result.min() >= -1e-6 and abs(float(result.sum()) - 1) < 1e-3):
+            raise BundleError(f"The model {self.manifest.name} gives no probabilities: {result[0].tolist()}.")
+        return result[0]
+
+    def _try(self, source: Source | Prediction, sample_rate: int | None) -> Prediction:
+        if isinstance(source, Prediction):
+            return source
+        try:
+            return self._answer(source, sample_rate)
+        except BundleError:
+            raise  # the model's fault, not the recording's
+        except (SerkitError, OSError) as error:
+            return _failure(source, error)
+
+    def _answer(self, source: Source, sample_rate: int | None) -> Prediction:
+        manifest = self.manifest
+        results: list[np.ndarray] = []
+        weights: list[float] = []
+        end = 0.0
+        for piece in audio.stream(source, sample_rate=sample_rate, block=manifest.max_seconds):
+            if piece.duration < manifest.min_seconds:
+                if end == 0.0:
+                    raise AudioError(
+                        f"The recording lasts {piece.duration:.3f} s; "
+                        f"the model {manifest.name} needs at least {manifest.min_seconds:g} s."
+                    )
+                end += piece.duration  # the rest of a long recording, too short to say anything
+                continue
+            end += piece.duration
+            wave = audio.resample(piece, self.sample_rate)
+            activity = speech_activity(wave)
+            if activity.present:
+                results.append(self.probabilities(wave))
+                weights.append(max(activity.seconds, 1e-3))
+        path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+        if not results:
+            return Prediction(path, 0.0, end, None, None, {}, speech=False)
+        if len(results) == 1:
+            values = results[0].tolist()
+        else:
+            values = np.average(np.array(results, dtype=np.float64), axis=0, weights=weights).tolist()
+        best = max(range(len(values)), key=values.__getitem__)
+        found = dict(zip(self.labels, values, strict=True))
+        return Prediction(path, 0.0, end, self.labels[best], values[best], found, speech=True)
+
+
+def find_inputs(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False) -> list[Path | Prediction]:
+    """List the recordings that files and folders stand for; what cannot be found or opened becomes a failure.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Files, whatever their suffix, and folders.
+    recursive : bool
+        Also look into sub-folders.
+
+    Returns
+    -------
+    list of Path or Prediction
+        In the given order; a folder's recordings sorted.
+    """
+    found: list[Path | Prediction] = []
+    for path in paths:
+        try:
+            found += _scan(Path(path), recursive)
+        except (SerkitError, OSError) as error:
+            found.append(_failure(path, error))
+    return found
+
+
+def _scan(path: Path, recursive: bool) -> list[Path | Prediction]:
+    """As ``find_audio``, but sub-folders that may not be read are failures among the rest instead of the end of all."""
+    if not recursive or not path.is_dir():
+        return [*audio.find_audio(path)]
+    locked: list[OSError] = []
+    files: list[Path | Prediction] = []
+    for folder, subfolders, names in os.walk(path, onerror=locked.append):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        if any(Path(name).suffix.lower() in audio.AUDIO_SUFFIXES for name in names if not name.startswith(".")):
+            files += audio.find_audio(folder)
+    files.sort(key=lambda item: item.as_posix() if isinstance(item, Path) else "")
+    if not files and not locked:
+        return [*audio.find_audio(path, recursive=True)]  # says what is wrong
+    return [*files, *(_failure(error.filename, error) for error in locked)]
+
+
+def _failure(source: object, error: Exception) -> Prediction:
+    path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+    reason = f"{error.strerror or error}." if isinstance(error, OSError) and not isinstance(error, SerkitError) else error
+    return Prediction(path, 0.0, 0.0, None, None, {}, error=str(reason))
+
+
+def _preparation(bundle: Bundle) -> Callable[[Waveform], np.ndarray]:
+    """From a waveform at the model's rate to the graph's input, with the batch axis."""
+    if bundle.manifest.input["kind"] == "waveform":
+        return lambda wave: wave.samples[np.newaxis]
+    from serkit.features import Extractor
+
+    try:
+        extractor = Extractor.from_dict(bundle.manifest.input["extractor"])
+    except (SerkitError, TypeError, KeyError) as error:
+        raise BundleError(f"{bundle.path}: this serkit cannot make the features of the model: {error}") from error
+    return lambda wave: np.ascontiguousarray(extractor(wave), dtype=np.float32)[np.newaxis]
+
+
+def _session(bundle: Bundle, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only; they also come as exceptions
+    options.enable_mem_pattern = False  # recordings differ in length
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
+    try:
+        return onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
+        raise BundleError(f"model.onnx of {bundle.path} does not load: {_first_line(error)}.") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

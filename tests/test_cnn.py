@@ -1,0 +1,210 @@
+"""The log-mel CNN: learns, repeats itself, pads without harm, calibrates, and becomes one waveform graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.metrics import log_loss
+
+from serkit.audio import Waveform
+from serkit.errors import BundleError, TrainingError
+from serkit.features import Extractor
+from serkit.models.cnn import LogMelCNN, LogMelDataset, MixingCollate, _temperature, normalise
+from serkit.models.graph import frontend_graph
+from serkit.models.nets import ResNetASP
+from tests.conftest import voice
+
+LABELS = ["neutral", "happy", "angry"]
+
+
+def extractor(**window: object) -> Extractor:
+    return Extractor.from_dict(
+        {
+            "sample_rate": 16000,
+            "window": {"trim_db": 45.0, "level": "peak", **window},
+            "features": [{"name": "log_mel", "params": {"n_mels": 64, "fmin": 40.0, "fmax": 8000.0}}],
+            "layout": "frames",
+            "n_fft": 512,
+            "win_length": 400,
+            "hop_length": 160,
+        }
+    )
+
+
+def clips(n: int, *, seed: int = 0) -> tuple[np.ndarray, list[str]]:
+    """Clips of 40 to 80 frames whose class is the place of a bright band."""
+    rng = np.random.default_rng(seed)
+    X = np.empty(n, dtype=object)
+    y = [LABELS[k % 3] for k in range(n)]
+    for k in range(n):
+        X[k] = rng.normal(-40, 3, (64, int(rng.integers(40, 80)))).astype(np.float32)
+        beat = 10 * np.sin(np.arange(X[k].shape[1]) / 2)
+        X[k][10 + 18 * (k % 3) : 20 + 18 * (k % 3)] += beat.astype(np.float32)
+    return X, y
+
+
+def small(**changes: object) -> LogMelCNN:
+    params = {"width": 4, "epochs": 6, "batch_size": 16, "crop": 48, "seed": 3, "device": "cpu"}
+    return LogMelCNN(LABELS, **{**params, **changes})
+
+
+@pytest.fixture(scope="module")
+def fitted() -> LogMelCNN:
+    X, y = clips(96)
+    return small(epochs=12).fit(X, y, validation=clips(30, seed=1))
+
+
+def test_learns_classes_it_can_hear(fitted: LogMelCNN) -> None:
+    X, y = clips(60, seed=2)
+    assert np.mean(fitted.predict(X) == np.array(y)) > 0.9
+
+
+def test_probabilities_sum_to_one_in_the_order_of_labels(fitted: LogMelCNN) -> None:
+    X, _ = clips(9, seed=4)
+    p = fitted.predict_proba(X)
+    assert p.shape == (9, 3)
+    assert p.dtype == np.float32
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-6)
+    assert list(fitted.classes_) == LABELS
+    np.testing.assert_array_equal(fitted.predict(X), np.array(LABELS)[p.argmax(1)])
+
+
+def test_same_seed_same_model_other_seed_other_model() -> None:
+    X, y = clips(48)
+    one, two, other = (small(epochs=2, seed=s).fit(X, y).predict_proba(X) for s in (3, 3, 4))
+    np.testing.assert_array_equal(one, two)
+    assert np.abs(one - other).max() > 1e-3
+
+
+def test_training_leaves_the_global_random_state_alone() -> None:
+    X, y = clips(48)
+    torch.manual_seed(11)
+    np.random.seed(11)  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    small(epochs=1).fit(X, y)
+    assert torch.equal(before[0], torch.get_rng_state())
+    np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_a_padded_clip_scores_as_it_does_alone(fitted: LogMelCNN) -> None:
+    X, _ = clips(8, seed=5)
+    # Convolutions reach a few frames into the padding, so equality is to the second digit and not to the last.
+    alone = np.concatenate([fitted.predict_proba(X[k : k + 1]) for k in range(8)])
+    np.testing.assert_allclose(fitted.predict_proba(X), alone, atol=0.1)
+    np.testing.assert_array_equal(fitted.predict_proba(X).argmax(1), alone.argmax(1))
+
+
+def test_order_of_clips_does_not_matter(fitted: LogMelCNN) -> None:
+    X, _ = clips(8, seed=5)
+    np.testing.assert_allclose(fitted.predict_proba(X[::-1]), fitted.predict_proba(X)[::-1], atol=1e-6)
+
+
+def test_history_has_loss_and_validation_uar_for_each_epoch(fitted: LogMelCNN) -> None:
+    assert [row["epoch"] for row in fitted.history_] == list(range(1, 13))
+    assert set(fitted.history_[0]) == {"epoch", "loss", "validation_loss", "uar"}
+    assert fitted.history_[-1]["loss"] < fitted.history_[0]["loss"]
+
+
+def test_progress_hears_of_each_epoch() -> None:
+    rows: list[dict] = []
+    X, y = clips(32)
+    small(epochs=3).fit(X, y, progress=rows.append)
+    assert [(row["epoch"], row["epochs"]) for row in rows] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_temperature_minimises_validation_loss() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1, (3000, 4))
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    targets = np.array([rng.choice(4, p=row) for row in p])
+    t = _temperature(3 * logits, targets)  # three times too sure
+    assert t == pytest.approx(3, abs=0.2)
+    grid = [log_loss(targets, np.exp(3 * logits / s) / np.exp(3 * logits / s).sum(1, keepdims=True)) for s in (t, 1, 5)]
+    assert grid[0] == min(grid)
+
+
+def test_unknown_label_and_mixed_bands_are_refused() -> None:
+    X, y = clips(12)
+    with pytest.raises(TrainingError, match="bored"):
+        small().fit(X, ["bored", *y[1:]])
+    X[3] = X[3][:32]
+    with pytest.raises(TrainingError, match="32, 64"):
+        small().fit(X, y)
+
+
+def test_clone_keeps_parameters() -> None:
+    assert clone(small(width=5)).get_params() == small(width=5).get_params()
+
+
+def test_variants_are_seeded_and_never_longer_than_the_crop() -> None:
+    X, _ = clips(6)
+    options = {"crop": 30, "mel_shift": 3.0, "time_warp": 0.2, "tilt": 0.1, "mask_bands": 8, "mask_frames": 10}
+    draw = [
+        [LogMelDataset(X, np.zeros(6, int), rng=np.random.default_rng(s), **options)[k][0] for k in range(6)]
+        for s in (0, 0, 1)
+    ]
+    assert all(v.shape == (64, 30) for v in draw[0])
+    for a, b in zip(draw[0], draw[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(not np.array_equal(a, c) for a, c in zip(draw[0], draw[2], strict=True))
+
+
+def test_without_rng_a_clip_is_only_normalised() -> None:
+    X, _ = clips(2)
+    np.testing.assert_array_equal(LogMelDataset(X, np.zeros(2, int))[1][0], normalise(X[1]))
+    np.testing.assert_allclose(normalise(X[1]).mean(1), 0, atol=1e-5)
+    np.testing.assert_allclose(normalise(X[1] + 12), normalise(X[1]), atol=1e-5)
+
+
+def test_mixup_keeps_targets_a_distribution_and_mixes_what_it_says() -> None:
+    items = [(np.full((4, 5), float(k), np.float32), k) for k in range(3)]
+    inputs, targets = MixingCollate(3, mixup=0.4, rng=np.random.default_rng(0))(items)
+    np.testing.assert_allclose(targets.sum(1), 1, atol=1e-6)
+    # Every clip is a constant equal to its class, so the mixed constant is the expected class.
+    np.testing.assert_allclose(inputs["x"][:, 0, 0], targets @ torch.arange(3.0), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_bands", [40, 64, 80])
+def test_network_takes_any_number_of_frames(n_bands: int) -> None:
+    net = ResNetASP(n_bands, 5, width=4).eval()
+    for frames in (8, 33, 200):
+        assert net(torch.zeros(1, n_bands, frames)).shape == (1, 5)
+
+
+@pytest.mark.parametrize("level", ["none", "peak", "rms"])
+@pytest.mark.parametrize("trim_db", [None, 45.0])
+def test_frontend_graph_equals_the_extractor(level: str, trim_db: float | None) -> None:
+    chosen = extractor(level=level, trim_db=trim_db)
+    session = ort.InferenceSession(frontend_graph(chosen).SerializeToString())
+    for emotion, seconds in ((1, 0.4), (5, 1.0), (7, 2.3)):
+        quiet = np.zeros(8000, np.float32)
+        samples = np.concatenate([quiet, 0.1 * voice(emotion, 2, seconds=seconds), quiet])
+        expected = chosen(Waveform(samples, 16000))
+        got = session.run(None, {"waveform": samples[None]})[0][0]
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, atol=5e-3)  # dB
+
+
+def test_frontend_graph_refuses_what_it_cannot_express() -> None:
+    with pytest.raises(BundleError, match="length"):
+        frontend_graph(extractor(length=3.0))
+
+
+def test_waveform_graph_equals_the_estimator(fitted: LogMelCNN) -> None:
+    chosen = extractor()
+    session = ort.InferenceSession(fitted.to_onnx(chosen).SerializeToString())
+    for seed in range(5):
+        samples = voice(1 + seed, seed, seconds=0.5 + 0.4 * seed)
+        frames = np.empty(1, dtype=object)
+        frames[0] = chosen(Waveform(samples, 16000))
+        got = session.run(["probabilities"], {"waveform": samples[None]})[0]
+        np.testing.assert_allclose(got, fitted.predict_proba(frames), atol=1e-4)
+
+
+def test_waveform_graph_answers_silence_without_nan(fitted: LogMelCNN) -> None:
+    session = ort.InferenceSession(fitted.to_onnx(extractor()).SerializeToString())
+    p = session.run(None, {"waveform": np.zeros((1, 16000), np.float32)})[0]
+    assert p.sum() == pytest.approx(1, abs=1e-5)
