@@ -273,7 +273,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         self.n_bands_ = bands.pop()
         seeds = np.random.SeedSequence(self.seed).spawn(3)
         dataset = LogMelDataset(
-            X,
+            list(X),
             targets,
             rng=np.random.default_rng(seeds[0]),
             crop=self.crop,

@@ -6,18 +6,21 @@ The front end is written node by node, because its trim depends on the sound and
 
 from __future__ import annotations
 
-import io
+import contextlib
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from scipy.signal import get_window
 from torch import Tensor, nn
 
 from serkit.errors import BundleError
-from serkit.features import mel_filters
+from serkit.features.banks import mel_filters, taper
 from serkit.models.nets import SCALE_DB
 
 if TYPE_CHECKING:
@@ -71,12 +74,11 @@ def _trim(g: _Graph, wave: str, trim_db: float) -> str:
     return g("Slice", wave, g("Mul", first, hop), end, g.ints(1))
 
 
-def _log_mel(g: _Graph, wave: str, extractor: Extractor, params: dict[str, Any]) -> str:
+def _log_mel(g: _Graph, wave: str, extractor: Extractor, params: Mapping[str, Any]) -> str:
     n_fft, n_bins = extractor.n_fft, extractor.n_fft // 2 + 1
     win_length = extractor.win_length or n_fft
-    window = get_window("hann", win_length).astype(np.float64)
+    window = taper(extractor.taper, win_length, n_fft).astype(np.float64)
     start = (n_fft - win_length) // 2
-    window = np.pad(window, (start, n_fft - win_length - start))
     angle = 2 * np.pi * np.outer(np.arange(n_bins), np.arange(n_fft)) / n_fft
     kernel = np.concatenate([np.cos(angle) * window, np.sin(angle) * window])[:, None, :]
     half = n_fft // 2
@@ -92,13 +94,8 @@ def _log_mel(g: _Graph, wave: str, extractor: Extractor, params: dict[str, Any])
     power = g("Mul", spectrum, spectrum)
     real = g("Slice", power, g.ints(0), g.ints(n_bins), g.ints(1))
     imag = g("Slice", power, g.ints(n_bins), g.ints(2 * n_bins), g.ints(1))
-    filters = mel_filters(
-        sample_rate=extractor.sample_rate,
-        n_fft=n_fft,
-        n_mels=params["n_mels"],
-        fmin=params["fmin"],
-        fmax=params["fmax"],
-    )
+    fmax = extractor.sample_rate / 2 if params["fmax"] is None else params["fmax"]
+    filters = mel_filters(extractor.sample_rate, n_fft, params["n_mels"], params["fmin"], fmax)
     bands = g("MatMul", g.floats(filters), g("Add", real, imag))
     decibels = g("Mul", g("Log", g("Max", bands, g.floats(1e-10))), g.floats(10 / np.log(10)))
     if params["top_db"] is not None:
@@ -115,16 +112,18 @@ def frontend_graph(extractor: Extractor) -> onnx.ModelProto:
     BundleError
         If the extractor is anything but frames of log-mel, with optional trim and level.
     """
-    window = extractor.window
+    window, feature = extractor.window, extractor.features[0]
     if (
-        [feature.name for feature in extractor.features] != ["log_mel"]
+        [f.name for f in extractor.features] != ["log_mel"]
+        or feature.params["deltas"]
         or extractor.layout != "frames"
+        or (extractor.center, extractor.pad_mode) != (True, "constant")
         or window.offset
         or window.length is not None
     ):
         raise BundleError(
-            "A waveform graph takes frames of log_mel alone, with trim_db and level but without offset or length; "
-            f"got {[f.name for f in extractor.features]} as {extractor.layout} and {window}."
+            "A waveform graph takes frames of log_mel without deltas, centred and padded with zeros, with trim_db and "
+            f"level but without offset or length; got {extractor.to_dict()}."
         )
     g = _Graph()
     wave = "waveform"
@@ -137,17 +136,13 @@ def frontend_graph(extractor: Extractor) -> onnx.ModelProto:
         mean_square = g("ReduceMean", g("Mul", wave, wave), keepdims=1)
         root = g("Sqrt", g("Max", mean_square, g.floats(1e-20)))
         wave = g("Div", g("Mul", wave, g.floats(0.1)), root)
-    _log_mel(g, wave, extractor, extractor.features[0].resolved)
+    _log_mel(g, wave, extractor, feature.params)
     g.nodes[-1].output[0] = "features"
     graph = helper.make_graph(
         g.nodes,
         "frontend",
         [helper.make_tensor_value_info("waveform", TensorProto.FLOAT, [1, "samples"])],
-        [
-            helper.make_tensor_value_info(
-                "features", TensorProto.FLOAT, [1, extractor.features[0].resolved["n_mels"], "frames"]
-            )
-        ],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, feature.params["n_mels"], "frames"])],
         g.constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
@@ -168,6 +163,20 @@ class _Probabilities(nn.Module):
         return (self.network(x) / self.temperature).softmax(1)
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's remarks on packages that the export does not need, and on its own deprecations."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
 def waveform_graph(network: nn.Module, n_bands: int, temperature: float, extractor: Extractor) -> onnx.ModelProto:
     """Join the extractor's front end and a torch network: ``waveform`` (1, n) -> ``probabilities`` (1, n_classes).
 
@@ -183,22 +192,23 @@ def waveform_graph(network: nn.Module, n_bands: int, temperature: float, extract
         Log-mel frames; see :func:`frontend_graph`.
     """
     front = frontend_graph(extractor)
-    module = _Probabilities(network.cpu(), temperature).eval()
+    module = _Probabilities(copy.deepcopy(network).cpu(), temperature).eval()
     frames = torch.export.Dim("frames", min=8, max=1_000_000)
-    program = torch.onnx.export(
-        module,
-        (torch.zeros(1, n_bands, 200),),
-        dynamo=True,
-        input_names=["features"],
-        output_names=["probabilities"],
-        dynamic_shapes={"features": {2: frames}},
-        opset_version=OPSET,
-        external_data=False,
-        verbose=False,
-    )
-    buffer = io.BytesIO()
-    program.save(buffer)
-    network_model = onnx.load_from_string(buffer.getvalue())
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            (torch.zeros(1, n_bands, 200),),
+            dynamo=True,
+            input_names=["features"],
+            output_names=["probabilities"],
+            dynamic_shapes={"features": {2: frames}},
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise BundleError("torch could not export this network to ONNX.")
+    network_model = program.model_proto
     network_model.ir_version = IR_VERSION
     joined = onnx.compose.merge_models(
         front,
