@@ -20,9 +20,19 @@ from pathlib import Path
 
 from serkit.errors import BundleError
 from serkit.manifest import FORMAT_VERSION, Manifest
-from serkit.onnxfile import read_outline
+from serkit.onnxfile import check_graph
 
-__all__ = ["FORMAT_VERSION", "Bundle", "Manifest", "locate", "pack", "packaged", "read_bundle", "write_bundle"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Bundle",
+    "Manifest",
+    "find_bundles",
+    "locate",
+    "pack",
+    "packaged",
+    "read_bundle",
+    "write_bundle",
+]
 
 MODEL, MANIFEST, CARD = "model.onnx", "manifest.json", "README.md"
 _BUNDLES = Path(__file__).parent / "bundles"
@@ -64,6 +74,24 @@ def packaged() -> dict[str, Path]:
     if not _BUNDLES.is_dir():
         return {}
     return {path.name: path for path in sorted(_BUNDLES.iterdir()) if (path / MANIFEST).is_file()}
+
+
+def find_bundles(folder: str | os.PathLike[str] | None = None) -> dict[str, Path]:
+    """Packaged models by name, then what looks like a bundle in `folder` (or is `folder`) by path; unread.
+
+    Raises
+    ------
+    BundleError
+        If there is no such folder.
+    """
+    found = packaged()
+    if folder is None:
+        return found
+    root = Path(folder)
+    if not root.is_dir():
+        raise BundleError(f"{os.fspath(folder)!r} is no folder of bundles.")
+    places = [root] if (root / MANIFEST).is_file() else sorted(root.iterdir())
+    return found | {str(path): path for path in places if (path / MANIFEST).is_file() or path.suffix.lower() == ".zip"}
 
 
 def locate(model: str | os.PathLike[str]) -> Path:
@@ -156,7 +184,10 @@ def _read(path: Path, get: Callable[[str, int], bytes | None]) -> Bundle:
         if name not in manifest.files:
             raise BundleError(f"{path}: {MANIFEST} does not list {name} under 'files', which every bundle holds.")
     contents = {name: _checked(path, manifest, name, get(name, _MAX_BYTES)) for name in sorted(manifest.files)}
-    _check_graph(path, manifest, contents[MODEL])
+    try:
+        check_graph(contents[MODEL], manifest)
+    except ValueError as error:
+        raise BundleError(f"{MODEL} of {path} {error}.") from None
     try:
         card = contents[CARD].decode("utf-8")
     except UnicodeDecodeError:
@@ -177,51 +208,6 @@ def _checked(path: Path, manifest: Manifest, name: str, data: bytes | None) -> b
             f"its SHA-256 is {digest[:12]}…, {MANIFEST} says {manifest.files[name][:12]}…."
         )
     return data
-
-
-def _check_graph(path: Path, manifest: Manifest, data: bytes) -> None:
-    """Refuse a graph that other files or operators are needed for, or whose ends do not fit the manifest."""
-    where = f"{MODEL} of {path}"
-    try:
-        outline = read_outline(data)
-    except ValueError as error:
-        raise BundleError(f"{where} is no ONNX model: {error}.") from None
-    if outline.external_data:
-        raise BundleError(f"{where} keeps tensors in other files: save it with all data inside.")
-    if outline.foreign_domains:
-        raise BundleError(
-            f"{where} needs operators outside the ONNX standard (domain {', '.join(outline.foreign_domains)}), "
-            "which serkit does not run."
-        )
-    kind = manifest.input["kind"]
-    ranks = {"waveform": 2, "mean_std": 2, "flat": 2, "frames": 3}
-    rank = ranks.get("waveform" if kind == "waveform" else manifest.input["extractor"].get("layout", ""))
-    names = [value.name for value in outline.inputs]
-    if names != [kind]:
-        raise BundleError(f"{where} has the inputs {names}, but the manifest expects one input named '{kind}'.")
-    given = outline.inputs[0]
-    if not given.float32 or (given.shape is not None and not _fits(given.shape, (1,), rank)):
-        raise BundleError(
-            f"{where}: input '{kind}' must be float32 of shape (1, …)"
-            f"{f' with {rank} axes' if rank else ''}, got shape {given.shape}."
-        )
-    if kind == "waveform" and given.shape is not None and given.shape[1] is not None:
-        raise BundleError(
-            f"{where}: input 'waveform' must take any number of samples, got exactly {given.shape[1]:,}."
-        )
-    outputs = {value.name: value for value in outline.outputs}
-    if "probabilities" not in outputs:
-        raise BundleError(f"{where} has the outputs {list(outputs)}, but no output named 'probabilities'.")
-    shape, count = outputs["probabilities"].shape, len(manifest.labels)
-    if not outputs["probabilities"].float32 or (shape is not None and not _fits(shape, (1,), 2)):
-        raise BundleError(f"{where}: output 'probabilities' must be float32 of shape (1, {count}), got {shape}.")
-    if shape is not None and shape[1] not in (None, count):
-        raise BundleError(f"{where} gives {shape[1]} probabilities, but the manifest names {count} labels.")
-
-
-def _fits(shape: tuple[int | None, ...], start: tuple[int, ...], rank: int | None) -> bool:
-    sizes = all(size in (None, wanted) for size, wanted in zip(shape, start, strict=False))
-    return len(shape) >= 2 and sizes and rank in (None, len(shape))
 
 
 def _read_from_folder(folder: Path, name: str, limit: int) -> bytes | None:

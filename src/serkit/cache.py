@@ -73,20 +73,12 @@ def requests(clips: pd.DataFrame, *, chains: Sequence[str], seed: int) -> list[C
     >>> [r.chain for r in requests(rows, chains=("noise", "pitch"), seed=0)]
     [None, 'noise', 'pitch', 'noise']
     """
+    columns = (clips[name].tolist() for name in ("path", "start", "end", "audio_hash", "copy"))
     found = []
-    for row in clips.itertuples(index=False):
-        copy = int(row.copy)
+    for path, start, end, audio_hash, copy in zip(*columns, strict=True):
         chain = chains[(copy - 1) % len(chains)] if copy else None
-        found.append(
-            ClipRequest(
-                str(row.path),
-                float(row.start),
-                float(row.end),
-                str(row.audio_hash),
-                chain,
-                clip_seed(seed, str(row.audio_hash), copy) if copy else 0,
-            )
-        )
+        drawn = clip_seed(seed, audio_hash, copy) if copy else 0
+        found.append(ClipRequest(path, start, end, audio_hash, chain, drawn))
     return found
 
 

@@ -284,16 +284,16 @@ class _SoundFileReader:
                 if at > start:
                     yield mono(data[max(start - at, -len(data)) :])
         except sf.LibsndfileError as error:
-            if end is not None:
+            if self._frames is not None:
                 raise AudioError(
-                    f"{self.name} is truncated or damaged: header says {(self._frames or end) / rate:.2f} s, "
+                    f"{self.name} is truncated or damaged: header says {self._frames / rate:.2f} s, "
                     f"{at / rate:.2f} s could be read."
                 ) from None
             reason = error.error_string.rstrip(".")
             raise AudioError(f"{self.name} is damaged after {at / rate:.2f} s ({reason}).") from None
         slack = SLACK if self.info.format in ("MP3", "OGG") else 0.01
-        if end is not None and end - at > slack * rate:
-            raise self._truncated((self._frames or end) / rate, at / rate)
+        if self._frames is not None and end is not None and end - at > slack * rate:
+            raise self._truncated(self._frames / rate, at / rate)
 
 
 def mono(data: np.ndarray) -> np.ndarray:

@@ -71,9 +71,7 @@ RUN_INFO = (
 )
 
 
-def evaluate(
-    predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 1000, seed: int = 0
-) -> dict[str, Any]:
+def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 1000, seed: int = 0) -> dict[str, Any]:
     """Score a table of predictions.
 
     Parameters
@@ -176,9 +174,7 @@ def evaluate(
         "f1_macro": scores["f1_macro"],
         "f1_micro": scores["accuracy"],
         "f1_weighted": scores["f1_weighted"],
-        "intervals": {
-            name: [float(q) for q in np.quantile(resampled[name], [0.025, 0.975])] for name in INTERVALS
-        },
+        "intervals": {name: [float(q) for q in np.quantile(resampled[name], [0.025, 0.975])] for name in INTERVALS},
         "interval_unit": "speaker" if by_speaker else "clip",
         "interval_level": 0.95,
         "n_boot": n_boot,
@@ -192,8 +188,7 @@ def evaluate(
         "brier": float((probabilities**2).sum(axis=1).mean() - 2 * of_truth.mean() + 1),
         "accuracy_surest_half": sure(half) / half,
         "risk_coverage": [
-            {"coverage": share, "risk": 1 - sure(share * n) / (share * n)}
-            for share in (k / 20 for k in range(1, 21))
+            {"coverage": share, "risk": 1 - sure(share * n) / (share * n)} for share in (k / 20 for k in range(1, 21))
         ],
         "groups": groups,
         "spread": {
@@ -236,9 +231,7 @@ def results(
     """
     unknown = sorted(set(run_info) - set(RUN_INFO))
     if unknown:
-        raise TrainingError(
-            f"Unknown run information {unknown}: a results document knows {', '.join(RUN_INFO)}."
-        )
+        raise TrainingError(f"Unknown run information {unknown}: a results document knows {', '.join(RUN_INFO)}.")
     info = {name: run_info.get(name) for name in RUN_INFO}
     if info["environment"] is None:
         info["environment"] = environment()

@@ -31,8 +31,8 @@ class Manifest:
         The emotions, in the order of the graph's probabilities.
     input : dict
         ``{"kind": "waveform", "sample_rate": Hz, "min_seconds": s, "max_seconds": s}``, or
-        ``{"kind": "features", "extractor": Extractor.to_dict()}`` with ``min_seconds`` (0.1) and ``max_seconds`` (30) if
-        they differ. A recording longer than ``max_seconds`` is answered window by window.
+        ``{"kind": "features", "extractor": Extractor.to_dict()}``, where ``min_seconds`` is 0.1 and ``max_seconds`` 30
+        unless given. A recording longer than ``max_seconds`` is answered window by window.
     licence, citation : str
         Licence of the weights; what to cite for the data.
     created : str
@@ -139,8 +139,8 @@ class Manifest:
         """
         if not isinstance(content, dict):
             raise BundleError(f"Manifest: expected a JSON object, got {_kind(content)}.")
-        version = content.get("format_version")
         if "format_version" in content:
+            version: Any = content["format_version"]
             _expect("format_version", version, int, "a whole number")
             if version > FORMAT_VERSION:
                 raise BundleError(

@@ -40,9 +40,7 @@ def checked(table: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np.ndar
     wanted = [*KEY, "emotion", "predicted", "confidence", *p_columns, *GROUPS]
     missing = [column for column in wanted if column not in table.columns]
     if missing:
-        raise TrainingError(
-            f"The predictions lack the column(s) {', '.join(missing)}; write '' where unknown."
-        )
+        raise TrainingError(f"The predictions lack the column(s) {', '.join(missing)}; write '' where unknown.")
     if len(table) == 0:
         raise TrainingError("The table of predictions is empty: there is nothing to evaluate.")
     for column in [*KEY, "fold", "emotion", "predicted", "confidence", *p_columns]:
@@ -63,9 +61,7 @@ def checked(table: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np.ndar
         codes[column] = index.get_indexer(table[column].astype(str))
         unknown = sorted(set(table[column].astype(str)) - set(labels))
         if unknown:
-            raise TrainingError(
-                f"Unknown label(s) {unknown} in {column!r}: the labels are {', '.join(labels)}."
-            )
+            raise TrainingError(f"Unknown label(s) {unknown} in {column!r}: the labels are {', '.join(labels)}.")
     probabilities = np.column_stack([_numbers(table, column) for column in p_columns])
     outside = (probabilities < -1e-6) | (probabilities > 1 + 1e-6)  # the slack of a softmax in float32
     off = np.flatnonzero((np.abs(probabilities.sum(axis=1) - 1) > 1e-3) | outside.any(axis=1))
@@ -107,9 +103,7 @@ def group_values(table: pd.DataFrame, column: str) -> tuple[list[str], np.ndarra
         corpora = _text(table["corpus"])
         shared = corpora.groupby(text).transform("nunique") > 1
         text = text.where(~shared | (text == "unknown"), corpora + "/" + text)
-    names = sorted(
-        set(text), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
-    )
+    names = sorted(set(text), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
     return names, pd.Index(names).get_indexer(text)
 
 
@@ -160,9 +154,7 @@ def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, lis
         accuracy = float(correct[inside].mean()) if n else None
         if mean is not None and accuracy is not None:
             ece += n / len(confidence) * abs(accuracy - mean)
-        bins.append(
-            {"low": k / N_BINS, "high": (k + 1) / N_BINS, "n": n, "confidence": mean, "accuracy": accuracy}
-        )
+        bins.append({"low": k / N_BINS, "high": (k + 1) / N_BINS, "n": n, "confidence": mean, "accuracy": accuracy})
     return float(ece), bins
 
 
@@ -179,9 +171,7 @@ def per_class(confusion: np.ndarray, labels: list[str]) -> dict[str, dict[str, A
     total = int(confusion.sum())
     table: dict[str, dict[str, Any]] = {}
     for k, label in enumerate(labels):
-        right, support, answered = (
-            int(x) for x in (confusion[k, k], confusion[k].sum(), confusion[:, k].sum())
-        )
+        right, support, answered = (int(x) for x in (confusion[k, k], confusion[k].sum(), confusion[:, k].sum()))
         table[label] = {
             "precision": (right / answered if answered else 0.0) if support else None,
             "recall": right / support if support else None,

@@ -1,7 +1,7 @@
 """A reader for the outline of an ONNX file: inputs, outputs, operator domains, references to other files.
 
-The use road has no ``onnx`` package, and ONNX Runtime follows references to external files while it loads. So a bundle's
-graph is looked over here first, with nothing but the protobuf wire format; tensors are skipped, never decoded.
+The use road has no ``onnx`` package, and ONNX Runtime follows references to external files while it loads. So the
+graph of a bundle is looked over here first, with nothing but the protobuf wire format; tensors are skipped.
 Field numbers are those of ``onnx.proto``.
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["STANDARD_DOMAINS", "GraphOutline", "Value", "read_outline"]
+from serkit.manifest import Manifest
+
+__all__ = ["STANDARD_DOMAINS", "GraphOutline", "Value", "check_graph", "read_outline"]
 
 #: Operator sets of the ONNX standard, written in full.
 STANDARD_DOMAINS = frozenset({"ai.onnx", "ai.onnx.ml"})
@@ -90,6 +92,55 @@ def read_outline(data: bytes) -> GraphOutline:
         foreign_domains=tuple(sorted(seen.domains - STANDARD_DOMAINS - own - {""})),
         external_data=seen.external,
     )
+
+
+def check_graph(data: bytes, manifest: Manifest) -> None:
+    """Refuse a graph that needs other files or foreign operators, or whose ends do not fit the manifest.
+
+    Raises
+    ------
+    ValueError
+        Says what is wrong, as the rest of a sentence that begins with the file's name.
+    """
+    try:
+        outline = read_outline(data)
+    except ValueError as error:
+        raise ValueError(f"is no ONNX model: {error}") from None
+    if outline.external_data:
+        raise ValueError("keeps tensors in other files: save it with all data inside")
+    if outline.foreign_domains:
+        domains = ", ".join(outline.foreign_domains)
+        raise ValueError(f"needs operators outside the ONNX standard (domain {domains}), which serkit does not run")
+    kind, count = manifest.input["kind"], len(manifest.labels)
+    names = [value.name for value in outline.inputs]
+    if names != [kind]:
+        raise ValueError(f"has the inputs {names}, but the manifest expects one input named '{kind}'")
+    given = outline.inputs[0]
+    layout = "waveform" if kind == "waveform" else manifest.input["extractor"].get("layout")
+    rank = {"waveform": 2, "mean_std": 2, "flat": 2, "frames": 3}.get(layout)
+    if not given.float32 or not _fits(given.shape, rank):
+        axes = f" with {rank} axes" if rank else ""
+        raise ValueError(f"must take '{kind}' as float32 of shape (1, …){axes}, but takes {_shape(given)}")
+    if kind == "waveform" and given.shape is not None and given.shape[1] is not None:
+        raise ValueError(f"must take any number of samples, but takes exactly {given.shape[1]:,}")
+    results = [value for value in outline.outputs if value.name == "probabilities"]
+    if not results:
+        names = [value.name for value in outline.outputs]
+        raise ValueError(f"has the outputs {names}, but none named 'probabilities'")
+    if not results[0].float32 or not _fits(results[0].shape, 2):
+        raise ValueError(f"must give 'probabilities' as float32 of shape (1, {count}), but gives {_shape(results[0])}")
+    if results[0].shape is not None and results[0].shape[1] not in (None, count):
+        raise ValueError(f"gives {results[0].shape[1]} probabilities, but the manifest names {count} labels")
+
+
+def _fits(shape: tuple[int | None, ...] | None, rank: int | None) -> bool:
+    """Whether a shape has one clip as its first axis and the right number of axes; an unstated shape fits."""
+    return shape is None or (len(shape) >= 2 and shape[0] in (None, 1) and rank in (None, len(shape)))
+
+
+def _shape(value: Value) -> str:
+    sizes = "any" if value.shape is None else ", ".join("any" if n is None else str(n) for n in value.shape)
+    return f"{'float32' if value.float32 else 'another type'} of shape ({sizes})"
 
 
 @dataclass

@@ -40,10 +40,10 @@ class _Section(BaseModel):
 class Window(_Section):
     """How a clip is cut, in this order: ``offset`` (s), ``trim_db``, ``level``, ``length`` (s)."""
 
-    offset: float = Field(0.0, ge=0)
-    trim_db: float | None = Field(None, gt=0)
+    offset: float = Field(default=0.0, ge=0)
+    trim_db: float | None = Field(default=None, gt=0)
     level: Literal["none", "peak", "rms"] = "none"
-    length: float | None = Field(None, gt=0)
+    length: float | None = Field(default=None, gt=0)
 
 
 class FeatureSpec(_Section):
@@ -56,20 +56,23 @@ class FeatureSpec(_Section):
 class Features(_Section):
     """The ``[features]`` section: what :class:`serkit.features.Extractor` needs, key for key."""
 
-    sample_rate: int = Field(22050, ge=4000, le=192_000)
+    sample_rate: int = Field(default=22050, ge=4000, le=192_000)
     window: Window = Window()
     features: Annotated[tuple[FeatureSpec, ...], Field(strict=False, min_length=1)]
     layout: Literal["mean_std", "flat", "frames"] = "mean_std"
-    n_fft: int = Field(2048, ge=16)
-    hop_length: int = Field(512, ge=1)
-    win_length: int | None = Field(None, ge=1)
+    n_fft: int = Field(default=2048, ge=16)
+    hop_length: int = Field(default=512, ge=1)
+    win_length: int | None = Field(default=None, ge=1)
+    taper: str = "hann"
+    center: bool = True
+    pad_mode: str = "constant"
 
 
 class Augment(_Section):
     """Copies of the training clips: copy ``k`` goes through chain ``k`` (then around again)."""
 
     chains: Names
-    copies: int = Field(1, ge=1)
+    copies: int = Field(default=1, ge=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -81,7 +84,7 @@ class Balance(_Section):
     """What is done about rare classes, on the training side only."""
 
     kind: Literal["none", "smote", "class_weight"] = "none"
-    k_neighbors: int = Field(5, ge=1)
+    k_neighbors: int = Field(default=5, ge=1)
 
 
 class Select(_Section):
@@ -138,7 +141,8 @@ class Recipe(_Section):
     @property
     def hash(self) -> str:
         """SHA-256 (hex) of everything that can change a number: not of name, description, comments or formatting."""
-        content = self.model_dump(mode="json", exclude={"name", "description", "system"})
+        content = self.model_dump(mode="json", exclude={"name", "description", "system", "features"})
+        content["features"] = self.extractor.to_dict()
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -193,7 +197,9 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         except UnicodeDecodeError:
             raise RecipeError(f"The recipe {path} is not UTF-8 text: save it as UTF-8.") from None
         except OSError as error:
-            raise RecipeError(f"The recipe {path} cannot be read ({error.strerror}): give the path of a file.") from None
+            raise RecipeError(
+                f"The recipe {path} cannot be read ({error.strerror}): give the path of a file."
+            ) from None
         return parse_recipe(text, source=str(path))
     names = list_recipes()
     if str(name_or_path) not in names:
@@ -256,7 +262,11 @@ def _check_parts(recipe: Recipe, source: str) -> None:
             f"use a k of at most {n_features}."
         )
     try:
-        check_params(recipe.model, class_weight=recipe.balance.kind == "class_weight")
+        check_params(
+            recipe.model,
+            class_weight=recipe.balance.kind == "class_weight",
+            stops_early=recipe.validation.use == "early-stopping",
+        )
     except RecipeError as error:
         raise RecipeError(f"Recipe {source}: {error}") from None
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from threading import Event
 from typing import Any, overload
 
 import numpy as np
@@ -16,11 +17,12 @@ from serkit import audio
 from serkit.audio import Source, Waveform
 from serkit.bundle import Bundle, read_bundle
 from serkit.errors import AudioError, BundleError, SerkitError
+from serkit.inputs import failure, scan
 from serkit.manifest import Manifest
 from serkit.prediction import Prediction
 from serkit.speech import speech_activity
 
-__all__ = ["Prediction", "Recognizer", "find_inputs", "load", "predict"]
+__all__ = ["Prediction", "Recognizer", "load", "predict"]
 
 
 def load(model: str | os.PathLike[str] = "default", *, threads: int | None = None) -> Recognizer:
@@ -46,15 +48,25 @@ def load(model: str | os.PathLike[str] = "default", *, threads: int | None = Non
 
 
 @lru_cache(maxsize=4)
-def _cached(model: str | os.PathLike[str]) -> Recognizer:
+def _cached(model: str) -> Recognizer:
     return load(model)
 
 
-def predict(
-    source: Source | Iterable[Source], *, sample_rate: int | None = None, model: str | os.PathLike[str] = "default"
-) -> Prediction | list[Prediction]:
-    """Answer with a model that is loaded once and kept: :meth:`Recognizer.predict` in one call."""
-    return _cached(model).predict(source, sample_rate=sample_rate)
+def predict(source: Any, *, sample_rate: int | None = None, model: str | os.PathLike[str] = "default") -> Any:
+    """Answer with a model that is loaded once and kept: :meth:`Recognizer.predict` in one call.
+
+    Parameters
+    ----------
+    source, sample_rate
+        As for :meth:`Recognizer.predict`.
+    model : str or path
+        As for :func:`load`.
+
+    Returns
+    -------
+    Prediction or list of Prediction
+    """
+    return _cached(os.fspath(model)).predict(source, sample_rate=sample_rate)
 
 
 class Recognizer:
@@ -117,7 +129,7 @@ class Recognizer:
     @overload
     def predict(
         self, source: Any, *, sample_rate: int | None = None, recursive: bool = False
-    ) -> Any: ...  # Prediction; list of Prediction for a folder
+    ) -> Any: ...  # a Prediction, or for a folder a list
 
     def predict(
         self, source: Any, *, sample_rate: int | None = None, recursive: bool = False
@@ -150,7 +162,7 @@ class Recognizer:
                 raise AudioError("A list is taken as a list of recordings: for samples, use np.array(samples).")
             return list(self.predict_iter(source, sample_rate=sample_rate))
         if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):  # noqa: PTH112 - also for bad names
-            return list(self.predict_iter(_scan(Path(source), recursive)))
+            return list(self.predict_iter(scan(Path(source), recursive)))
         return self._answer(source, sample_rate)
 
     def predict_iter(
@@ -162,7 +174,7 @@ class Recognizer:
         ----------
         sources : iterable
             Recordings as for :meth:`predict`, taken as they are needed. A Prediction, such as a failure of
-            :func:`find_inputs`, is handed on.
+            :func:`serkit.inputs.find_inputs`, is handed on.
         sample_rate : int, optional
             Rate of arrays, Hz.
         workers : int, optional
@@ -173,17 +185,20 @@ class Recognizer:
         Prediction
             One for each source, in order; with ``error`` set where one failed.
         """
-        count = workers or min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        count = workers or min(4, cores)
         waiting: deque[Future[Prediction]] = deque()
+        stop = Event()
         pool = ThreadPoolExecutor(count, thread_name_prefix="serkit")
         try:
             for source in sources:
-                waiting.append(pool.submit(self._try, source, sample_rate))
+                waiting.append(pool.submit(self._try, source, sample_rate, stop))
                 if len(waiting) >= 2 * count:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
+            stop.set()  # an hour of audio in hand does not hold up Ctrl-C
             pool.shutdown(wait=True, cancel_futures=True)
 
     def probabilities(self, wave: Waveform) -> np.ndarray:
@@ -204,11 +219,9 @@ class Recognizer:
         BundleError
             If what the graph gives are no probabilities.
         """
+        feed = {self.manifest.input["kind"]: self._prepare(audio.resample(wave, self.sample_rate))}
         try:
-            feed = {self.manifest.input["kind"]: self._prepare(audio.resample(wave, self.sample_rate))}
             (given,) = self._session.run(["probabilities"], feed)
-        except SerkitError:
-            raise
         except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
             raise BundleError(f"The model {self.manifest.name} fails on {wave!r}: {_first_line(error)}.") from error
         result = np.asarray(given)
@@ -221,22 +234,22 @@ class Recognizer:
             raise BundleError(f"The model {self.manifest.name} gives no probabilities: {result[0].tolist()}.")
         return result[0]
 
-    def _try(self, source: Source | Prediction, sample_rate: int | None) -> Prediction:
+    def _try(self, source: Source | Prediction, sample_rate: int | None, stop: Event) -> Prediction:
         if isinstance(source, Prediction):
             return source
         try:
-            return self._answer(source, sample_rate)
-        except BundleError:
-            raise  # the model's fault, not the recording's
+            return self._answer(source, sample_rate, stop)
         except (SerkitError, OSError) as error:
-            return _failure(source, error)
+            return failure(source, error)
 
-    def _answer(self, source: Source, sample_rate: int | None) -> Prediction:
+    def _answer(self, source: Source, sample_rate: int | None, stop: Event | None = None) -> Prediction:
         manifest = self.manifest
         results: list[np.ndarray] = []
         weights: list[float] = []
         end = 0.0
         for piece in audio.stream(source, sample_rate=sample_rate, block=manifest.max_seconds):
+            if stop is not None and stop.is_set():
+                raise AudioError("Nobody waits for the answer any more.")
             if piece.duration < manifest.min_seconds:
                 if end == 0.0:
                     raise AudioError(
@@ -261,52 +274,6 @@ class Recognizer:
         best = max(range(len(values)), key=values.__getitem__)
         found = dict(zip(self.labels, values, strict=True))
         return Prediction(path, 0.0, end, self.labels[best], values[best], found, speech=True)
-
-
-def find_inputs(paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False) -> list[Path | Prediction]:
-    """List the recordings that files and folders stand for; what cannot be found or opened becomes a failure.
-
-    Parameters
-    ----------
-    paths : iterable of path
-        Files, whatever their suffix, and folders.
-    recursive : bool
-        Also look into sub-folders.
-
-    Returns
-    -------
-    list of Path or Prediction
-        In the given order; a folder's recordings sorted.
-    """
-    found: list[Path | Prediction] = []
-    for path in paths:
-        try:
-            found += _scan(Path(path), recursive)
-        except (SerkitError, OSError) as error:
-            found.append(_failure(path, error))
-    return found
-
-
-def _scan(path: Path, recursive: bool) -> list[Path | Prediction]:
-    """As ``find_audio``, but sub-folders that may not be read are failures among the rest instead of the end of all."""
-    if not recursive or not path.is_dir():
-        return [*audio.find_audio(path)]
-    locked: list[OSError] = []
-    files: list[Path | Prediction] = []
-    for folder, subfolders, names in os.walk(path, onerror=locked.append):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        if any(Path(name).suffix.lower() in audio.AUDIO_SUFFIXES for name in names if not name.startswith(".")):
-            files += audio.find_audio(folder)
-    files.sort(key=lambda item: item.as_posix() if isinstance(item, Path) else "")
-    if not files and not locked:
-        return [*audio.find_audio(path, recursive=True)]  # says what is wrong
-    return [*files, *(_failure(error.filename, error) for error in locked)]
-
-
-def _failure(source: object, error: Exception) -> Prediction:
-    path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
-    reason = f"{error.strerror or error}." if isinstance(error, OSError) and not isinstance(error, SerkitError) else error
-    return Prediction(path, 0.0, 0.0, None, None, {}, error=str(reason))
 
 
 def _preparation(bundle: Bundle) -> Callable[[Waveform], np.ndarray]:

@@ -24,7 +24,9 @@ def main() -> None:
     try:
         app()
     except SerkitError as error:
-        print(f"ser: {error}", file=sys.stderr)
+        from serkit.output import printable
+
+        print(f"ser: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("ser: interrupted; finished work is kept.", file=sys.stderr)

@@ -35,8 +35,8 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     ----------
     folder : path
         A corpus: RAVDESS (folders of any depth, or the published zip archives, read in place), CREMA-D, a folder per
-        emotion, or a CSV or TSV manifest (the file, or a folder with ``manifest.csv``). Or a folder that holds ``ravdess/`` or
-        ``crema_d/``.
+        emotion, or a CSV or TSV manifest (the file, or a folder with ``manifest.csv``). Or a folder that holds
+        ``ravdess/`` or ``crema_d/``.
     kind : {"ravdess", "crema_d", "folders", "manifest"}, optional
         What it is. By default it is recognised from the names of the files.
     channel : {"both", "speech", "song"}
@@ -46,7 +46,8 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     -------
     Corpus
         Its table is sorted by (path, start, end); every clip has been decoded once and has the hash of its samples in
-        ``audio_hash``. The hashes are remembered below ``$SERKIT_CACHE`` or ``~/.cache/serkit``, so a second read is quick.
+        ``audio_hash``. The hashes are remembered below ``$SERKIT_CACHE`` or ``~/.cache/serkit``, so a second read is
+        quick.
 
     Raises
     ------
@@ -81,13 +82,17 @@ def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
     if root.is_file():
         suffix = root.suffix.lower()
         if suffix not in (".csv", ".tsv", ".zip") and kind is None:
-            raise CorpusError(f"{root} is no corpus: expected a folder, a CSV or TSV manifest, or a RAVDESS zip archive.")
+            raise CorpusError(
+                f"{root} is no corpus: expected a folder, a CSV or TSV manifest, or a RAVDESS zip archive."
+            )
         return root, kind or ("ravdess" if suffix == ".zip" else "manifest")
     inside = _corpora_inside(root)
     if kind is not None:
         return inside.get(kind, root), kind
     if len(inside) > 1:
-        raise CorpusError(f"{root} holds several corpora ({', '.join(sorted(inside))}): say which, with kind or --kind.")
+        raise CorpusError(
+            f"{root} holds several corpora ({', '.join(sorted(inside))}): say which, with kind or --kind."
+        )
     if inside:
         found, path = next(iter(inside.items()))
         return path, found
@@ -125,6 +130,6 @@ def _recognise_names(root: Path) -> str:
     if some:
         raise CorpusError(f"{root} looks like a mixture ({', '.join(some)}): say what it is, with kind or --kind.")
     raise CorpusError(
-        f"{root} is no corpus that serkit knows ({len(paths)} audio files): expected RAVDESS, CREMA-D, a folder per emotion, or a "
-        "manifest.csv with the columns path and emotion."
+        f"{root} is no corpus that serkit knows ({len(paths)} audio files): expected RAVDESS, CREMA-D, a folder per "
+        "emotion, or a manifest.csv with the columns path and emotion."
     )

@@ -16,8 +16,8 @@ __all__ = ["CITATION", "LICENCE", "NAME", "STEM", "parse_stem", "read"]
 NAME = "crema_d"
 LICENCE = "ODbL 1.0 (https://opendatacommons.org/licenses/odbl/1-0/)"
 CITATION = (
-    "Cao H, Cooper DG, Keutmann MK, Gur RC, Nenkova A, Verma R (2014). CREMA-D: Crowd-sourced Emotional Multimodal Actors "
-    "Dataset. IEEE Transactions on Affective Computing 5(4): 377-390. https://doi.org/10.1109/TAFFC.2014.2336244"
+    "Cao H, Cooper DG, Keutmann MK, Gur RC, Nenkova A, Verma R (2014). CREMA-D: Crowd-sourced Emotional Multimodal "
+    "Actors Dataset. IEEE Transactions on Affective Computing 5(4): 377-390. https://doi.org/10.1109/TAFFC.2014.2336244"
 )
 
 #: What the name of a recording looks like, without its suffix. One published name ends in a single X.
@@ -53,7 +53,9 @@ def parse_stem(stem: str) -> dict[str, str]:
     """
     match = STEM.fullmatch(stem)
     if not match:
-        raise CorpusError(f"{stem!r} is no CREMA-D name: expected actor, sentence, emotion, level, as in 1001_DFA_ANG_XX.")
+        raise CorpusError(
+            f"{stem!r} is no CREMA-D name: expected actor, sentence, emotion, level, as in 1001_DFA_ANG_XX."
+        )
     speaker, statement, emotion, level = match.groups()
     return {
         "speaker": speaker,
@@ -67,8 +69,9 @@ def read(root: Path) -> Listing:
     """List the recordings of CREMA-D.
 
     They are looked for in ``AudioWAV/`` or ``audio/``, else anywhere below ``root``. Where ``VideoDemographics.csv`` is
-    there, it gives ``sex`` and the columns ``age``, ``race`` and ``ethnicity``; where ``summaryTable.csv`` is there, it gives
-    the column ``listeners``: the emotion that most people heard in the voice alone, ties joined by ``:`` ("angry:disgust").
+    there, it gives ``sex`` and the columns ``age``, ``race`` and ``ethnicity``; where ``summaryTable.csv`` is there,
+    it gives the column ``listeners``: the emotion that most people heard in the voice alone, ties joined by ``:``
+    ("angry:disgust").
 
     Raises
     ------
@@ -92,7 +95,9 @@ def read(root: Path) -> Listing:
             wrong.append(f"{path}: {error}")
             continue
         if stem in seen:
-            raise CorpusError(f"The recording {stem} is there twice, as {seen[stem]} and {path}: remove one of the two.")
+            raise CorpusError(
+                f"The recording {stem} is there twice, as {seen[stem]} and {path}: remove one of the two."
+            )
         seen[stem] = path
         if people:
             person = people.get(row["speaker"], {})
@@ -108,7 +113,9 @@ def read(root: Path) -> Listing:
             + (" ..." if len(wrong) > 5 else "")
         )
     if not rows:
-        raise CorpusError(f"{root} holds no CREMA-D recordings: expected AudioWAV/ with files such as 1001_DFA_ANG_XX.wav.")
+        raise CorpusError(
+            f"{root} holds no CREMA-D recordings: expected AudioWAV/ with files such as 1001_DFA_ANG_XX.wav."
+        )
     return Listing(NAME, root, rows, LICENCE, CITATION)
 
 
@@ -116,7 +123,9 @@ def _listeners(vote: str, stem: str) -> str:
     try:
         return ":".join(_VOTES[letter] for letter in vote.split(":") if letter)
     except KeyError as error:
-        raise CorpusError(f"summaryTable.csv has the vote {error} for {stem}: expected letters of {'ADFHNS'}.") from None
+        raise CorpusError(
+            f"summaryTable.csv has the vote {error} for {stem}: expected letters of {'ADFHNS'}."
+        ) from None
 
 
 def _table(file: Path, key: str, columns: tuple[str, ...]) -> dict[str, dict[str, str]]:

@@ -17,7 +17,7 @@ import soundfile
 
 from serkit import audio
 from serkit.corpora.files import Store
-from serkit.errors import AudioError, CorpusError
+from serkit.errors import AudioError, CorpusError, SerkitError
 
 __all__ = ["Clip", "Digest", "cache_dir", "digest_clips"]
 
@@ -86,7 +86,9 @@ def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) 
         except AudioError:
             stamps[path] = []  # said below, with the other failures
     todo = [
-        i for i, (clip, key) in enumerate(zip(clips, keys, strict=True)) if not _known(memory.get(key), stamps[clip.path])
+        i
+        for i, (clip, key) in enumerate(zip(clips, keys, strict=True))
+        if not _known(memory.get(key), stamps[clip.path])
     ]
     for i, outcome in zip(todo, _decode_all(store, [clips[i] for i in todo], progress), strict=True):
         if isinstance(outcome, str):
@@ -135,13 +137,16 @@ def _decode(store: Store, clip: Clip) -> Digest | str:
         if clip.start is None and clip.end is None:
             wave = audio.load(source)
             return Digest(wave.digest, 0.0, round(wave.duration, 6))
-        start, length = clip.start or 0.0, audio.probe(source).duration
+        length = audio.probe(source).duration
+        if length is None:  # a container that does not say
+            length = audio.load(source).duration
+        start = clip.start or 0.0
         end = round(length, 6) if clip.end is None else clip.end
         if start >= end or end > length + 0.001:
             return f"{clip.path} is {length:.3f} s long and has nothing from {start:g} to {end:g} s."
         wave = audio.load(source, offset=start, duration=end - start)
-        return Digest(wave.digest, round(start, 6), round(end, 6))
-    except (AudioError, OSError) as error:
+        return Digest(wave.digest, start, end)
+    except (SerkitError, OSError) as error:
         reason = str(error).rstrip(".")
         return f"{reason}." if clip.path.rsplit("/", 1)[-1] in reason else f"{clip.path} ({reason})."
 
@@ -168,7 +173,8 @@ def _memory_file(root: Path) -> Path:
 
 
 def _made_by() -> list[object]:
-    """Return what the hashes depend on besides the files: the decoder's version may change what a lossy file decodes to."""
+    """Return what the hashes depend on besides the files: the decoder's version may change what a lossy file decodes
+    to."""
     return [_FORMAT, soundfile.__libsndfile_version__]
 
 

@@ -25,9 +25,10 @@ def is_emotion(name: str) -> bool:
 def read(root: Path) -> Listing:
     """List a corpus that has one folder per emotion.
 
-    The emotion is the one folder on the way to the file that bears an emotion's name. The speaker is what the other folders on
-    the way are called. Without such a folder it is the part of the file name before the first underscore, if that is no emotion and
-    at least two files share it. Otherwise the speaker is unknown (``""``), and the speaker protocols will say so.
+    The emotion is the one folder on the way to the file that bears an emotion's name. The speaker is what the other
+    folders on the way are called. Without such a folder it is the part of the file name before the first underscore,
+    if that is no emotion and at least two files share it. Otherwise the speaker is unknown (``""``), and the speaker
+    protocols will say so.
 
     Raises
     ------
@@ -36,7 +37,9 @@ def read(root: Path) -> Listing:
     """
     paths = list_audio(root)
     if not paths:
-        raise CorpusError(f"{root} holds no audio files: expected folders named after emotions, such as angry/ and happy/.")
+        raise CorpusError(
+            f"{root} holds no audio files: expected folders named after emotions, such as angry/ and happy/."
+        )
     prefixes = Counter(_prefix(path) for path in paths)
     rows: list[dict[str, str]] = []
     wrong: list[str] = []
@@ -52,7 +55,8 @@ def read(root: Path) -> Listing:
         rows.append({"path": path, "emotion": canonical(emotions[0]), "speaker": speaker})
     if wrong:
         raise CorpusError(
-            f"{len(wrong)} of {len(paths)} audio files in {root} do not lie in exactly one folder named after an emotion: "
+            f"{len(wrong)} of {len(paths)} audio files in {root} do not lie in exactly one folder named after an "
+            f"emotion: "
             + ", ".join(wrong[:5])
             + (", ..." if len(wrong) > 5 else "")
             + ". Rename the folders to labels such as angry, happy or sad, or describe the corpus in a manifest.csv."

@@ -32,10 +32,11 @@ def find_manifest(folder: Path) -> Path | None:
 def read(file: Path) -> Listing:
     """List a corpus that a manifest describes.
 
-    The file is UTF-8 with a header: columns ``path`` (relative to the manifest's folder, with ``/``) and ``emotion``; optional are
-    ``start`` and ``end`` (seconds; empty: the file's start, its end), ``speaker``, ``sex`` (female, male, f, m), ``channel``
-    (speech, song), ``intensity``, ``statement``, ``repetition`` and ``corpus``. Other columns are kept as text;
-    ``audio_hash`` is always computed anew. ``.tsv`` files are separated by tabs, all others by commas.
+    The file is UTF-8 with a header: columns ``path`` (relative to the manifest's folder, with ``/``) and
+    ``emotion``; optional are ``start`` and ``end`` (seconds; empty: the file's start, its end), ``speaker``, ``sex``
+    (female, male, f, m), ``channel`` (speech, song), ``intensity``, ``statement``, ``repetition`` and ``corpus``.
+    Other columns are kept as text; ``audio_hash`` is always computed anew. ``.tsv`` files are separated by tabs, all
+    others by commas.
 
     Parameters
     ----------
@@ -56,7 +57,8 @@ def read(file: Path) -> Listing:
     missing = [name for name in _REQUIRED if name not in header]
     if missing:
         raise CorpusError(
-            f"{file} lacks the column {missing[0]}: its header is {', '.join(header) or 'empty'}; path and emotion are needed."
+            f"{file} lacks the column {missing[0]}: its header is {', '.join(header) or 'empty'}; path and emotion "
+            f"are needed."
         )
     repeated = [name for name in header if header.count(name) > 1]
     if repeated:
@@ -117,7 +119,7 @@ def _seconds(name: str, text: str) -> float | None:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise CorpusError(f"{name} is {text!r}: expected seconds, such as 1.25.")
-    return value
+    return round(value, 6)
 
 
 def _records(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -15,8 +15,8 @@ __all__ = ["ARCHIVES", "CITATION", "LICENCE", "NAME", "STEM", "parse_stem", "rea
 NAME = "ravdess"
 LICENCE = "CC BY-NC-SA 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/)"
 CITATION = (
-    "Livingstone SR, Russo FA (2018). The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS): A dynamic, "
-    "multimodal set of facial and vocal expressions in North American English. PLoS ONE 13(5): e0196391. "
+    "Livingstone SR, Russo FA (2018). The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS): A "
+    "dynamic, multimodal set of facial and vocal expressions in North American English. PLoS ONE 13(5): e0196391. "
     "https://doi.org/10.1371/journal.pone.0196391"
 )
 
@@ -43,8 +43,8 @@ def parse_stem(stem: str) -> dict[str, str]:
     Returns
     -------
     dict
-        ``modality`` ("01" to "03"), ``channel``, ``emotion``, ``intensity`` ("normal", "strong"), ``statement`` ("kids",
-        "dogs": the noun of the sentence), ``repetition`` ("1", "2"), ``speaker`` ("01" to "24") and ``sex``.
+        ``modality`` ("01" to "03"), ``channel``, ``emotion``, ``intensity`` ("normal", "strong"), ``statement``
+        ("kids", "dogs": the noun of the sentence), ``repetition`` ("1", "2"), ``speaker`` ("01" to "24") and ``sex``.
 
     Raises
     ------
@@ -58,7 +58,9 @@ def parse_stem(stem: str) -> dict[str, str]:
     ('fearful', '12', 'female', 'dogs')
     """
     if not STEM.fullmatch(stem):
-        raise CorpusError(f"{stem!r} is no RAVDESS name: expected seven two-digit numbers such as 03-01-06-01-02-01-12.")
+        raise CorpusError(
+            f"{stem!r} is no RAVDESS name: expected seven two-digit numbers such as 03-01-06-01-02-01-12."
+        )
     numbers = [int(part) for part in stem.split("-")]
     for name, number, highest in zip(_FIELDS, numbers, _HIGHEST, strict=True):
         if not 1 <= number <= highest:
@@ -102,8 +104,8 @@ def read(root: Path, *, channel: str = "both") -> Listing:
         for part, archive in ARCHIVES.items():
             if channel in ("both", part) and (root / f"{archive}.part").is_file():
                 raise CorpusError(
-                    f"{archive} in {root} is an unfinished download: finish it with 'ser data get ravdess --to {root}', "
-                    "or ask for the other channel."
+                    f"{archive} in {root} is an unfinished download: finish it with 'ser data get ravdess --to "
+                    f"{root}', or ask for the other channel."
                 )
         zips = sorted(path for path in root.glob("*.zip") if path.is_file())
         paths = [*list_audio(root), *(path for archive in zips for path in list_zip(archive))]

@@ -47,7 +47,8 @@ class Corpus:
         The folder that the paths are relative to.
     table : pandas.DataFrame
         One row a clip, sorted by (path, start, end), with the columns of :data:`COLUMNS`; columns that only this corpus
-        has follow. ``start`` and ``end`` are seconds of the file, rounded to microseconds. Text that is unknown is ``""``.
+        has follow. ``start`` and ``end`` are seconds of the file, rounded to microseconds. Text that is unknown is
+        ``""``.
     licence, citation : str
         What using the recordings asks for.
     """
@@ -72,8 +73,8 @@ class Corpus:
         Parameters
         ----------
         row_or_path : row of the table, or str
-            A row as a Series, a mapping or a named tuple (``itertuples``) gives the clip from ``start`` to ``end``. A path
-            as in the column ``path`` gives the whole file.
+            A row as a Series, a mapping or a named tuple (``itertuples``) gives the clip from ``start`` to ``end``.
+            A path as in the column ``path`` gives the whole file.
         target_rate : int, optional
             Resample to this rate in Hz.
 
@@ -133,7 +134,7 @@ def build(listing: Listing, *, channel: str) -> Corpus:
     table = pd.DataFrame(
         [
             {
-                **{name: "" for name in (*COLUMNS, *extra)},
+                **dict.fromkeys((*COLUMNS, *extra), ""),
                 "corpus": listing.name,
                 "channel": "speech",
                 **row,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.fft
 
 from serkit.errors import FeatureError
 from serkit.features.banks import mel_filters, taper
@@ -141,7 +141,7 @@ class Analysis:
         if not self.center:
             return self.samples
         # np.pad knows "constant", "edge", ... as literals only; the names were checked on the way in.
-        return np.pad(self.samples, self.n_fft // 2, mode=mode)  # type: ignore[call-overload,no-any-return]
+        return np.pad(self.samples, self.n_fft // 2, mode=mode)  # type: ignore[call-overload]
 
     @cached_property
     def frames(self) -> np.ndarray:
@@ -157,31 +157,31 @@ class Analysis:
     # Rows are frames inside, so that the sums and sorts of the features run over adjacent memory; the public arrays
     # are transposed views.
 
-    @cached_property
-    def stft_rows(self) -> np.ndarray:
-        """The transform, one frame a row: shape (n_frames, n_bins), complex64."""
-        spectrum = np.empty((self.n_frames, self.n_bins), np.complex64)
+    def _transformed(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the first frame's number and the transform of each block of frames, complex64."""
         buffer = np.empty((_BLOCK, self.n_fft))
         for start in range(0, self.n_frames, _BLOCK):
             block = self.frames[start : start + _BLOCK]
-            np.multiply(block, self._taper, out=buffer[: len(block)])
-            spectrum[start : start + len(block)] = scipy.fft.rfft(buffer[: len(block)], axis=-1)
-        return spectrum
+            windowed = np.multiply(block, self._taper, out=buffer[: len(block)])
+            yield start, np.fft.rfft(windowed, axis=-1).astype(np.complex64)
 
     @cached_property
     def magnitude_rows(self) -> np.ndarray:
         """The magnitude, one frame a row: shape (n_frames, n_bins), float32."""
-        return np.abs(self.stft_rows)
+        magnitude = np.empty((self.n_frames, self.n_bins), np.float32)
+        for start, block in self._transformed():
+            np.abs(block, out=magnitude[start : start + len(block)])
+        return magnitude
 
     @cached_property
     def power_rows(self) -> np.ndarray:
         """The squared magnitude, one frame a row: shape (n_frames, n_bins), float32."""
         return np.square(self.magnitude_rows)
 
-    @property
+    @cached_property
     def stft(self) -> np.ndarray:
-        """The transform: shape (n_bins, n_frames), complex64."""
-        return self.stft_rows.T
+        """The complex transform, for those who need phases: shape (n_bins, n_frames), complex64."""
+        return np.concatenate([block for _, block in self._transformed()]).T
 
     @property
     def magnitude(self) -> np.ndarray:
@@ -231,4 +231,6 @@ def as_analysis(source: Analysis | Waveform) -> Analysis:
         return source
     if hasattr(source, "samples") and hasattr(source, "sample_rate"):
         return Analysis(source)
-    raise FeatureError(f"Features take a Waveform or an Analysis, got {type(source).__name__}: use serkit.load_audio().")
+    raise FeatureError(
+        f"Features take a Waveform or an Analysis, got {type(source).__name__}: use serkit.load_audio()."
+    )

@@ -1,4 +1,4 @@
-"""The fixed matrices of the features: tapers, mel and chroma filter banks, the DCT and the delta kernel.
+"""The fixed matrices of the features: tapers, mel and chroma filter banks, the delta kernel.
 
 All are cached, read-only and shared: they depend on the settings alone, never on the clip.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from serkit.errors import FeatureError
 
-__all__ = ["chroma_filters", "dct_matrix", "delta_kernel", "mel_filters", "mel_frequencies", "taper"]
+__all__ = ["chroma_filters", "delta_kernel", "mel_filters", "mel_frequencies", "taper"]
 
 
 def _locked(array: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def taper(name: str, win_length: int, n_fft: int) -> np.ndarray:
             shape = get_window(name, win_length, fftbins=True)
         except ValueError:
             raise FeatureError(
-                f"Unknown STFT window {name!r}: use 'hann', 'hamming' or another name that scipy.signal.get_window takes."
+                f"Unknown STFT window {name!r}: use 'hann', 'hamming' or another name of scipy.signal.get_window."
             ) from None
     left = (n_fft - win_length) // 2
     return _locked(np.pad(shape, (left, n_fft - win_length - left)))
@@ -103,7 +103,7 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: fl
     bins = np.fft.rfftfreq(n_fft, 1.0 / sample_rate)
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising, falling = (bins - low) / (centre - low), (high - bins) / (high - centre)
-    weights = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (high - low))
+    weights = np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
     empty = int(np.sum(~weights.any(axis=1)))
     if empty:
         warnings.warn(
@@ -112,7 +112,8 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: fl
             UserWarning,
             stacklevel=2,
         )
-    return _locked(weights.astype(np.float32))
+    weights *= 2.0 / (high - low)
+    return _locked(weights)
 
 
 @lru_cache(maxsize=256)
@@ -155,27 +156,8 @@ def chroma_filters(sample_rate: int, n_fft: int, n_chroma: int, tuning: float) -
 
 
 @lru_cache(maxsize=32)
-def dct_matrix(n_out: int, n_in: int) -> np.ndarray:
-    """Return the first `n_out` rows of the orthonormal DCT-II of `n_in` points.
-
-    Returns
-    -------
-    np.ndarray [shape=(n_out, n_in), float32, read-only]
-
-    Examples
-    --------
-    >>> dct_matrix(2, 4).round(3).tolist()
-    [[0.5, 0.5, 0.5, 0.5], [0.653..., 0.271..., -0.271..., -0.653...]]
-    """
-    k, n = np.arange(n_out)[:, None], np.arange(n_in)[None, :]
-    matrix = np.sqrt(2.0 / n_in) * np.cos(np.pi * k * (2 * n + 1) / (2 * n_in))
-    matrix[0] /= np.sqrt(2.0)
-    return _locked(matrix.astype(np.float32))
-
-
-@lru_cache(maxsize=32)
 def delta_kernel(width: int, order: int) -> np.ndarray:
-    """Return the weights that give the `order`-th derivative of a polynomial of degree `order` fitted to `width` points.
+    """Return the weights that fit a polynomial of degree `order` to `width` points and give its `order`-th derivative.
 
     A. Savitzky and M. Golay, Analytical Chemistry 36 (1964).
 

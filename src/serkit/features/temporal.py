@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.fft
 
 from serkit.errors import FeatureError
 from serkit.features.analysis import Analysis, as_analysis, positive
@@ -117,24 +116,24 @@ def tempo(source: Analysis | Waveform) -> np.ndarray:
     bpm = np.append(np.inf, 60.0 * analysis.sample_rate / (analysis.hop_length * np.arange(1.0, max(size, 1))))
     if not (bpm < 320.0).any():
         raise FeatureError(
-            f"tempo cannot be told with hop_length={analysis.hop_length} at {analysis.sample_rate} Hz: use a shorter hop."
+            f"tempo is out of reach of hop_length={analysis.hop_length} at {analysis.sample_rate} Hz: shorten the hop."
         )
     strength = np.pad(onset_strength(analysis)[0], size // 2, mode="linear_ramp", end_values=0.0)
     pieces = np.lib.stride_tricks.sliding_window_view(strength, size)[: analysis.n_frames]
-    n_fft = scipy.fft.next_fast_len(2 * size - 1, real=True)
+    n_fft = 1 << (2 * size - 2).bit_length()
     window = taper("hann", size, size)
     # An autocorrelation is largest at lag 0, where it is the energy; the transform back is linear, so one does.
     spectrum = np.zeros(n_fft // 2 + 1)
     for start in range(0, analysis.n_frames, 1024):
         block = pieces[start : start + 1024] * window
         energy = np.einsum("tn,tn->t", block, block)
-        transform = scipy.fft.rfft(block, n=n_fft, axis=-1)
+        transform = np.fft.rfft(block, n=n_fft, axis=-1)
         scale = 1.0 / np.where(energy < np.finfo(np.float64).tiny, 1.0, energy)
         spectrum += scale @ (transform.real**2 + transform.imag**2)
-    mean = scipy.fft.irfft(spectrum / analysis.n_frames, n=n_fft)[:size]
+    mean = np.fft.irfft(spectrum / analysis.n_frames, n=n_fft)[:size]
     prior = np.where(bpm < 320.0, -0.5 * np.log2(bpm / 120.0) ** 2, -np.inf)
     best = np.argmax(np.log1p(1e6 * np.maximum(mean, 0.0)) + prior)
-    return np.float32([[bpm[best]]])
+    return np.array([[bpm[best]]], np.float32)
 
 
 def _median(rows: np.ndarray, size: int) -> np.ndarray:
@@ -148,9 +147,7 @@ def _median(rows: np.ndarray, size: int) -> np.ndarray:
     return filtered[:, half : half + rows.shape[1]]
 
 
-def harmonic_percussive(
-    source: Analysis | Waveform, *, kernel_size: int = 31, margin: float = 1.0
-) -> np.ndarray:
+def harmonic_percussive(source: Analysis | Waveform, *, kernel_size: int = 31) -> np.ndarray:
     """RMS of the harmonic and of the percussive part of each frame, separated by median filters.
 
     D. Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010: what is steady in time is
@@ -162,8 +159,6 @@ def harmonic_percussive(
     source : Analysis or Waveform
     kernel_size : int
         Length of the medians in frames and in bins, odd.
-    margin : float
-        At least 1; above it, energy that is clearly neither goes to none of the two.
 
     Returns
     -------
@@ -180,21 +175,23 @@ def harmonic_percussive(
     """
     if positive("kernel_size", kernel_size) % 2 == 0:
         raise FeatureError(f"kernel_size must be odd, got {kernel_size}.")
-    if margin < 1.0:
-        raise FeatureError(f"margin must be at least 1, got {margin!r}.")
     analysis = as_analysis(source)
     spectrum = analysis.magnitude_rows
     steady_in_time = _median(analysis.magnitude, kernel_size).T
     steady_in_frequency = _median(spectrum, kernel_size)
+    # Soft masks: each part's share of the power of the two medians; both a half where there is neither.
+    largest = np.maximum(steady_in_time, steady_in_frequency)
+    neither = largest < _TINY
+    largest[neither] = 1.0
+    masks = [np.square(steady_in_time / largest), np.square(steady_in_frequency / largest)]
+    both = masks[0] + masks[1]
+    both[neither] = 1.0
     parts = []
-    for part, other in ((steady_in_time, steady_in_frequency), (steady_in_frequency, steady_in_time)):
-        rest = other * np.float32(margin)
-        largest = np.maximum(part, rest)
-        neither = largest < _TINY
-        largest[neither] = 1.0
-        own, foreign = np.square(part / largest), np.square(rest / largest)
-        share = np.where(neither, np.float32(0.5 if margin == 1.0 else 0.0), own / np.maximum(own + foreign, _TINY))
-        energy = np.square(spectrum * share)
+    for mask in masks:
+        mask /= both
+        mask[neither] = 0.5
+        mask *= spectrum
+        energy = np.square(mask)
         energy[:, [0, -1]] *= 0.5  # 0 Hz and half the sample rate have no mirror image
         parts.append(np.sqrt(2.0 * energy.sum(axis=1)) / analysis.n_fft)
     return np.stack(parts).astype(np.float32)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from serkit.emotions import LABELS
 from serkit.errors import RecipeError
@@ -33,15 +33,18 @@ class ModelKind:
 
     Attributes
     ----------
-    module : str
-        Imported on first use; it holds a function ``build_<name>`` or, in a module of its own, ``build``.
+    module, function : str
+        Where the function ``(params, *, labels, seed) -> estimator`` is; the module is imported on first use.
     layouts : tuple of str
         The feature layouts that it takes.
+    threads : bool
+        Whether it has a parameter ``n_jobs`` that speeds it up.
     """
 
     module: str
     function: str
     layouts: tuple[str, ...] = _VECTORS
+    threads: bool = False
 
     def builder(self) -> Builder:
         """Import the function ``(params, *, labels, seed) -> estimator``."""
@@ -52,9 +55,9 @@ class ModelKind:
 
 
 MODELS: dict[str, ModelKind] = {
-    "random_forest": ModelKind("serkit.models.classical", "random_forest"),
+    "random_forest": ModelKind("serkit.models.classical", "random_forest", threads=True),
     "gradient_boosting": ModelKind("serkit.models.classical", "gradient_boosting"),
-    "xgboost": ModelKind("serkit.models.classical", "xgboost"),
+    "xgboost": ModelKind("serkit.models.classical", "xgboost", threads=True),
     "svm": ModelKind("serkit.models.classical", "svm"),
     "logistic": ModelKind("serkit.models.classical", "logistic"),
     "mlp": ModelKind("serkit.models.classical", "mlp"),
@@ -102,13 +105,29 @@ def build(model: Model, *, labels: Sequence[str], seed: int, class_weight: bool 
     return estimator
 
 
-def check_params(model: Model, *, class_weight: bool = False) -> None:
-    """Raise :class:`RecipeError` unless :func:`build` can make ``model`` with possible values."""
+def check_params(model: Model, *, class_weight: bool = False, stops_early: bool = False) -> None:
+    """Raise :class:`RecipeError` unless :func:`build` can make ``model`` with possible values.
+
+    ``stops_early`` is what the recipe's ``[validation]`` asks for; the model has to be able to, and to be told so.
+    """
     estimator = build(model, labels=LABELS, seed=0, class_weight=class_weight)
-    check = getattr(estimator, "check", None) or getattr(estimator, "_validate_params", None)
-    if check is None:
-        return
+    rounds = getattr(estimator, "early_stopping_rounds", None)
+    if stops_early and rounds is None:
+        can = (
+            "set early_stopping_rounds in [model.params]"
+            if hasattr(estimator, "early_stopping_rounds")
+            else "it cannot"
+        )
+        raise RecipeError(
+            f"[validation] use = 'early-stopping', but the model '{model.name}' does not stop early: {can}, or use "
+            "'calibration'."
+        )
+    if rounds is not None and not stops_early:
+        raise RecipeError("early_stopping_rounds in [model.params] needs [validation] use = 'early-stopping'.")
     try:
-        check()
+        if hasattr(estimator, "check"):
+            estimator.check()
+        elif hasattr(estimator, "_parameter_constraints"):  # scikit-learn's own estimators know their ranges
+            estimator._validate_params()
     except (ValueError, TypeError) as error:
         raise RecipeError(f"[model.params] of '{model.name}': {' '.join(str(error).split())}") from None

@@ -1,0 +1,138 @@
+"""The model card of a bundle: what it was trained on, how it scored, for what it is good and for what it is not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serkit.corpora import Corpus
+    from serkit.manifest import Manifest
+    from serkit.recipe import Recipe
+
+__all__ = ["model_card"]
+
+_GROUPS = ("sex", "channel", "intensity", "statement")
+
+_INTENDED = """\
+Research and teaching on speech emotion recognition, prototypes, and a first sorting of recordings that people look at
+afterwards. The model says how an utterance sounds; it does not know what anybody feels.
+
+**Not intended**, and nothing here supports it: decisions about people. No hiring or grading, no policing, border
+control or credit, no medical or psychological diagnosis, and no watching people who have not agreed to it.
+"""
+
+_ACTED = """\
+- The voices are actors reading fixed sentences in North American English. Spontaneous speech, other languages,
+  accents, children and old voices were not in training, and scores on them will be lower.
+"""
+
+_FAILURES = """\
+- One voice close to a microphone in a quiet room was in training: background noise, music, reverberation, several
+  voices at once and telephone bandwidth lower the score.
+- Very short utterances and whispering carry little of what the model goes by.
+- Scores differ a lot between speakers: see the spread below and do not trust one voice's answers for another.
+"""
+
+
+def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """The card as Markdown; every number in it comes from the table of ``corpus`` or from a results file."""
+    parts = [
+        f"# {manifest.name}, version {manifest.version}",
+        f"{recipe.description}. It gives one probability for each of: {', '.join(manifest.labels)}.",
+        "## Data",
+        _data(corpus),
+        "## Scores",
+        "\n\n".join(_scores(protocol, document) for protocol, document in scores.items())
+        or "No scores were given when this bundle was made. Run `ser evaluate` to know how good it is.",
+        f"Calibration: {manifest.calibration}.",
+        "## Intended use",
+        _INTENDED.strip(),
+        "## Known failures",
+        _failures(corpus, scores),
+        "## Licence",
+        _licence(manifest),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _data(corpus: Corpus) -> str:
+    table = corpus.table
+    hours = float((table["end"] - table["start"]).sum()) / 3600
+    speakers = len({(c, s) for c, s in zip(table["corpus"], table["speaker"], strict=True) if s})
+    counts = Counter(table["emotion"])
+    per_label = ", ".join(f"{label} {counts[label]}" for label in sorted(counts, key=lambda k: (-counts[k], k)))
+    channels = ", ".join(f"{n} {name}" for name, n in sorted(Counter(table["channel"]).items()))
+    people = f"{speakers} speakers" if speakers else "speakers not named"
+    return (
+        f"Trained on all {len(table)} clips of the corpus `{corpus.name}` ({channels}; {people}; {hours:.1f} h): "
+        f"{per_label}."
+    )
+
+
+def _scores(protocol: str, document: Mapping[str, Any]) -> str:
+    metrics = document["metrics"]
+    lines = [
+        f"### Protocol `{protocol}`",
+        "",
+        f"{document['folds']} folds, seed {document['seed']}, {metrics['n_clips']} test clips of "
+        f"{metrics['n_speakers']} speakers, measured {document['date'][:10]} with serkit {document['serkit']}. "
+        "These are scores of the recipe: each clip was tested by a model that was not trained on it.",
+        "",
+    ]
+    if document.get("warning"):
+        lines += [f"**Warning:** {document['warning']}", ""]
+    if protocol == "random":
+        lines += ["The voices of the test clips were in training: not what a new voice gets.", ""]
+    lines += ["| score | value | 95 % interval |", "| --- | --- | --- |"]
+    names = (("accuracy", "accuracy"), ("uar", "UAR"), ("f1_macro", "macro F1"), ("f1_weighted", "weighted F1"))
+    for key, name in names:
+        low, high = metrics["intervals"][key]
+        lines.append(f"| {name} | {_percent(metrics[key])} | {_percent(low)} to {_percent(high)} |")
+    lines += [
+        "",
+        f"Intervals by resampling the {metrics['interval_unit']}s. "
+        f"Expected calibration error {_percent(metrics['ece'])}.",
+    ]
+    rows = [
+        f"| {group} | {name} | {row['n']} | {_percent(row['accuracy'])} | {_percent(row['uar'])} |"
+        for group in _GROUPS
+        for name, row in metrics["groups"][group].items()
+        if len(metrics["groups"][group]) > 1
+    ]
+    spread = metrics["spread"]["speaker"]
+    if spread["accuracy_sd"] is not None:
+        mean, deviation = _percent(spread["accuracy_mean"]), _percent(spread["accuracy_sd"])
+        lines += ["", f"Accuracy over speakers: {mean} with a standard deviation of {deviation}."]
+    if rows:
+        lines += ["", "| group | value | clips | accuracy | UAR |", "| --- | --- | --- | --- | --- |", *rows]
+    return "\n".join(lines)
+
+
+def _failures(corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = _ACTED + _FAILURES if corpus.name == "ravdess" else _FAILURES
+    document = scores.get("speaker") or next(iter(scores.values()), None)
+    if document is not None:
+        labels, confusion = document["metrics"]["labels"], document["metrics"]["confusion"]
+        shares = sorted(
+            (
+                (count / sum(row), truth, labels[k])
+                for truth, row in zip(labels, confusion, strict=True)
+                for k, count in enumerate(row)
+                if labels[k] != truth and count
+            ),
+            reverse=True,
+        )
+        for share, truth, answer in shares[:3]:
+            lines += f"- {_percent(share)} of the {truth} clips were taken for {answer} (`{document['protocol']}`).\n"
+    return lines.strip()
+
+
+def _licence(manifest: Manifest) -> str:
+    text = f"The weights are under the licence of the recordings: {manifest.licence}."
+    return f"{text}\n\nPlease cite: {manifest.citation}" if manifest.citation else text
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,172 @@
+"""``ser data``: fetch a corpus, look at it, split it."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from serkit.cli import app
+
+data_app = typer.Typer(no_args_is_help=True, help="Fetch a corpus, look at it, split it.")
+app.add_typer(data_app, name="data")
+
+
+class Source(str, Enum):
+    """Corpora that can be fetched."""
+
+    ravdess = "ravdess"
+
+
+class Kind(str, Enum):
+    """Kinds of corpus, as in ``serkit.corpora.KINDS``."""
+
+    ravdess = "ravdess"
+    crema_d = "crema_d"
+    folders = "folders"
+    manifest = "manifest"
+
+
+class Channel(str, Enum):
+    """Which recordings to take."""
+
+    both = "both"
+    speech = "speech"
+    song = "song"
+
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The corpus: a folder, a manifest, or a RAVDESS zip archive.")
+]
+KindOption = Annotated[Kind | None, typer.Option(help="What the corpus is; by default recognised from its names.")]
+ChannelOption = Annotated[Channel, typer.Option(help="Which recordings to take.")]
+
+
+@data_app.command()
+def get(
+    corpus: Annotated[Source, typer.Argument(help="Which corpus.")],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the archives; made if it is not there.")],
+    channel: ChannelOption = Channel.both,
+    mirror: Annotated[
+        str | None, typer.Option(metavar="URL", help="Folder on another server that has the same archives.")
+    ] = None,
+) -> None:
+    """Download the published archives, with checksum; a broken download goes on where it ended."""
+    from serkit.corpora import download, ravdess
+
+    typer.echo(f"{corpus.value.upper()} is licensed {ravdess.LICENCE}: not for commercial use. Cite:")
+    typer.echo(f"{ravdess.CITATION}\n")
+    paths = download.fetch_ravdess(
+        to, channel=channel.value, base_url=mirror or download.ZENODO, checksums=download.CHECKSUMS
+    )
+    for path in paths:
+        typer.echo(f"{path}  {path.stat().st_size / 1e6:,.1f} MB, checksum right")
+    typer.echo(f"They can stay zipped. Look at them: ser data describe {to}")
+
+
+@data_app.command()
+def describe(
+    folder: Folder,
+    kind: KindOption = None,
+    channel: ChannelOption = Channel.both,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also draw the distributions: .png, .svg or .pdf.")
+    ] = None,
+) -> None:
+    """Show the classes, speakers and durations of a corpus."""
+    import json
+
+    from serkit.corpora import read_corpus
+    from serkit.corpora.describe import describe as numbers_of
+    from serkit.corpora.describe import plot as draw
+
+    corpus = read_corpus(folder, kind=kind.value if kind else None, channel=channel.value)
+    numbers = numbers_of(corpus)
+    if as_json:
+        typer.echo(json.dumps(numbers, indent=2, ensure_ascii=False))
+    else:
+        _show(numbers)
+    if plot:
+        draw(corpus, plot)
+        typer.echo(f"picture: {plot}", err=as_json)
+
+
+def _show(numbers: dict[str, Any]) -> None:
+    """Print the numbers of a corpus as a table."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from serkit.emotions import colour
+
+    console = Console(highlight=False)
+    title = f"{numbers['corpus']}: {numbers['clips']:,} clips, {_duration(numbers['seconds'])}"
+    table = Table(title=title, title_justify="left")
+    for name in ("emotion", "clips", "share", "", "speakers", "length", "median"):
+        table.add_column(name, justify="left" if name in ("emotion", "") else "right")
+    most = max(row["clips"] for row in numbers["classes"])
+    for row in numbers["classes"]:
+        ink = colour(row["emotion"])
+        table.add_row(
+            Text(row["emotion"], style=f"bold {ink}"),
+            f"{row['clips']:,}",
+            f"{row['share']:.1%}",
+            Text("█" * max(1, round(12 * row["clips"] / most)), style=ink),
+            str(row["speakers"]),
+            _duration(row["seconds"]),
+            f"{row['median_duration']:.2f} s",
+        )
+    console.print(table)
+    clips = [row["clips"] for row in numbers["by_speaker"] if row["speaker"]]
+    spread = f", {min(clips):,} to {max(clips):,} clips each" if clips else " known"
+    console.print(f"speakers   {numbers['speakers']}{spread}")
+    console.print("sex        " + ", ".join(f"{name} {count:,}" for name, count in numbers["by_sex"].items()))
+    console.print("channel    " + ", ".join(f"{name} {count:,}" for name, count in numbers["by_channel"].items()))
+    console.print("duration   " + ", ".join(f"{name} {value:.2f} s" for name, value in numbers["duration"].items()))
+    if numbers["recordings"] < numbers["clips"]:
+        console.print(
+            f"duplicates {numbers['clips'] - numbers['recordings']} (same sound as another clip; kept together)"
+        )
+    console.print(f"licence    {numbers['licence']}", soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+@data_app.command()
+def split(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="CSV to write.")],
+    protocol: Annotated[
+        str,
+        typer.Option(help="random, speaker, speaker+enrolled, augmented-random or leave-one-speaker-out."),
+    ] = "speaker",
+    seed: Annotated[int, typer.Option(help="Another seed, another assignment.")] = 0,
+    n_folds: Annotated[int, typer.Option("--folds", help="Number of folds.")] = 5,
+    kind: KindOption = None,
+    channel: ChannelOption = Channel.both,
+) -> None:
+    """Deal the clips out to folds and store who is trained on and who is tested, with a hash."""
+    from serkit.corpora import read_corpus
+    from serkit.errors import ProtocolError
+    from serkit.protocol import make_split
+
+    corpus = read_corpus(folder, kind=kind.value if kind else None, channel=channel.value)
+    made = make_split(corpus, protocol, seed=seed, n_folds=n_folds)
+    try:
+        made.to_csv(out)
+    except OSError as error:
+        raise ProtocolError(f"The split {out} cannot be written ({error.strerror or error}).") from None
+    counts = made.fold(0)["role"].value_counts()
+    roles = ", ".join(f"{counts[name]:,} {name}" for name in ("train", "validation", "test", "enrol") if name in counts)
+    typer.echo(
+        f"{out}: {made.protocol}, seed {made.seed}, {made.n_folds} folds (fold 0: {roles}), hash {made.hash[:12]}"
+    )
+    if made.warning:
+        typer.echo(f"Warning: {made.warning}", err=True)

@@ -1,0 +1,220 @@
+"""``ser train``, ``ser evaluate``, ``ser recipes``."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from serkit.cli import app
+from serkit.errors import MissingExtraError, TrainingError
+
+recipes_app = typer.Typer(help="The packaged recipes.", invoke_without_command=True)
+app.add_typer(recipes_app, name="recipes")
+
+RecipeArgument = Annotated[str, typer.Argument(help="A packaged recipe ('ser recipes') or the path of a .toml file.")]
+DataOption = Annotated[Path, typer.Option("--data", envvar="SERKIT_DATA", help="Folder with the labelled recordings.")]
+CorpusOption = Annotated[
+    str | None,
+    typer.Option("--corpus", "--kind", help="ravdess, crema_d, folders or manifest; recognised by default."),
+]
+ChannelOption = Annotated[str, typer.Option(help="speech, song or both.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seeds splits, augmentation and models.")]
+JobsOption = Annotated[int, typer.Option(min=1, help="Threads.", show_default="all cores")]
+
+_JOBS = os.cpu_count() or 1
+
+
+@app.command()
+def evaluate(
+    recipe: RecipeArgument,
+    data: DataOption,
+    corpus: CorpusOption = None,
+    channel: ChannelOption = "both",
+    protocol: Annotated[str, typer.Option(help="What is held out; see 'ser data split --help'.")] = "speaker",
+    seed: SeedOption = 0,
+    folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; default below runs/.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    jobs: JobsOption = _JOBS,
+) -> None:
+    """Train and test a recipe fold by fold; write predictions, results and a report."""
+    _need_train()
+    from serkit.corpora import read_corpus
+    from serkit.protocol import make_split
+    from serkit.recipe import load_recipe
+    from serkit.training import run_evaluation
+
+    loaded = load_recipe(recipe)
+    folder: Path | None = None
+    try:
+        recordings = read_corpus(data, kind=corpus, channel=channel)
+        copies = {"n_copies": loaded.augment.copies} if loaded.augment else {}
+        split = make_split(recordings, protocol, seed=seed, n_folds=folds, **copies)
+        what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"
+        folder = out or Path("runs") / f"{loaded.name}-{what}-{protocol}-{split.n_folds}-{seed}"
+        if split.warning:
+            print(f"Warning: {split.warning}", file=sys.stderr)
+        with _Bars() as bars:
+            run = run_evaluation(loaded, recordings, split, folder, resume=resume, n_jobs=jobs, progress=bars)
+    except KeyboardInterrupt:
+        if folder is None or not (folder / "run.json").is_file():
+            raise
+        print(
+            f"ser: interrupted; finished folds are kept in {folder}. Go on with the same command and --resume.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(130) from None
+    _print_summary(run.results)
+    print(f"Report: {run.folder / 'report.html'}")
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    corpus: CorpusOption = None,
+    channel: ChannelOption = "both",
+    seed: SeedOption = 0,
+    results: Annotated[
+        list[Path] | None, typer.Option(help="results.json of 'ser evaluate' for this recipe; may be repeated.")
+    ] = None,
+    jobs: JobsOption = _JOBS,
+) -> None:
+    """Train a recipe on all recordings and write a model bundle."""
+    _need_train()
+    from serkit.corpora import read_corpus
+    from serkit.export import check_scores, export_bundle
+    from serkit.recipe import load_recipe
+    from serkit.training import train_final
+
+    loaded = load_recipe(recipe)
+    scores = [_read_results(path) for path in results or []]
+    check_scores(scores, loaded)
+    if out.exists() and not (out / "manifest.json").is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise TrainingError(f"{out} exists and is no bundle: choose another --out.")
+    recordings = read_corpus(data, kind=corpus, channel=channel)
+    with _Bars() as bars:
+        fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=bars)
+    bundle = export_bundle(fitted, loaded, recordings, out, scores=scores, seed=seed, n_jobs=jobs)
+    print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
+    if not scores:
+        print("It states no scores: give --results with a results.json of 'ser evaluate'.", file=sys.stderr)
+
+
+@recipes_app.callback()
+def recipes(context: typer.Context) -> None:
+    """List the packaged recipes."""
+    if context.invoked_subcommand is not None:
+        return
+    _need_train()
+    from serkit.recipe import list_recipes
+
+    table = Table("recipe", "description", box=None, pad_edge=False)
+    for name, description in list_recipes().items():
+        table.add_row(name, description)
+    Console().print(table)
+
+
+@recipes_app.command()
+def show(name: RecipeArgument) -> None:
+    """Print a recipe as TOML: the start of one of your own."""
+    _need_train()
+    from serkit.recipe import load_recipe
+
+    print(load_recipe(name).text, end="")
+
+
+class _Bars:
+    """Progress on standard error: one bar for features, one over folds and their epochs, with the time left."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.tasks: dict[str, TaskID] = {}
+        self.folds_done = 0
+
+    def __enter__(self) -> _Bars:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Show an event of :mod:`serkit.training`."""
+        if event["stage"] == "features":
+            self._update("Features", event["done"], event["total"], f"{event['done']}/{event['total']} clips")
+        elif event["stage"] == "fold":
+            self.folds_done = event["done"]
+            self._update("Folds", event["done"], event["total"], f"{event['done']}/{event['total']}")
+        elif "epochs" in event:
+            share = event["epoch"] / event["epochs"]
+            note = f"epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.3f}"
+            if event["fold"] is None:
+                self._update("Training", event["epoch"], event["epochs"], note)
+            else:
+                self._update("Folds", self.folds_done + share, None, f"fold {event['fold']}, {note}")
+
+    def _update(self, name: str, done: float, total: float | None, note: str) -> None:
+        if name not in self.tasks:
+            self.tasks[name] = self.progress.add_task(name, total=total, note=note)
+        # rich reads a total of None as "leave it as it is"
+        self.progress.update(self.tasks[name], completed=done, total=total, note=note)
+
+
+def _need_train() -> None:
+    """Say which extra is missing before a module deep inside does."""
+    for module, package in (
+        ("pandas", "pandas"),
+        ("pydantic", "pydantic"),
+        ("sklearn", "scikit-learn"),
+        ("imblearn", "imbalanced-learn"),
+        ("onnx", "onnx"),
+    ):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError("Training", package, "train")
+
+
+def _read_results(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise TrainingError(f"The results {path} cannot be read ({error.strerror}).") from None
+    except ValueError:
+        raise TrainingError(f"{path} is not JSON: give a results.json of 'ser evaluate'.") from None
+    if not isinstance(document, dict) or not {"recipe_hash", "protocol", "metrics"} <= set(document):
+        raise TrainingError(f"{path} is no results file: give a results.json of 'ser evaluate'.")
+    return document
+
+
+def _print_summary(document: dict[str, Any]) -> None:
+    from serkit.report import summary_table
+
+    console = Console()
+    console.print(summary_table(document))
+    per_class = Table("emotion", "recall", "precision", "F1", "clips")
+    for label, row in document["metrics"]["per_class"].items():
+        shown = ("–" if row[key] is None else f"{row[key]:.1%}" for key in ("recall", "precision", "f1"))
+        per_class.add_row(label, *shown, str(row["support"]))
+    console.print(per_class)

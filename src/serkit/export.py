@@ -1,0 +1,280 @@
+"""A fitted pipeline -> an ONNX bundle, never written before graph and estimator agree on real clips."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, compose, helper, numpy_helper
+
+from serkit import fitting
+from serkit.bundle import Bundle, Manifest, write_bundle
+from serkit.cache import FeatureCache, compute_features, requests
+from serkit.card import model_card
+from serkit.errors import BundleError, TrainingError
+from serkit.models.classical import SMALLEST, SVM, TemperatureScaled, XGBoost
+
+if TYPE_CHECKING:
+    from imblearn.pipeline import Pipeline
+
+    from serkit.corpora import Corpus
+    from serkit.recipe import Recipe
+
+__all__ = ["TOLERANCE", "check_scores", "export_bundle", "pipeline_graph", "verify"]
+
+#: Largest difference between a probability of the graph and of the estimator.
+TOLERANCE = 1e-4
+
+_OPSET, _IR_VERSION = 15, 8  # the newest operator set that onnxmltools converts XGBoost to
+_MAX_CLIPS = 64
+_SECONDS = {"min_seconds": 0.1, "max_seconds": 30.0}
+
+
+def export_bundle(
+    estimator: Pipeline,
+    recipe: Recipe,
+    corpus: Corpus,
+    out: str | os.PathLike[str],
+    *,
+    scores: Sequence[Mapping[str, Any]] = (),
+    seed: int | None = None,
+    version: str = "1",
+    n_jobs: int = 1,
+    cache: FeatureCache | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> Bundle:
+    """Write ``estimator`` as a bundle.
+
+    Parameters
+    ----------
+    estimator : Pipeline
+        What :func:`serkit.training.train_final` returned for ``recipe`` and ``corpus``.
+    recipe : Recipe
+    corpus : Corpus
+        Up to 64 of its clips verify the graph; licence and citation come from it.
+    out : path
+        Folder of the bundle.
+    scores : sequence of dict
+        Contents of results.json files, one a protocol, of this very recipe.
+    seed : int, optional
+        The seed of the training, for the manifest.
+    version : str
+        The model's version.
+    n_jobs, cache, progress
+        As in :func:`serkit.training.train_final`.
+
+    Raises
+    ------
+    TrainingError
+        If a score belongs to another recipe, or a protocol comes twice.
+    BundleError
+        If graph and estimator differ by more than 1e-4 on a clip; nothing is written then.
+    """
+    by_protocol = check_scores(scores, recipe)
+    labels = fitting.corpus_labels(corpus)
+    extractor = recipe.extractor
+    rows = corpus.table.iloc[np.unique(np.linspace(0, len(corpus.table) - 1, _MAX_CLIPS).round().astype(int))]
+    wanted = requests(rows.assign(copy=0), chains=(), seed=0)
+    arrays = compute_features(
+        corpus, wanted, extractor, cache=cache or FeatureCache(), n_jobs=n_jobs, progress=progress
+    )
+    X = fitting.as_input(arrays, extractor.layout)
+    expected = fitting.label_probabilities(estimator, X, labels)
+    model = estimator.steps[-1][1]
+    given: dict[str, Any]
+    if hasattr(model, "to_onnx"):
+        graph = model.to_onnx(extractor)
+        given = {"kind": "waveform", "sample_rate": extractor.sample_rate, **_SECONDS}
+        inputs = [corpus.load(row, target_rate=extractor.sample_rate).samples[None] for _, row in rows.iterrows()]
+    else:
+        graph = pipeline_graph(estimator, labels, X.shape[1])
+        given = {"kind": "features", "extractor": extractor.to_dict()}
+        inputs = [x[None] for x in X]
+    data = graph.SerializeToString()
+    verify(data, inputs, expected, names=rows["path"].tolist())
+    temperature = getattr(model, "temperature_", 1.0)
+    headline = by_protocol.get("speaker") or next(iter(by_protocol.values()), {})
+    manifest = Manifest(
+        name=recipe.name,
+        version=version,
+        labels=tuple(labels),
+        input=given,
+        licence=corpus.licence or "unknown: ask the owner of the recordings",
+        citation=corpus.citation,
+        recipe=recipe.text,
+        recipe_hash=recipe.hash,
+        corpus=corpus.name,
+        split_hash=headline.get("split_hash") or "",
+        seed=seed,
+        scores={protocol: _summary(document) for protocol, document in by_protocol.items()},
+        calibration="none"
+        if recipe.validation.use == "none"
+        else f"temperature {temperature:.4f}, fitted on validation clips held out of training",
+    )
+    return write_bundle(out, onnx_bytes=data, manifest=manifest, card=model_card(manifest, recipe, corpus, by_protocol))
+
+
+def verify(onnx_bytes: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray, *, names: Sequence[str]) -> float:
+    """Run the graph on each of ``inputs`` and compare with ``expected`` (n, n_labels).
+
+    Returns
+    -------
+    float
+        The largest difference.
+
+    Raises
+    ------
+    BundleError
+        If it is above :data:`TOLERANCE`, or the graph gives something else than one probability a label.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
+    source = session.get_inputs()[0].name
+    worst = 0.0
+    for name, x, row in zip(names, inputs, expected, strict=True):
+        got = session.run(["probabilities"], {source: np.ascontiguousarray(x, dtype=np.float32)})[0]
+        if got.shape != (1, len(row)):
+            raise BundleError(f"The graph gives shape {got.shape} for {name}, expected (1, {len(row)}).")
+        difference = float(np.abs(got[0] - row).max())
+        if not difference <= TOLERANCE:  # also when it is NaN
+            raise BundleError(
+                f"The converted model differs from the trained one by {difference:.3g} on {name}, at most "
+                f"{TOLERANCE:g} is allowed: no bundle was written. Please report this fault with the recipe."
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def pipeline_graph(pipeline: Pipeline, labels: Sequence[str], n_features: int) -> onnx.ModelProto:
+    """Join scaler, selection, classifier and temperature to one graph; samplers act in training only.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Fitted, over vectors.
+    labels : sequence of str
+        Order of the output.
+    n_features : int
+        Width of the input.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Input ``features`` float32 (1, n_features), output ``probabilities`` float32 (1, n_labels).
+    """
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+
+    def constant(value: Any, dtype: Any) -> str:
+        constants.append(numpy_helper.from_array(np.asarray(value, dtype), f"constant_{len(constants)}"))
+        return str(constants[-1].name)
+
+    def add(op: str, *inputs: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(op, list(inputs), [f"value_{len(nodes)}"], **attributes))
+        return str(nodes[-1].output[0])
+
+    value, width = "features", n_features
+    for name, step in pipeline.steps[:-1]:
+        if name == "scale":
+            # The operations of fitting.Scaler, bit for bit
+            value = add("Sub", value, constant(step.mean_, np.float32))
+            value = add("Div", value, constant(step.scale_, np.float32))
+        elif name == "select":
+            kept = step.get_support(indices=True)
+            value, width = add("Gather", value, constant(kept, np.int64), axis=1), len(kept)
+        elif not hasattr(step, "fit_resample"):
+            raise TrainingError(f"The step '{name}' of the pipeline has no ONNX counterpart.")
+    model = pipeline.steps[-1][1]
+    classifier = compose.add_prefix(_convert(model, width), "model_")
+    nodes.append(helper.make_node("Identity", [value], [classifier.graph.input[0].name]))
+    nodes.extend(classifier.graph.node)
+    constants.extend(classifier.graph.initializer)
+    value = "model_probabilities"
+    temperature = getattr(model, "temperature_", 1.0)
+    if temperature != 1.0:
+        value = add("Clip", value, constant(SMALLEST, np.float32), constant(1, np.float32))
+        value = add("Div", add("Log", value), constant(temperature, np.float32))
+        value = add("Softmax", value, axis=1)
+    column = {str(label): k for k, label in enumerate(model.classes_)}
+    order = constant([column[label] for label in labels], np.int64)
+    nodes.append(helper.make_node("Gather", [value, order], ["probabilities"], axis=1))
+    graph = helper.make_graph(
+        nodes,
+        "serkit",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, n_features])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, len(labels)])],
+        constants,
+    )
+    versions = {"": _OPSET}
+    for used in classifier.opset_import:
+        versions[used.domain] = max(used.version, versions.get(used.domain, 1))
+    joined = helper.make_model(
+        graph,
+        producer_name="serkit",
+        ir_version=_IR_VERSION,
+        opset_imports=[helper.make_opsetid(domain, number) for domain, number in versions.items()],
+    )
+    onnx.checker.check_model(joined)
+    return joined
+
+
+def _convert(model: Any, width: int) -> onnx.ModelProto:
+    """A classifier by itself, each kind through its own converter."""
+    if isinstance(model, (TemperatureScaled, SVM)):
+        return _convert(model.estimator_, width)
+    if isinstance(model, XGBoost):
+        # Alone, not in a pipeline that skl2onnx converts as a whole: see fitting.Scaler.
+        from onnxmltools.convert import convert_xgboost
+        from onnxmltools.convert.common.data_types import FloatTensorType
+
+        types = [("input", FloatTensorType([None, width]))]
+        return convert_xgboost(model.booster_, initial_types=types, target_opset=_OPSET)
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType as Floats
+
+    with warnings.catch_warnings():  # skl2onnx looks for SVC's own probabilities, which are not used here
+        warnings.filterwarnings("ignore", "Attribute `prob[AB]_` was deprecated", FutureWarning)
+        return convert_sklearn(
+            model,
+            initial_types=[("input", Floats([None, width]))],
+            options={id(model): {"zipmap": False}},
+            target_opset={"": _OPSET, "ai.onnx.ml": 1},
+        )
+
+
+def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[str, Mapping[str, Any]]:
+    """Results by protocol, after making sure that all are of ``recipe`` and none comes twice."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for document in scores:
+        if document.get("recipe_hash") != recipe.hash:
+            raise TrainingError(
+                f"A results file is of the recipe {document.get('recipe')!r} with other contents than {recipe.name!r}: "
+                "only scores of the very recipe may stand on a model; run 'ser evaluate' again."
+            )
+        protocol = str(document["protocol"])
+        if protocol in found:
+            raise TrainingError(f"Two results files are of the protocol '{protocol}': give one a protocol.")
+        found[protocol] = document
+    return found
+
+
+def _summary(document: Mapping[str, Any]) -> dict[str, Any]:
+    metrics = document["metrics"]
+    return {
+        **{
+            key: value
+            for score in ("uar", "accuracy")
+            for key, value in ((score, metrics[score]), (f"{score}_interval", metrics["intervals"][score]))
+        },
+        "n_clips": metrics["n_clips"],
+        "n_speakers": metrics["n_speakers"],
+        "folds": document["folds"],
+        "seed": document["seed"],
+        "date": document["date"],
+        "warning": document["warning"],
+    }

@@ -1,0 +1,60 @@
+"""Features: a waveform becomes an array.
+
+The functions are plain: each takes a :class:`~serkit.Waveform` or an :class:`Analysis` (one spectrogram that many
+features share) and returns float32 of shape (n_bands, n_frames), with librosa's values and defaults.
+:class:`Extractor` describes what a system uses; :mod:`serkit.features.transformers` (not imported here, as it needs
+scikit-learn) wraps everything for pipelines.
+
+Examples
+--------
+>>> import numpy as np
+>>> from serkit import Waveform
+>>> from serkit.features import Analysis, centroid, mfcc
+>>> wave = Waveform(np.sin(2 * np.pi * 440 * np.arange(22050) / 22050).astype(np.float32), 22050)
+>>> analysis = Analysis(wave)
+>>> mfcc(analysis, n_mfcc=13).shape, centroid(analysis).shape
+((13, 44), (1, 44))
+"""
+
+from serkit.features.analysis import Analysis
+from serkit.features.catalogue import FEATURES, Feature
+from serkit.features.extractor import FEATURES_VERSION, LAYOUTS, Extractor
+from serkit.features.pitch import chroma, tuning
+from serkit.features.presets import s0, s1, s3
+from serkit.features.spectral import (
+    bandwidth,
+    centroid,
+    log_mel,
+    mel,
+    mfcc,
+    rolloff,
+    spectral_contrast,
+)
+from serkit.features.temporal import delta, harmonic_percussive, onset_strength, rms, tempo, zcr
+
+__all__ = [
+    "FEATURES",
+    "FEATURES_VERSION",
+    "LAYOUTS",
+    "Analysis",
+    "Extractor",
+    "Feature",
+    "bandwidth",
+    "centroid",
+    "chroma",
+    "delta",
+    "harmonic_percussive",
+    "log_mel",
+    "mel",
+    "mfcc",
+    "onset_strength",
+    "rms",
+    "rolloff",
+    "s0",
+    "s1",
+    "s3",
+    "spectral_contrast",
+    "tempo",
+    "tuning",
+    "zcr",
+]

@@ -1,0 +1,183 @@
+"""Predictions as rows for people and programs: table, JSON, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from serkit.emotions import colour
+from serkit.errors import SerkitError
+from serkit.prediction import Prediction
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["CsvWriter", "confidence_bar", "console", "printable", "to_json", "to_table"]
+
+_WIDE = 100_000  # columns; piped output is never wrapped, so that a row stays a line
+_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def printable(text: str) -> str:
+    r"""Escape what a terminal would obey and what it cannot show: control characters, direction marks, broken bytes.
+
+    Examples
+    --------
+    >>> print(printable("naïve\n\x1b[31m.wav"))
+    naïve\n\x1b[31m.wav
+    """
+    return "".join(
+        c if unicodedata.category(c) not in _UNSAFE else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console for standard output or error; without colour or wrapping where no terminal reads it."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return made if stream.isatty() else Console(file=stream, width=_WIDE, highlight=False, markup=False, emoji=False)
+
+
+def to_json(predictions: Iterable[Prediction], *, top: int | None = None) -> str:
+    """Return a JSON list of rows, in ASCII; floats read back to the same value.
+
+    Parameters
+    ----------
+    predictions : iterable of Prediction
+    top : int, optional
+        Keep the `top` highest probabilities of each row, highest first.
+    """
+    rows = []
+    for prediction in predictions:
+        row = prediction.to_dict()
+        if top is not None:
+            row["probabilities"] = dict(prediction.top(top))
+        rows.append(row)
+    return json.dumps(rows, indent=2)
+
+
+def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = True) -> Table:
+    """Return a rich table: file, emotion in its colour, confidence bar, probabilities. Failures are left out."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        box=box.SIMPLE_HEAD if unicode else box.ASCII2, show_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
+    table.add_column("file", overflow="fold")
+    table.add_column("emotion", no_wrap=True)
+    table.add_column("confidence", no_wrap=True)
+    table.add_column("probabilities", overflow="fold")
+    for prediction in predictions:
+        if prediction.error is not None:
+            continue
+        name = printable(prediction.path or "-")
+        if not unicode:
+            name = name.encode("ascii", "backslashreplace").decode("ascii")
+        if prediction.emotion is None or prediction.confidence is None:
+            table.add_row(Text(name), Text("no speech", style="dim"), "", "")
+            continue
+        table.add_row(
+            Text(name),
+            Text(printable(prediction.emotion), style=f"bold {colour(prediction.emotion)}"),
+            confidence_bar(prediction.confidence, colour(prediction.emotion), unicode=unicode),
+            Text("  ".join(f"{printable(label)} {value:.2f}" for label, value in prediction.top(top))),
+        )
+    return table
+
+
+def confidence_bar(value: float, style: str, *, width: int = 10, unicode: bool = True) -> Text:
+    """Return a bar of `width` cells for a value in [0, 1], and the value in per cent.
+
+    Examples
+    --------
+    >>> print(confidence_bar(0.72, "red"))
+    ███████░░░  72 %
+    """
+    from rich.text import Text
+
+    full, empty = ("█", "░") if unicode else ("#", ".")
+    cells = round(width * min(max(value, 0.0), 1.0))
+    return Text.assemble((full * cells, style), (empty * (width - cells), "dim"), f" {100 * value:3.0f} %")
+
+
+class CsvWriter:
+    """Write predictions as CSV while they come: ``path,start,end,emotion,confidence,<label>...,speech,error``.
+
+    The rows go to ``.NAME.part`` beside the file, which takes the file's name when the ``with`` block ends, also by
+    Ctrl-C or an error: no row that was written is lost, and a reader never sees half a file.
+
+    Parameters
+    ----------
+    target : path or "-"
+        The file, or standard output.
+    labels : sequence of str
+        The model's labels, a column each.
+
+    Raises
+    ------
+    SerkitError
+        If the file cannot be written.
+    """
+
+    def __init__(self, target: str | Path, labels: Sequence[str]) -> None:
+        self._labels = list(labels)
+        self._final: Path | None = None
+        self._part: Path | None = None
+        self._file: TextIO = sys.stdout
+        if str(target) == "-":
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
+            return
+        path = Path(target).resolve()  # a link stays a link
+        try:
+            if path.exists() and not path.is_file() and not path.is_dir():
+                self._file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")  # a device or pipe
+                self._part = path
+                return
+            if path.is_dir():
+                raise IsADirectoryError(0, "it is a folder")
+            self._part = path.with_name(f".{path.name}.part")
+            self._file = self._part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            self._final = path
+        except OSError as error:
+            raise SerkitError(f"Cannot write {str(target)!r}: {error.strerror or error}.") from None
+
+    def __enter__(self) -> CsvWriter:
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(["path", "start", "end", "emotion", "confidence", *self._labels, "speech", "error"])
+        return self
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one row."""
+        p = prediction
+        self._rows.writerow(
+            [
+                *("" if value is None else value for value in (p.path, p.start, p.end, p.emotion, p.confidence)),
+                *(p.probabilities.get(label, "") for label in self._labels),
+                {True: "true", False: "false", None: ""}[p.speech],
+                p.error or "",
+            ]
+        )
+        self._file.flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._part is None:
+            return
+        self._file.close()
+        if self._final is not None:
+            self._part.replace(self._final)

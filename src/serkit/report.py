@@ -1,0 +1,163 @@
+"""From results and predictions to one HTML file that needs nothing else, and a summary for the terminal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from serkit import report_sections as sections
+from serkit.errors import TrainingError
+from serkit.evaluation import write_atomic
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["PROTOCOL_TEXT", "summary_table", "write_report"]
+
+#: What each protocol means: the start of the report's first sentence, and an explanation.
+PROTOCOL_TEXT: dict[str, tuple[str, str]] = {
+    "speaker": (
+        "On voices it never heard",
+        "Protocol <b>speaker</b>: each fold is tested on speakers who take no part in its training, tuning or early "
+        "stopping. The score says what to expect on an unknown voice.",
+    ),
+    "leave-one-speaker-out": (
+        "On voices it never heard",
+        "Protocol <b>leave-one-speaker-out</b>: each speaker in turn is tested by a model made from all the others. "
+        "The score says what to expect on an unknown voice.",
+    ),
+    "speaker+enrolled": (
+        "On new voices after a short enrolment",
+        "Protocol <b>speaker+enrolled</b>: tested speakers take no part in training, but their features are "
+        "standardised by some unlabelled clips of theirs. The score says what to expect on an unknown voice once it "
+        "has spoken for a few seconds.",
+    ),
+    "random": (
+        "On voices it knows from training",
+        "Protocol <b>random</b>: clips are dealt to folds by chance, so every tested voice also speaks in training. "
+        "The score says what to expect on known voices, and is higher than on unknown ones.",
+    ),
+    "augmented-random": (
+        "On clips whose altered copies it was trained on",
+        "Protocol <b>augmented-random</b>: clips are augmented first and dealt to folds afterwards, so altered copies "
+        "of tested clips are in training. The score only answers whether a published number can be reproduced.",
+    ),
+}
+
+
+def write_report(
+    results: Mapping[str, Any],
+    predictions: pd.DataFrame,
+    path: str | os.PathLike[str],
+    *,
+    curves: Sequence[Mapping[str, Sequence[float | None]]] | None = None,
+) -> Path:
+    """Write a report as one HTML file: figures inside, no scripts, nothing loaded, light and dark.
+
+    Parameters
+    ----------
+    results : mapping
+        The document of :func:`serkit.evaluation.results`, or the same read from ``results.json``.
+    predictions : pandas.DataFrame
+        The table that the results were made from, as in :func:`serkit.evaluation.evaluate`.
+    path : path
+        File to write or replace.
+    curves : sequence of mapping, optional
+        Training curves, one mapping a fold: ``"epoch"`` and, of the same length, any of ``"train_loss"``,
+        ``"valid_loss"``, ``"train_uar"``, ``"valid_uar"``; None where there is no value.
+
+    Returns
+    -------
+    Path
+        Where it stands.
+
+    Raises
+    ------
+    TrainingError
+        If the results are of another format, belong to other predictions, or a curve has an unknown name.
+    """
+    metrics = _metrics(results)
+    if len(predictions) != metrics["n_clips"]:
+        raise TrainingError(
+            f"The results are about {metrics['n_clips']} clips, the predictions about {len(predictions)}: "
+            "give the table that the results were made from."
+        )
+    template = resources.files("serkit").joinpath("report_template.html").read_text(encoding="utf-8")
+    recipe, protocol = str(results["recipe"] or "unnamed recipe"), str(results["protocol"] or "")
+    other = f"Protocol <b>{escape(protocol)}</b>." if protocol else "The protocol is not known."
+    start, explanation = PROTOCOL_TEXT.get(protocol, ("On the test clips", other))
+    warning = results["warning"]
+    page = Template(template).substitute(
+        version=escape(str(results["serkit"])),
+        title=escape(f"{recipe}: UAR {metrics['uar']:.1%}"),
+        heading=escape(recipe),
+        subtitle=escape(" · ".join(str(x) for x in (results["corpus"], protocol, results["date"][:10]) if x)),
+        warning=f'<p class="warning" role="alert"><b>Leakage.</b> {escape(str(warning))}</p>' if warning else "",
+        lead=sections.lead(metrics, start),
+        tiles=sections.tiles(metrics),
+        protocol=explanation + sections.interval_note(metrics),
+        facts=sections.facts(results),
+        sections="\n".join(
+            [
+                sections.classes(metrics),
+                sections.confusion(metrics),
+                sections.confidence(metrics),
+                sections.voices(metrics, predictions),
+                sections.training(curves or []),
+                sections.mistakes(predictions),
+                sections.appendix(results),
+            ]
+        ),
+    )
+    return write_atomic(page, path)
+
+
+def summary_table(results: Mapping[str, Any]) -> Table:
+    """Make the headline scores as a table for the terminal.
+
+    Parameters
+    ----------
+    results : mapping
+        As in :func:`write_report`.
+
+    Returns
+    -------
+    rich.table.Table
+        Score, value and 95 % interval; the leakage warning, if any, stands below in red.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    metrics = _metrics(results)
+    title = " · ".join(str(x) for x in (results["recipe"], results["corpus"], results["protocol"]) if x)
+    caption = Text(
+        f"{metrics['n_clips']:,} clips, {metrics['n_speakers']} speakers; resampled by {metrics['interval_unit']}"
+    )
+    if results["warning"]:
+        caption.append(f"\n{results['warning']}", style="bold red")
+    table = Table(title=Text(title), caption=caption)
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+    rows = {"UAR": "uar", "accuracy": "accuracy", "macro F1": "f1_macro", "weighted F1": "f1_weighted"}
+    for name, key in rows.items():
+        low, high = metrics["intervals"][key]
+        table.add_row(name, f"{metrics[key]:.1%}", f"{low:.1%} to {high:.1%}", style="bold" if key == "uar" else "")
+    table.add_row("accuracy, surest half", f"{metrics['accuracy_surest_half']:.1%}", "")
+    table.add_row("calibration error", f"{metrics['ece']:.1%}", "")
+    return table
+
+
+def _metrics(results: Mapping[str, Any]) -> Mapping[str, Any]:
+    if results.get("format") != 1:
+        raise TrainingError(
+            f"These results have the format {results.get('format')!r}; this version of serkit reads format 1."
+        )
+    return results["metrics"]

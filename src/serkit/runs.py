@@ -1,0 +1,183 @@
+"""A run on disk: what stands in its folder, when it may go on, and how its folds become results and a report."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from serkit.errors import TrainingError
+from serkit.evaluation import results, write_atomic, write_json
+from serkit.protocol import Split
+from serkit.recipe import Recipe
+from serkit.report import write_report
+
+if TYPE_CHECKING:
+    from serkit.corpora import Corpus
+
+__all__ = ["CORPUS_COLUMNS", "KEYS", "Run", "close", "disk", "finished", "start", "write_fold"]
+
+#: What names a clip or one copy of it.
+KEYS = ["path", "start", "end", "copy"]
+#: What the table of predictions takes over from the corpus.
+CORPUS_COLUMNS = ["speaker", "sex", "channel", "intensity", "statement", "corpus"]
+
+_STATE = "run.json"
+_TEXT = ["path", "emotion", "predicted", *CORPUS_COLUMNS]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished evaluation.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds predictions.csv, results.json, report.html, split.csv, recipe.toml and folds/.
+    predictions : pandas.DataFrame
+        Out-of-fold predictions, one row a test clip: path, start, end, copy, fold, emotion (the truth), predicted,
+        confidence, p_<label> for each label, speaker, sex, channel, intensity, statement, corpus.
+    results : dict
+        What stands in results.json.
+    """
+
+    folder: Path
+    predictions: pd.DataFrame
+    results: dict[str, Any]
+
+
+def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
+    """What must be the same for a run to go on, by the words of the error."""
+    columns = ["path", "start", "end", "emotion", "speaker", "audio_hash"]
+    rows = sorted("\0".join(map(str, row)) for row in corpus.table[columns].itertuples(index=False, name=None))
+    return {
+        "recipe": recipe.hash,
+        "split": split.hash,
+        "corpus": hashlib.sha256("\n".join(rows).encode("utf-8", "surrogateescape")).hexdigest(),
+        "version of the features": recipe.extractor.key,
+    }
+
+
+def start(out: Path, recipe: Recipe, corpus: Corpus, split: Split, *, resume: bool) -> None:
+    """Make the folder of a new run, or make sure that the run in it is this one and may go on."""
+    state = _state(recipe, corpus, split)
+    if resume:
+        _check_state(out, state)
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise TrainingError(f"{out} exists already: use --resume to go on with that run, or another --out.")
+    (out / "folds").mkdir(parents=True, exist_ok=True)
+    write_json(state, out / _STATE)
+    write_atomic(recipe.text, out / "recipe.toml")
+    split.to_csv(out / "split.csv")
+
+
+def _check_state(out: Path, state: dict[str, str]) -> None:
+    try:
+        before = json.loads((out / _STATE).read_text("utf-8"))
+    except FileNotFoundError:
+        raise TrainingError(f"There is no run to resume in {out}: leave out --resume to start one.") from None
+    except ValueError:
+        raise TrainingError(f"{out / _STATE} is damaged, so the run cannot be resumed: use another --out.") from None
+    for what, value in state.items():
+        if before.get(what) != value:
+            raise TrainingError(
+                f"The run in {out} was started with another {what}: resume it with the same one, or use another --out."
+            )
+
+
+def _fold_folder(out: Path, k: int) -> Path:
+    return out / "folds" / f"fold-{k}"
+
+
+def finished(out: Path, k: int) -> bool:
+    """Whether fold ``k`` was written; folds appear whole or not at all."""
+    return all((_fold_folder(out, k) / name).is_file() for name in ("predictions.csv", "fold.json"))
+
+
+def write_fold(out: Path, k: int, table: pd.DataFrame, history: list[dict[str, Any]] | None, *, seconds: float) -> None:
+    """Write a finished fold beside its place and move it there in one step."""
+    target = _fold_folder(out, k)
+    beside = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    table.to_csv(beside / "predictions.csv", index=False, lineterminator="\n")
+    write_json({"seconds": seconds}, beside / "fold.json")
+    if history is not None:
+        write_json({"epochs": history}, beside / "curves.json")
+    shutil.rmtree(target, ignore_errors=True)
+    beside.replace(target)
+
+
+def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[str]) -> Run:
+    """Put the folds together: predictions, results and report."""
+    parts, seconds = [], 0.0
+    for k in range(split.n_folds):
+        folder = _fold_folder(out, k)
+        parts.append(_read_table(folder / "predictions.csv"))
+        seconds += float(json.loads((folder / "fold.json").read_text("utf-8"))["seconds"])
+    predictions = pd.concat(parts).sort_values(["fold", *KEYS], ignore_index=True)
+    write_atomic(predictions.to_csv(index=False, lineterminator="\n"), out / "predictions.csv")
+    document = results(
+        {
+            "recipe": recipe.name,
+            "recipe_hash": recipe.hash,
+            "recipe_text": recipe.text,
+            "corpus": corpus.name,
+            "protocol": split.protocol,
+            "split_hash": split.hash,
+            "folds": split.n_folds,
+            "seed": split.seed,
+            "warning": split.warning,
+            "time": {"folds": round(seconds, 3)},
+        },
+        predictions,
+        labels,
+    )
+    write_json(document, out / "results.json")
+    write_report(document, predictions, out / "report.html", curves=_curves(out, split.n_folds))
+    return Run(out, predictions, document)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Predictions as they were written: floats to the last bit, text as text."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    kinds = {name: int if name in ("copy", "fold") else float for name in table.columns if name not in _TEXT}
+    return table.astype(kinds)
+
+
+def _curves(out: Path, n_folds: int) -> list[dict[str, list[float | None]]]:
+    """The training curves of the folds as the report takes them; none where the estimator has no epochs."""
+    names = {"epoch": "epoch", "loss": "train_loss", "validation_loss": "valid_loss", "uar": "valid_uar"}
+    curves = []
+    for k in range(n_folds):
+        path = _fold_folder(out, k) / "curves.json"
+        if path.is_file():
+            rows = json.loads(path.read_text("utf-8"))["epochs"]
+            present = [key for key in names if any(key in row for row in rows)]
+            curves.append({names[key]: [row.get(key) for row in rows] for key in present})
+    return curves
+
+
+@contextmanager
+def disk(out: Path | None) -> Iterator[None]:
+    """Say in a sentence that the disk is full or may not be written."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or out or "the cache"
+        kept = f" Finished folds in {out} are kept: go on with --resume." if out is not None else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise TrainingError(f"The disk is full (writing {where}): free some space.{kept}") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            raise TrainingError(
+                f"{where} may not be written: use another --out, or set SERKIT_CACHE to a folder of yours.{kept}"
+            ) from error
+        raise

@@ -1,0 +1,279 @@
+"""Recipe + corpus + split -> a run on disk: folds one by one, out-of-fold predictions, results and report."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from serkit import fitting, runs
+from serkit.augment import S2_CHAINS
+from serkit.cache import FeatureCache, compute_features, requests
+from serkit.errors import TrainingError
+from serkit.folds import validation_speakers
+from serkit.protocol import Split, make_split
+from serkit.recipe import Recipe
+from serkit.runs import CORPUS_COLUMNS, KEYS, Run
+
+if TYPE_CHECKING:
+    from imblearn.pipeline import Pipeline
+
+    from serkit.corpora import Corpus
+
+__all__ = ["Run", "run_evaluation", "train_final"]
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+def run_evaluation(
+    recipe: Recipe,
+    corpus: Corpus,
+    split: Split,
+    out_dir: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    n_jobs: int = 1,
+    cache: FeatureCache | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Train and test ``recipe`` on every fold of ``split`` and write the run to ``out_dir``.
+
+    A fold is written when it is done, in one step: whatever stops the run, finished folds stay, and ``resume=True``
+    goes on behind them. The test clips of a fold are looked at once, after everything is fitted; their labels are
+    only copied into the table.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    corpus : Corpus
+    split : Split
+        Its seed also seeds models and augmentation.
+    out_dir : path
+        A new folder, or with ``resume`` the folder of the interrupted run.
+    resume : bool
+        Go on with a run of the same recipe, split and corpus.
+    n_jobs : int
+        Threads for features, and for estimators that can use them.
+    cache : FeatureCache, optional
+        Default: the user's cache.
+    progress : callable, optional
+        Called with ``{"stage": "features", "done", "total"}``, ``{"stage": "fold", "done", "total"}`` and, by
+        estimators that go epoch by epoch, ``{"stage": "fit", "fold", "epoch", "epochs", ...}``.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    TrainingError
+        If the folder is taken, the run to resume is another one, a class is missing from training clips or too rare
+        for SMOTE, a clip gives no features, or the disk is full.
+    ProtocolError
+        If the split does not fit the corpus.
+    """
+    split.check(corpus)
+    labels = fitting.corpus_labels(corpus)
+    clips = _joined(split, corpus)
+    for k in range(split.n_folds):
+        train = clips[(clips["fold"] == k) & _trains(clips, recipe)]
+        fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"Fold {k}")
+    out = Path(out_dir)
+    with runs.disk(out):
+        runs.start(out, recipe, corpus, split, resume=resume)
+        todo = [k for k in range(split.n_folds) if not runs.finished(out, k)]
+        if todo:
+            runner = _Folds(recipe, corpus, split, clips, labels, out, n_jobs, cache or FeatureCache(), progress)
+            runner.run(todo)
+        return runs.close(out, recipe, corpus, split, labels)
+
+
+@dataclass
+class _Folds:
+    """The folds of one run that are still to be done."""
+
+    recipe: Recipe
+    corpus: Corpus
+    split: Split
+    clips: pd.DataFrame
+    labels: list[str]
+    out: Path
+    n_jobs: int
+    cache: FeatureCache
+    progress: Progress | None
+
+    def run(self, todo: Sequence[int]) -> None:
+        rows = {k: self._with_copies(self.clips[self.clips["fold"] == k]) for k in todo}
+        needed = pd.concat(rows.values()).drop_duplicates(KEYS).sort_values(KEYS)
+        arrays = compute_features(
+            self.corpus,
+            requests(needed, chains=_chains(self.recipe), seed=self.split.seed),
+            self.recipe.extractor,
+            cache=self.cache,
+            n_jobs=self.n_jobs,
+            progress=self.progress,
+        )
+        features = dict(zip(needed[KEYS].itertuples(index=False, name=None), arrays, strict=True))
+        self._report(todo[0])
+        for k in todo:
+            started = time.monotonic()
+            table, history = self._fold(k, rows[k], features)
+            runs.write_fold(self.out, k, table, history, seconds=time.monotonic() - started)
+            self._report(k + 1)
+
+    def _report(self, fold: int) -> None:
+        if self.progress is not None:
+            done = sum(runs.finished(self.out, k) for k in range(self.split.n_folds))
+            self.progress({"stage": "fold", "fold": fold, "done": done, "total": self.split.n_folds})
+
+    def _with_copies(self, fold: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a fold with the recipe's augmented copies of its training clips behind them."""
+        if self.recipe.augment is None or self.split.protocol == "augmented-random":
+            return fold
+        train = fold[_trains(fold, self.recipe)]
+        copies = [train.assign(copy=c) for c in range(1, self.recipe.augment.copies + 1)]
+        return pd.concat([fold, *copies], ignore_index=True)
+
+    def _fold(
+        self, k: int, rows: pd.DataFrame, features: dict[tuple[Any, ...], np.ndarray]
+    ) -> tuple[pd.DataFrame, list[dict[str, Any]] | None]:
+        rows = rows.sort_values(KEYS, kind="stable", ignore_index=True)
+        arrays = [features[key] for key in rows[KEYS].itertuples(index=False, name=None)]
+        role = rows["role"].to_numpy()
+        if self.split.protocol == "speaker+enrolled":
+            voices = (rows["corpus"] + "/" + rows["speaker"]).tolist()
+            # Training voices by their own clips, test voices by what they enrolled with; copies are left out.
+            known = np.flatnonzero((role != "test") & (rows["copy"] == 0))
+            statistics = fitting.speaker_statistics([arrays[i] for i in known], [voices[i] for i in known])
+            arrays = fitting.standardise(arrays, voices, statistics)
+
+        def pick(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            chosen = np.flatnonzero(mask)
+            X = fitting.as_input([arrays[i] for i in chosen], self.recipe.features.layout)
+            return X, rows["emotion"].to_numpy(dtype=str)[chosen]
+
+        held_out = self.recipe.validation.use != "none"
+        pipeline = fitting.fit(
+            fitting.make_pipeline(self.recipe, self.labels, seed=self.split.seed, n_jobs=self.n_jobs),
+            *pick(_trains(rows, self.recipe)),
+            validation=pick(role == "validation") if held_out else None,
+            progress=_epochs(self.progress, k),
+        )
+        test = rows[role == "test"]
+        probabilities = fitting.label_probabilities(pipeline, pick(role == "test")[0], self.labels)
+        table = test[[*KEYS, "fold", "emotion"]].assign(
+            predicted=np.array(self.labels)[probabilities.argmax(1)],
+            confidence=probabilities.max(1),
+            **{f"p_{label}": probabilities[:, i] for i, label in enumerate(self.labels)},
+        )
+        return table.join(test[CORPUS_COLUMNS]), getattr(pipeline.steps[-1][1], "history_", None)
+
+
+def train_final(
+    recipe: Recipe,
+    corpus: Corpus,
+    *,
+    seed: int = 0,
+    n_jobs: int = 1,
+    cache: FeatureCache | None = None,
+    progress: Progress | None = None,
+) -> Pipeline:
+    """Fit ``recipe`` on all clips of ``corpus``; there is no test side and no score.
+
+    Where the recipe needs validation clips, speakers are held out for it by the rule of the protocol ``speaker``
+    (15 %); a corpus without speakers gives the validation clips of the protocol ``random``.
+
+    Returns
+    -------
+    imblearn.pipeline.Pipeline
+        Fitted; ``classes_`` are the corpus' labels. :func:`serkit.export.export_bundle` makes a bundle of it.
+
+    Raises
+    ------
+    TrainingError
+        As :func:`run_evaluation`.
+    """
+    labels = fitting.corpus_labels(corpus)
+    clips = corpus.table.assign(copy=0, role="train")
+    if recipe.validation.use != "none":
+        clips["role"] = _final_roles(corpus, seed)
+    train = clips[clips["role"] == "train"]
+    fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"The corpus {corpus.name}")
+    copies = range(1, recipe.augment.copies + 1) if recipe.augment else ()
+    clips = pd.concat([clips, *(train.assign(copy=c) for c in copies)]).sort_values(KEYS, ignore_index=True)
+    with runs.disk(None):
+        arrays = compute_features(
+            corpus,
+            requests(clips, chains=_chains(recipe), seed=seed),
+            recipe.extractor,
+            cache=cache or FeatureCache(),
+            n_jobs=n_jobs,
+            progress=progress,
+        )
+
+    def pick(role: str) -> tuple[np.ndarray, np.ndarray]:
+        chosen = np.flatnonzero(clips["role"] == role)
+        X = fitting.as_input([arrays[i] for i in chosen], recipe.features.layout)
+        return X, clips["emotion"].to_numpy(dtype=str)[chosen]
+
+    return fitting.fit(
+        fitting.make_pipeline(recipe, labels, seed=seed, n_jobs=n_jobs),
+        *pick("train"),
+        validation=pick("validation") if recipe.validation.use != "none" else None,
+        progress=_epochs(progress, None),
+    )
+
+
+def _final_roles(corpus: Corpus, seed: int) -> pd.Series:
+    table = corpus.table
+    voices = table["corpus"] + "/" + table["speaker"]
+    people = {
+        str(voice): (min(rows["sex"]), frozenset(rows["emotion"])) for voice, rows in table.groupby(voices, sort=True)
+    }
+    if (table["speaker"] == "").any() or len(people) < 2:
+        fold = _joined(make_split(corpus, "random", seed=seed), corpus)
+        fold = fold[fold["fold"] == 0].set_index("row")
+        return fold["role"].where(fold["role"] == "validation", "train").reindex(table.index)
+    chosen = validation_speakers(people, max(1, round(0.15 * len(people))), seed=seed, purpose="validation/final")
+    if not chosen:
+        raise TrainingError(
+            f"The corpus {corpus.name} has no speaker to validate with who would not leave a class without training "
+            'clips: add speakers, or set use = "none" in the recipe\'s [validation].'
+        )
+    return voices.isin(chosen).map({True: "validation", False: "train"})
+
+
+def _joined(split: Split, corpus: Corpus) -> pd.DataFrame:
+    """The split's rows with what the corpus knows of each clip, joined by key; ``row`` is the corpus' index."""
+
+    def keyed(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(**{f"{c}_ms": (table[c] * 1000).round().astype("int64") for c in ("start", "end")})
+
+    keys = ["path", "start_ms", "end_ms"]
+    right = keyed(corpus.table)[[*keys, "start", "end", "emotion", "audio_hash", *CORPUS_COLUMNS]]
+    left = keyed(split.table)[[*keys, "copy", "fold", "role"]]
+    return left.merge(right.assign(row=corpus.table.index), on=keys, how="left", validate="many_to_one").drop(
+        columns=keys[1:]
+    )
+
+
+def _trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
+    """Which rows the estimator is fitted on: train, and validation where the recipe has no other use for it."""
+    roles = ["train", "validation"] if recipe.validation.use == "none" else ["train"]
+    return rows["role"].isin(roles).to_numpy()
+
+
+def _chains(recipe: Recipe) -> tuple[str, ...]:
+    return recipe.augment.chains if recipe.augment else S2_CHAINS
+
+
+def _epochs(progress: Progress | None, fold: int | None) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda row: progress({**row, "stage": "fit", "fold": fold})

@@ -1,0 +1,150 @@
+"""The feature cache: what a key hangs on, what happens to damaged files and interrupted work."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from serkit import cache as cache_module
+from serkit.cache import ClipRequest, FeatureCache, compute_features, requests
+from serkit.corpora import Corpus, read_corpus
+from serkit.errors import TrainingError
+from serkit.features import Extractor, Feature
+from serkit.waveform import Window
+
+EXTRACTOR = Extractor(16000, Window(length=0.5), (Feature("rms"), Feature("zcr")), "mean_std")
+CLIP = ClipRequest("a.wav", 0.0, 1.0, "ab" * 32)
+
+
+@pytest.fixture(scope="module")
+def corpus(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERKIT_CACHE", str(tmp_path_factory.mktemp("digests")))
+        return read_corpus(tiny_corpus / "Actor_01", kind="ravdess")
+
+
+def clips_of(corpus: Corpus, *, copies: int = 0) -> list[ClipRequest]:
+    rows = pd.concat([corpus.table.assign(copy=c) for c in range(copies + 1)])
+    return requests(rows, chains=("noise", "gain"), seed=0)
+
+
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[ClipRequest]:
+    """The requests that are computed from now on, not read."""
+    seen: list[ClipRequest] = []
+    original = cache_module._extract
+
+    def spy(corpus: Corpus, clip: ClipRequest, extractor: Extractor) -> np.ndarray:
+        seen.append(clip)
+        return original(corpus, clip, extractor)
+
+    monkeypatch.setattr(cache_module, "_extract", spy)
+    return seen
+
+
+def test_a_key_hangs_on_the_sound_and_on_how_it_is_looked_at() -> None:
+    key = CLIP.key(EXTRACTOR)
+    assert key == replace(CLIP, path="b/renamed.flac").key(EXTRACTOR)
+    for other in (
+        replace(CLIP, audio_hash="cd" * 32).key(EXTRACTOR),
+        replace(CLIP, chain="noise").key(EXTRACTOR),
+        replace(CLIP, chain="noise", seed=1).key(EXTRACTOR),
+        replace(CLIP, chain="gain").key(EXTRACTOR),
+        CLIP.key(replace(EXTRACTOR, hop_length=256)),
+    ):
+        assert other != key
+
+
+def test_values_are_the_extractors(corpus: Corpus, tmp_path: Path) -> None:
+    clips = clips_of(corpus)
+    arrays = compute_features(corpus, clips, EXTRACTOR, cache=FeatureCache(tmp_path))
+    for clip, array in zip(clips, arrays, strict=True):
+        np.testing.assert_array_equal(array, EXTRACTOR(corpus.load(clip.path)))
+
+
+def test_the_second_time_nothing_is_computed(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = computed(monkeypatch)
+    clips = clips_of(corpus, copies=2)
+    first = compute_features(corpus, clips, EXTRACTOR, cache=FeatureCache(tmp_path), n_jobs=3)
+    assert len(seen) == len(clips) == 3 * len(corpus.table)
+    again = compute_features(corpus, clips[::-1], EXTRACTOR, cache=FeatureCache(tmp_path))
+    assert len(seen) == len(clips)
+    for a, b in zip(first, again[::-1], strict=True):
+        assert a.dtype == b.dtype == np.float32
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_same_sound_is_computed_once(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = computed(monkeypatch)
+    clip = clips_of(corpus)[0]
+    a, b = compute_features(corpus, [clip, clip], EXTRACTOR, cache=FeatureCache(tmp_path))
+    assert a is b
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "text", "empty"])
+def test_a_damaged_entry_is_computed_again_with_a_warning(corpus: Corpus, tmp_path: Path, damage: str) -> None:
+    cache = FeatureCache(tmp_path)
+    clips = clips_of(corpus)[:2]
+    expected = compute_features(corpus, clips, EXTRACTOR, cache=cache)
+    path = cache.path(clips[0].key(EXTRACTOR))
+    data = bytearray(path.read_bytes())
+    at = data.index(expected[0].tobytes())
+    data[at] ^= 1
+    path.write_bytes(
+        {"cut": bytes(data[: len(data) // 2]), "flip": bytes(data), "text": b"hello", "empty": b""}[damage]
+    )
+    with pytest.warns(UserWarning, match="damaged .* computed again"):
+        again = compute_features(corpus, clips, EXTRACTOR, cache=cache)
+    np.testing.assert_array_equal(again[0], expected[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compute_features(corpus, clips, EXTRACTOR, cache=cache)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_interrupt_keeps_what_was_computed_and_leaves_no_scraps(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_jobs: int
+) -> None:
+    cache = FeatureCache(tmp_path)
+    seen = computed(monkeypatch)
+
+    def stop(event: dict[str, Any]) -> None:
+        if event["done"] == 4:
+            raise KeyboardInterrupt
+
+    clips = clips_of(corpus)
+    with pytest.raises(KeyboardInterrupt):
+        compute_features(corpus, clips, EXTRACTOR, cache=cache, n_jobs=n_jobs, progress=stop)
+    kept = list(tmp_path.rglob("*.npz"))
+    assert 4 <= len(kept) < len(clips)
+    assert not list(tmp_path.rglob("*.tmp"))
+    seen.clear()
+    compute_features(corpus, clips, EXTRACTOR, cache=cache)
+    assert len(seen) == len(clips) - len(kept)
+
+
+def test_progress_counts_to_the_end(corpus: Corpus, tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    clips = clips_of(corpus)
+    compute_features(corpus, clips, EXTRACTOR, cache=FeatureCache(tmp_path), progress=events.append)
+    assert [e["done"] for e in events] == list(range(len(clips) + 1))
+    assert {e["total"] for e in events} == {len(clips)}
+
+
+def test_a_clip_without_features_is_an_error_that_names_it(corpus: Corpus, tmp_path: Path) -> None:
+    late = replace(EXTRACTOR, window=Window(offset=5.0))
+    clip = clips_of(corpus)[0]
+    with pytest.raises(TrainingError, match=f"{clip.path} gives no features: nothing is left"):
+        compute_features(corpus, [clip], late, cache=FeatureCache(tmp_path))
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_the_folder_is_the_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERKIT_CACHE", str(tmp_path))
+    assert FeatureCache().folder == tmp_path / "features"

@@ -1,0 +1,82 @@
+"""``ser data``: what is printed, what is written, and that a mistake is one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import serkit.cli.data  # noqa: F401  (registers the commands)
+from serkit.cli import app
+from serkit.cli.data import Channel, Kind
+from serkit.corpora import CHANNELS, KINDS
+from serkit.errors import CorpusError, ProtocolError
+from serkit.protocol import Split
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> pytest.MonkeyPatch:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SERKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield patch
+    patch.undo()
+
+
+def ser(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["data", *map(str, arguments)])
+
+
+def test_the_choices_are_those_of_the_library() -> None:
+    assert tuple(kind.value for kind in Kind) == KINDS
+    assert tuple(channel.value for channel in Channel) == CHANNELS
+
+
+def test_describe_prints_classes_in_order(tiny_corpus: Path) -> None:
+    result = ser("describe", tiny_corpus)
+    assert result.exit_code == 0
+    at = [result.output.index(label) for label in ("neutral", "calm", "happy", "sad", "angry", "fearful", "surprised")]
+    assert at == sorted(at)
+    assert "90 clips, 1 min 30 s" in result.output
+    assert "speakers   6, 15 to 15 clips each" in result.output
+    assert "female 45, male 45" in result.output
+    assert "…" not in result.output
+
+
+def test_describe_as_json_with_a_picture(tiny_corpus: Path, tmp_path: Path) -> None:
+    result = ser("describe", tiny_corpus, "--json", "--plot", tmp_path / "a.png", "--channel", "speech")
+    numbers = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert [row["clips"] for row in numbers["classes"]] == [6, 12, 12, 12, 12, 12, 12, 12]
+    assert numbers["by_channel"] == {"speech": 90}
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+def test_split_writes_what_reads_back(tiny_corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "split.csv"
+    result = ser("split", tiny_corpus, "--protocol", "speaker", "--seed", 3, "--folds", 3, "--out", out)
+    assert result.exit_code == 0
+    split = Split.from_csv(out)
+    assert (split.protocol, split.seed, split.n_folds, split.corpus) == ("speaker", 3, 3, "ravdess")
+    assert f"hash {split.hash[:12]}" in result.output
+    assert "fold 0: 45 train, 15 validation, 30 test" in result.output
+    assert "Warning" not in result.output
+
+
+def test_split_warns_of_the_leak(tiny_corpus: Path, tmp_path: Path) -> None:
+    result = ser("split", tiny_corpus, "--protocol", "augmented-random", "--out", tmp_path / "split.csv")
+    assert result.exit_code == 0
+    assert "Warning: augmented-random leaks" in result.stderr
+
+
+def test_mistakes_are_errors_of_serkit(tiny_corpus: Path, tmp_path: Path) -> None:
+    assert isinstance(ser("describe", tmp_path / "nowhere").exception, CorpusError)
+    assert isinstance(ser("describe", tiny_corpus, "--plot", tmp_path / "a.gif").exception, CorpusError)
+    assert isinstance(
+        ser("split", tiny_corpus, "--protocol", "speeker", "--out", tmp_path / "s").exception, ProtocolError
+    )
+    error = ser("split", tiny_corpus, "--folds", 3, "--out", tmp_path / "no" / "s.csv").exception
+    assert isinstance(error, ProtocolError)
+    assert "cannot be written" in str(error)
+    assert ser("describe", tiny_corpus, "--kind", "folder").exit_code == 2

@@ -1,0 +1,167 @@
+"""``ser evaluate``, ``ser train`` and ``ser recipes``, called as the shell calls them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serkit import cli, fitting
+from serkit.bundle import read_bundle
+from serkit.recipe import list_recipes, load_recipe
+
+RECIPE = """
+name = "quick"
+description = "MFCC means and logistic regression"
+[features]
+sample_rate = 16000
+features = [{ name = "mfcc", params = { n_mfcc = 13 } }]
+[model]
+name = "logistic"
+"""
+
+
+class Ser:
+    """Runs ``ser`` in this process; gives exit code, standard output and standard error."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch = monkeypatch
+        self.capsys = capsys
+
+    def __call__(self, *arguments: str | Path) -> tuple[int, str, str]:
+        self.monkeypatch.setattr(sys, "argv", ["ser", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = self.capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+
+@pytest.fixture
+def ser(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ser:
+    monkeypatch.setenv("COLUMNS", "150")
+    return Ser(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("caches")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, caches: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder with the recipe in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SERKIT_CACHE", str(caches))
+    monkeypatch.delenv("SERKIT_DATA", raising=False)
+    (tmp_path / "quick.toml").write_text(RECIPE, encoding="utf-8")
+    return tmp_path
+
+
+def test_recipes_are_listed_and_shown(ser: Ser) -> None:
+    code, out, _ = ser("recipes")
+    assert code == 0
+    for name in list_recipes():
+        assert name in out
+    code, out, _ = ser("recipes", "show", "s0-forest")
+    assert (code, out) == (0, load_recipe("s0-forest").text)
+
+
+def test_evaluate_prints_the_scores_and_where_the_report_lies(ser: Ser, tiny_corpus: Path, place: Path) -> None:
+    code, out, err = ser("evaluate", "quick.toml", "--data", tiny_corpus, "--folds", "3", "--out", "run")
+    assert (code, err) == (0, "")
+    results = json.loads((place / "run/results.json").read_text())
+    assert f"{results['metrics']['uar']:.1%}" in out
+    assert (results["protocol"], results["folds"], results["seed"]) == ("speaker", 3, 0)
+    assert "Report: run/report.html" in out
+    assert (place / "run/report.html").is_file()
+    code, _, err = ser("evaluate", "quick.toml", "--data", tiny_corpus, "--folds", "3", "--out", "run")
+    assert code == 2
+    assert "use --resume to go on with that run, or another --out" in err
+
+
+def test_the_data_may_come_from_the_environment_and_a_leak_is_announced(
+    ser: Ser, tiny_corpus: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERKIT_DATA", str(tiny_corpus))
+    code, out, err = ser("evaluate", "quick.toml", "--protocol", "augmented-random", "--folds", "2", "--seed", "3")
+    assert code == 0
+    assert "leaks" in err
+    assert "leaks" in out
+    assert (place / "runs/quick-ravdess-augmented-random-2-3/report.html").is_file()
+
+
+def test_ctrl_c_says_how_to_go_on(ser: Ser, tiny_corpus: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("evaluate", "quick.toml", "--data", tiny_corpus, "--folds", "3", "--out", "run")
+    fit, calls = fitting.fit, 0
+
+    def stop_in_fold_2(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return fit(*args, **options)
+
+    monkeypatch.setattr(fitting, "fit", stop_in_fold_2)
+    code, _, err = ser(*command)
+    assert code == 130
+    assert "finished folds are kept in run. Go on with the same command and --resume." in err
+    assert sorted(p.name for p in (place / "run/folds").iterdir()) == ["fold-0", "fold-1"]
+    code, out, _ = ser(*command, "--resume")
+    assert code == 0
+    assert calls == 4
+    assert "Report: run/report.html" in out
+
+
+def test_train_writes_a_bundle_with_the_scores_of_this_recipe_only(ser: Ser, tiny_corpus: Path, place: Path) -> None:
+    assert ser("evaluate", "quick.toml", "--data", tiny_corpus, "--folds", "3", "--out", "run")[0] == 0
+    train = ("train", "quick.toml", "--data", tiny_corpus, "--out", "bundle", "--results", "run/results.json")
+    code, out, err = ser(*train)
+    assert (code, err) == (0, "")
+    assert "Bundle: bundle" in out
+    manifest = read_bundle(place / "bundle").manifest
+    results = json.loads((place / "run/results.json").read_text())
+    assert manifest.scores["speaker"]["uar"] == results["metrics"]["uar"]
+    (place / "quick.toml").write_text(RECIPE.replace("n_mfcc = 13", "n_mfcc = 12"), encoding="utf-8")
+    code, _, err = ser(*train)
+    assert code == 2
+    assert "only scores of the very recipe may stand on a model" in err
+
+
+def test_train_without_scores_says_so(ser: Ser, tiny_corpus: Path) -> None:
+    code, _, err = ser("train", "quick.toml", "--data", tiny_corpus, "--out", "bundle")
+    assert code == 0
+    assert "It states no scores" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("evaluate", "s0-forrest", "--data", "."), "did you mean 's0-forest'?"),
+        (("evaluate", "quick.toml", "--data", "nowhere"), "nowhere"),
+        (("evaluate", "quick.toml"), "--data"),
+        (("evaluate", "quick.toml", "--data", "DATA", "--protocol", "speakers"), "Unknown protocol 'speakers'"),
+        (("evaluate", "quick.toml", "--data", "DATA", "--folds", "3", "--resume"), "no run to resume"),
+        (("evaluate", "quick.toml", "--data", "DATA", "--folds", "7"), "6 speakers"),
+        (("train", "quick.toml", "--data", "DATA", "--out", "full"), "full exists and is no bundle"),
+        (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "quick.toml"), "is not JSON"),
+        (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "some.json"), "no results file"),
+        (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "none.json"), "cannot be read"),
+        (("recipes", "show", "s1-xgbost"), "did you mean 's1-xgboost'?"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(
+    arguments: tuple[str, ...], message: str, ser: Ser, tiny_corpus: Path, place: Path
+) -> None:
+    (place / "full").mkdir()
+    (place / "full/file").write_text("")
+    (place / "some.json").write_text("{}")
+    code, _, err = ser(*(str(tiny_corpus) if a == "DATA" else a for a in arguments))
+    assert code == 2
+    assert message in err

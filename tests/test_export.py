@@ -1,0 +1,306 @@
+"""Export: the graph is the estimator, is proved to be, and says what it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from imblearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from serkit import export, fitting
+from serkit.bundle import read_bundle
+from serkit.cache import FeatureCache
+from serkit.corpora import Corpus, read_corpus
+from serkit.emotions import LABELS
+from serkit.errors import BundleError, TrainingError
+from serkit.export import check_scores, export_bundle, pipeline_graph, verify
+from serkit.protocol import make_split
+from serkit.recipe import Recipe, parse_recipe
+from serkit.recognizer import Recognizer
+from serkit.training import run_evaluation, train_final
+
+TEXT = """
+name = "quick"
+description = "MFCC means and logistic regression"
+[features]
+sample_rate = 16000
+layout = "mean_std"
+features = [{{ name = "mfcc", params = {{ n_mfcc = 13 }} }}]
+[model]
+name = "{model}"
+params = {{ {params} }}
+[validation]
+use = "{use}"
+"""
+MODELS = [
+    ("logistic", "", "none"),
+    ("random_forest", "n_estimators = 20", "none"),
+    ("gradient_boosting", "n_estimators = 5", "none"),
+    ("mlp", "hidden_layer_sizes = [16], max_iter = 400", "none"),
+    ("svm", "C = 5.0", "none"),
+    ("xgboost", "n_estimators = 20", "none"),
+    ("random_forest", "n_estimators = 20", "calibration"),
+    ("svm", "", "calibration"),
+    ("xgboost", "n_estimators = 20, early_stopping_rounds = 2, learning_rate = 0.9", "early-stopping"),
+]
+SPECIAL = {"smote": '[balance]\nkind = "smote"\n[select]\nk = 9\n'}
+
+
+def recipe_of(model: str, params: str, use: str, more: str = "") -> Recipe:
+    return parse_recipe(TEXT.format(model=model, params=params, use=use) + more)
+
+
+def fitted(recipe: Recipe, labels: list[str], n: int = 160) -> tuple[Pipeline, np.ndarray]:
+    """A pipeline fitted on made-up vectors of 26 features; those vectors, and 50 that it has not seen."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(len(labels), 26))
+
+    def draw(n: int) -> tuple[np.ndarray, np.ndarray]:
+        y = np.arange(n) % len(labels)
+        X = 30 * (centres[y] + rng.normal(size=(n, 26))) + 100
+        return X.astype(np.float32), np.array(labels)[y]
+
+    X, y = draw(n)
+    pipeline = fitting.make_pipeline(recipe, labels, seed=0)
+    validation = draw(60) if recipe.validation.use != "none" else None
+    return fitting.fit(pipeline, X, y, validation=validation), np.concatenate([X, draw(50)[0]])
+
+
+def run_graph(model: onnx.ModelProto, X: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return np.concatenate([session.run(["probabilities"], {"features": x[None]})[0] for x in X])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("more", ["", SPECIAL["smote"]])
+@pytest.mark.parametrize(("model", "params", "use"), MODELS)
+def test_the_graph_gives_the_estimators_probabilities(model: str, params: str, use: str, more: str) -> None:
+    pipeline, X = fitted(recipe_of(model, params, use, more), list(LABELS))
+    graph = pipeline_graph(pipeline, LABELS, 26)
+    got = run_graph(graph, X)
+    by_name = {label: pipeline.predict_proba(X)[:, k] for k, label in enumerate(pipeline.classes_)}
+    for k, label in enumerate(LABELS):
+        np.testing.assert_allclose(got[:, k], by_name[label], atol=1e-5)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got.sum(1), 1, atol=1e-5)
+    assert [(i.name, [d.dim_value for d in i.type.tensor_type.shape.dim]) for i in graph.graph.input] == [
+        ("features", [1, 26])
+    ]
+    assert [o.name for o in graph.graph.output] == ["probabilities"]
+    assert {node.domain for node in graph.graph.node} <= {"", "ai.onnx.ml"}
+
+
+@pytest.mark.parametrize("model", ["logistic", "random_forest", "svm", "xgboost"])
+def test_two_labels(model: str) -> None:
+    labels = ["sad", "angry"]  # not in alphabetical order
+    pipeline, X = fitted(recipe_of(model, "", "none"), labels)
+    got = run_graph(pipeline_graph(pipeline, labels, 26), X)
+    np.testing.assert_allclose(got[:, ::-1], pipeline.predict_proba(X), atol=1e-5)
+
+
+def test_calibration_and_early_stopping_do_something() -> None:
+    pipeline, _ = fitted(recipe_of("random_forest", "n_estimators = 20", "calibration"), list(LABELS))
+    assert pipeline.named_steps["model"].temperature_ != pytest.approx(1, abs=0.02)
+    stopping = recipe_of("xgboost", "early_stopping_rounds = 2, learning_rate = 0.9", "early-stopping")
+    model = fitted(stopping, list(LABELS))[0].named_steps["model"]
+    assert len(model.history_) < model.n_estimators == 300
+
+
+def test_a_temperature_lowers_the_loss_on_clips_like_the_validation_clips() -> None:
+    rng = np.random.default_rng(1)
+    labels = list(LABELS)
+    centres = rng.normal(size=(8, 26))
+    y = np.arange(1600) % 8
+    X = (centres[y] + 1.5 * rng.normal(size=(1600, 26))).astype(np.float32)
+    names = np.array(labels)[y]
+    losses = {}
+    for use in ("none", "calibration"):
+        recipe = recipe_of("random_forest", "n_estimators = 30", use)
+        held = (X[400:1000], names[400:1000]) if use == "calibration" else None
+        pipeline = fitting.fit(fitting.make_pipeline(recipe, labels, seed=0), X[:400], names[:400], validation=held)
+        p = fitting.label_probabilities(pipeline, X[1000:], labels)
+        losses[use] = -np.log(np.maximum(p[np.arange(600), y[1000:]], 1e-6)).mean()
+    assert losses["calibration"] < 0.9 * losses["none"]
+
+
+# ------------------------------------------------------------------------------------------- wrong graphs
+
+
+def wrong_leaf(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same trees with one weight in ten a little off."""
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "class_weights":
+                weights = list(attribute.floats)
+                weights[::10] = [w + 0.05 for w in weights[::10]]
+                attribute.ClearField("floats")
+                attribute.floats.extend(weights)
+    return model
+
+
+def through_skl2onnx(pipeline: Pipeline) -> onnx.ModelProto:
+    """Scaler and XGBoost converted as one pipeline by skl2onnx, which goes wrong without a word."""
+    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+    from skl2onnx import to_onnx, update_registered_converter
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+    from sklearn.pipeline import make_pipeline
+    from xgboost import XGBClassifier
+
+    update_registered_converter(
+        XGBClassifier,
+        "XGBoostXGBClassifier",
+        calculate_linear_classifier_output_shapes,
+        convert_xgboost,
+        options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
+    )
+    scaler = StandardScaler()
+    scaler.__dict__.update(vars(pipeline.named_steps["scale"]))
+    whole = make_pipeline(scaler, pipeline.named_steps["model"].booster_)
+    example = np.zeros((1, 26), np.float32)
+    return to_onnx(whole, example, options={id(whole): {"zipmap": False}}, target_opset={"": 15, "ai.onnx.ml": 3})
+
+
+def test_verification_stops_the_known_wrong_conversion_of_xgboost() -> None:
+    pipeline, X = fitted(recipe_of("xgboost", "n_estimators = 20", "none"), list(LABELS))
+    expected = pipeline.predict_proba(X)
+    names = [f"clip {i}" for i in range(len(X))]
+    inputs = [x[None] for x in X]
+    right = pipeline_graph(pipeline, list(pipeline.classes_), 26)
+    assert verify(right.SerializeToString(), inputs, expected, names=names) < 1e-5
+    wrong = through_skl2onnx(pipeline).SerializeToString()
+    with pytest.raises(BundleError, match=r"differs from the trained one by .* no bundle was written"):
+        verify(wrong, inputs, expected, names=names)
+
+
+def test_verification_looks_at_every_number() -> None:
+    pipeline, X = fitted(recipe_of("logistic", "", "none"), list(LABELS))
+    data = pipeline_graph(pipeline, LABELS, 26).SerializeToString()
+    expected = fitting.label_probabilities(pipeline, X, LABELS)
+    for row, column, value in ((0, 0, 2e-4), (len(X) - 1, 7, -2e-4), (7, 3, np.nan)):
+        off = expected.copy()
+        off[row, column] += value
+        with pytest.raises(BundleError, match=f"on clip-{row},"):
+            verify(data, [x[None] for x in X], off, names=[f"clip-{i}" for i in range(len(X))])
+    with pytest.raises(BundleError, match=r"shape \(1, 8\).* expected \(1, 7\)"):
+        verify(data, [X[:1]], expected[:1, :7], names=["a"])
+
+
+# ------------------------------------------------------------------------------------------- bundles
+
+
+@pytest.fixture(scope="module")
+def corpus(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERKIT_CACHE", str(tmp_path_factory.mktemp("digests")))
+        return read_corpus(tiny_corpus)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> FeatureCache:
+    return FeatureCache(tmp_path_factory.mktemp("features"))
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return recipe_of("logistic", "", "calibration")
+
+
+@pytest.fixture(scope="module")
+def scores(
+    corpus: Corpus, cache: FeatureCache, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
+    found = []
+    for protocol in ("speaker", "augmented-random"):
+        out = tmp_path_factory.mktemp("runs") / protocol
+        run_evaluation(recipe, corpus, make_split(corpus, protocol, n_folds=3, seed=4), out, cache=cache)
+        found.append(json.loads((out / "results.json").read_text()))
+    return found
+
+
+def test_a_bundle_answers_as_the_estimator_does(
+    corpus: Corpus, cache: FeatureCache, recipe: Recipe, scores: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    estimator = train_final(recipe, corpus, seed=4, cache=cache)
+    written = export_bundle(estimator, recipe, corpus, tmp_path / "bundle", scores=scores, seed=4, cache=cache)
+    bundle = read_bundle(tmp_path / "bundle")
+    assert bundle.manifest == written.manifest
+    recognizer = Recognizer(bundle)
+    for path in corpus.table["path"][::20]:
+        prediction = recognizer.predict(corpus.root / path)
+        X = recipe.extractor(corpus.load(path))[None]
+        expected = fitting.label_probabilities(estimator, X, LABELS)[0]
+        assert list(prediction.probabilities) == list(LABELS)
+        np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=1e-4)
+
+
+def test_manifest_and_card_say_what_was_measured(
+    corpus: Corpus, cache: FeatureCache, recipe: Recipe, scores: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    estimator = train_final(recipe, corpus, cache=cache)
+    bundle = export_bundle(estimator, recipe, corpus, tmp_path / "bundle", scores=scores, seed=0, cache=cache)
+    manifest, metrics = bundle.manifest, scores[0]["metrics"]
+    assert manifest.input == {"kind": "features", "extractor": json.loads(json.dumps(recipe.extractor.to_dict()))}
+    assert manifest.recipe == recipe.text
+    assert manifest.recipe_hash == recipe.hash
+    assert manifest.split_hash == scores[0]["split_hash"]
+    assert set(manifest.scores) == {"speaker", "augmented-random"}
+    speaker = manifest.scores["speaker"]
+    assert speaker["uar"] == metrics["uar"]
+    assert speaker["accuracy_interval"] == metrics["intervals"]["accuracy"]
+    assert (speaker["folds"], speaker["seed"], speaker["n_clips"]) == (3, 4, 90)
+    temperature = estimator.named_steps["model"].temperature_
+    assert manifest.calibration.startswith(f"temperature {temperature:.4f}")
+    card = bundle.card
+    for text in (
+        "Protocol `speaker`",
+        f"| UAR | {100 * metrics['uar']:.1f} % |",
+        "3 folds, seed 4, 90 test clips of 6 speakers",
+        "augmented-random leaks",
+        "| sex | female | 45 |",
+        "CC BY-NC-SA 4.0",
+        "Livingstone SR",
+        "No hiring",
+        "North American English",
+        "90 clips of the corpus `ravdess`",
+    ):
+        assert text in card
+
+
+def test_without_scores_the_card_claims_none(
+    corpus: Corpus, cache: FeatureCache, recipe: Recipe, tmp_path: Path
+) -> None:
+    estimator = train_final(recipe, corpus, cache=cache)
+    other = replace(corpus, name="mine", licence="", citation="")
+    bundle = export_bundle(estimator, recipe, other, tmp_path / "bundle", cache=cache)
+    assert bundle.manifest.scores == {}
+    assert "No scores were given" in bundle.card
+    assert "%" not in bundle.card
+    assert "North American" not in bundle.card
+    assert "unknown: ask the owner" in bundle.card
+
+
+def test_a_wrong_conversion_leaves_no_bundle(
+    corpus: Corpus, cache: FeatureCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_of("xgboost", "n_estimators = 20", "none")
+    estimator = train_final(recipe, corpus, cache=cache)
+    convert = export._convert
+    monkeypatch.setattr(export, "_convert", lambda model, width: wrong_leaf(convert(model, width)))
+    with pytest.raises(BundleError, match="no bundle was written"):
+        export_bundle(estimator, recipe, corpus, tmp_path / "bundle", cache=cache)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_scores_of_another_recipe_are_refused(recipe: Recipe, scores: list[dict[str, Any]]) -> None:
+    assert set(check_scores(scores, recipe)) == {"speaker", "augmented-random"}
+    with pytest.raises(TrainingError, match="of the recipe 'quick' with other contents"):
+        check_scores(scores, recipe_of("logistic", "C = 2.0", "calibration"))
+    with pytest.raises(TrainingError, match="Two results files are of the protocol 'speaker'"):
+        check_scores([scores[0], scores[0]], recipe)

@@ -1,0 +1,65 @@
+"""The use road stays light: what predicting a recording loads, and what it does not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import soundfile as sf
+
+from tests.conftest import voice
+from tests.tiny_models import features_graph, write_tiny
+
+HEAVY = {"torch", "sklearn", "pandas", "librosa", "numba", "matplotlib", "onnx", "skops", "joblib", "xgboost"}
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules in a fresh interpreter after `code`."""
+    script = f"{code}\nimport json, sys; print('\\n' + json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_import_serkit_loads_next_to_nothing() -> None:
+    loaded = loaded_after("import serkit; serkit.__version__; dir(serkit)")
+    assert not loaded & (HEAVY | {"numpy", "scipy", "onnxruntime", "soundfile", "rich", "typer"})
+    assert "serkit" in loaded
+
+
+def test_every_public_name_is_there() -> None:
+    use_road = ["Prediction", "Recognizer", "SerkitError", "Waveform", "load", "load_audio", "predict"]
+    code = f"import serkit\nfor name in {use_road!r}: getattr(serkit, name)"
+    assert not loaded_after(code) & HEAVY
+
+
+def test_predicting_loads_nothing_of_the_learn_road(tmp_path: Path) -> None:
+    import numpy as np
+
+    from serkit.audio import Window
+    from serkit.features import Extractor, Feature
+
+    sf.write(tmp_path / "a.wav", voice(3, 1), 16000)
+    write_tiny(tmp_path / "waves")
+    extractor = Extractor(16000, Window(), (Feature("mfcc", {"n_mfcc": 4}), Feature("chroma")), "mean_std")
+    given = {"kind": "features", "extractor": extractor.to_dict()}
+    write_tiny(tmp_path / "features", graph=features_graph(np.zeros((32, 8))), input=given)
+    code = "\n".join(
+        [
+            "import sys, serkit.cli",
+            "def ser(*words):",
+            "    sys.argv = ['ser', *words]",
+            "    try: serkit.cli.main()",
+            "    except SystemExit as done: assert not done.code, done.code",
+            *(
+                f"ser('predict', {str(tmp_path / 'a.wav')!r}, '-m', {str(tmp_path / m)!r})"
+                for m in ("waves", "features")
+            ),
+            f"ser('predict', {str(tmp_path / 'a.wav')!r}, '-m', {str(tmp_path / 'waves')!r}, '--json')",
+            f"ser('models', '--folder', {str(tmp_path)!r})",
+        ]
+    )
+    loaded = loaded_after(code)
+    assert not loaded & HEAVY
+    assert {"onnxruntime", "numpy", "soundfile"} <= loaded
