@@ -3,7 +3,7 @@
 The clips are synthetic. They show the form of the answers, not how well the model hears people: no speech synthesiser
 of this kind expresses an emotion, and nobody has labelled these clips with one.
 
-Run ``python examples/make_examples.py``; it needs espeak-ng and the package soundfile. The same espeak-ng gives the same bytes.
+Run ``python examples/make_examples.py``; it needs espeak-ng and the package soundfile.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STYLES = {
     "high_fast": ("en-us+f3", 85, 210, 120),
     "low_slow": ("en-us+m3", 15, 110, 60),
     "loud_rough": ("en-us+m7", 45, 190, 200),
-    "soft_whisper": ("en-us+whisper", 50, 140, 80),
+    "soft_breathy": ("en-us+f5", 40, 130, 40),
     "plain": ("en-us+m1", 50, 160, 100),
     "tremulous_high": ("en-us+croak", 95, 175, 100),
 }

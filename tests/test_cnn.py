@@ -12,7 +12,8 @@ from sklearn.metrics import log_loss
 from serkit.audio import Waveform
 from serkit.errors import BundleError, TrainingError
 from serkit.features import Extractor
-from serkit.models.cnn import LogMelCNN, LogMelDataset, MixingCollate, _temperature, normalise
+from serkit.models.batches import LogMelDataset, MixingCollate, normalise
+from serkit.models.cnn import LogMelCNN, _temperature
 from serkit.models.graph import frontend_graph
 from serkit.models.nets import ResNetASP
 from tests.conftest import voice

@@ -261,7 +261,7 @@ def test_manifest_and_card_say_what_was_measured(
     for text in (
         "Protocol `speaker`",
         f"| UAR | {100 * metrics['uar']:.1f} % |",
-        "3 folds, seed 4, 90 test clips of 6 speakers",
+        "3 folds, seed 4, 90 test clips (ravdess speech) of 6 speakers",
         "augmented-random leaks",
         "| sex | female | 45 |",
         "CC BY-NC-SA 4.0",

@@ -76,7 +76,7 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     lines = [
         f"### Protocol `{protocol}`",
         "",
-        f"{document['folds']} folds, seed {document['seed']}, {metrics['n_clips']} test clips of "
+        f"{document['folds']} folds, seed {document['seed']}, {metrics['n_clips']} test clips ({document['corpus']}) of "
         f"{metrics['n_speakers']} speakers, measured {document['date'][:10]} with serkit {document['serkit']}. "
         "These are scores of the recipe: each clip was tested by a model that was not trained on it.",
         "",

@@ -170,7 +170,7 @@ def _w64(file: BinaryIO, size: int) -> DataChunk | None:
         length = struct.unpack("<Q", head[16:])[0]
         if head[:4] == b"data":
             return _chunk(position + 24, max(length - 24, 0), size, position + 16)
-        position += max(24, (length + 7) // 8 * 8)
+        position = min(position + max(24, (length + 7) // 8 * 8), size)
     return None
 
 

@@ -25,14 +25,15 @@ class AvReader:
         self.name, self._av = name, av
         file.seek(0)
         try:
-            self._container = stack.enter_context(av.open(file, mode="r"))
+            self._container = stack.enter_context(av.open(file, mode="r", metadata_errors="replace"))
         except (av.error.FFmpegError, OSError) as error:
             raise AudioError(f"{name} looks like {kind} but is truncated or damaged ({error.strerror}).") from None
         if not self._container.streams.audio:
             raise AudioError(f"{name} is {kind} without a sound track.")
         stream = self._stream = self._container.streams.audio[0]
-        if not stream.rate:
-            raise AudioError(f"{name} is truncated or damaged: its {kind} header names no sample rate.")
+        codec = stream.codec_context  # None if FFmpeg knows no decoder for it
+        if codec is None or not codec.sample_rate:
+            raise AudioError(f"{name} is damaged or in a coding that is not known: its {kind} header makes no sense.")
         seconds = None
         if stream.duration is not None and stream.time_base is not None:
             seconds = float(stream.duration * stream.time_base)
@@ -41,8 +42,7 @@ class AvReader:
         # AAC and AMR have no header that says a length (FFmpeg estimates one); a film may outlast its sound.
         sure = kind not in ("AAC", "AMR") and (stream.duration is not None or len(self._container.streams) == 1)
         self._promised = seconds if sure else None
-        codec = stream.codec_context
-        self.info = AudioInfo(seconds, stream.rate, codec.channels, kind, codec.name.upper())
+        self.info = AudioInfo(seconds, codec.sample_rate, codec.channels, kind, codec.name.upper())
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         # What stands before `start` is decoded and dropped: seeking here is not exact to the sample.

@@ -130,7 +130,7 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
             "recipe": recipe.name,
             "recipe_hash": recipe.hash,
             "recipe_text": recipe.text,
-            "corpus": corpus.name,
+            "corpus": corpus_title(corpus),
             "protocol": split.protocol,
             "split_hash": split.hash,
             "folds": split.n_folds,
@@ -144,6 +144,11 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
     write_json(document, out / "results.json")
     write_report(document, predictions, out / "report.html", curves=_curves(out, split.n_folds))
     return Run(out, predictions, document)
+
+
+def corpus_title(corpus: Corpus) -> str:
+    """Name and channels, e.g. ``"ravdess speech+song"``: scores on one channel say little about the other."""
+    return f"{corpus.name} {'+'.join(sorted(set(corpus.table['channel']), reverse=True))}"
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,7 +30,7 @@ _FREQUENCIES = np.fft.rfftfreq(_N_FFT, 1 / _RATE)
 _BAND = (_FREQUENCIES >= 60) & (_FREQUENCIES < 3900)
 _WEIGHT = np.where(_BAND, np.sqrt(_FREQUENCIES), 0).astype(np.float32)
 _EDGES = np.geomspace(100, 3800, 15)
-_SHAPE = np.array([(low <= _FREQUENCIES) & (high > _FREQUENCIES) for low, high in zip(_EDGES, _EDGES[1:])]).T.astype(
+_SHAPE = np.array([(low <= _FREQUENCIES) & (high > _FREQUENCIES) for low, high in pairwise(_EDGES)]).T.astype(
     np.float32
 )
 _HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FRAME) / _FRAME)).astype(np.float32)
@@ -59,17 +60,20 @@ class SpeechActivity:
 def speech_activity(wave: Waveform) -> SpeechActivity:
     """Tell whether somebody speaks or sings in `wave`, at whatever level.
 
-    Frames of 50 ms are looked at every 16 ms, below 4 kHz. A frame is voiced if it is no more than 25 dB below the loud
-    frames and repeats itself at a pitch period: the autocorrelation of the compressed, flattened spectrum peaks at 0.28
-    or more between 65 and 600 Hz. (Compressing the spectrum before the autocorrelation keeps coloured noise from looking
-    periodic; after Tolonen and Karjalainen, 2000.) There is a voice if at least 0.1 s of the frames are voiced, and if
-    they move as a voice does: level and spectral shape change over time, and the energy lies in more than one partial.
-    That turns away silence, noise, tones, chords, hum, buzzing, sweeps and clicks. A recording that peaks below -70 dBFS
-    is silence.
+    Frames of 50 ms are looked at every 16 ms, below 4 kHz. A frame is voiced if it is no more than 25 dB below the
+    loud frames and repeats itself at a pitch period: the autocorrelation of its compressed, flattened spectrum peaks
+    at 0.28 or more between 65 and 600 Hz. (Compressing the spectrum first keeps coloured noise from looking periodic;
+    after Tolonen and Karjalainen, 2000.) There is a voice if at least 0.1 s of the frames are voiced and they move as
+    a voice does: level and spectral shape change over time, and the energy lies in more than one partial. That turns
+    away silence, noise, tones, chords, hum, buzzing, sweeps and clicks. A recording that peaks below -70 dBFS, its
+    mean removed, is silence.
 
-    On 491 clips of RAVDESS (every fifth, speech and song) and 496 of CREMA-D (every fifteenth) it found a voice in
-    @@RATES@@
-    It misses whispering without any voice, and it cannot tell a voice from an instrument that plays a melody.
+    It finds a voice in all 2,452 clips of RAVDESS (speech and song) and in 7,431 of the 7,435 of CREMA-D. On every
+    fifth and every fifteenth of them, coded as 8 kHz mu-law: in 491 of 491 and 495 of 496; with white noise at 20 dB
+    SNR: the same; at 10 dB: in 491 and 487.
+
+    It misses whispering without any voice, and takes an instrument that plays a melody, or dialling tones, for a
+    voice.
 
     Parameters
     ----------

@@ -1,0 +1,129 @@
+"""Clips as training batches: normalised, varied, padded, mixed; every random draw comes from a generator passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from serkit.models.nets import SCALE_DB
+
+__all__ = ["LogMelDataset", "MixingCollate", "normalise"]
+
+Frames = np.ndarray
+
+
+def normalise(frames: Frames) -> Frames:
+    """Log-mel in dB (bands, frames) -> zero mean in each band, in units of ``SCALE_DB``: level and channel cancel."""
+    return ((frames - frames.mean(1, keepdims=True, dtype=np.float64)) / SCALE_DB).astype(np.float32)
+
+
+class LogMelDataset(Dataset):
+    """Normalised clips with their class indices; in training each access draws a new variant of the clip.
+
+    The variants are what a voice or a room might have done: the spectrum moved along the mel axis (a vocal tract of
+    another length, after Jaitly and Hinton, 2013), another tempo, a tilted spectrum, and bands and stretches masked
+    (SpecAugment, Park et al., 2019).
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Frames],
+        targets: np.ndarray,
+        *,
+        rng: np.random.Generator | None = None,
+        crop: int = 0,
+        mel_shift: float = 0.0,
+        time_warp: float = 0.0,
+        tilt: float = 0.0,
+        mask_bands: int = 0,
+        mask_frames: int = 0,
+    ) -> None:
+        self.clips = [normalise(clip) for clip in clips]
+        self.targets = targets
+        self.rng = rng
+        self.crop = crop
+        self.mel_shift = mel_shift
+        self.time_warp = time_warp
+        self.tilt = tilt
+        self.mask_bands = mask_bands
+        self.mask_frames = mask_frames
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> tuple[Frames, int]:
+        clip = self.clips[index]
+        if self.rng is not None:
+            clip = self._variant(clip, self.rng)
+        return clip, int(self.targets[index])
+
+    def _variant(self, clip: Frames, rng: np.random.Generator) -> Frames:
+        shift = rng.normal() * self.mel_shift
+        tempo = float(np.exp(rng.normal() * self.time_warp))
+        clip = _resample_axes(clip, shift, tempo)
+        bands, length = clip.shape
+        if length > self.crop:
+            start = int(rng.integers(length - self.crop + 1))
+            clip = clip[:, start : start + self.crop].copy()
+            length = self.crop
+        clip += (rng.normal() * self.tilt * np.linspace(-1, 1, bands, dtype=np.float32))[:, None]
+        for _ in range(2):
+            size = int(rng.integers(self.mask_bands + 1))
+            at = int(rng.integers(bands - size + 1))
+            clip[at : at + size] = 0
+            size = int(rng.integers(min(self.mask_frames, length // 4) + 1))
+            at = int(rng.integers(length - size + 1))
+            clip[:, at : at + size] = 0
+        return clip
+
+
+def _resample_axes(clip: Frames, shift: float, tempo: float) -> Frames:
+    """Move ``clip`` by ``shift`` bands and play it ``tempo`` times as fast (linear interpolation on both axes)."""
+    bands, length = clip.shape
+    frames = np.linspace(0, length - 1, max(8, round(length / tempo)))
+    low = np.minimum(frames.astype(int), max(0, length - 2))
+    high = np.minimum(low + 1, length - 1)
+    part = (frames - low).astype(np.float32)
+    clip = clip[:, low] * (1 - part) + clip[:, high] * part
+    rows = np.clip(np.arange(bands) + shift, 0, bands - 1.001)
+    low = rows.astype(int)
+    part = (rows - low).astype(np.float32)[:, None]
+    return clip[low] * (1 - part) + clip[low + 1] * part
+
+
+class MixingCollate:
+    """Pad clips to one length and, in training, mix pairs of them (mixup, Zhang et al., 2018).
+
+    Returns ``({"x": (batch, bands, frames), "lengths": (batch,)}, targets)``; targets are class indices without
+    mixing and class probabilities (batch, n_classes) with it.
+    """
+
+    def __init__(self, n_classes: int, *, mixup: float = 0.0, rng: np.random.Generator | None = None) -> None:
+        self.n_classes = n_classes
+        self.mixup = mixup
+        self.rng = rng
+
+    def __call__(self, items: Sequence[tuple[Frames, int]]) -> tuple[dict[str, Tensor], Tensor]:
+        """Collate one batch."""
+        longest = max(clip.shape[1] for clip, _ in items)
+        x = np.zeros((len(items), items[0][0].shape[0], longest), np.float32)
+        lengths = np.empty(len(items), np.int64)
+        for k, (clip, _) in enumerate(items):
+            x[k, :, : clip.shape[1]] = clip
+            lengths[k] = clip.shape[1]
+        y = np.array([target for _, target in items], np.int64)
+        if self.rng is None:
+            return {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}, torch.from_numpy(y)
+        soft = np.eye(self.n_classes, dtype=np.float32)[y]
+        if self.mixup > 0:
+            share = float(self.rng.beta(self.mixup, self.mixup))
+            share = max(share, 1 - share)
+            other = self.rng.permutation(len(items))
+            x = np.float32(share) * x + np.float32(1 - share) * x[other]
+            soft = np.float32(share) * soft + np.float32(1 - share) * soft[other]
+            lengths = np.maximum(lengths, lengths[other])
+        return {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}, torch.from_numpy(soft)
