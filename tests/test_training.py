@@ -419,7 +419,7 @@ def test_an_estimators_refusal_is_a_training_error(
 # ---------------------------------------------------------------------------------------------- the final model
 
 
-def test_the_final_model_holds_speakers_out_for_validation_only_if_needed(
+def test_the_final_model_learns_from_all_clips_and_calibrates_on_held_out_speakers(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_up(monkeypatch, lambda c, r: np.r_[noise(c.path) + signal(r), float(r["speaker"] or -1)])
@@ -434,14 +434,18 @@ def test_the_final_model_holds_speakers_out_for_validation_only_if_needed(
     train_final(QUICK, corpus)
     assert len(seen[0][0]) == 90
     assert seen[0][1] is None
-    train_final(CALIBRATED, corpus)
+    final = train_final(CALIBRATED, corpus)
     train, validation = seen[1]
     assert validation is not None
     assert len(train) + len(validation) == 90
     assert len(set(validation)) == 1
     assert not set(train) & set(validation)
+    # The second fit sees every clip and takes the temperature over.
+    assert sorted(seen[2][0]) == sorted([*train, *validation])
+    assert seen[2][1] is None
+    assert final.steps[-1][1].temperature_ != 1.0
     train_final(CALIBRATED, with_table(corpus, corpus.table.assign(speaker="")))
-    train, validation = seen[2]
+    train, validation = seen[3]
     assert validation is not None
     assert len(train) + len(validation) == 90
     assert 4 <= len(validation) <= 14

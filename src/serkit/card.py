@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from serkit.manifest import Manifest
     from serkit.recipe import Recipe
 
-__all__ = ["model_card"]
+__all__ = ["licence", "model_card"]
 
 _GROUPS = ("sex", "channel", "intensity", "statement")
 
@@ -52,7 +52,7 @@ def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mappi
         "## Known failures",
         _failures(corpus, scores),
         "## Licence",
-        _licence(manifest),
+        licence(manifest).strip(),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -76,8 +76,9 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     lines = [
         f"### Protocol `{protocol}`",
         "",
-        f"{document['folds']} folds, seed {document['seed']}, {metrics['n_clips']} test clips ({document['corpus']}) of "
-        f"{metrics['n_speakers']} speakers, measured {document['date'][:10]} with serkit {document['serkit']}. "
+        f"{document['folds']} folds, seed {document['seed']}, {metrics['n_clips']} test clips "
+        f"({document['corpus']}) of {metrics['n_speakers']} speakers, "
+        f"measured {document['date'][:10]} with serkit {document['serkit']}. "
         "These are scores of the recipe: each clip was tested by a model that was not trained on it.",
         "",
     ]
@@ -129,9 +130,10 @@ def _failures(corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
     return lines.strip()
 
 
-def _licence(manifest: Manifest) -> str:
-    text = f"The weights are under the licence of the recordings: {manifest.licence}."
-    return f"{text}\n\nPlease cite: {manifest.citation}" if manifest.citation else text
+def licence(manifest: Manifest) -> str:
+    """Under which licence the weights are, and what to cite: the bundle's file LICENSE and the end of the card."""
+    text = f"The weights are under the licence of the recordings: {manifest.licence}.\n"
+    return f"{text}\nPlease cite: {manifest.citation}\n" if manifest.citation else text
 
 
 def _percent(value: float | None) -> str:

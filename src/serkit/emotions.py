@@ -100,7 +100,8 @@ def canonical(name: str) -> str:
         return ALIASES[name.strip().lower().replace(" ", "_")]
     except KeyError:
         raise CorpusError(
-            f"Unknown emotion label {name!r}: expected one of {', '.join(LABELS)} or a common alias such as ANG or fear."
+            f"Unknown emotion label {name!r}: expected one of {', '.join(LABELS)} or a common alias "
+            "such as ANG or fear."
         ) from None
 
 

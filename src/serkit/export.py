@@ -14,7 +14,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 from serkit import fitting
 from serkit.bundle import Bundle, Manifest, write_bundle
 from serkit.cache import FeatureCache, compute_features, requests
-from serkit.card import model_card
+from serkit.card import licence, model_card
 from serkit.errors import BundleError, TrainingError
 from serkit.models.classical import SMALLEST, SVM, TemperatureScaled, XGBoost
 
@@ -113,9 +113,10 @@ def export_bundle(
         scores={protocol: _summary(document) for protocol, document in by_protocol.items()},
         calibration="none"
         if recipe.validation.use == "none"
-        else f"temperature {temperature:.4f}, fitted on validation clips held out of training",
+        else f"temperature {temperature:.4f}, fitted on speakers held out of a training of its own",
     )
-    return write_bundle(out, onnx_bytes=data, manifest=manifest, card=model_card(manifest, recipe, corpus, by_protocol))
+    card = model_card(manifest, recipe, corpus, by_protocol)
+    return write_bundle(out, onnx_bytes=data, manifest=manifest, card=card, extra={"LICENSE": licence(manifest)})
 
 
 def verify(onnx_bytes: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray, *, names: Sequence[str]) -> float:

@@ -187,7 +187,8 @@ def train_final(
     """Fit ``recipe`` on all clips of ``corpus``; there is no test side and no score.
 
     Where the recipe needs validation clips, speakers are held out for it by the rule of the protocol ``speaker``
-    (15 %); a corpus without speakers gives the validation clips of the protocol ``random``.
+    (15 %); a corpus without speakers gives the validation clips of the protocol ``random``. If they only calibrate,
+    the recipe is fitted twice: without them for the temperature, then with them for everything else.
 
     Returns
     -------
@@ -206,7 +207,9 @@ def train_final(
     train = clips[clips["role"] == "train"]
     fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"The corpus {corpus.name}")
     copies = range(1, recipe.augment.copies + 1) if recipe.augment else ()
-    clips = pd.concat([clips, *(train.assign(copy=c) for c in copies)]).sort_values(KEYS, ignore_index=True)
+    # Copies of validation clips serve the second fit only.
+    source = clips.assign(role=clips["role"].replace("validation", "validation copy"))
+    clips = pd.concat([clips, *(source.assign(copy=c) for c in copies)]).sort_values(KEYS, ignore_index=True)
     with runs.disk(None):
         arrays = compute_features(
             corpus,
@@ -217,17 +220,27 @@ def train_final(
             progress=progress,
         )
 
-    def pick(role: str) -> tuple[np.ndarray, np.ndarray]:
-        chosen = np.flatnonzero(clips["role"] == role)
-        X = fitting.as_input([arrays[i] for i in chosen], recipe.features.layout)
-        return X, clips["emotion"].to_numpy(dtype=str)[chosen]
+    def fit(*roles: str, validation: str | None = None) -> Pipeline:
+        def pick(*roles: str) -> tuple[np.ndarray, np.ndarray]:
+            chosen = np.flatnonzero(clips["role"].isin(roles))
+            X = fitting.as_input([arrays[i] for i in chosen], recipe.features.layout)
+            return X, clips["emotion"].to_numpy(dtype=str)[chosen]
 
-    return fitting.fit(
-        fitting.make_pipeline(recipe, labels, seed=seed, n_jobs=n_jobs),
-        *pick("train"),
-        validation=pick("validation") if recipe.validation.use != "none" else None,
-        progress=_epochs(progress, None),
-    )
+        return fitting.fit(
+            fitting.make_pipeline(recipe, labels, seed=seed, n_jobs=n_jobs),
+            *pick(*roles),
+            validation=pick(validation) if validation else None,
+            progress=_epochs(progress, None),
+        )
+
+    if recipe.validation.use == "none":
+        return fit("train")
+    calibrated = fit("train", validation="validation")
+    if recipe.validation.use != "calibration":
+        return calibrated
+    final = fit("train", "validation", "validation copy")
+    final.steps[-1][1].temperature_ = calibrated.steps[-1][1].temperature_
+    return final
 
 
 def _final_roles(corpus: Corpus, seed: int) -> pd.Series:
