@@ -304,3 +304,21 @@ def test_scores_of_another_recipe_are_refused(recipe: Recipe, scores: list[dict[
         check_scores(scores, recipe_of("logistic", "C = 2.0", "calibration"))
     with pytest.raises(TrainingError, match="Two results files are of the protocol 'speaker'"):
         check_scores([scores[0], scores[0]], recipe)
+
+
+@pytest.mark.ravdess
+def test_real_clips_go_through_unchanged(ravdess_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for path in sorted((ravdess_dir / "speech").glob("03-01-0[1356]-0[12]-01-0[12]-0[123].flac")):
+        (clips / path.name).symlink_to(path)
+    monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "cache"))
+    corpus = read_corpus(clips, kind="ravdess")
+    assert len(corpus.table) == 3 * (2 + 3 * 4)
+    recipe = recipe_of("random_forest", "n_estimators = 30", "none")
+    estimator = train_final(recipe, corpus)
+    bundle = export_bundle(estimator, recipe, corpus, tmp_path / "bundle")
+    assert bundle.manifest.labels == ("neutral", "happy", "angry", "fearful")
+    recognizer = Recognizer(bundle)
+    answers = [recognizer.predict(clips / name).emotion for name in corpus.table["path"]]
+    assert np.mean(np.array(answers) == corpus.table["emotion"]) > 0.9  # its own training clips

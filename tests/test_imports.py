@@ -63,3 +63,37 @@ def test_predicting_loads_nothing_of_the_learn_road(tmp_path: Path) -> None:
     loaded = loaded_after(code)
     assert not loaded & HEAVY
     assert {"onnxruntime", "numpy", "soundfile"} <= loaded
+
+
+#: Makes `pandas` impossible to import, as it is where only the runtime is installed.
+WITHOUT_PANDAS = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] == 'pandas':
+            raise ModuleNotFoundError(f'No module named {name!r}', name='pandas')
+sys.meta_path.insert(0, Missing())
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == 'pandas' else found(name, *rest)
+"""
+
+
+def run_without_pandas(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", WITHOUT_PANDAS + code], capture_output=True, text=True, check=False)
+
+
+def test_learn_commands_name_the_missing_extra() -> None:
+    for words in (["data", "describe", "."], ["train", "default", "--data", ".", "--out", "x"], ["recipes"]):
+        done = run_without_pandas(f"sys.argv = ['ser', *{words!r}]\nimport serkit.cli; serkit.cli.main()")
+        assert done.returncode == 2
+        assert "needs the package 'pandas'" in done.stderr
+        assert "pip install 'serkit[train]'" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_learn_names_name_the_missing_extra() -> None:
+    done = run_without_pandas(
+        "import serkit\ntry: serkit.read_corpus\nexcept serkit.MissingExtraError as error: print(error)"
+    )
+    assert done.stdout.startswith("serkit.read_corpus needs the package 'pandas'")

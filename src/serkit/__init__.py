@@ -4,8 +4,8 @@ Examples
 --------
 >>> import serkit
 >>> recognizer = serkit.load()                              # doctest: +SKIP
->>> recognizer.predict("examples/cheerful.wav").emotion     # doctest: +SKIP
-'happy'
+>>> recognizer.predict("examples/plain.flac").emotion      # doctest: +SKIP
+'neutral'
 """
 
 from __future__ import annotations
@@ -31,16 +31,31 @@ _PUBLIC = {
     "Waveform": "serkit.audio",
     "load": "serkit.recognizer",
     "load_audio": "serkit.audio",
+    "load_recipe": "serkit.recipe",
+    "make_split": "serkit.protocol",
     "predict": "serkit.recognizer",
     "read_corpus": "serkit.corpora",
+    "run_evaluation": "serkit.training",
+    "train_final": "serkit.training",
 }
+
+# Names of the learn road: their modules need the extra `train`.
+_LEARN = frozenset({"load_recipe", "make_split", "read_corpus", "run_evaluation", "train_final"})
 
 __all__ = sorted([*_PUBLIC, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        module = importlib.import_module(_PUBLIC[name])
+        try:
+            module = importlib.import_module(_PUBLIC[name])
+        except ModuleNotFoundError as error:
+            package = error.name or ""
+            if name not in _LEARN or package.startswith("serkit"):
+                raise
+            from serkit.errors import MissingExtraError
+
+            raise MissingExtraError(f"serkit.{name}", package, "train") from error
         return getattr(module, "load" if name == "load_audio" else name)
     raise AttributeError(f"module 'serkit' has no attribute {name!r}")
 
@@ -62,7 +77,11 @@ if TYPE_CHECKING:
     from serkit.errors import RecipeError as RecipeError
     from serkit.errors import SerkitError as SerkitError
     from serkit.errors import TrainingError as TrainingError
+    from serkit.protocol import make_split as make_split
+    from serkit.recipe import load_recipe as load_recipe
     from serkit.recognizer import Prediction as Prediction
     from serkit.recognizer import Recognizer as Recognizer
     from serkit.recognizer import load as load
     from serkit.recognizer import predict as predict
+    from serkit.training import run_evaluation as run_evaluation
+    from serkit.training import train_final as train_final

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from serkit.cli import app
+from serkit.cli.extras import need_train
 
 data_app = typer.Typer(no_args_is_help=True, help="Fetch a corpus, look at it, split it.")
 app.add_typer(data_app, name="data")
@@ -54,6 +55,7 @@ def get(
     ] = None,
 ) -> None:
     """Download the published archives, with checksum; a broken download goes on where it ended."""
+    need_train("Fetching a corpus")
     from serkit.corpora import download, ravdess
 
     typer.echo(f"{corpus.value.upper()} is licensed {ravdess.LICENCE}: not for commercial use. Cite:")
@@ -77,6 +79,7 @@ def describe(
     ] = None,
 ) -> None:
     """Show the classes, speakers and durations of a corpus."""
+    need_train("Reading a corpus")
     import json
 
     from serkit.corpora import read_corpus
@@ -153,6 +156,7 @@ def split(
     channel: ChannelOption = Channel.both,
 ) -> None:
     """Deal the clips out to folds and store who is trained on and who is tested, with a hash."""
+    need_train("Reading a corpus")
     from serkit.corpora import read_corpus
     from serkit.errors import ProtocolError
     from serkit.protocol import make_split

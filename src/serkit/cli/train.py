@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
@@ -16,7 +15,8 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from serkit.cli import app
-from serkit.errors import MissingExtraError, TrainingError
+from serkit.cli.extras import need_train
+from serkit.errors import TrainingError
 
 recipes_app = typer.Typer(help="The packaged recipes.", invoke_without_command=True)
 app.add_typer(recipes_app, name="recipes")
@@ -48,7 +48,7 @@ def evaluate(
     jobs: JobsOption = _JOBS,
 ) -> None:
     """Train and test a recipe fold by fold; write predictions, results and a report."""
-    _need_train()
+    need_train("Training")
     from serkit.corpora import read_corpus
     from serkit.protocol import make_split
     from serkit.recipe import load_recipe
@@ -92,7 +92,7 @@ def train(
     jobs: JobsOption = _JOBS,
 ) -> None:
     """Train a recipe on all recordings and write a model bundle."""
-    _need_train()
+    need_train("Training")
     from serkit.corpora import read_corpus
     from serkit.export import check_scores, export_bundle
     from serkit.recipe import load_recipe
@@ -117,7 +117,7 @@ def recipes(context: typer.Context) -> None:
     """List the packaged recipes."""
     if context.invoked_subcommand is not None:
         return
-    _need_train()
+    need_train("Training")
     from serkit.recipe import list_recipes
 
     table = Table("recipe", "description", box=None, pad_edge=False)
@@ -129,7 +129,7 @@ def recipes(context: typer.Context) -> None:
 @recipes_app.command()
 def show(name: RecipeArgument) -> None:
     """Print a recipe as TOML: the start of one of your own."""
-    _need_train()
+    need_train("Training")
     from serkit.recipe import load_recipe
 
     print(load_recipe(name).text, end="")
@@ -183,19 +183,6 @@ class _Bars:
             self.tasks[name] = self.progress.add_task(name, total=total, note=note)
         # rich reads a total of None as "leave it as it is"
         self.progress.update(self.tasks[name], completed=done, total=total, note=note)
-
-
-def _need_train() -> None:
-    """Say which extra is missing before a module deep inside does."""
-    for module, package in (
-        ("pandas", "pandas"),
-        ("pydantic", "pydantic"),
-        ("sklearn", "scikit-learn"),
-        ("imblearn", "imbalanced-learn"),
-        ("onnx", "onnx"),
-    ):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError("Training", package, "train")
 
 
 def _read_results(path: Path) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class ModelKind:
 MODELS: dict[str, ModelKind] = {
     "random_forest": ModelKind("serkit.models.classical", "random_forest", threads=True),
     "gradient_boosting": ModelKind("serkit.models.classical", "gradient_boosting"),
-    "xgboost": ModelKind("serkit.models.classical", "xgboost", threads=True),
+    "xgboost": ModelKind("serkit.models.classical", "xgboost"),
     "svm": ModelKind("serkit.models.classical", "svm"),
     "logistic": ModelKind("serkit.models.classical", "logistic"),
     "mlp": ModelKind("serkit.models.classical", "mlp"),
