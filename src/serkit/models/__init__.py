@@ -9,7 +9,8 @@ Every estimator has ``fit(X, y)`` with label strings and ``predict_proba(X)`` wi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from serkit.recipe import Model
 
-__all__ = ["MODELS", "ModelKind", "build", "check_params"]
+__all__ = ["MODELS", "ModelKind", "build", "check_numbers", "check_params"]
 
 Builder = Callable[..., "BaseEstimator"]
 _VECTORS = ("mean_std", "flat")
@@ -103,6 +104,17 @@ def build(model: Model, *, labels: Sequence[str], seed: int, class_weight: bool 
     if class_weight:
         estimator.set_params(class_weight="balanced")
     return estimator
+
+
+def check_numbers(estimator: BaseEstimator, limits: Mapping[str, tuple[type, float, float | None]]) -> None:
+    """Raise ValueError unless each parameter is of its kind, int or float, and lies between its two limits."""
+    for name, (kind, low, high) in limits.items():
+        value = getattr(estimator, name)
+        if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
+            raise ValueError(f"{name} must be {'an integer' if kind is int else 'a number'}, got {value!r}.")
+        if not low <= value <= (math.inf if high is None else high):
+            limit = f"at least {low}" if high is None else f"between {low} and {high}"
+            raise ValueError(f"{name} must be {limit}, got {value}.")
 
 
 def check_params(model: Model, *, class_weight: bool = False, stops_early: bool = False) -> None:

@@ -72,7 +72,7 @@ class LogMelDataset(Dataset):
             length = self.crop
         clip += (rng.normal() * self.tilt * np.linspace(-1, 1, bands, dtype=np.float32))[:, None]
         for _ in range(2):
-            size = int(rng.integers(self.mask_bands + 1))
+            size = int(rng.integers(min(self.mask_bands, bands) + 1))
             at = int(rng.integers(bands - size + 1))
             clip[at : at + size] = 0
             size = int(rng.integers(min(self.mask_frames, length // 4) + 1))

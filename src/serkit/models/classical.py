@@ -16,6 +16,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
+from serkit.models import check_numbers
+
 __all__ = ["SVM", "TemperatureScaled", "XGBoost", "scale_probabilities"]
 
 Progress = Callable[[dict[str, Any]], None]
@@ -159,28 +161,20 @@ class XGBoost(ClassifierMixin, BaseEstimator):
 
     def check(self) -> None:
         """Raise ValueError for values that no tree can have; XGBoost itself looks at them only when it is fitted."""
-        for name, low, high in (
-            ("n_estimators", 1, None),
-            ("max_depth", 1, 64),
-            ("learning_rate", 1e-6, 1),
-            ("subsample", 1e-6, 1),
-            ("colsample_bytree", 1e-6, 1),
-            ("min_child_weight", 0, None),
-            ("gamma", 0, None),
-            ("reg_alpha", 0, None),
-            ("reg_lambda", 0, None),
-        ):
-            value = getattr(self, name)
-            whole = name in ("n_estimators", "max_depth")
-            kinds = int if whole else (int, float)
-            if isinstance(value, bool) or not isinstance(value, kinds):
-                raise ValueError(f"{name} must be {'an integer' if whole else 'a number'}, got {value!r}.")
-            if value < low or (high is not None and value > high):
-                limit = f"at least {low}" if high is None else f"between {low} and {high}"
-                raise ValueError(f"{name} must be {limit}, got {value}.")
-        rounds = self.early_stopping_rounds
-        if rounds is not None and (not isinstance(rounds, int) or rounds < 1):
-            raise ValueError(f"early_stopping_rounds must be an integer of at least 1, got {rounds!r}.")
+        limits: dict[str, tuple[type, float, float | None]] = {
+            "n_estimators": (int, 1, None),
+            "max_depth": (int, 1, 64),
+            "learning_rate": (float, 1e-6, 1),
+            "subsample": (float, 1e-6, 1),
+            "colsample_bytree": (float, 1e-6, 1),
+            "min_child_weight": (float, 0, None),
+            "gamma": (float, 0, None),
+            "reg_alpha": (float, 0, None),
+            "reg_lambda": (float, 0, None),
+        }
+        if self.early_stopping_rounds is not None:
+            limits["early_stopping_rounds"] = (int, 1, None)
+        check_numbers(self, limits)
 
     def fit(
         self, X: np.ndarray, y: np.ndarray, validation: Pair | None = None, progress: Progress | None = None

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from serkit.errors import TrainingError
+from serkit.models import check_numbers
 from serkit.models.batches import LogMelDataset, MixingCollate
 from serkit.models.nets import ResNetASP
 
@@ -34,7 +35,8 @@ class _Net(NeuralNetClassifier):
 
     def infer(self, x: Any, **fit_params: Any) -> Tensor:
         device = torch.device(self.device).type
-        fast = device == "cuda" or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())
+        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # torch keeps it to itself
+        fast = device == "cuda" or (device == "cpu" and supported())
         with torch.autocast(device, torch.bfloat16, enabled=fast and self.module_.training):
             return super().infer(x, **fit_params).float()
 
@@ -87,7 +89,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
     seed : int
         Weights, order, augmentation.
     device : str
-        ``"auto"``: the GPU when there is one.
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU when there is one.
 
     Attributes
     ----------
@@ -139,6 +141,30 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         self.mask_frames = mask_frames
         self.seed = seed
         self.device = device
+
+    def check(self) -> None:
+        """Raise ValueError for values that no network can have: torch would look at them after all features."""
+        check_numbers(
+            self,
+            {
+                "width": (int, 1, None),
+                "dropout": (float, 0, 1),
+                "epochs": (int, 1, None),
+                "batch_size": (int, 2, None),
+                "learning_rate": (float, 1e-8, 1),
+                "weight_decay": (float, 0, None),
+                "label_smoothing": (float, 0, 1),
+                "mixup": (float, 0, None),
+                "crop": (int, 8, None),
+                "mel_shift": (float, 0, None),
+                "time_warp": (float, 0, None),
+                "tilt": (float, 0, None),
+                "mask_bands": (int, 0, None),
+                "mask_frames": (int, 0, None),
+            },
+        )
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', got {self.device!r}.")
 
     def fit(
         self,
@@ -249,8 +275,12 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
             raise TrainingError(f"Labels {unknown} are not among the model's labels {list(self.labels)}.")
         return np.array([position[str(label)] for label in y], np.int64)
 
-    def _logits(self, X: np.ndarray) -> np.ndarray:
-        """Logits (n, n_classes) in the order of ``X``; clips of similar length share a batch."""
+    def _logits(self, X: np.ndarray, *, batch_size: int = 1) -> np.ndarray:
+        """Logits (n, n_classes) in the order of ``X``.
+
+        One clip at a time, as the exported graph answers: clips that share a batch are padded to one length, and
+        what the network makes of the padding moves their probabilities by about 0.01.
+        """
         module = self.net_.module_.eval()
         device = self._device()
         order = np.argsort([clip.shape[1] for clip in X], kind="stable")
@@ -259,14 +289,15 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         out = np.empty((len(X), len(self.classes_)), np.float32)
         done = 0
         with torch.inference_mode():
-            for inputs, _ in DataLoader(dataset, batch_size=32, collate_fn=collate):
+            for inputs, _ in DataLoader(dataset, batch_size=batch_size, collate_fn=collate):
                 logits = module(inputs["x"].to(device), inputs["lengths"].to(device)).cpu().numpy()
                 out[order[done : done + len(logits)]] = logits
                 done += len(logits)
         return out
 
     def _score(self, X: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        logits = self._logits(X)
+        """For the curves: in padded batches, which is quicker."""
+        logits = self._logits(X, batch_size=32)
         return {
             "validation_loss": _cross_entropy(logits, targets),
             "uar": float(balanced_accuracy_score(targets, logits.argmax(1))),
