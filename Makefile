@@ -1,12 +1,15 @@
 # make demo   predict the example clips with the shipped model (light runtime only)
 # make test   install everything that the tests need and run them
+# make app    serve the web app on this machine
+# make lint   ruff and mypy
+# make docs   write the scores, the model card and the command reference into README and docs
+# make bench  measure serkit beside librosa and scikit-learn, write docs/benchmarks.md
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SEED   ?= 0
 
-.PHONY: demo test lint format default results app bench docs clean
+.PHONY: demo test lint format app bench docs clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ser predict examples/
@@ -23,6 +26,15 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+app: $(VENV)/.app
+	$(BIN)/ser app $(APP_ARGS)
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/build.py
+
 # Each stamp is younger than pyproject.toml once its extras are installed, so a second run reuses what is there.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,7 +44,11 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e '.[dev,train,formats]'
+	$(PIP) install -c constraints.txt -e '.[app,dev,train,formats]'
+	touch $@ $(VENV)/.runtime $(VENV)/.app
+
+$(VENV)/.app: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install -c constraints.txt -e '.[app,formats]'
 	touch $@ $(VENV)/.runtime
 
 clean:

@@ -6,6 +6,7 @@ Run ``make docs``. README.md keeps everything outside the marked regions.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -61,8 +62,17 @@ def fill(path: Path, region: str, text: str) -> None:
     path.write_text(pattern.sub(lambda m: m[1] + text + m[2], old), encoding="utf-8")
 
 
+def demo() -> str:
+    """What ``make demo`` prints."""
+    command = [Path(sys.executable).with_name("ser"), "predict", "examples/"]
+    environment = {**os.environ, "COLUMNS": "110"}
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment).stdout
+    return "```\n" + "\n".join(line.rstrip() for line in shown.splitlines()) + "\n```"
+
+
 def main() -> None:
-    """Write README's scores, docs/model-card.md and docs/cli.md."""
+    """Write README's demo and scores, docs/model-card.md and docs/cli.md."""
+    fill(ROOT / "README.md", "demo", demo())
     fill(ROOT / "README.md", "scores", scores())
     (ROOT / "docs" / "model-card.md").write_text(CARD.read_text(encoding="utf-8"), encoding="utf-8")
     command = [sys.executable, "-m", "typer", "serkit.cli", "utils", "docs", "--name", "ser"]

@@ -82,7 +82,7 @@ def test_extra_files_are_listed_and_checked(tmp_path: Path) -> None:
 
 
 def test_an_older_bundle_is_replaced_and_other_folders_are_not(folder: Path, tmp_path: Path) -> None:
-    (folder / "stale.txt").write_text("old")
+    (folder / ".DS_Store").write_text("from a file manager")
     write_tiny(folder, version="2.0")
     assert read_bundle(folder).manifest.version == "2.0"
     assert sorted(p.name for p in folder.iterdir()) == ["README.md", "manifest.json", "model.onnx"]
@@ -93,6 +93,44 @@ def test_an_older_bundle_is_replaced_and_other_folders_are_not(folder: Path, tmp
         write_tiny(other)
     assert (other / "chapter.txt").read_text() == "precious"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["thesis", "tiny"]  # no temporary folder is left
+
+
+def test_what_stands_beside_a_bundle_is_never_deleted(folder: Path, tmp_path: Path) -> None:
+    (folder / "notes.txt").write_text("precious")
+    with pytest.raises(BundleError, match=r"tiny holds notes\.txt, which is no part of a bundle"):
+        write_tiny(folder)
+    assert (folder / "notes.txt").read_text() == "precious"
+    page = tmp_path / "page"  # web apps have a manifest.json, too
+    page.mkdir()
+    (page / "manifest.json").write_text('{"name": "My page"}')
+    (page / "index.html").write_text("precious")
+    with pytest.raises(BundleError, match="page exists and is no bundle"):
+        write_tiny(page)
+    assert (page / "index.html").read_text() == "precious"
+
+
+def test_the_older_bundle_stays_if_the_new_one_cannot_take_its_place(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise PermissionError(13, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(BundleError, match=r"cannot be written: Permission denied\."):
+        write_tiny(folder, version="2.0")
+    assert read_bundle(folder).manifest.version == "1.0"
+
+
+def test_a_link_to_a_bundle_stays_a_link(folder: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(folder, target_is_directory=True)
+    assert write_tiny(link, version="2.0").path == link
+    assert link.is_symlink()
+    assert read_bundle(folder).manifest.version == "2.0"
 
 
 def test_a_bad_graph_is_not_put_in_place(folder: Path) -> None:

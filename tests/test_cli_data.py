@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,14 @@ def test_describe_prints_classes_in_order(tiny_corpus: Path) -> None:
     assert "speakers   6, 15 to 15 clips each" in result.output
     assert "female 45, male 45" in result.output
     assert "…" not in result.output
+
+
+def test_describe_where_only_ascii_can_be_written(tiny_corpus: Path) -> None:
+    code = "import sys, serkit.cli; sys.argv = ['ser', 'data', 'describe', sys.argv[1]]; serkit.cli.main()"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "100"}
+    done = subprocess.run([sys.executable, "-c", code, tiny_corpus], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "############" in done.stdout
 
 
 def test_describe_as_json_with_a_picture(tiny_corpus: Path, tmp_path: Path) -> None:

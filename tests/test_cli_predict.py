@@ -18,7 +18,6 @@ import soundfile as sf
 
 import serkit
 from serkit import cli, diagnosis, output
-from serkit.bundle import packaged
 from serkit.emotions import LABELS
 from serkit.recognizer import Recognizer, load
 from tests.conftest import voice
@@ -278,6 +277,24 @@ def test_ascii_terminals_get_ascii() -> None:
     assert "#####.....  50 %" in text
 
 
+def test_a_full_disk_is_one_sentence(ser: Ser, clips: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    code, _, err = ser("predict", "clips/a.wav", "-m", "tiny", "--csv", "/dev/full")
+    assert (code, err) == (2, "ser: Cannot write '/dev/full': No space left on device.\n")
+
+
+def test_a_csv_that_cannot_take_its_place_is_one_sentence(
+    ser: Ser, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)  # as on Windows while a spreadsheet has the file open
+    code, _, err = ser("predict", "clips/a.wav", "-m", "tiny", "--csv", "x.csv")
+    assert (code, err) == (2, "ser: Cannot write 'x.csv': Permission denied.\n")
+
+
 def test_version(ser: Ser) -> None:
     assert ser("--version")[:2] == (0, f"serkit {serkit.__version__}\n")
 
@@ -361,7 +378,6 @@ def test_doctor_names_what_is_missing(ser: Ser, tmp_path: Path, monkeypatch: pyt
     assert "missing tonewheel: pip install 'serkit[organ]'" in out
 
 
-@pytest.mark.skipif("default" not in packaged(), reason="the default model is not trained yet")
 def test_the_default_model_from_the_command_line(ser: Ser) -> None:
     examples = Path(__file__).parent.parent / "examples"
     code, out, _ = ser("predict", examples, "--json")

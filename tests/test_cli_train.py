@@ -135,6 +135,18 @@ def test_train_writes_a_bundle_with_the_scores_of_this_recipe_only(ser: Ser, tin
     assert "only scores of the very recipe may stand on a model" in err
 
 
+def test_attach_gives_the_bundle_that_training_with_scores_gives(ser: Ser, tiny_corpus: Path, place: Path) -> None:
+    assert ser("evaluate", "quick.toml", "--data", tiny_corpus, "--folds", "3", "--out", "run")[0] == 0
+    results = ("--results", "run/results.json")
+    assert ser("train", "quick.toml", "--data", tiny_corpus, "--out", "with", *results)[0] == 0
+    assert ser("train", "quick.toml", "--data", tiny_corpus, "--out", "without")[0] == 0
+    code, out, err = ser("attach", "without", "--data", tiny_corpus, *results)
+    assert (code, err) == (0, "")
+    assert "now states speaker" in out
+    assert read_bundle(place / "without").manifest == read_bundle(place / "with").manifest
+    assert read_bundle(place / "without").card == read_bundle(place / "with").card
+
+
 def test_train_without_scores_says_so(ser: Ser, tiny_corpus: Path) -> None:
     code, _, err = ser("train", "quick.toml", "--data", tiny_corpus, "--out", "bundle")
     assert code == 0
@@ -150,7 +162,10 @@ def test_train_without_scores_says_so(ser: Ser, tiny_corpus: Path) -> None:
         (("evaluate", "quick.toml", "--data", "DATA", "--protocol", "speakers"), "Unknown protocol 'speakers'"),
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "3", "--resume"), "no run to resume"),
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "7"), "6 speakers"),
+        (("evaluate", "quick.toml", "--data", "DATA", "--folds", "3", "--out", "some.json/x"), "Not a directory"),
         (("train", "quick.toml", "--data", "DATA", "--out", "full"), "full exists and is no bundle"),
+        (("train", "quick.toml", "--data", "DATA", "--out", "some.json/x"), "some.json is no folder"),
+        (("train", "net.toml", "--data", "DATA", "--out", "b"), "A waveform graph takes frames of log_mel"),
         (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "quick.toml"), "is not JSON"),
         (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "some.json"), "no results file"),
         (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "none.json"), "cannot be read"),
@@ -163,6 +178,8 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     (place / "full").mkdir()
     (place / "full/file").write_text("")
     (place / "some.json").write_text("{}")
+    net = RECIPE.replace("[features]", '[features]\nlayout = "frames"').replace("logistic", "cnn")
+    (place / "net.toml").write_text(net)
     code, _, err = ser(*(str(tiny_corpus) if a == "DATA" else a for a in arguments))
     assert code == 2
     assert message in err

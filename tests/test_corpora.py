@@ -188,6 +188,18 @@ def test_a_damaged_member_is_an_unreadable_clip(tmp_path: Path) -> None:
         read_corpus(archive)
 
 
+def test_a_member_with_a_password_is_an_unreadable_clip(tmp_path: Path) -> None:
+    archive = tmp_path / ravdess.ARCHIVES["speech"]
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as opened:
+        opened.write(write(tmp_path / "x.wav", 0), f"Actor_01/{NAMES[0]}.wav")
+    content = bytearray(archive.read_bytes())
+    for at in (6, content.index(b"PK\1\2") + 8):  # the flags of both headers
+        content[at] |= 1
+    archive.write_bytes(content)
+    with pytest.raises(CorpusError, match=r"1 of 1 clips .*encrypted"):
+        read_corpus(archive)
+
+
 # --- CREMA-D ----------------------------------------------------------------------------------------------------------
 
 

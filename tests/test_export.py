@@ -20,7 +20,7 @@ from serkit.cache import FeatureCache
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
-from serkit.export import check_scores, export_bundle, pipeline_graph, verify
+from serkit.export import attach_scores, check_scores, export_bundle, pipeline_graph, verify
 from serkit.protocol import make_split
 from serkit.recipe import Recipe, parse_recipe
 from serkit.recognizer import Recognizer
@@ -284,6 +284,18 @@ def test_without_scores_the_card_claims_none(
     assert "%" not in bundle.card
     assert "North American" not in bundle.card
     assert "unknown: ask the owner" in bundle.card
+
+
+def test_scores_of_another_recipe_or_corpus_cannot_be_attached(
+    corpus: Corpus, cache: FeatureCache, recipe: Recipe, scores: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    estimator = train_final(recipe, corpus, cache=cache)
+    bundle = export_bundle(estimator, recipe, corpus, tmp_path / "bundle", cache=cache)
+    with pytest.raises(TrainingError, match="very recipe"):
+        attach_scores(bundle, corpus, tmp_path / "bundle", scores=[{**scores[0], "recipe_hash": "0"}])
+    with pytest.raises(BundleError, match="trained on the corpus 'ravdess', got 'mine'"):
+        attach_scores(bundle, replace(corpus, name="mine"), tmp_path / "bundle", scores=scores)
+    assert read_bundle(tmp_path / "bundle").manifest.scores == {}
 
 
 def test_a_wrong_conversion_leaves_no_bundle(

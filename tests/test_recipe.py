@@ -87,6 +87,8 @@ def test_the_hash_hangs_on_everything_that_changes_a_number(old: str, new: str) 
         ('"random_forest"', '"random_forst"', r"unknown model 'random_forst': did you mean 'random_forest'\?"),
         ("n_estimators", "n_estimator", r"unknown key 'n_estimator' in .*did you mean 'n_estimators'\?"),
         ("[model]", '[augment]\nchains = ["nois"]\n[model]', r"unknown chain 'nois' .*did you mean 'noise'\?"),
+        ("[model]", "[augment]\nchains = 3\n[model]", r"'augment.chains': .*got 3"),
+        ("[features]", 'augment = "noise"\n[features]', r"'augment': .*got 'noise'"),
         ("n_mfcc = 13", "n_mfcc = 200", r"200.*128"),
         ("length = 1.0", "length = -1.0", r"'features.window.length': .*greater than 0, got -1.0"),
         ("16000", '"16000"', r"'features.sample_rate': .*integer, got '16000'"),
@@ -117,6 +119,21 @@ def test_a_mistake_is_one_sentence_that_names_it(old: str, new: str, message: st
 )
 def test_xgboosts_values_are_looked_at_when_the_recipe_is_read(params: str, message: str) -> None:
     text = changed('"random_forest"', '"xgboost"').replace("n_estimators = 10", params)
+    with pytest.raises(RecipeError, match=message):
+        parse_recipe(text)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ('epochs = "many"', "epochs must be an integer, got 'many'"),
+        ("batch_size = 1", "batch_size must be at least 2, got 1"),
+        ("learning_rate = nan", "learning_rate must be between 1e-08 and 1, got nan"),
+        ('device = "gpu"', "device must be 'auto', 'cpu' or 'cuda', got 'gpu'"),
+    ],
+)
+def test_the_cnns_values_are_looked_at_when_the_recipe_is_read(params: str, message: str) -> None:
+    text = changed('"random_forest"', '"cnn"').replace("mean_std", "frames").replace("n_estimators = 10", params)
     with pytest.raises(RecipeError, match=message):
         parse_recipe(text)
 

@@ -350,9 +350,10 @@ def test_another_run_is_not_resumed(corpus: Corpus, cache: FeatureCache, tmp_pat
     table.loc[[1, 3], "emotion"] = table.loc[[3, 1], "emotion"].to_numpy()
     with pytest.raises(TrainingError, match="started with another corpus"):
         run_evaluation(QUICK, with_table(corpus, table), split, out, resume=True, cache=cache)
-    (out / "run.json").write_text("{")
-    with pytest.raises(TrainingError, match="damaged"):
-        run_evaluation(QUICK, corpus, split, out, resume=True, cache=cache)
+    for damaged in ("{", "[]"):
+        (out / "run.json").write_text(damaged)
+        with pytest.raises(TrainingError, match="damaged"):
+            run_evaluation(QUICK, corpus, split, out, resume=True, cache=cache)
 
 
 def test_a_full_disk_is_a_sentence_and_finished_folds_stay(

@@ -26,6 +26,7 @@ __all__ = [
     "FORMAT_VERSION",
     "Bundle",
     "Manifest",
+    "check_target",
     "find_bundles",
     "locate",
     "pack",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 MODEL, MANIFEST, CARD = "model.onnx", "manifest.json", "README.md"
+_RUBBISH = frozenset({".DS_Store", "Thumbs.db"})  # what file managers leave in a folder that was looked at
 _BUNDLES = Path(__file__).parent / "bundles"
 _MAX_BYTES = 1 << 30  # of one file of a bundle
 _MAX_MANIFEST = 1 << 22
@@ -242,6 +244,31 @@ def _check_size(path: Path, name: str, size: int, limit: int) -> None:
         raise BundleError(f"{name} of {path} is {size:,} bytes; at most {limit:,} are read.")
 
 
+def check_target(folder: str | os.PathLike[str]) -> None:
+    """Make sure that a bundle can be written to `folder`, before hours of training go into it.
+
+    Raises
+    ------
+    BundleError
+        If something else is there, even if it is beside an older bundle; or if the folder above may not be written.
+    """
+    target = Path(folder).resolve()
+    try:
+        if target.exists():
+            names = {path.name for path in target.iterdir()} - _RUBBISH
+            known = set(json.loads((target / MANIFEST).read_bytes())["files"]) | {MANIFEST} if names else set()
+            if names - known:
+                raise BundleError(
+                    f"{folder} holds {sorted(names - known)[0]}, which is no part of a bundle: choose another place."
+                )
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BundleError(f"{folder} exists and is no bundle: choose another place or remove it.") from None
+    above = next(path for path in target.parents if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        reason = "may not be written" if above.is_dir() else "is no folder"
+        raise BundleError(f"Bundle {folder} cannot be written: {above} {reason}.")
+
+
 def write_bundle(
     folder: str | os.PathLike[str],
     *,
@@ -255,7 +282,7 @@ def write_bundle(
     Parameters
     ----------
     folder : str or path
-        Where; an older bundle there is replaced, any other content is left alone with an error.
+        Where; an older bundle there is replaced, any other content is left alone with an error (:func:`check_target`).
     onnx_bytes : bytes
         The serialised graph.
     manifest : Manifest
@@ -273,11 +300,9 @@ def write_bundle(
     Raises
     ------
     BundleError
-        If the parts do not fit each other, or if the folder holds something else.
+        If the parts do not fit each other, or if the folder holds something else or cannot be written.
     """
-    target = Path(folder)
-    if target.exists() and not (target / MANIFEST).is_file() and not (target.is_dir() and not any(target.iterdir())):
-        raise BundleError(f"{target} exists and is no bundle: choose another place or remove it.")
+    check_target(folder)
     contents = {MODEL: onnx_bytes, CARD: card.encode("utf-8")}
     for name, text in (extra or {}).items():
         if name in contents or name == MANIFEST:
@@ -290,6 +315,15 @@ def write_bundle(
         sizes={name: len(contents[name]) for name in sorted(contents)},
     )
     contents[MANIFEST] = (json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    try:
+        _put(contents, Path(folder).resolve())  # a link stays a link
+    except OSError as error:
+        raise BundleError(f"Bundle {folder} cannot be written: {error.strerror or error}.") from error
+    return read_bundle(Path(folder))
+
+
+def _put(contents: Mapping[str, bytes], target: Path) -> None:
+    """Write the files beside `target`, and change places once they can be read."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
         new, old = Path(temporary, "new"), Path(temporary, "old")
@@ -297,11 +331,15 @@ def write_bundle(
         for name, data in contents.items():
             (new / name).write_bytes(data)
         read_bundle(new)  # a bundle that cannot be read is not put in place
-        if target.exists():
-            target.rename(old)
-        new.rename(target)
+        try:
+            if target.exists():
+                target.rename(old)
+            new.rename(target)
+        except BaseException:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            raise
         shutil.rmtree(old, ignore_errors=True)
-    return read_bundle(target)
 
 
 def pack(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:

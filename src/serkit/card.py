@@ -32,7 +32,7 @@ _FAILURES = """\
 - One voice close to a microphone in a quiet room was in training: background noise, music, reverberation, several
   voices at once and telephone bandwidth lower the score.
 - Very short utterances and whispering carry little of what the model goes by.
-- Scores differ a lot between speakers: see the spread below and do not trust one voice's answers for another.
+- Scores differ a lot between speakers: do not trust one voice's answers for another's.
 """
 
 

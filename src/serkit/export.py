@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from serkit import fitting
 from serkit.bundle import Bundle, Manifest, write_bundle
 from serkit.cache import FeatureCache, compute_features, requests
 from serkit.card import licence, model_card
+from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
+from serkit.models import build
 from serkit.models.classical import SMALLEST, SVM, TemperatureScaled, XGBoost
+from serkit.recipe import parse_recipe
 
 if TYPE_CHECKING:
     from imblearn.pipeline import Pipeline
@@ -24,7 +28,15 @@ if TYPE_CHECKING:
     from serkit.corpora import Corpus
     from serkit.recipe import Recipe
 
-__all__ = ["TOLERANCE", "check_scores", "export_bundle", "pipeline_graph", "verify"]
+__all__ = [
+    "TOLERANCE",
+    "attach_scores",
+    "check_exportable",
+    "check_scores",
+    "export_bundle",
+    "pipeline_graph",
+    "verify",
+]
 
 #: Largest difference between a probability of the graph and of the estimator.
 TOLERANCE = 1e-4
@@ -97,7 +109,6 @@ def export_bundle(
     data = graph.SerializeToString()
     verify(data, inputs, expected, names=rows["path"].tolist())
     temperature = getattr(model, "temperature_", 1.0)
-    headline = by_protocol.get("speaker") or next(iter(by_protocol.values()), {})
     manifest = Manifest(
         name=recipe.name,
         version=version,
@@ -108,15 +119,61 @@ def export_bundle(
         recipe=recipe.text,
         recipe_hash=recipe.hash,
         corpus=corpus.name,
-        split_hash=headline.get("split_hash") or "",
         seed=seed,
-        scores={protocol: _summary(document) for protocol, document in by_protocol.items()},
         calibration="none"
         if recipe.validation.use == "none"
         else f"temperature {temperature:.4f}, fitted on speakers held out of a training of its own",
     )
+    return _write(out, data, manifest, recipe, corpus, by_protocol)
+
+
+def attach_scores(
+    bundle: Bundle, corpus: Corpus, out: str | os.PathLike[str], *, scores: Sequence[Mapping[str, Any]]
+) -> Bundle:
+    """Write ``bundle`` again with other scores in its manifest and card; the graph stays as it is.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What :func:`export_bundle` wrote.
+    corpus : Corpus
+        The corpus that it was trained on; the card describes it.
+    out : path
+        Folder; may be the bundle's own.
+    scores : sequence of dict
+        Contents of results.json files, one a protocol, of the bundle's own recipe.
+
+    Raises
+    ------
+    TrainingError
+        If a score belongs to another recipe, or a protocol comes twice.
+    BundleError
+        If the bundle was trained on another corpus.
+    """
+    recipe = parse_recipe(bundle.manifest.recipe, source=f"of {bundle.path}")
+    if bundle.manifest.corpus != corpus.name:
+        raise BundleError(
+            f"{bundle.path} was trained on the corpus {bundle.manifest.corpus!r}, got {corpus.name!r}: give its own."
+        )
+    return _write(out, bundle.onnx, bundle.manifest, recipe, corpus, check_scores(scores, recipe))
+
+
+def _write(
+    out: str | os.PathLike[str],
+    onnx_bytes: bytes,
+    manifest: Manifest,
+    recipe: Recipe,
+    corpus: Corpus,
+    by_protocol: Mapping[str, Mapping[str, Any]],
+) -> Bundle:
+    headline = by_protocol.get("speaker") or next(iter(by_protocol.values()), {})
+    manifest = replace(
+        manifest,
+        split_hash=headline.get("split_hash") or "",
+        scores={protocol: _summary(document) for protocol, document in by_protocol.items()},
+    )
     card = model_card(manifest, recipe, corpus, by_protocol)
-    return write_bundle(out, onnx_bytes=data, manifest=manifest, card=card, extra={"LICENSE": licence(manifest)})
+    return write_bundle(out, onnx_bytes=onnx_bytes, manifest=manifest, card=card, extra={"LICENSE": licence(manifest)})
 
 
 def verify(onnx_bytes: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray, *, names: Sequence[str]) -> float:
@@ -246,6 +303,14 @@ def _convert(model: Any, width: int) -> onnx.ModelProto:
             options={id(model): {"zipmap": False}},
             target_opset={"": _OPSET, "ai.onnx.ml": 1},
         )
+
+
+def check_exportable(recipe: Recipe) -> None:
+    """Raise BundleError if the recipe's features cannot go into the graph, which training itself does not need."""
+    if hasattr(build(recipe.model, labels=LABELS, seed=0), "to_onnx"):
+        from serkit.models.graph import frontend_graph
+
+        frontend_graph(recipe.extractor)
 
 
 def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[str, Mapping[str, Any]]:

@@ -136,7 +136,7 @@ def fit(
                     X = step.fit_transform(X, y)
                     validation = validation and (step.transform(validation[0]), validation[1])
             model.fit(X, y, validation=validation, progress=progress)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise TrainingError(f"{type(model).__name__} cannot be fitted: {' '.join(str(error).split())}") from error
     # Forests add up their trees in the order in which the threads finish; one thread always gives the same bits.
     fitted = getattr(model, "estimator_", model)

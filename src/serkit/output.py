@@ -133,6 +133,7 @@ class CsvWriter:
     """
 
     def __init__(self, target: str | Path, labels: Sequence[str]) -> None:
+        self._name = str(target)
         self._labels = list(labels)
         self._final: Path | None = None
         self._part: Path | None = None
@@ -153,7 +154,7 @@ class CsvWriter:
             self._file = self._part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
             self._final = path
         except OSError as error:
-            raise SerkitError(f"Cannot write {str(target)!r}: {error.strerror or error}.") from None
+            raise self._refused(error) from None
 
     def __enter__(self) -> CsvWriter:
         self._rows = csv.writer(self._file, lineterminator="\n")
@@ -161,23 +162,39 @@ class CsvWriter:
         return self
 
     def write(self, prediction: Prediction) -> None:
-        """Write one row."""
+        """Write one row; a full disk is a SerkitError."""
         p = prediction
-        self._rows.writerow(
-            [
-                *("" if value is None else value for value in (p.path, p.start, p.end, p.emotion, p.confidence)),
-                *(p.probabilities.get(label, "") for label in self._labels),
-                {True: "true", False: "false", None: ""}[p.speech],
-                p.error or "",
-            ]
-        )
-        self._file.flush()
+        row = [
+            *("" if value is None else value for value in (p.path, p.start, p.end, p.emotion, p.confidence)),
+            *(p.probabilities.get(label, "") for label in self._labels),
+            {True: "true", False: "false", None: ""}[p.speech],
+            p.error or "",
+        ]
+        try:
+            self._rows.writerow(row)
+            self._file.flush()
+        except OSError as error:
+            if self._part is None:  # standard output: a reader that has seen enough is no mistake
+                raise
+            raise self._refused(error) from None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._part is None:
             return
-        self._file.close()
-        if self._final is not None:
-            self._part.replace(self._final)
+        problem = None
+        try:
+            self._file.close()  # writes what is left
+        except OSError as refused:
+            problem = refused
+        try:
+            if self._final is not None:
+                self._part.replace(self._final)
+        except OSError as refused:
+            problem = refused
+        if problem is not None and error is None:
+            raise self._refused(problem)
+
+    def _refused(self, error: OSError) -> SerkitError:
+        return SerkitError(f"Cannot write {self._name!r}: {error.strerror or error}.")

@@ -76,8 +76,9 @@ class Augment(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_copy_a_chain(cls, data: dict[str, Any]) -> dict[str, Any]:
-        return {"copies": len(data.get("chains", ())) or 1, **data}
+    def _one_copy_a_chain(cls, data: Any) -> Any:
+        chains = data.get("chains") if isinstance(data, dict) else None
+        return {"copies": len(chains), **data} if isinstance(chains, (list, tuple)) and chains else data
 
 
 class Balance(_Section):

@@ -85,7 +85,9 @@ def _check_state(out: Path, state: dict[str, str]) -> None:
     except FileNotFoundError:
         raise TrainingError(f"There is no run to resume in {out}: leave out --resume to start one.") from None
     except ValueError:
-        raise TrainingError(f"{out / _STATE} is damaged, so the run cannot be resumed: use another --out.") from None
+        before = None
+    if not isinstance(before, dict):
+        raise TrainingError(f"{out / _STATE} is damaged, so the run cannot be resumed: use another --out.")
     for what, value in state.items():
         if before.get(what) != value:
             raise TrainingError(

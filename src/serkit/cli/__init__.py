@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
@@ -19,14 +20,19 @@ app = typer.Typer(
 
 def main() -> None:
     """Run ``ser``; a user's mistake is one sentence on standard error and exit code 2, Ctrl-C is exit code 130."""
-    from serkit.cli import data, info, predict, train  # noqa: F401  (each registers its commands on `app`)
+    from serkit.cli import data, info, predict, train, web  # noqa: F401  (each registers its commands on `app`)
 
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a pipe on Windows or in the C locale lacks many characters
     try:
         app()
-    except SerkitError as error:
+    except (SerkitError, OSError) as error:
         from serkit.output import printable
 
-        print(f"ser: {printable(str(error))}", file=sys.stderr)
+        says = str(error)
+        if isinstance(error, OSError) and error.strerror:  # a full disk, a folder that may not be written
+            says = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+        print(f"ser: {printable(says)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("ser: interrupted; finished work is kept.", file=sys.stderr)

@@ -105,7 +105,8 @@ def _show(numbers: dict[str, Any]) -> None:
 
     from serkit.emotions import colour
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
+    block = "█" if console.encoding.lower().startswith("utf") else "#"
     title = f"{numbers['corpus']}: {numbers['clips']:,} clips, {_duration(numbers['seconds'])}"
     table = Table(title=title, title_justify="left")
     for name in ("emotion", "clips", "share", "", "speakers", "length", "median"):
@@ -117,7 +118,7 @@ def _show(numbers: dict[str, Any]) -> None:
             Text(row["emotion"], style=f"bold {ink}"),
             f"{row['clips']:,}",
             f"{row['share']:.1%}",
-            Text("█" * max(1, round(12 * row["clips"] / most)), style=ink),
+            Text(block * max(1, round(12 * row["clips"] / most)), style=ink),
             str(row["speakers"]),
             _duration(row["seconds"]),
             f"{row['median_duration']:.2f} s",

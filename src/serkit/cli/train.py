@@ -29,9 +29,16 @@ CorpusOption = Annotated[
 ]
 ChannelOption = Annotated[str, typer.Option(help="speech, song or both.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seeds splits, augmentation and models.")]
+ResultsOption = Annotated[
+    list[Path] | None, typer.Option(help="results.json of 'ser evaluate' for this recipe; may be repeated.")
+]
 JobsOption = Annotated[int, typer.Option(min=1, help="Threads.", show_default="all cores")]
 
 _JOBS = os.cpu_count() or 1
+
+# What a bundle takes over from results.json.
+_RESULTS = {"serkit", "date", "recipe", "recipe_hash", "corpus", "protocol", "split_hash", "folds", "seed", "warning"}
+_RESULTS |= {"metrics"}
 
 
 @app.command()
@@ -86,23 +93,22 @@ def train(
     corpus: CorpusOption = None,
     channel: ChannelOption = "both",
     seed: SeedOption = 0,
-    results: Annotated[
-        list[Path] | None, typer.Option(help="results.json of 'ser evaluate' for this recipe; may be repeated.")
-    ] = None,
+    results: ResultsOption = None,
     jobs: JobsOption = _JOBS,
 ) -> None:
     """Train a recipe on all recordings and write a model bundle."""
     need_train("Training")
+    from serkit.bundle import check_target
     from serkit.corpora import read_corpus
-    from serkit.export import check_scores, export_bundle
+    from serkit.export import check_exportable, check_scores, export_bundle
     from serkit.recipe import load_recipe
     from serkit.training import train_final
 
     loaded = load_recipe(recipe)
     scores = [_read_results(path) for path in results or []]
     check_scores(scores, loaded)
-    if out.exists() and not (out / "manifest.json").is_file() and not (out.is_dir() and not any(out.iterdir())):
-        raise TrainingError(f"{out} exists and is no bundle: choose another --out.")
+    check_exportable(loaded)
+    check_target(out)
     recordings = read_corpus(data, kind=corpus, channel=channel)
     with _Bars() as bars:
         fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=bars)
@@ -110,6 +116,25 @@ def train(
     print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
     if not scores:
         print("It states no scores: give --results with a results.json of 'ser evaluate'.", file=sys.stderr)
+
+
+@app.command()
+def attach(
+    bundle: Annotated[Path, typer.Argument(help="A bundle of 'ser train': a folder.")],
+    data: DataOption,
+    results: ResultsOption = None,
+    corpus: CorpusOption = None,
+    channel: ChannelOption = "both",
+) -> None:
+    """Put the scores of finished evaluations on a trained bundle: into its manifest and its card."""
+    need_train("Writing a model card")
+    from serkit.bundle import read_bundle
+    from serkit.corpora import read_corpus
+    from serkit.export import attach_scores
+
+    scores = [_read_results(path) for path in results or []]
+    written = attach_scores(read_bundle(bundle), read_corpus(data, kind=corpus, channel=channel), bundle, scores=scores)
+    print(f"Bundle: {written.path} now states {', '.join(written.manifest.scores) or 'no scores'}.")
 
 
 @recipes_app.callback()
@@ -192,7 +217,7 @@ def _read_results(path: Path) -> dict[str, Any]:
         raise TrainingError(f"The results {path} cannot be read ({error.strerror}).") from None
     except ValueError:
         raise TrainingError(f"{path} is not JSON: give a results.json of 'ser evaluate'.") from None
-    if not isinstance(document, dict) or not {"recipe_hash", "protocol", "metrics"} <= set(document):
+    if not isinstance(document, dict) or not set(document) >= _RESULTS:
         raise TrainingError(f"{path} is no results file: give a results.json of 'ser evaluate'.")
     return document
 
@@ -200,7 +225,7 @@ def _read_results(path: Path) -> dict[str, Any]:
 def _print_summary(document: dict[str, Any]) -> None:
     from serkit.report import summary_table
 
-    console = Console()
+    console = Console(markup=False)
     console.print(summary_table(document))
     per_class = Table("emotion", "recall", "precision", "F1", "clips")
     for label, row in document["metrics"]["per_class"].items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,8 @@ class Store:
                 return archive.read(member)
         except KeyError:
             raise AudioError(f"{file.name} has no member {member!r}.") from None
-        except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, OSError, NotImplementedError) as error:  # type: ignore[attr-defined]
+        # RuntimeError: a member with a password; NotImplementedError: an unknown compression
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
             raise AudioError(f"{member} inside {file.name} cannot be read ({error}).") from None
 
     def stamp(self, path: str) -> tuple[int, int]:

@@ -1,0 +1,122 @@
+"""Recordings as the page gets them, and the model's answers to them."""
+
+from __future__ import annotations
+
+import io
+import mimetypes
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+import serkit
+from serkit.audio import AUDIO_SUFFIXES
+from serkit.output import CsvWriter, to_json
+from serkit.prediction import Prediction
+from serkit.recognizer import Recognizer
+
+__all__ = ["Clip", "answers", "as_csv", "as_json", "examples", "uploaded"]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording in memory.
+
+    Attributes
+    ----------
+    key : str
+        What tells it from all others of the session.
+    name : str
+        File name, as shown and as it stands in exports.
+    mime : str
+        Type for the player, such as ``audio/flac``.
+    read : callable
+        Gives the bytes of the file; called when they are needed.
+    """
+
+    key: str
+    name: str
+    mime: str
+    read: Callable[[], bytes]
+
+    def open(self) -> io.BytesIO:
+        """Return the file as an object with a name, which errors then call it by."""
+        file = io.BytesIO(self.read())
+        file.name = self.name
+        return file
+
+
+def uploaded(file: Any, *, name: str | None = None) -> Clip:
+    """Return what ``st.file_uploader`` or ``st.audio_input`` gives as a clip."""
+    mime = file.type if (file.type or "").startswith(("audio/", "video/")) else _mime(file.name)
+    return Clip(file.file_id, name or file.name, mime, file.getvalue)
+
+
+def examples() -> list[Clip]:
+    """Return the example clips, sorted by name; none unless serkit runs from a checkout."""
+    folder = Path(serkit.__file__).resolve().parents[2] / "examples"
+    if not (folder / "make_examples.py").is_file():
+        return []
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
+    return [Clip(str(path), path.name, _mime(path.name), path.read_bytes) for path in paths]
+
+
+def answers(
+    place: str,
+    model: str,
+    recognizer: Recognizer,
+    clips: Sequence[Clip],
+    *,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[Prediction]:
+    """Answer each clip, failures included, in order; what the session has asked before is not worked out again.
+
+    Parameters
+    ----------
+    place : str
+        Part of the page; it remembers the answers to the clips that it showed last.
+    model : str
+        Name under which `recognizer` was chosen.
+    recognizer : Recognizer
+    clips : sequence of Clip
+    progress : callable
+        Told the number of clips done.
+    """
+    known: dict[tuple[str, str], Prediction] = st.session_state.get(f"answers {place}", {})
+    found = {(model, clip.key): known.get((model, clip.key)) for clip in clips}
+    missing = [clip for clip in clips if found[model, clip.key] is None]
+    for done, (clip, answer) in enumerate(_ask(recognizer, missing), start=1):
+        found[model, clip.key] = answer
+        progress(len(clips) - len(missing) + done)
+    complete = {key: answer for key, answer in found.items() if answer is not None}
+    st.session_state[f"answers {place}"] = complete
+    return [complete[model, clip.key] for clip in clips]
+
+
+def as_csv(rows: Sequence[Prediction], labels: Sequence[str]) -> bytes:
+    """Return what ``ser predict --csv`` writes for these rows."""
+    with tempfile.TemporaryDirectory(prefix="serkit-") as folder:
+        path = Path(folder, "rows.csv")
+        with CsvWriter(path, labels) as writer:
+            for row in rows:
+                writer.write(row)
+        return path.read_bytes()
+
+
+def as_json(rows: Sequence[Prediction]) -> bytes:
+    """Return what ``ser predict --json`` prints for these rows."""
+    return f"{to_json(rows)}\n".encode("ascii")
+
+
+def _ask(recognizer: Recognizer, clips: Sequence[Clip]) -> Iterator[tuple[Clip, Prediction]]:
+    for clip, answer in zip(clips, recognizer.predict_iter(clip.open() for clip in clips), strict=True):
+        yield clip, replace(answer, path=clip.name)
+
+
+def _mime(name: str) -> str:
+    return {".flac": "audio/flac", ".opus": "audio/ogg"}.get(
+        Path(name).suffix.lower(), mimetypes.guess_type(name)[0] or "audio/wav"
+    )

@@ -1,0 +1,69 @@
+"""Text that came from a file name, an error or a bundle, made safe to show."""
+
+from __future__ import annotations
+
+import html
+import re
+
+from serkit.emotions import colour
+from serkit.output import printable
+from serkit.prediction import Prediction
+
+__all__ = ["GREY", "headline", "per_cent", "plain"]
+
+#: The colour of what is no emotion; it shows on white and on black.
+GREY = "#8C8C8C"
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+.!|~<>$:&-])")
+
+
+def plain(text: str) -> str:
+    r"""Escape what Markdown would take for formatting, and what cannot be shown.
+
+    Examples
+    --------
+    >>> print(plain("*a*_[b].wav"))
+    \*a\*\_\[b\]\.wav
+    """
+    return _MARKDOWN.sub(r"\\\1", printable(text))
+
+
+def per_cent(share: float) -> str:
+    """A share in [0, 1] in whole per cent; what is not quite nothing or all is not rounded to it.
+
+    Examples
+    --------
+    >>> per_cent(0.724), per_cent(0.001), per_cent(0.999), per_cent(1.0)
+    ('72 %', '<1 %', '>99 %', '100 %')
+    """
+    if 0 < share < 0.005:
+        return "<1 %"
+    if 0.995 <= share < 1:
+        return ">99 %"
+    return f"{100 * share:.0f} %"
+
+
+def headline(answer: Prediction) -> str:
+    """The answer as HTML: the emotion beside a bar of its colour, or that there is no speech; then how sure it is.
+
+    An emotion that is less likely than all others together is only called possible.
+
+    Examples
+    --------
+    >>> "No speech" in headline(Prediction(None, 0.0, 2.0, None, None, {}, speech=False))
+    True
+    """
+    if answer.emotion is None or answer.confidence is None:
+        return _block(GREY, "No speech", "No voice was found in this recording, so there is no emotion to tell.")
+    (_, first), (second, next_) = answer.top(2)
+    says = f"{per_cent(first)} confidence, then {second} with {per_cent(next_)}"
+    title = answer.emotion.capitalize() if first >= 0.5 else f"Perhaps {answer.emotion}"
+    return _block(colour(answer.emotion), title, says)
+
+
+def _block(hue: str, title: str, says: str) -> str:
+    return (
+        f'<div role="status" style="border-left:0.6rem solid {hue};border-radius:0.2rem;padding-left:0.9rem">'
+        f'<div style="font-size:2.4rem;font-weight:700;line-height:1.15">{html.escape(printable(title))}</div>'
+        f'<div style="opacity:0.8">{html.escape(printable(says))}</div></div>'
+    )

@@ -1,0 +1,66 @@
+"""``ser app``: the web app, on this machine unless told otherwise."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import serkit
+from serkit.cli import app
+from serkit.errors import MissingExtraError, SerkitError
+
+_UPLOAD_MB = 200
+
+
+@app.command(name="app")
+def serve(
+    model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
+    port: Annotated[int, typer.Option("--port", "-p", min=1, max=65535, help="Port to listen on.")] = 8501,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+) -> None:
+    """Serve the web app: one clip or many, by upload or microphone. Ctrl-C ends it."""
+    for package in ("streamlit", "plotly"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError("The web app", package, "app")
+    from serkit.app import MODEL_VARIABLE
+    from serkit.bundle import read_bundle
+
+    read_bundle(model)  # what is wrong with it is said here, not in the browser
+    _check_address(host, port)
+    os.environ[MODEL_VARIABLE] = model
+    options = {
+        "server.address": host,
+        "server.port": port,
+        "server.headless": "true",
+        "server.fileWatcherType": "none",
+        "server.maxUploadSize": _UPLOAD_MB,
+        "browser.gatherUsageStats": "false",
+        "client.showErrorDetails": "none",
+        "client.toolbarMode": "viewer",
+    }
+    page = Path(serkit.__file__).with_name("app") / "page.py"
+    from streamlit.web.cli import main
+
+    main(["run", str(page), *(f"--{key}={value}" for key, value in options.items())], prog_name="streamlit")
+
+
+def _check_address(host: str, port: int) -> None:
+    """Say in one sentence why nothing can listen there."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            if sys.platform != "win32":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise SerkitError(
+            f"Cannot listen on port {port} of {host} ({error.strerror or error}): choose others with --port and --host."
+        ) from None

@@ -1,0 +1,39 @@
+"""The benchmarks run on a tiny input and write their page; how fast anything is, is not tested."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.tiny_models import write_tiny
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def test_benchmarks_write_their_page(tmp_path: Path) -> None:
+    write_tiny(tmp_path / "model")
+    words = [str(BENCHMARKS / "run.py"), "--quick", "--model", str(tmp_path / "model"), "--out", str(tmp_path / "b.md")]
+    done = subprocess.run(
+        [sys.executable, *words, "--data", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "b.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| .+ m?s \| .+ m?s \| [\d.]+ \[", page, re.MULTILINE)
+    assert [row.split(",")[0] for row in rows] == ["S0", "S1", "S3", "`ser predict`", "`Recognizer.predict`"]
+    assert "synthetic speech" in page
+    assert "Model tiny 1.0" in page
+
+
+def test_values_that_differ_from_the_peers_stop_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from features import check
+
+    want = np.array([[1.0, 200.0], [2.0, 100.0]])
+    assert check("S0", want * (1 + 5e-5), want, ["a", "b"]) == pytest.approx(5e-5)
+    with pytest.raises(SystemExit, match="S0: b differs"):
+        check("S0", want + np.array([[0, 0], [0, 0.1]]), want, ["a", "b"])
