@@ -38,7 +38,10 @@ def up() -> bool:
 
 def picture(width: int, scheme: str, example: str) -> Image.Image:
     """The page with an example chosen, in a window of this width and a colour scheme, light or dark."""
-    with TemporaryDirectory() as folder, Browser(Path(folder), width=width, height=HEIGHT) as browser:
+    with (
+        TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        Browser(Path(folder), width=width, height=HEIGHT) as browser,
+    ):
         browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         browser.call("Page.navigate", url=ADDRESS)
         until(lambda: browser.run("document.querySelectorAll('.js-plotly-plot').length") == 2)
@@ -56,7 +59,7 @@ def picture(width: int, scheme: str, example: str) -> Image.Image:
 
 def main() -> None:
     """Write app.png beside this script."""
-    example = sys.argv[1] if len(sys.argv) > 1 else "plain"
+    example = sys.argv[1] if len(sys.argv) > 1 else "soft breathy"
     server = subprocess.Popen([sys.executable, "-c", f"import sys; sys.argv[1:] = ['app', '--port', '{PORT}']\n"
                                "from serkit.cli import main; main()"])  # fmt: skip
     try:
