@@ -5,7 +5,7 @@ Examples
 >>> import serkit
 >>> recognizer = serkit.load()                              # doctest: +SKIP
 >>> recognizer.predict("examples/plain.flac").emotion      # doctest: +SKIP
-'neutral'
+'sad'
 """
 
 from __future__ import annotations

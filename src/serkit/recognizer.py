@@ -88,8 +88,8 @@ class Recognizer:
     Examples
     --------
     >>> recognizer = load()                                       # doctest: +SKIP
-    >>> recognizer.predict("examples/cheerful.wav").top(1)        # doctest: +SKIP
-    [('happy', 0.83)]
+    >>> recognizer.predict("examples/plain.flac").top(1)          # doctest: +SKIP
+    [('sad', 0.27...)]
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
