@@ -24,7 +24,7 @@ from tests.browser import Browser, until  # noqa: E402
 
 PORT = 8597
 ADDRESS = f"http://127.0.0.1:{PORT}"
-HEIGHT = 960
+HEIGHT = 1020
 
 
 def up() -> bool:
@@ -51,6 +51,7 @@ def picture(width: int, scheme: str, example: str) -> Image.Image:
             time.sleep(1)
             for kind in ("keyDown", "keyUp"):
                 browser.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13)
+        until(lambda: browser.run("document.querySelector('audio').duration > 0"))
         time.sleep(3)  # bars grow
         browser.run("document.activeElement.blur()")
         time.sleep(1)
@@ -66,14 +67,14 @@ def main() -> None:
         until(lambda: up() or server.poll() is not None)
         if server.poll() is not None:
             sys.exit("The app did not start.")
-        pages = [picture(1060, "light", example), picture(390, "dark", example)]
+        pages = [picture(1000, "light", example), picture(390, "dark", example)]
     finally:
         server.terminate()
         server.wait()
     whole = Image.new("RGB", (sum(page.width for page in pages), HEIGHT))
     for k, page in enumerate(pages):
         whole.paste(page, (sum(before.width for before in pages[:k]), 0))
-    whole.quantize(256, dither=Image.Dither.NONE).save(Path(__file__).with_name("app.png"), optimize=True)
+    whole.save(Path(__file__).with_name("app.png"), optimize=True)
 
 
 if __name__ == "__main__":
