@@ -481,3 +481,13 @@ def test_the_tiny_corpus_goes_through_every_protocol(
     corpus = read_corpus(tiny_corpus)
     for protocol in PROTOCOLS:
         make_split(corpus, protocol, n_folds=3).check(corpus)
+
+
+@pytest.mark.parametrize("protocol", ["random", "speaker", "speaker+enrolled", "augmented-random"])
+def test_folders_and_containers_have_no_say(protocol: str) -> None:
+    rows = [{**row, "path": Path(row["path"]).as_posix().replace("/", "-")} for row in grid()]
+    there = [{**row, "path": f"deep/{row['speaker']}/{row['path'].removesuffix('.wav')}.flac"} for row in rows]
+    here, moved = (make_split(corpus_of(r), protocol, seed=3).table for r in (rows, there))
+    keys = ["clip", "copy", "fold"]
+    here, moved = (t.assign(clip=t["path"].map(lambda p: Path(p).stem)).set_index(keys)["role"] for t in (here, moved))
+    assert here.sort_index().equals(moved.sort_index())

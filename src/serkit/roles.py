@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +33,8 @@ def clip_table(corpus: Corpus) -> pd.DataFrame:
     """Return the clips, in the order of the corpus' table, with what the protocols go by.
 
     Adds the columns name, row (0, 1, ...), copy (0), group (of clips that share sound) and voice (speaker within a
-    corpus).
+    corpus). Chance goes by the name, which is the file's stem where no two clips share one: so RAVDESS is dealt out
+    in the same way whether its files are WAV or FLAC, in folders or in zips.
     """
     table = corpus.table.reset_index(drop=True)
     ms = keyed(table)
@@ -41,8 +43,9 @@ def clip_table(corpus: Corpus) -> pd.DataFrame:
         raise ProtocolError(
             f"The clip {table['path'][names.duplicated().idxmax()]} stands twice in the corpus: name it once."
         )
+    stems = table["path"].map(lambda path: PurePosixPath(path).stem)
     return table.assign(
-        name=names,
+        name=names if stems.duplicated().any() else stems,
         row=np.arange(len(table)),
         copy=0,
         group=folds.recording_groups(table),
