@@ -13,7 +13,8 @@ from serkit.audio import Waveform
 from serkit.errors import BundleError, TrainingError
 from serkit.features import Extractor
 from serkit.models.batches import LogMelDataset, MixingCollate, normalise
-from serkit.models.cnn import LogMelCNN, _temperature
+from serkit.models.cnn import LogMelCNN
+from serkit.models.loop import fit_temperature
 from serkit.models.graph import frontend_graph
 from serkit.models.nets import ResNetASP
 from tests.conftest import voice
@@ -125,7 +126,7 @@ def test_temperature_minimises_validation_loss() -> None:
     logits = rng.normal(0, 1, (3000, 4))
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     targets = np.array([rng.choice(4, p=row) for row in p])
-    t = _temperature(3 * logits, targets)  # three times too sure
+    t = fit_temperature(3 * logits, targets)  # three times too sure
     assert t == pytest.approx(3, abs=0.2)
     grid = [log_loss(targets, np.exp(3 * logits / s) / np.exp(3 * logits / s).sum(1, keepdims=True)) for s in (t, 1, 5)]
     assert grid[0] == min(grid)

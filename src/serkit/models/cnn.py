@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import balanced_accuracy_score
-from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
-from torch import Tensor
+from skorch.callbacks import GradientNormClipping, LRScheduler
 from torch.utils.data import DataLoader
 
 from serkit.errors import TrainingError
 from serkit.models import check_numbers
 from serkit.models.batches import LogMelDataset, MixingCollate
+from serkit.models.loop import Net, Progress, Report, fit_temperature, label_indices, pick_device, score, softmax, train
 from serkit.models.nets import ResNetASP
 
 if TYPE_CHECKING:
@@ -26,41 +23,6 @@ if TYPE_CHECKING:
     from serkit.features import Extractor
 
 __all__ = ["LogMelCNN", "build"]
-
-Progress = Callable[[dict[str, Any]], None]
-
-
-class _Net(NeuralNetClassifier):
-    """skorch's classifier with bfloat16 arithmetic where the processor has it."""
-
-    def infer(self, x: Any, **fit_params: Any) -> Tensor:
-        device = torch.device(self.device).type
-        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # torch keeps it to itself
-        fast = device == "cuda" or (device == "cpu" and supported())
-        with torch.autocast(device, torch.bfloat16, enabled=fast and self.module_.training):
-            return super().infer(x, **fit_params).float()
-
-
-class _Report(Callback):
-    """Send a row (epoch, loss, and UAR on the validation clips) to whoever shows progress."""
-
-    def __init__(self, send: Progress | None, validate: Callable[[], dict[str, float]] | None) -> None:
-        self.send = send
-        self.validate = validate
-
-    def on_epoch_end(self, net: NeuralNetClassifier, **_: Any) -> None:
-        row: dict[str, Any] = {"epoch": len(net.history), "loss": float(net.history[-1, "train_loss"])}
-        if not np.isfinite(row["loss"]):
-            raise TrainingError(
-                f"The loss became {row['loss']} in epoch {row['epoch']}: lower the recipe's learning_rate and train "
-                "again."
-            )
-        if self.validate is not None:
-            row |= self.validate()
-        for key, value in row.items():
-            net.history.record(key, value)
-        if self.send is not None:
-            self.send({**row, "epochs": net.max_epochs})
 
 
 class LogMelCNN(ClassifierMixin, BaseEstimator):
@@ -179,7 +141,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         ``progress`` is called with a row after each epoch.
         """
         self.classes_ = np.asarray(self.labels)
-        targets = self._indices(y)
+        targets = label_indices(y, self.labels)
         bands = {clip.shape[0] for clip in X}
         if len(bands) != 1:
             raise TrainingError(f"All clips need the same number of mel bands, got {sorted(bands)}.")
@@ -201,11 +163,11 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         order = torch.Generator().manual_seed(int(seeds[2].generate_state(1)[0]))
         validate = None
         if validation is not None:
-            valid_X, valid_y = validation[0], self._indices(validation[1])
+            valid_X, valid_y = validation[0], label_indices(validation[1], self.labels)
             validate = lambda: self._score(valid_X, valid_y)  # noqa: E731
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            self.net_ = _Net(
+            self.net_ = Net(
                 ResNetASP,
                 module__n_bands=self.n_bands_,
                 module__n_classes=len(self.classes_),
@@ -233,25 +195,25 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                         pct_start=0.15,
                         step_every="batch",
                     ),
-                    _Report(progress, validate),
+                    Report(progress, validate),
                 ],
                 callbacks__valid_acc=None,
                 callbacks__print_log=None,
-                device=self._device(),
+                device=pick_device(self.device),
                 verbose=0,
             )
-            self.net_.fit(dataset, y=None)
+            train(self.net_, dataset)
         self.history_ = [
             {k: row[k] for k in ("epoch", "loss", "validation_loss", "uar") if k in row} for row in self.net_.history
         ]
         self.temperature_ = 1.0
         if validation is not None:
-            self.temperature_ = _temperature(self._logits(valid_X), valid_y)
+            self.temperature_ = fit_temperature(self._logits(valid_X), valid_y)
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probabilities (n, n_classes), float32, columns in the order of ``classes_``."""
-        return _softmax(self._logits(X) / self.temperature_).astype(np.float32)
+        return softmax(self._logits(X) / self.temperature_).astype(np.float32)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Most probable label of each clip."""
@@ -263,18 +225,6 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
 
         return waveform_graph(self.net_.module_, self.n_bands_, self.temperature_, extractor)
 
-    def _device(self) -> str:
-        if self.device != "auto":
-            return self.device
-        return "cuda" if torch.cuda.is_available() else "cpu"
-
-    def _indices(self, y: Sequence[str] | np.ndarray) -> np.ndarray:
-        position = {label: k for k, label in enumerate(self.labels)}
-        unknown = sorted({str(label) for label in y} - set(position))
-        if unknown:
-            raise TrainingError(f"Labels {unknown} are not among the model's labels {list(self.labels)}.")
-        return np.array([position[str(label)] for label in y], np.int64)
-
     def _logits(self, X: np.ndarray, *, batch_size: int = 1) -> np.ndarray:
         """Logits (n, n_classes) in the order of ``X``.
 
@@ -282,7 +232,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         what the network makes of the padding moves their probabilities by about 0.01.
         """
         module = self.net_.module_.eval()
-        device = self._device()
+        device = pick_device(self.device)
         order = np.argsort([clip.shape[1] for clip in X], kind="stable")
         dataset = LogMelDataset([X[k] for k in order], np.zeros(len(X), int))
         collate = MixingCollate(len(self.classes_))
@@ -297,31 +247,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
 
     def _score(self, X: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """For the curves: in padded batches, which is quicker."""
-        logits = self._logits(X, batch_size=32)
-        return {
-            "validation_loss": _cross_entropy(logits, targets),
-            "uar": float(balanced_accuracy_score(targets, logits.argmax(1))),
-        }
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    e = np.exp(logits - logits.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
-
-
-def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> float:
-    p = _softmax(logits.astype(np.float64))[np.arange(len(targets)), targets]
-    return float(-np.log(np.maximum(p, 1e-12)).mean())
-
-
-def _temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """The temperature in [0.2, 5] that minimises the cross-entropy of the validation clips."""
-    best = minimize_scalar(
-        lambda t: _cross_entropy(logits / np.exp(t), targets),
-        bounds=(np.log(0.2), np.log(5.0)),
-        method="bounded",
-    )
-    return float(np.exp(best.x))
+        return score(self._logits(X, batch_size=32), targets)
 
 
 def build(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> LogMelCNN:

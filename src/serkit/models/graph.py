@@ -26,7 +26,7 @@ from serkit.models.nets import SCALE_DB
 if TYPE_CHECKING:
     from serkit.features import Extractor
 
-__all__ = ["frontend_graph", "waveform_graph"]
+__all__ = ["frontend_graph", "vector_graph", "waveform_graph"]
 
 OPSET = 18
 IR_VERSION = 9
@@ -218,3 +218,47 @@ def waveform_graph(network: nn.Module, n_bands: int, temperature: float, extract
     joined.ir_version = IR_VERSION
     onnx.checker.check_model(joined, full_check=True)
     return joined
+
+
+class _VectorProbabilities(nn.Module):
+    """A network over vectors with the calibrated softmax behind it."""
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.temperature = temperature
+
+    def forward(self, vector: Tensor) -> Tensor:
+        return (self.network(vector) / self.temperature).softmax(1)
+
+
+def vector_graph(network: nn.Module, n_features: int, temperature: float) -> onnx.ModelProto:
+    """Export a torch network over vectors: ``input`` (1, n_features) -> ``probabilities`` (1, n_classes).
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Vectors (1, n_features) -> logits (1, n_classes).
+    n_features : int
+        Length of the vector.
+    temperature : float
+        Divides the logits.
+    """
+    module = _VectorProbabilities(copy.deepcopy(network).cpu(), temperature).eval()
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            (torch.zeros(1, n_features),),
+            dynamo=True,
+            input_names=["input"],
+            output_names=["probabilities"],
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise BundleError("torch could not export this network to ONNX.")
+    model = program.model_proto
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model, full_check=True)
+    return model

@@ -1,0 +1,445 @@
+"""The networks of :mod:`serkit.models.architectures` as scikit-learn estimators, trained by skorch."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from serkit.models import architectures, check_numbers
+from serkit.models.graph import vector_graph
+from serkit.models.loop import Net, Progress, Report, fit_temperature, label_indices, pick_device, score, softmax, train
+from serkit.models.losses import FocalLoss
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["NETWORKS", "DeepClassifier", "attention", "cnn1d", "cnn_bilstm", "cnn_frames", "dense", "eca_cnn"]
+
+#: The networks by the names that recipes use.
+NETWORKS: dict[str, type[nn.Module]] = {
+    "dense": architectures.Dense,
+    "attention": architectures.Attention,
+    "cnn1d": architectures.VectorCNN,
+    "cnn_frames": architectures.FramesCNN,
+    "cnn_bilstm": architectures.CNNBiLSTM,
+    "eca_cnn": architectures.ECACNN,
+}
+
+_CHUNK = 128  # clips predicted at a time
+
+
+class DeepClassifier(ClassifierMixin, BaseEstimator):
+    """A network over vectors, trained with Adam (Kingma and Ba, 2015), or AdamW where weights decay.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        The classes, in the order of the probabilities.
+    network : str
+        A key of :data:`NETWORKS`.
+    rows : int, optional
+        Rows of the flat matrix, for networks that see time.
+    net : dict, optional
+        Parameters of the network: the keyword-only ones of its class.
+    epochs, batch_size : int
+        Longest training; clips per step.
+    learning_rate, weight_decay : float
+        Step size (the peak, under ``one_cycle``); decay of AdamW.
+    schedule : {"constant", "one_cycle"}
+        The learning rate over the training (one cycle: Smith and Topin, 2018).
+    loss : {"cross_entropy", "focal"}
+        See :class:`serkit.models.losses.FocalLoss`.
+    gamma : float
+        Of the focal loss.
+    label_smoothing : float
+        Of the cross-entropy.
+    class_weight : "balanced", optional
+        Weigh classes by the inverse of their frequency.
+    early_stopping : int, optional
+        Stop when the loss of the validation clips has not fallen for this many epochs.
+    reduce_on_plateau : int, optional
+        Multiply the learning rate by 0.4 when it has not fallen for this many epochs.
+    keep_best : bool
+        Take the weights of the epoch with the lowest validation loss, not of the last one.
+    mixup : float
+        Parameter of mixup's beta distribution (Zhang et al., 2018), 0 for none.
+    mask_rows, mask_frames, shift : int
+        For networks that see time, in training only: largest SpecAugment masks (Park et al., 2019), two of each a
+        clip, and largest shift in frames.
+    seed : int
+        Weights, order, dropout, augmentation.
+    device : str
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU when there is one.
+
+    Attributes
+    ----------
+    classes_ : ndarray of str
+        As ``labels``.
+    temperature_ : float
+        Divides the logits (Guo et al., 2017); fitted on the validation clips, 1.0 without them.
+    history_ : list of dict
+        One row an epoch: epoch, loss, learning_rate and, with validation clips, validation_loss and uar.
+    """
+
+    uses_validation = True
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        network: str,
+        *,
+        rows: int | None = None,
+        net: Mapping[str, Any] | None = None,
+        epochs: int = 40,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        schedule: str = "constant",
+        loss: str = "cross_entropy",
+        gamma: float = 2.0,
+        label_smoothing: float = 0.0,
+        class_weight: str | None = None,
+        early_stopping: int | None = None,
+        reduce_on_plateau: int | None = None,
+        keep_best: bool = False,
+        mixup: float = 0.0,
+        mask_rows: int = 0,
+        mask_frames: int = 0,
+        shift: int = 0,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.labels = labels
+        self.network = network
+        self.rows = rows
+        self.net = net
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.loss = loss
+        self.gamma = gamma
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.reduce_on_plateau = reduce_on_plateau
+        self.keep_best = keep_best
+        self.mixup = mixup
+        self.mask_rows = mask_rows
+        self.mask_frames = mask_frames
+        self.shift = shift
+        self.seed = seed
+        self.device = device
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether validation clips have a say in the training."""
+        return bool(self.early_stopping or self.reduce_on_plateau or self.keep_best)
+
+    def check(self) -> None:
+        """Raise ValueError for values that no network can have: torch would look at them after all features."""
+        limits: dict[str, tuple[type, float, float | None]] = {
+            "epochs": (int, 1, None),
+            "batch_size": (int, 2, None),
+            "learning_rate": (float, 1e-8, 1),
+            "weight_decay": (float, 0, None),
+            "gamma": (float, 0, None),
+            "label_smoothing": (float, 0, 1),
+            "mixup": (float, 0, None),
+            "mask_rows": (int, 0, None),
+            "mask_frames": (int, 0, None),
+            "shift": (int, 0, None),
+        }
+        for patience in ("early_stopping", "reduce_on_plateau"):
+            if getattr(self, patience) is not None:
+                limits[patience] = (int, 1, None)
+        check_numbers(self, limits)
+        for name, known in (
+            ("schedule", ("constant", "one_cycle")),
+            ("loss", ("cross_entropy", "focal")),
+            ("device", ("auto", "cpu", "cuda")),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {getattr(self, name)!r}.")
+        if not isinstance(self.keep_best, bool):
+            raise ValueError(f"keep_best must be true or false, got {self.keep_best!r}.")
+        if self.loss == "focal" and self.label_smoothing:
+            raise ValueError("label_smoothing belongs to loss = 'cross_entropy': leave it out with 'focal'.")
+        if self.schedule == "one_cycle" and self.reduce_on_plateau is not None:
+            raise ValueError("reduce_on_plateau needs schedule = 'constant', got 'one_cycle': leave one of them out.")
+        if self.rows is None and (self.mask_rows or self.mask_frames or self.shift):
+            raise ValueError(
+                f"mask_rows, mask_frames and shift are for networks that see time, and '{self.network}' does not: "
+                "leave them out."
+            )
+        try:
+            with torch.random.fork_rng():
+                self._network(32 * (self.rows or 1))
+        except (TypeError, RuntimeError) as error:
+            raise ValueError(f"[net]: {error}") from None
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: Sequence[str] | np.ndarray,
+        validation: tuple[np.ndarray, Sequence[str] | np.ndarray] | None = None,
+        progress: Progress | None = None,
+    ) -> DeepClassifier:
+        """Train on vectors ``X`` (n, d) with labels ``y``.
+
+        ``validation`` (vectors, labels) feeds the curves, fits the temperature and, where asked for, schedules, stops
+        and selects. ``progress`` is called with a row after each epoch.
+        """
+        if self.stops_early and validation is None:
+            raise ValueError("early_stopping, reduce_on_plateau and keep_best need validation clips.")
+        self.classes_ = np.asarray(self.labels)
+        targets = torch.from_numpy(label_indices(y, self.labels))
+        dataset = TensorDataset(torch.from_numpy(np.ascontiguousarray(X, np.float32)), targets)
+        seeds = np.random.SeedSequence(self.seed).spawn(1)
+        batches = _Batches.settings(self, np.random.default_rng(seeds[0]), len(dataset))
+        validate = None
+        if validation is not None:
+            valid_X, valid_y = validation[0], label_indices(validation[1], self.labels)
+            validate = lambda: score(self._logits(valid_X), valid_y)  # noqa: E731
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            self.net_ = Net(
+                self._network(X.shape[1]),
+                criterion=self._criterion(targets),
+                optimizer=torch.optim.AdamW if self.weight_decay else torch.optim.Adam,
+                lr=self.learning_rate,
+                **({"optimizer__weight_decay": self.weight_decay} if self.weight_decay else {}),
+                max_epochs=self.epochs,
+                batch_size=batches["batch_size"],
+                classes=list(range(len(self.classes_))),
+                iterator_train=_Batches,
+                **{f"iterator_train__{name}": value for name, value in batches.items()},
+                train_split=None,
+                callbacks=self._callbacks(len(dataset) // batches["batch_size"], progress, validate),
+                callbacks__valid_acc=None,
+                callbacks__print_log=None,
+                device=pick_device(self.device),
+                verbose=0,
+            )
+            train(self.net_, dataset)
+        columns = ("epoch", "loss", "learning_rate", "validation_loss", "uar")
+        self.history_ = [{k: row[k] for k in columns if k in row} for row in self.net_.history]
+        self.temperature_ = 1.0
+        if validation is not None:
+            self.temperature_ = fit_temperature(self._logits(valid_X), valid_y)
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities (n, n_classes), float32, columns in the order of ``classes_``."""
+        return softmax(self._logits(X) / self.temperature_).astype(np.float32)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Most probable label of each row."""
+        return self.classes_[self._logits(X).argmax(1)]
+
+    def vector_graph(self, n_features: int) -> onnx.ModelProto:
+        """The fitted network as ONNX; see :func:`serkit.models.graph.vector_graph`."""
+        return vector_graph(self.net_.module_, n_features, self.temperature_)
+
+    def _network(self, n_features: int) -> nn.Module:
+        kind = NETWORKS[self.network]
+        given = dict(self.net or {})
+        known = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        for key in given:
+            if key not in known:
+                close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+                hint = f": did you mean '{close[0]}'?" if close else "."
+                raise ValueError(f"unknown key '{key}' in [net] of '{self.network}'{hint} Known: {', '.join(known)}.")
+        if self.rows is None:
+            return kind(n_features, len(self.labels), **given)
+        if n_features % self.rows:
+            raise ValueError(
+                f"'{self.network}' folds a vector into {self.rows} rows of frames, and ({n_features},) cannot be "
+                f"folded into ({self.rows}, frames): set layout = 'flat' and a window length."
+            )
+        return kind(self.rows, len(self.labels), **given)
+
+    def _criterion(self, targets: Tensor) -> nn.Module:
+        weight = None
+        if self.class_weight == "balanced":
+            counts = torch.bincount(targets, minlength=len(self.labels)).clamp(min=1)
+            weight = (len(targets) / (len(self.labels) * counts)).float()
+        if self.loss == "focal":
+            return FocalLoss(self.gamma, weight)
+        return nn.CrossEntropyLoss(weight, label_smoothing=self.label_smoothing)
+
+    def _callbacks(self, steps: int, progress: Progress | None, validate: Any) -> list[Callback]:
+        callbacks: list[Callback] = [GradientNormClipping(5.0), _LearningRate(), Report(progress, validate)]
+        if self.schedule == "one_cycle":
+            cycle = torch.optim.lr_scheduler.OneCycleLR
+            total = self.epochs * steps + 1
+            callbacks.append(
+                LRScheduler(cycle, max_lr=self.learning_rate, total_steps=total, pct_start=0.15, step_every="batch")
+            )
+        if self.reduce_on_plateau:
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
+            callbacks.append(
+                LRScheduler(plateau, monitor="validation_loss", patience=self.reduce_on_plateau, factor=0.4)
+            )
+        if self.early_stopping or self.keep_best:
+            patience = self.early_stopping or self.epochs + 1
+            callbacks.append(_Stop("validation_loss", patience=patience, threshold=0.0, load_best=self.keep_best))
+        return callbacks
+
+    def _logits(self, X: np.ndarray) -> np.ndarray:
+        module = self.net_.module_.eval()
+        device = pick_device(self.device)
+        with torch.inference_mode():
+            parts = [
+                module(torch.from_numpy(np.ascontiguousarray(X[k : k + _CHUNK], np.float32)).to(device)).cpu().numpy()
+                for k in range(0, len(X), _CHUNK)
+            ]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), np.float32)
+
+
+class _LearningRate(Callback):
+    """Record the learning rate that the epoch ended with."""
+
+    def on_epoch_end(self, net: Net, **_: Any) -> None:
+        net.history.record("learning_rate", float(net.optimizer_.param_groups[0]["lr"]))
+
+
+class _Stop(EarlyStopping):
+    """skorch's early stopping, which says that it was it and not Ctrl-C."""
+
+    def __init__(self, monitor: str, *, patience: int, threshold: float, load_best: bool) -> None:
+        super().__init__(monitor, patience=patience, threshold=threshold, load_best=load_best, sink=lambda text: None)
+
+    def on_epoch_end(self, net: Net, **kwargs: Any) -> None:
+        try:
+            super().on_epoch_end(net, **kwargs)
+        except KeyboardInterrupt:
+            net.stopped_early = True
+            raise
+
+
+class _Batches:
+    """Shuffled batches of a TensorDataset, changed on the way: whole batches at a time, so it costs next to nothing."""
+
+    def __init__(
+        self,
+        dataset: TensorDataset,
+        *,
+        batch_size: int,
+        rng: np.random.Generator,
+        n_classes: int,
+        planes: int,
+        rows: int,
+        mixup: float,
+        mask_rows: int,
+        mask_frames: int,
+        shift: int,
+    ) -> None:
+        self.X, self.y = dataset.tensors
+        self.batch_size = batch_size
+        self.rng = rng
+        self.n_classes = n_classes
+        self.planes = planes
+        self.rows = rows
+        self.mixup = mixup
+        self.mask_rows = mask_rows
+        self.mask_frames = mask_frames
+        self.shift = shift
+
+    @staticmethod
+    def settings(model: DeepClassifier, rng: np.random.Generator, n_clips: int) -> dict[str, Any]:
+        """What this class wants beside the clips, as far as ``model`` knows."""
+        planes = (model.net or {}).get("windows", 3) if model.network == "eca_cnn" else 1
+        return {
+            "batch_size": min(model.batch_size, n_clips),
+            "rng": rng,
+            "n_classes": len(model.labels),
+            "planes": planes,
+            "rows": (model.rows or planes) // planes,
+            "mixup": model.mixup,
+            "mask_rows": model.mask_rows,
+            "mask_frames": model.mask_frames,
+            "shift": model.shift,
+        }
+
+    def __len__(self) -> int:
+        return len(self.X) // self.batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.from_numpy(self.rng.permutation(len(self.X)))
+        for k in range(len(self)):
+            chosen = order[k * self.batch_size : (k + 1) * self.batch_size]
+            yield self._changed(self.X[chosen], self.y[chosen])
+
+    def _changed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        n = len(x)
+        if self.shift or self.mask_rows or self.mask_frames:
+            x = x.unflatten(1, (self.planes, self.rows, -1))
+            frames = x.shape[3]
+            if self.shift:
+                by = torch.from_numpy(self.rng.integers(-self.shift, self.shift + 1, n))
+                at = (torch.arange(frames)[None] - by[:, None]) % frames
+                x = x.gather(3, at[:, None, None].expand_as(x))
+            for _ in range(2):
+                x = x.masked_fill(self._mask(n, self.rows, self.mask_rows)[:, None, :, None], 0.0)
+                x = x.masked_fill(self._mask(n, frames, self.mask_frames)[:, None, None], 0.0)
+            x = x.flatten(1)
+        if not self.mixup:
+            return x, y
+        soft = nn.functional.one_hot(y, self.n_classes).float()
+        share = float(self.rng.beta(self.mixup, self.mixup))
+        share = max(share, 1 - share)
+        other = torch.from_numpy(self.rng.permutation(n))
+        return share * x + (1 - share) * x[other], share * soft + (1 - share) * soft[other]
+
+    def _mask(self, n: int, length: int, largest: int) -> Tensor:
+        size = self.rng.integers(min(largest, length) + 1, size=n)
+        start = self.rng.integers(length - size + 1)
+        at = np.arange(length)[None]
+        return torch.from_numpy((at >= start[:, None]) & (at < (start + size)[:, None]))
+
+
+def _builder(
+    network: str, params: dict[str, Any], labels: Sequence[str], seed: int, rows: int | None
+) -> DeepClassifier:
+    return DeepClassifier(list(labels), network, rows=rows, seed=seed, **params)
+
+
+def dense(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> DeepClassifier:
+    """See :class:`serkit.models.architectures.Dense`."""
+    return _builder("dense", params, labels, seed, None)
+
+
+def attention(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> DeepClassifier:
+    """See :class:`serkit.models.architectures.Attention`."""
+    return _builder("attention", params, labels, seed, None)
+
+
+def cnn1d(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> DeepClassifier:
+    """See :class:`serkit.models.architectures.VectorCNN`."""
+    return _builder("cnn1d", params, labels, seed, None)
+
+
+def cnn_frames(params: dict[str, Any], *, labels: Sequence[str], seed: int, rows: int) -> DeepClassifier:
+    """See :class:`serkit.models.architectures.FramesCNN`."""
+    return _builder("cnn_frames", params, labels, seed, rows)
+
+
+def cnn_bilstm(params: dict[str, Any], *, labels: Sequence[str], seed: int, rows: int) -> DeepClassifier:
+    """See :class:`serkit.models.architectures.CNNBiLSTM`."""
+    return _builder("cnn_bilstm", params, labels, seed, rows)
+
+
+def eca_cnn(params: dict[str, Any], *, labels: Sequence[str], seed: int, rows: int) -> DeepClassifier:
+    """See :class:`serkit.models.architectures.ECACNN`."""
+    return _builder("eca_cnn", params, labels, seed, rows)

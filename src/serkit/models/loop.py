@@ -1,0 +1,120 @@
+"""What the deep estimators share: skorch's net, rows of progress, validation scores, temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import balanced_accuracy_score
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from serkit.errors import TrainingError
+
+__all__ = ["Net", "Progress", "Report", "fit_temperature", "label_indices", "pick_device", "score", "softmax", "train"]
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+class Net(NeuralNetClassifier):
+    """skorch's classifier with bfloat16 arithmetic where the processor has it, and a Ctrl-C that is not lost.
+
+    skorch takes KeyboardInterrupt for the end of the training, its own early stopping included; :func:`train` tells
+    the two apart by ``stopped_early``.
+    """
+
+    stopped_early = False
+    interrupted = False
+
+    def infer(self, x: Any, **fit_params: Any) -> Tensor:
+        device = torch.device(self.device).type
+        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # torch keeps it to itself
+        fast = device == "cuda" or (device == "cpu" and supported())
+        with torch.autocast(device, torch.bfloat16, enabled=fast and self.module_.training):
+            return super().infer(x, **fit_params).float()
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> Net:
+        try:
+            return super().fit_loop(X, y, epochs, **fit_params)
+        except KeyboardInterrupt:
+            self.interrupted = not self.stopped_early
+            raise
+
+
+def train(net: Net, dataset: Dataset) -> None:
+    """Fit ``net`` on ``dataset``; Ctrl-C raises KeyboardInterrupt, as everywhere else."""
+    net.fit(dataset, y=None)
+    if net.interrupted:
+        raise KeyboardInterrupt
+
+
+class Report(Callback):
+    """Send a row (epoch, loss, and the scores on the validation clips) to whoever shows progress."""
+
+    def __init__(self, send: Progress | None, validate: Callable[[], dict[str, float]] | None) -> None:
+        self.send = send
+        self.validate = validate
+
+    def on_epoch_end(self, net: NeuralNetClassifier, **_: Any) -> None:
+        row: dict[str, Any] = {"epoch": len(net.history), "loss": float(net.history[-1, "train_loss"])}
+        if not np.isfinite(row["loss"]):
+            raise TrainingError(
+                f"The loss became {row['loss']} in epoch {row['epoch']}: lower the recipe's learning_rate and train "
+                "again."
+            )
+        if self.validate is not None:
+            row |= self.validate()
+        for key, value in row.items():
+            net.history.record(key, value)
+        if self.send is not None:
+            self.send({**row, "epochs": net.max_epochs})
+
+
+def label_indices(y: Sequence[str] | np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Positions (n,) int64 of the labels ``y`` among the model's ``labels``."""
+    position = {label: k for k, label in enumerate(labels)}
+    unknown = sorted({str(label) for label in y} - set(position))
+    if unknown:
+        raise TrainingError(f"Labels {unknown} are not among the model's labels {list(labels)}.")
+    return np.array([position[str(label)] for label in y], np.int64)
+
+
+def pick_device(device: str) -> str:
+    """``device``, where ``"auto"`` is the GPU when there is one."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Rows (n, n_classes) that sum to 1."""
+    e = np.exp(logits - logits.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> float:
+    p = softmax(logits.astype(np.float64))[np.arange(len(targets)), targets]
+    return float(-np.log(np.maximum(p, 1e-12)).mean())
+
+
+def score(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+    """Cross-entropy and UAR of ``logits`` (n, n_classes), for the curves."""
+    return {
+        "validation_loss": _cross_entropy(logits, targets),
+        "uar": float(balanced_accuracy_score(targets, logits.argmax(1))),
+    }
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """The temperature in [0.2, 5] that minimises the cross-entropy of the validation clips (Guo et al., 2017)."""
+    best = minimize_scalar(
+        lambda t: _cross_entropy(logits / np.exp(t), targets),
+        bounds=(np.log(0.2), np.log(5.0)),
+        method="bounded",
+    )
+    return float(np.exp(best.x))

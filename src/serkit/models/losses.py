@@ -1,0 +1,44 @@
+"""Losses that torch does not have."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["FocalLoss"]
+
+
+class FocalLoss(nn.Module):
+    """Cross-entropy in which clips that are already right count less: ``-(1 - p)^gamma log p``.
+
+    Lin et al. (2017), "Focal Loss for Dense Object Detection", for many classes.
+
+    Parameters
+    ----------
+    gamma : float, at least 0
+        How much less; 0 is cross-entropy.
+    weight : Tensor of shape (n_classes,), optional
+        Weight of each class; the loss is the weighted mean.
+
+    Examples
+    --------
+    >>> FocalLoss(0.0)(torch.zeros(1, 2), torch.tensor([1])).item()
+    0.6931471824645996
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, gamma: float = 2.0, weight: Tensor | None = None) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Mean loss of ``logits`` (batch, n_classes); ``target``: classes (batch,), or shares (batch, n_classes)."""
+        if target.ndim == 1:
+            target = functional.one_hot(target, logits.shape[1])
+        share = target.to(logits.dtype)
+        if self.weight is not None:
+            share = share * self.weight
+        log_p = logits.log_softmax(1)
+        return -(share * (1 - log_p.exp()).clamp(min=0) ** self.gamma * log_p).sum() / share.sum()
