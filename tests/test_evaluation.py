@@ -322,7 +322,7 @@ def test_results_document() -> None:
     got = results(info, frame, ["a", "b"], n_boot=10)
     assert list(got) == [
         *("format", "serkit", "date", "recipe", "recipe_hash", "recipe_text", "corpus", "protocol"),
-        *("split_hash", "folds", "seed", "warning", "environment", "time", "metrics"),
+        *("split_hash", "folds", "folds_run", "choices", "seed", "warning", "environment", "time", "metrics"),
     ]
     assert (got["format"], got["recipe"], got["seed"], got["split_hash"]) == (1, "svm", 3, None)
     assert got["environment"]["numpy"] == np.__version__

@@ -6,44 +6,51 @@ each call seeds them, and puts them back as they were, so a seed is an argument 
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import soxr
 
 from serkit.errors import RecipeError
+from serkit.surroundings import Surroundings, in_background, in_room
+from serkit.waveform import Waveform
 
-if TYPE_CHECKING:
-    from serkit.audio import Waveform
-
-__all__ = ["CHAINS", "S2_CHAINS", "augment", "chain_key", "clip_seed"]
+__all__ = ["CHAINS", "S2_CHAINS", "SURROUNDINGS", "augment", "chain_key", "check_chain", "clip_seed"]
 
 # Raise when a transform's sound changes for the same seed, so that cached features of the old sound are not used.
 _VERSION = 1
 
-#: Chain -> its audiomentations transforms in order, with their parameters.
+#: Chain -> its transforms in order, with their parameters: audiomentations', and ``Speed``.
 CHAINS: Mapping[str, tuple[tuple[str, Mapping[str, Any]], ...]] = MappingProxyType(
     {
         "noise": (("AddGaussianSNR", {"min_snr_db": 10.0, "max_snr_db": 30.0}),),
         "pitch": (("PitchShift", {"min_semitones": -2.0, "max_semitones": 2.0}),),
         "stretch": (("TimeStretch", {"min_rate": 0.8, "max_rate": 1.25, "leave_length_unchanged": False}),),
+        "speed": (("Speed", {"min_rate": 0.9, "max_rate": 1.1}),),
         "shift": (("Shift", {"min_shift": -0.2, "max_shift": 0.2, "shift_unit": "seconds", "rollover": False}),),
         "gain": (("Gain", {"min_gain_db": -12.0, "max_gain_db": 12.0}),),
     }
 )
 
+#: The chains that take recordings from a folder.
+SURROUNDINGS: Mapping[str, Callable[..., Waveform]] = MappingProxyType({"room": in_room, "background": in_background})
+
 #: The copies of S2 and of the protocol ``augmented-random`` when a recipe names no chains of its own.
 S2_CHAINS = ("noise", "pitch", "stretch")
 
 _LOCK = threading.Lock()
+# These draw while they work; the others draw first, and their work can be done without the lock.
+_DRAWS_LATE = frozenset({"AddGaussianSNR"})
 
 
-def augment(wave: Waveform, name: str, *, seed: int) -> Waveform:
+def augment(wave: Waveform, name: str, *, seed: int, surroundings: Surroundings | None = None) -> Waveform:
     """Return a changed copy of ``wave``; the same seed gives the same copy, whatever was drawn before.
 
     Parameters
@@ -52,32 +59,90 @@ def augment(wave: Waveform, name: str, *, seed: int) -> Waveform:
         Left as it is.
     name : str
         ``"noise"``: white noise, 10 to 30 dB below the clip. ``"pitch"``: up to two semitones up or down.
-        ``"stretch"``: 0.8 to 1.25 times as fast, same pitch, another length. ``"shift"``: up to 0.2 s earlier or
-        later, same length. ``"gain"``: up to 12 dB louder or quieter.
+        ``"stretch"``: 0.8 to 1.25 times as fast, same pitch, another length. ``"speed"``: 0.9 to 1.1 times as fast,
+        pitch and all, another length. ``"shift"``: up to 0.2 s earlier or later, same length. ``"gain"``: up to 12 dB
+        louder or quieter. ``"room"``: as heard in a room, by an impulse response from a folder. ``"background"``: a
+        recording from a folder mixed in, 5 to 20 dB below the clip. Several, one after the other, are joined by
+        plus signs: ``"pitch+noise"``.
     seed : int
         0 to 2**32 - 1.
+    surroundings : Surroundings, optional
+        The folders of ``room`` and ``background``.
 
     Raises
     ------
     RecipeError
         If no chain has this name.
+    TrainingError
+        If a folder is missing or holds no recordings.
+
+    Examples
+    --------
+    >>> wave = Waveform(np.sin(np.arange(16000) / 10).astype(np.float32), 16000)
+    >>> augment(wave, "pitch+shift", seed=1).duration
+    1.0
     """
-    from serkit.audio import Waveform
+    check_chain(name)
+    for k, part in enumerate(name.split("+")):
+        drawn = seed if k == 0 else clip_seed(seed, part, k)
+        if part in SURROUNDINGS:
+            files = (surroundings or Surroundings()).files(part)
+            wave = SURROUNDINGS[part](wave, files, np.random.default_rng(drawn))
+            continue
+        for kind, params in CHAINS[part]:
+            samples = np.array(wave.samples, dtype=np.float32)
+            if kind == "Speed":
+                samples = _speed(samples, np.random.default_rng(drawn), **params)
+            else:
+                samples = _transformed(samples, wave.sample_rate, kind, params, drawn)
+            wave = Waveform(np.ascontiguousarray(samples, dtype=np.float32), wave.sample_rate)
+    return wave
 
-    chain = _chain(name)
-    samples = np.array(wave.samples, dtype=np.float32)
+
+def _speed(samples: np.ndarray, rng: np.random.Generator, *, min_rate: float, max_rate: float) -> np.ndarray:
+    """Played at another speed, as a tape would be; 1 % steps keep the ratio of the rates small."""
+    hundredths = int(rng.integers(round(100 * min_rate), round(100 * max_rate) + 1))
+    return soxr.resample(samples, hundredths, 100)
+
+
+def _transformed(samples: np.ndarray, rate: int, kind: str, params: Mapping[str, Any], seed: int) -> np.ndarray:
+    import audiomentations
+
+    transform = getattr(audiomentations, kind)(**params, p=1.0)
     with _LOCK, _seeded(seed):
-        for transform in chain:
-            samples = transform(samples, wave.sample_rate)
-    return Waveform(np.ascontiguousarray(samples, dtype=np.float32), wave.sample_rate)
+        if kind in _DRAWS_LATE:
+            return transform(samples, rate)
+        transform.randomize_parameters(samples, rate)
+    transform.freeze_parameters()
+    return transform(samples, rate)
 
 
-def chain_key(name: str) -> str:
+def check_chain(name: str, *, surroundings: Surroundings | None = None) -> None:
+    """Raise RecipeError unless ``name`` is a chain or several joined by plus signs.
+
+    With ``surroundings``, also unless the chains that need a folder have one.
+    """
+    known = (*CHAINS, *SURROUNDINGS)
+    for part in name.split("+"):
+        if part not in known:
+            close = difflib.get_close_matches(part, known, n=1, cutoff=0.5)
+            hint = f"did you mean '{close[0]}'? Chains are" if close else "expected one of"
+            raise RecipeError(f"Unknown augmentation chain '{part}': {hint} {', '.join(known)}.")
+        if part in SURROUNDINGS and surroundings is not None and getattr(surroundings, part) is None:
+            raise RecipeError(f"The chain '{part}' takes recordings from a folder: name it as {part}_folder.")
+
+
+def chain_key(name: str, surroundings: Surroundings | None = None) -> str:
     """A text that changes when the sound of chain ``name`` may change: part of the cache key."""
-    if name not in CHAINS:
-        raise RecipeError(f"Unknown augmentation chain '{name}': expected one of {', '.join(CHAINS)}.")
-    steps = ";".join(f"{kind}{sorted(params.items())}" for kind, params in CHAINS[name])
-    return f"{name}:{_VERSION}:{steps}"
+    check_chain(name)
+    keys = []
+    for part in name.split("+"):
+        if part in SURROUNDINGS:
+            steps = (surroundings or Surroundings()).digest(part)
+        else:
+            steps = ";".join(f"{kind}{sorted(params.items())}" for kind, params in CHAINS[part])
+        keys.append(f"{part}:{_VERSION}:{steps}")
+    return "+".join(keys)
 
 
 def clip_seed(seed: int, audio_hash: str, copy: int) -> int:
@@ -90,13 +155,6 @@ def clip_seed(seed: int, audio_hash: str, copy: int) -> int:
     """
     digest = hashlib.sha256(f"{seed}:{audio_hash}:{copy}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
-
-
-def _chain(name: str) -> list[Callable[[np.ndarray, int], np.ndarray]]:
-    chain_key(name)
-    import audiomentations
-
-    return [getattr(audiomentations, kind)(**params, p=1.0) for kind, params in CHAINS[name]]
 
 
 @contextmanager

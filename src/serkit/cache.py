@@ -22,6 +22,7 @@ import numpy as np
 from serkit.augment import augment, chain_key, clip_seed
 from serkit.corpora.digests import cache_dir
 from serkit.errors import AudioError, FeatureError, TrainingError
+from serkit.surroundings import Surroundings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,8 @@ class ClipRequest:
         The augmentation chain, None for the clip itself.
     seed : int
         Seed of the chain for this copy; 0 without one.
+    surroundings : Surroundings or None
+        Where the chains ``room`` and ``background`` take their recordings from.
     """
 
     path: str
@@ -52,15 +55,18 @@ class ClipRequest:
     audio_hash: str
     chain: str | None = None
     seed: int = 0
+    surroundings: Surroundings | None = None
 
     def key(self, extractor: Extractor) -> str:
         """SHA-256 (hex) of all that the array hangs on."""
-        change = "" if self.chain is None else f"{chain_key(self.chain)}:{self.seed}"
+        change = "" if self.chain is None else f"{chain_key(self.chain, self.surroundings)}:{self.seed}"
         # The hash stands for the samples between start and end, so the two need not be in the key.
         return hashlib.sha256(f"{self.audio_hash}\n{extractor.key}\n{change}".encode()).hexdigest()
 
 
-def requests(clips: pd.DataFrame, *, chains: Sequence[str], seed: int) -> list[ClipRequest]:
+def requests(
+    clips: pd.DataFrame, *, chains: Sequence[str], seed: int, surroundings: Surroundings | None = None
+) -> list[ClipRequest]:
     """One request a row of ``clips`` (columns path, start, end, audio_hash, copy).
 
     Copy 0 is the clip itself, copy ``k`` goes through chain ``k``, and around again when there are more copies than
@@ -78,7 +84,7 @@ def requests(clips: pd.DataFrame, *, chains: Sequence[str], seed: int) -> list[C
     for path, start, end, audio_hash, copy in zip(*columns, strict=True):
         chain = chains[(copy - 1) % len(chains)] if copy else None
         drawn = clip_seed(seed, audio_hash, copy) if copy else 0
-        found.append(ClipRequest(path, start, end, audio_hash, chain, drawn))
+        found.append(ClipRequest(path, start, end, audio_hash, chain, drawn, surroundings if copy else None))
     return found
 
 
@@ -194,7 +200,7 @@ def _extract(corpus: Corpus, clip: ClipRequest, extractor: Extractor) -> np.ndar
     try:
         wave = corpus.load({"path": clip.path, "start": clip.start, "end": clip.end}, target_rate=extractor.sample_rate)
         if clip.chain is not None:
-            wave = augment(wave, clip.chain, seed=clip.seed)
+            wave = augment(wave, clip.chain, seed=clip.seed, surroundings=clip.surroundings)
         return np.ascontiguousarray(extractor(wave), dtype=np.float32)
     except (AudioError, FeatureError) as error:
         raise TrainingError(f"The clip {clip.path} gives no features: {error}") from error

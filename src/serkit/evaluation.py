@@ -64,6 +64,8 @@ RUN_INFO = (
     "protocol",
     "split_hash",
     "folds",
+    "folds_run",
+    "choices",
     "seed",
     "warning",
     "environment",
@@ -212,7 +214,8 @@ def results(
     ----------
     run_info : mapping
         Any of ``recipe`` (name), ``recipe_hash``, ``recipe_text`` (the TOML), ``corpus`` (name),
-        ``protocol``, ``split_hash``, ``folds`` (number), ``seed``, ``warning`` (the leakage warning of the
+        ``protocol``, ``split_hash``, ``folds`` (number), ``folds_run`` (which of them, from 0), ``choices`` (a fold
+        each: what a search or ``best_of`` chose), ``seed``, ``warning`` (the leakage warning of the
         protocol), ``environment`` (name -> version; :func:`environment` where absent) and ``time`` (stage ->
         seconds). What is absent is ``None``.
     predictions, labels, n_boot, seed

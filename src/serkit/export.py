@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+from imblearn.pipeline import Pipeline
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from serkit import fitting
@@ -19,12 +20,11 @@ from serkit.card import licence, model_card
 from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
 from serkit.models import build
-from serkit.models.classical import SMALLEST, SVM, TemperatureScaled, XGBoost
+from serkit.models.classical import SMALLEST, SVM, ClassWeighted, TemperatureScaled, XGBoost
+from serkit.models.selection import BestOf, Searched, SoftVoting
 from serkit.recipe import parse_recipe
 
 if TYPE_CHECKING:
-    from imblearn.pipeline import Pipeline
-
     from serkit.corpora import Corpus
     from serkit.recipe import Recipe
 
@@ -248,12 +248,26 @@ def pipeline_graph(pipeline: Pipeline, labels: Sequence[str], n_features: int) -
         elif not hasattr(step, "fit_resample"):
             raise TrainingError(f"The step '{name}' of the pipeline has no ONNX counterpart.")
     model = pipeline.steps[-1][1]
-    classifier = compose.add_prefix(_convert(model, width), "model_")
-    nodes.append(helper.make_node("Identity", [value], [classifier.graph.input[0].name]))
-    nodes.extend(classifier.graph.node)
-    constants.extend(classifier.graph.initializer)
-    value = "model_probabilities"
-    temperature = getattr(model, "temperature_", 1.0)
+    versions = {"": _OPSET}
+
+    def classify(model: Any, value: str, prefix: str) -> str:
+        """The probabilities of ``model``, in the order of its classes."""
+        while isinstance(model, (TemperatureScaled, Searched, BestOf, ClassWeighted, SVM, Pipeline)):
+            model = model.steps[-1][1] if isinstance(model, Pipeline) else model.estimator_
+        if isinstance(model, SoftVoting):
+            parts = [classify(part, value, f"{prefix}{k}_") for k, part in enumerate(model.estimators_)]
+            return add("Div", add("Sum", *parts), constant(len(parts), np.float32))
+        part = compose.add_prefix(_convert(model, width), prefix)
+        nodes.append(helper.make_node("Identity", [value], [part.graph.input[0].name]))
+        nodes.extend(part.graph.node)
+        constants.extend(part.graph.initializer)
+        for used in part.opset_import:
+            versions[used.domain] = max(used.version, versions.get(used.domain, 1))
+        return f"{prefix}probabilities"
+
+    value = classify(model, value, "model_")
+    # A deep model has its temperature inside.
+    temperature = 1.0 if hasattr(model, "vector_graph") else getattr(model, "temperature_", 1.0)
     if temperature != 1.0:
         value = add("Clip", value, constant(SMALLEST, np.float32), constant(1, np.float32))
         value = add("Div", add("Log", value), constant(temperature, np.float32))
@@ -268,13 +282,10 @@ def pipeline_graph(pipeline: Pipeline, labels: Sequence[str], n_features: int) -
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, len(labels)])],
         constants,
     )
-    versions = {"": _OPSET}
-    for used in classifier.opset_import:
-        versions[used.domain] = max(used.version, versions.get(used.domain, 1))
     joined = helper.make_model(
         graph,
         producer_name="serkit",
-        ir_version=_IR_VERSION,
+        ir_version=max(_IR_VERSION, 9 if versions[""] > _OPSET else 0),
         opset_imports=[helper.make_opsetid(domain, number) for domain, number in versions.items()],
     )
     onnx.checker.check_model(joined)
@@ -283,8 +294,9 @@ def pipeline_graph(pipeline: Pipeline, labels: Sequence[str], n_features: int) -
 
 def _convert(model: Any, width: int) -> onnx.ModelProto:
     """A classifier by itself, each kind through its own converter."""
-    if isinstance(model, (TemperatureScaled, SVM)):
-        return _convert(model.estimator_, width)
+    if hasattr(model, "vector_graph"):
+        graph: onnx.ModelProto = model.vector_graph(width)
+        return graph
     if isinstance(model, XGBoost):
         # Alone, not in a pipeline that skl2onnx converts as a whole: see fitting.Scaler.
         from onnxmltools.convert import convert_xgboost
@@ -307,7 +319,7 @@ def _convert(model: Any, width: int) -> onnx.ModelProto:
 
 def check_exportable(recipe: Recipe) -> None:
     """Raise BundleError if the recipe's features cannot go into the graph, which training itself does not need."""
-    if hasattr(build(recipe.model, labels=LABELS, seed=0), "to_onnx"):
+    if hasattr(build(recipe.model, labels=LABELS, seed=0, rows=recipe.rows), "to_onnx"):
         from serkit.models.graph import frontend_graph
 
         frontend_graph(recipe.extractor)

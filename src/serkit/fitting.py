@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline
-from sklearn.feature_selection import SelectKBest, f_classif
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_selection import SelectFromModel, SelectKBest, f_classif
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
-from serkit.models import MODELS, build
+from serkit.models import COMBINED, build
 from serkit.models.classical import TemperatureScaled
 
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
-    from serkit.recipe import Recipe
+    from serkit.recipe import Recipe, Select
 
 __all__ = [
     "Scaler",
@@ -36,13 +40,41 @@ __all__ = [
 Progress = Callable[[dict[str, Any]], None]
 Statistics = tuple[np.ndarray, np.ndarray]
 
+# What torch says of a processor's and of a GPU's memory, and XGBoost of both
+_NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory", "bad_alloc")
+
 
 class Scaler(StandardScaler):
     """scikit-learn's StandardScaler, in float32 all the way: the same bits as Sub and Div of an ONNX graph.
 
     XGBoost cuts at values of training clips, so one bit of difference in front of it sends clips down other branches:
     with skl2onnx's scaler, which multiplies by the reciprocal, probabilities were wrong by several percent.
+
+    Parameters
+    ----------
+    rows : int, optional
+        Take all values of a row of the flat matrix (rows, frames) together: one mean and one standard deviation each.
     """
+
+    mean_: np.ndarray
+    var_: np.ndarray
+    scale_: np.ndarray
+
+    def __init__(self, rows: int | None = None) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def fit(self, X: np.ndarray, y: Any = None, sample_weight: Any = None) -> Scaler:
+        """Learn means and standard deviations of ``X`` (n, d)."""
+        super().fit(X, y, sample_weight)
+        if self.rows is not None:
+            mean, square = (v.reshape(self.rows, -1) for v in (self.mean_, self.var_ + self.mean_**2))
+            frames = mean.shape[1]
+            of_row = mean.mean(1)
+            variance = np.maximum(square.mean(1) - of_row**2, 0)
+            scale = np.where(variance > 1e-12 * np.maximum(1, of_row**2), np.sqrt(variance), 1.0)
+            self.mean_, self.var_, self.scale_ = (np.repeat(v, frames) for v in (of_row, variance, scale))
+        return self
 
     def transform(self, X: np.ndarray, copy: bool | None = None) -> np.ndarray:
         """Return (X - mean) / scale, float32 of shape (n, d); ``X`` is left as it is, whatever ``copy`` says."""
@@ -81,7 +113,7 @@ def check_classes(recipe: Recipe, y: Sequence[str], labels: Sequence[str], *, wh
             f"{where} has no training clip of {', '.join(missing)}, which the corpus does hold: use fewer folds, "
             "another seed, or more clips of it."
         )
-    if recipe.balance.kind != "smote":
+    if not recipe.balance.smote:
         return
     k = recipe.balance.k_neighbors
     rarest = min(labels, key=lambda label: counts[label])
@@ -94,19 +126,45 @@ def check_classes(recipe: Recipe, y: Sequence[str], labels: Sequence[str], *, wh
 
 def make_pipeline(recipe: Recipe, labels: Sequence[str], *, seed: int, n_jobs: int = 1) -> Pipeline:
     """The unfitted pipeline of ``recipe``: scaler, selection and SMOTE (for vectors), estimator last."""
-    model = build(recipe.model, labels=labels, seed=seed, class_weight=recipe.balance.kind == "class_weight")
-    if MODELS[recipe.model.name].threads:
-        model.set_params(n_jobs=n_jobs)
+    sampler = None
+    if recipe.balance.smote:
+        sampler = SMOTE(k_neighbors=recipe.balance.k_neighbors, random_state=seed)
+    # A search resamples behind its folds: neighbours across them would tell it about the clips that it scores.
+    inside = recipe.model.search is not None or recipe.model.name in COMBINED
+    model = build(
+        recipe.model,
+        labels=labels,
+        seed=seed,
+        class_weight=recipe.balance.class_weight,
+        rows=recipe.rows,
+        sampler=sampler if inside else None,
+        n_jobs=n_jobs,
+    )
     if recipe.validation.use != "none" and not getattr(model, "uses_validation", False):
         model = TemperatureScaled(model)
     steps: list[tuple[str, Any]] = []
-    if recipe.features.layout != "frames":
-        steps.append(("scale", Scaler()))
+    if recipe.features.layout != "frames" and recipe.scale != "none":
+        steps.append(("scale", Scaler(recipe.rows if recipe.scale == "row" else None)))
     if recipe.select is not None:
-        steps.append(("select", SelectKBest(f_classif, k=recipe.select.k)))
-    if recipe.balance.kind == "smote":
-        steps.append(("balance", SMOTE(k_neighbors=recipe.balance.k_neighbors, random_state=seed)))
+        steps.append(("select", _selector(recipe.select, seed)))
+    if sampler is not None and not inside:
+        steps.append(("balance", sampler))
     return Pipeline([*steps, ("model", model)])
+
+
+def _selector(select: Select, seed: int) -> Any:
+    if select.kind == "anova":
+        return SelectKBest(f_classif, k=select.k)
+    if select.kind == "l1":
+        # liblinear fits one class against the rest, in seconds where saga needs minutes
+        judge = OneVsRestClassifier(LogisticRegression(penalty="l1", C=select.c, solver="liblinear", random_state=seed))
+        return SelectFromModel(judge, max_features=select.k, importance_getter=_weights)
+    judge = RandomForestClassifier(200, random_state=seed)
+    return SelectFromModel(judge, threshold="median", max_features=select.k)
+
+
+def _weights(judge: OneVsRestClassifier) -> np.ndarray:
+    return np.stack([np.abs(one.coef_[0]) for one in judge.estimators_]).sum(0)
 
 
 def fit(
@@ -114,20 +172,24 @@ def fit(
     X: np.ndarray,
     y: np.ndarray,
     *,
+    groups: np.ndarray | None = None,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Progress | None = None,
 ) -> Pipeline:
     """Fit ``pipeline`` in place; everything in front of the estimator sees ``X`` and ``y`` only.
 
+    ``groups`` (n,) says what must not stand on both sides of an inner fold, for estimators that make some.
+
     Raises
     ------
     TrainingError
-        If the estimator refuses the data.
+        If the estimator refuses the data, or the memory does not suffice.
     """
     model = pipeline.steps[-1][1]
+    given = {"groups": groups} if getattr(model, "uses_groups", False) else {}
     try:
         if not getattr(model, "uses_validation", False):
-            pipeline.fit(X, y)
+            pipeline.fit(X, y, **{f"model__{name}": value for name, value in given.items()})
         else:
             for _, step in pipeline.steps[:-1]:
                 if hasattr(step, "fit_resample"):
@@ -135,14 +197,30 @@ def fit(
                 else:
                     X = step.fit_transform(X, y)
                     validation = validation and (step.transform(validation[0]), validation[1])
-            model.fit(X, y, validation=validation, progress=progress)
+            model.fit(X, y, validation=validation, progress=progress, **given)
     except (ValueError, TypeError) as error:
         raise TrainingError(f"{type(model).__name__} cannot be fitted: {' '.join(str(error).split())}") from error
-    # Forests add up their trees in the order in which the threads finish; one thread always gives the same bits.
-    fitted = getattr(model, "estimator_", model)
-    if getattr(fitted, "n_jobs", None) is not None:
-        fitted.set_params(n_jobs=1)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in _NO_MEMORY):
+            raise
+        raise TrainingError(
+            f"The memory does not suffice to fit {type(model).__name__} on {len(X)} clips: lower batch_size in "
+            "[model.params], make fewer copies in [augment], or use a machine with more."
+        ) from error
+    _one_thread(model)
     return pipeline
+
+
+def _one_thread(model: Any) -> None:
+    """Forests add up their trees in the order in which the threads finish; one thread always gives the same bits."""
+    if isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+    parts = getattr(model, "estimators_", None)
+    for inner in (getattr(model, "estimator_", None), *(parts if isinstance(parts, list) else ())):
+        if isinstance(inner, BaseEstimator):
+            _one_thread(inner)
+    if getattr(model, "n_jobs", None) is not None:
+        model.set_params(n_jobs=1)
 
 
 def label_probabilities(pipeline: Pipeline, X: np.ndarray, labels: Sequence[str]) -> np.ndarray:

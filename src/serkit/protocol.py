@@ -67,6 +67,11 @@ class Split:
         return _LEAK if self.protocol == "augmented-random" else None
 
     @property
+    def by_speaker(self) -> bool:
+        """Whether no speaker is on two sides."""
+        return self.protocol in _BY_SPEAKER
+
+    @property
     def hash(self) -> str:
         """SHA-256 (hex) of protocol, seed, folds, corpus and rows; the order of the rows does not matter."""
         table = self.table
@@ -116,7 +121,7 @@ class Split:
             if (rows["copy"] != 0).any():
                 raise ProtocolError(f"The split is broken: {self.protocol} has augmented copies.")
             self._apart(rows, "group", rows["role"], "recording")
-        if self.protocol in _BY_SPEAKER:
+        if self.by_speaker:
             self._apart(rows, "voice", rows["role"].replace("enrol", "test"), "speaker")
         classes = rows["emotion"].nunique()
         for k, fold in rows.groupby("fold"):

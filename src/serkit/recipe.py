@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterable
 from importlib import resources
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from serkit.errors import FeatureError, RecipeError
+from serkit.surroundings import Surroundings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,7 +30,30 @@ else:
 if TYPE_CHECKING:
     from serkit.features import Extractor
 
-__all__ = ["Augment", "Balance", "Features", "Model", "Recipe", "Select", "Validation", "list_recipes", "load_recipe"]
+__all__ = [
+    "Augment",
+    "Balance",
+    "Features",
+    "Member",
+    "Model",
+    "Recipe",
+    "Search",
+    "Select",
+    "Validation",
+    "list_recipes",
+    "load_recipe",
+]
+
+# What came after the first recipes, with its default: left out of the hash there, so that their scores stay theirs.
+_ADDED: dict[str, Any] = {
+    "scale": "feature",
+    "augment.room_folder": None,
+    "augment.background_folder": None,
+    "select.kind": "anova",
+    "select.c": 0.1,
+    "model.search": None,
+    "model.members": [],
+}
 
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
@@ -69,10 +94,21 @@ class Features(_Section):
 
 
 class Augment(_Section):
-    """Copies of the training clips: copy ``k`` goes through chain ``k`` (then around again)."""
+    """Copies of the training clips: copy ``k`` goes through chain ``k`` (then around again).
+
+    The folders are those of the chains ``room`` (impulse responses) and ``background`` (any recordings), relative to
+    the working directory.
+    """
 
     chains: Names
     copies: int = Field(default=1, ge=1)
+    room_folder: str | None = None
+    background_folder: str | None = None
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """The folders, as :mod:`serkit.augment` takes them."""
+        return Surroundings(self.room_folder, self.background_folder)
 
     @model_validator(mode="before")
     @classmethod
@@ -84,31 +120,68 @@ class Augment(_Section):
 class Balance(_Section):
     """What is done about rare classes, on the training side only."""
 
-    kind: Literal["none", "smote", "class_weight"] = "none"
+    kind: Literal["none", "smote", "class_weight", "smote+class_weight"] = "none"
     k_neighbors: int = Field(default=5, ge=1)
+
+    @property
+    def smote(self) -> bool:
+        """Whether rare classes get synthetic neighbours (Chawla et al., 2002)."""
+        return self.kind.startswith("smote")
+
+    @property
+    def class_weight(self) -> bool:
+        """Whether rare classes weigh more."""
+        return self.kind.endswith("class_weight")
 
 
 class Select(_Section):
-    """Keep the ``k`` features with the largest F value between classes (one-way ANOVA), on the training side only."""
+    """Which features are kept, decided on the training side only.
 
-    k: int = Field(ge=1)
+    ``anova``: the ``k`` with the largest F value between classes (one-way ANOVA). ``l1``: those that a logistic
+    regression with an L1 penalty of inverse strength ``c`` gives a weight (Tibshirani, 1996). ``forest``: the half
+    that a random forest finds more important. With ``k``, the latter two keep at most so many.
+    """
+
+    kind: Literal["anova", "l1", "forest"] = "anova"
+    k: int | None = Field(default=None, ge=1)
+    c: float = Field(default=0.1, gt=0)
 
 
-class Model(_Section):
-    """The estimator: a name of :data:`serkit.models.MODELS` and its parameters."""
+class Search(_Section):
+    """Choose parameters by cross-validation inside the training clips; the score is UAR.
+
+    ``grid`` tries every combination of the lists in ``params``, ``random`` ``n_iter`` of them.
+    """
+
+    kind: Literal["grid", "random"]
+    params: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(min_length=1)
+    n_iter: int | None = Field(default=None, ge=1)
+    folds: int = Field(default=3, ge=2)
+
+
+class Member(_Section):
+    """An estimator: a name of :data:`serkit.models.MODELS`, its parameters, and what is searched for."""
 
     name: str
     params: dict[str, Any] = {}
+    search: Search | None = None
+
+
+class Model(Member):
+    """The estimator; ``members`` are those of ``soft_voting`` and ``best_of``."""
+
+    members: Annotated[tuple[Member, ...], Field(strict=False)] = ()
 
 
 class Validation(_Section):
     """What the split's validation clips are for.
 
     ``none``: they are training clips like the others. ``calibration``: they fit the temperature of the probabilities.
-    ``early-stopping``: the estimator may stop on them (and calibrate).
+    ``early-stopping``: the estimator may schedule and stop its training on them (and calibrate). ``selection``:
+    ``best_of`` chooses among its members by them.
     """
 
-    use: Literal["none", "calibration", "early-stopping"] = "none"
+    use: Literal["none", "calibration", "early-stopping", "selection"] = "none"
 
 
 class Recipe(_Section):
@@ -118,6 +191,9 @@ class Recipe(_Section):
     ----------
     name, description, system : str
         What ``ser recipes`` lists; ``system`` is the published system that the recipe follows, or empty.
+    scale : {"feature", "row", "none"}
+        What vectors are standardised by, on the training side: each value by itself, or all values of a row of the
+        flat matrix together, so that what lies between frames is kept.
     features, augment, balance, select, model, validation
         The sections.
     """
@@ -125,6 +201,7 @@ class Recipe(_Section):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str
     system: str = ""
+    scale: Literal["feature", "row", "none"] = "feature"
     features: Features
     augment: Augment | None = None
     balance: Balance = Balance()
@@ -144,6 +221,13 @@ class Recipe(_Section):
         """SHA-256 (hex) of everything that can change a number: not of name, description, comments or formatting."""
         content = self.model_dump(mode="json", exclude={"name", "description", "system", "features"})
         content["features"] = self.extractor.to_dict()
+        for path, default in _ADDED.items():
+            *sections, key = path.split(".")
+            section = content
+            for name in sections:
+                section = section[name] or {}
+            if section.get(key, default) == default:
+                section.pop(key, None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -152,6 +236,28 @@ class Recipe(_Section):
         from serkit.features import Extractor
 
         return Extractor.from_dict(self.features.model_dump(mode="json", exclude_unset=True))
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the flat matrix; None for other layouts and where a feature has one value a clip."""
+        if self.features.layout != "flat" or any(feature.per_clip for feature in self.extractor.features):
+            return None
+        return sum(len(feature.row_names()) for feature in self.extractor.features)
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs of the training, None for models without."""
+        return self.model.params.get("epochs")
+
+    def shortened(self, epochs: int) -> Recipe:
+        """This recipe with at most ``epochs`` epochs: a reduced schedule, which its text says too."""
+        if self.epochs is None or self.epochs <= epochs:
+            return self
+        changed = f"epochs = {epochs}  # a reduced schedule: the recipe has {self.epochs}"
+        text, count = re.subn(rf"(?m)^epochs\s*=\s*{self.epochs}\b.*$", changed, self.text)
+        if count != 1:
+            raise RecipeError(f"Recipe {self.name}: 'epochs = {self.epochs}' must stand once, on a line of its own.")
+        return parse_recipe(text, source=f"{self.name}, shortened")
 
 
 def list_recipes() -> dict[str, str]:
@@ -230,46 +336,69 @@ def parse_recipe(text: str, *, source: str = "<text>") -> Recipe:
 
 def _check_parts(recipe: Recipe, source: str) -> None:
     """What no single section can know: features that exist, a model that takes them, parameters that it has."""
-    from serkit.augment import CHAINS
-    from serkit.models import MODELS, check_params
+    from serkit.models import check_model
 
     try:
         extractor = recipe.extractor
         n_features = None if extractor.layout == "frames" else len(extractor.feature_names())
     except FeatureError as error:
         raise RecipeError(f"Recipe {source}, [features]: {error}") from None
-    for chain in recipe.augment.chains if recipe.augment else ():
-        if chain not in CHAINS:
-            raise RecipeError(
-                f"Recipe {source}: unknown chain '{chain}' in [augment]{_nearest(chain, CHAINS)} "
-                f"Chains are {', '.join(CHAINS)}."
-            )
-    name = recipe.model.name
-    if name not in MODELS:
-        raise RecipeError(
-            f"Recipe {source}: unknown model '{name}'{_nearest(name, MODELS)} Models are {', '.join(MODELS)}."
-        )
-    if extractor.layout not in MODELS[name].layouts:
-        raise RecipeError(
-            f"Recipe {source}: the model '{name}' needs features of layout {' or '.join(MODELS[name].layouts)}, "
-            f"got '{extractor.layout}': change layout in [features]."
-        )
-    if n_features is None and (recipe.select or recipe.balance.kind == "smote"):
-        what = "[select]" if recipe.select else "[balance] kind 'smote'"
-        raise RecipeError(f"Recipe {source}: {what} works on vectors, and layout 'frames' gives none: leave it out.")
-    if n_features is not None and recipe.select and recipe.select.k > n_features:
-        raise RecipeError(
-            f"Recipe {source}: [select] k = {recipe.select.k}, but [features] gives {n_features} features: "
-            f"use a k of at most {n_features}."
-        )
+    _check_augment(recipe, source)
+    _check_vectors(recipe, n_features, source)
     try:
-        check_params(
+        check_model(
             recipe.model,
-            class_weight=recipe.balance.kind == "class_weight",
-            stops_early=recipe.validation.use == "early-stopping",
+            layout=extractor.layout,
+            shape=("bands", "frames") if n_features is None else (n_features,),
+            rows=recipe.rows,
+            class_weight=recipe.balance.class_weight,
+            use=recipe.validation.use,
         )
     except RecipeError as error:
         raise RecipeError(f"Recipe {source}: {error}") from None
+
+
+def _check_augment(recipe: Recipe, source: str) -> None:
+    from serkit.augment import SURROUNDINGS, check_chain
+
+    if recipe.augment is None:
+        return
+    try:
+        for chain in recipe.augment.chains:
+            check_chain(chain, surroundings=recipe.augment.surroundings)
+    except RecipeError as error:
+        raise RecipeError(f"Recipe {source}, [augment]: {error}") from None
+    used = {part for chain in recipe.augment.chains for part in chain.split("+")}
+    for kind in SURROUNDINGS:
+        if getattr(recipe.augment.surroundings, kind) is not None and kind not in used:
+            raise RecipeError(
+                f"Recipe {source}, [augment]: {kind}_folder is there, but no chain '{kind}': add it to chains, or "
+                "leave the folder out."
+            )
+
+
+def _check_vectors(recipe: Recipe, n_features: int | None, source: str) -> None:
+    """What is done to vectors in front of the model."""
+    select = recipe.select
+    if n_features is None and (select or recipe.balance.smote):
+        what = "[select]" if select else "[balance] kind 'smote'"
+        raise RecipeError(f"Recipe {source}: {what} works on vectors, and layout 'frames' gives none: leave it out.")
+    if select and select.kind == "anova" and select.k is None:
+        raise RecipeError(f"Recipe {source}: [select] needs k, the number of features to keep: add it.")
+    if select and "c" in select.model_fields_set and select.kind != "l1":
+        raise RecipeError(f"Recipe {source}: [select] c belongs to kind 'l1', got kind '{select.kind}': leave it out.")
+    if n_features is not None and select and select.k is not None and select.k > n_features:
+        raise RecipeError(
+            f"Recipe {source}: [select] k = {select.k}, but [features] gives {n_features} features: "
+            f"use a k of at most {n_features}."
+        )
+    if recipe.scale == "row" and recipe.rows is None:
+        raise RecipeError(
+            f"Recipe {source}: scale = 'row' needs layout 'flat' and features with frames, got layout "
+            f"'{recipe.features.layout}': change layout in [features], or use scale = 'feature'."
+        )
+    if recipe.scale != "feature" and n_features is None:
+        raise RecipeError(f"Recipe {source}: scale works on vectors, and layout 'frames' gives none: leave it out.")
 
 
 def _check_keys(data: Any, section: type[BaseModel], source: str, where: str) -> None:

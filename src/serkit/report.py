@@ -150,8 +150,9 @@ def summary_table(results: Mapping[str, Any]) -> Table:
     for name, key in rows.items():
         low, high = metrics["intervals"][key]
         table.add_row(name, f"{metrics[key]:.1%}", f"{low:.1%} to {high:.1%}", style="bold" if key == "uar" else "")
-    table.add_row("accuracy, surest half", f"{metrics['accuracy_surest_half']:.1%}", "")
-    table.add_row("calibration error", f"{metrics['ece']:.1%}", "")
+    for name, key in {"accuracy, surest half": "accuracy_surest_half", "calibration error": "ece"}.items():
+        if metrics[key] is not None:  # None where there are no probabilities
+            table.add_row(name, f"{metrics[key]:.1%}", "")
     return table
 
 

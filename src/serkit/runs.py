@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,27 +104,37 @@ def finished(out: Path, k: int) -> bool:
     return all((_fold_folder(out, k) / name).is_file() for name in ("predictions.csv", "fold.json"))
 
 
-def write_fold(out: Path, k: int, table: pd.DataFrame, history: list[dict[str, Any]] | None, *, seconds: float) -> None:
-    """Write a finished fold beside its place and move it there in one step."""
+def write_fold(
+    out: Path,
+    k: int,
+    table: pd.DataFrame,
+    history: list[dict[str, Any]] | None,
+    *,
+    seconds: float,
+    choices: dict[str, Any] | None = None,
+) -> None:
+    """Write a finished fold beside its place and move it there in one step; ``choices`` is what a search found."""
     target = _fold_folder(out, k)
     beside = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
     table.to_csv(beside / "predictions.csv", index=False, lineterminator="\n")
-    write_json({"seconds": seconds}, beside / "fold.json")
+    write_json({"seconds": seconds, "choices": choices}, beside / "fold.json")
     if history is not None:
         write_json({"epochs": history}, beside / "curves.json")
     shutil.rmtree(target, ignore_errors=True)
     beside.replace(target)
 
 
-def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[str]) -> Run:
-    """Put the folds together: predictions, results and report."""
-    parts, seconds = [], 0.0
-    for k in range(split.n_folds):
+def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[str], chosen: Sequence[int]) -> Run:
+    """Put the ``chosen`` folds together: predictions, results and report."""
+    parts, seconds, choices = [], 0.0, []
+    for k in chosen:
         folder = _fold_folder(out, k)
         parts.append(_read_table(folder / "predictions.csv"))
-        seconds += float(json.loads((folder / "fold.json").read_text("utf-8"))["seconds"])
+        fold = json.loads((folder / "fold.json").read_text("utf-8"))
+        seconds += float(fold["seconds"])
+        choices.append(fold.get("choices"))
     predictions = pd.concat(parts).sort_values(["fold", *KEYS], ignore_index=True)
     write_atomic(predictions.to_csv(index=False, lineterminator="\n"), out / "predictions.csv")
     document = results(
@@ -136,6 +146,8 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
             "protocol": split.protocol,
             "split_hash": split.hash,
             "folds": split.n_folds,
+            "folds_run": list(chosen),
+            "choices": choices if any(choices) else None,
             "seed": split.seed,
             "warning": split.warning,
             "time": {"folds": round(seconds, 3)},
@@ -144,7 +156,7 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
         labels,
     )
     write_json(document, out / "results.json")
-    write_report(document, predictions, out / "report.html", curves=_curves(out, split.n_folds))
+    write_report(document, predictions, out / "report.html", curves=_curves(out, chosen))
     return Run(out, predictions, document)
 
 
@@ -160,11 +172,11 @@ def _read_table(path: Path) -> pd.DataFrame:
     return table.astype(kinds)
 
 
-def _curves(out: Path, n_folds: int) -> list[dict[str, list[float | None]]]:
+def _curves(out: Path, chosen: Sequence[int]) -> list[dict[str, list[float | None]]]:
     """The training curves of the folds as the report takes them; none where the estimator has no epochs."""
     names = {"epoch": "epoch", "loss": "train_loss", "validation_loss": "valid_loss", "uar": "valid_uar"}
     curves = []
-    for k in range(n_folds):
+    for k in chosen:
         path = _fold_folder(out, k) / "curves.json"
         if path.is_file():
             rows = json.loads(path.read_text("utf-8"))["epochs"]

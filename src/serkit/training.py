@@ -37,6 +37,7 @@ def run_evaluation(
     split: Split,
     out_dir: str | os.PathLike[str],
     *,
+    folds: Sequence[int] | None = None,
     resume: bool = False,
     n_jobs: int = 1,
     cache: FeatureCache | None = None,
@@ -56,6 +57,8 @@ def run_evaluation(
         Its seed also seeds models and augmentation.
     out_dir : path
         A new folder, or with ``resume`` the folder of the interrupted run.
+    folds : sequence of int, optional
+        The folds to run; all of them by default. The results say which they are.
     resume : bool
         Go on with a run of the same recipe, split and corpus.
     n_jobs : int
@@ -81,17 +84,22 @@ def run_evaluation(
     split.check(corpus)
     labels = fitting.corpus_labels(corpus)
     clips = _joined(split, corpus)
-    for k in range(split.n_folds):
+    chosen = sorted(set(range(split.n_folds) if folds is None else folds))
+    if not chosen or not set(chosen) <= set(range(split.n_folds)):
+        raise TrainingError(f"There are no folds {chosen}: this split has folds 0 to {split.n_folds - 1}.")
+    for k in chosen:
         train = clips[(clips["fold"] == k) & _trains(clips, recipe)]
         fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"Fold {k}")
     out = Path(out_dir)
     with runs.disk(out):
         runs.start(out, recipe, corpus, split, resume=resume)
-        todo = [k for k in range(split.n_folds) if not runs.finished(out, k)]
+        todo = [k for k in chosen if not runs.finished(out, k)]
         if todo:
-            runner = _Folds(recipe, corpus, split, clips, labels, out, n_jobs, cache or FeatureCache(), progress)
+            runner = _Folds(
+                recipe, corpus, split, chosen, clips, labels, out, n_jobs, cache or FeatureCache(), progress
+            )
             runner.run(todo)
-        return runs.close(out, recipe, corpus, split, labels)
+        return runs.close(out, recipe, corpus, split, labels, chosen)
 
 
 @dataclass
@@ -101,6 +109,7 @@ class _Folds:
     recipe: Recipe
     corpus: Corpus
     split: Split
+    chosen: Sequence[int]
     clips: pd.DataFrame
     labels: list[str]
     out: Path
@@ -113,7 +122,7 @@ class _Folds:
         needed = pd.concat(rows.values()).drop_duplicates(KEYS).sort_values(KEYS)
         arrays = compute_features(
             self.corpus,
-            requests(needed, chains=_chains(self.recipe), seed=self.split.seed),
+            requests(needed, seed=self.split.seed, **_copies(self.recipe)),
             self.recipe.extractor,
             cache=self.cache,
             n_jobs=self.n_jobs,
@@ -123,14 +132,15 @@ class _Folds:
         self._report(todo[0])
         for k in todo:
             started = time.monotonic()
-            table, history = self._fold(k, rows[k], features)
-            runs.write_fold(self.out, k, table, history, seconds=time.monotonic() - started)
+            table, history, choices = self._fold(k, rows[k], features)
+            seconds = time.monotonic() - started
+            runs.write_fold(self.out, k, table, history, seconds=seconds, choices=choices)
             self._report(k + 1)
 
     def _report(self, fold: int) -> None:
         if self.progress is not None:
-            done = sum(runs.finished(self.out, k) for k in range(self.split.n_folds))
-            self.progress({"stage": "fold", "fold": fold, "done": done, "total": self.split.n_folds})
+            done = sum(runs.finished(self.out, k) for k in self.chosen)
+            self.progress({"stage": "fold", "fold": fold, "done": done, "total": len(self.chosen)})
 
     def _with_copies(self, fold: pd.DataFrame) -> pd.DataFrame:
         """The rows of a fold with the recipe's augmented copies of its training clips behind them."""
@@ -142,7 +152,7 @@ class _Folds:
 
     def _fold(
         self, k: int, rows: pd.DataFrame, features: dict[tuple[Any, ...], np.ndarray]
-    ) -> tuple[pd.DataFrame, list[dict[str, Any]] | None]:
+    ) -> tuple[pd.DataFrame, list[dict[str, Any]] | None, dict[str, Any] | None]:
         rows = rows.sort_values(KEYS, kind="stable", ignore_index=True)
         arrays = [features[key] for key in rows[KEYS].itertuples(index=False, name=None)]
         role = rows["role"].to_numpy()
@@ -159,9 +169,11 @@ class _Folds:
             return X, rows["emotion"].to_numpy(dtype=str)[chosen]
 
         held_out = self.recipe.validation.use != "none"
+        trains = _trains(rows, self.recipe)
         pipeline = fitting.fit(
             fitting.make_pipeline(self.recipe, self.labels, seed=self.split.seed, n_jobs=self.n_jobs),
-            *pick(_trains(rows, self.recipe)),
+            *pick(trains),
+            groups=_groups(rows[trains], by_speaker=self.split.by_speaker),
             validation=pick(role == "validation") if held_out else None,
             progress=_epochs(self.progress, k),
         )
@@ -172,7 +184,10 @@ class _Folds:
             confidence=probabilities.max(1),
             **{f"p_{label}": probabilities[:, i] for i, label in enumerate(self.labels)},
         )
-        return table.join(test[CORPUS_COLUMNS]), getattr(pipeline.steps[-1][1], "history_", None)
+        model = pipeline.steps[-1][1]
+        choices = getattr(getattr(model, "estimator_", model), "choices_", None)
+        choices = getattr(model, "choices_", choices)
+        return table.join(test[CORPUS_COLUMNS]), getattr(model, "history_", None), choices
 
 
 def train_final(
@@ -213,12 +228,14 @@ def train_final(
     with runs.disk(None):
         arrays = compute_features(
             corpus,
-            requests(clips, chains=_chains(recipe), seed=seed),
+            requests(clips, seed=seed, **_copies(recipe)),
             recipe.extractor,
             cache=cache or FeatureCache(),
             n_jobs=n_jobs,
             progress=progress,
         )
+
+    by_speaker = bool((corpus.table["speaker"] != "").all()) and corpus.table["speaker"].nunique() > 2
 
     def fit(*roles: str, validation: str | None = None) -> Pipeline:
         def pick(*roles: str) -> tuple[np.ndarray, np.ndarray]:
@@ -229,6 +246,7 @@ def train_final(
         return fitting.fit(
             fitting.make_pipeline(recipe, labels, seed=seed, n_jobs=n_jobs),
             *pick(*roles),
+            groups=_groups(clips[clips["role"].isin(roles)], by_speaker=by_speaker),
             validation=pick(validation) if validation else None,
             progress=_epochs(progress, None),
         )
@@ -282,8 +300,18 @@ def _trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
     return rows["role"].isin(roles).to_numpy()
 
 
-def _chains(recipe: Recipe) -> tuple[str, ...]:
-    return recipe.augment.chains if recipe.augment else S2_CHAINS
+def _groups(rows: pd.DataFrame, *, by_speaker: bool) -> np.ndarray:
+    """What inner folds must not tear apart: the clips of a speaker, or a recording and its copies."""
+    if by_speaker:
+        return (rows["corpus"] + "/" + rows["speaker"]).to_numpy(dtype=str)
+    return rows["audio_hash"].where(rows["audio_hash"] != "", rows["path"]).to_numpy(dtype=str)
+
+
+def _copies(recipe: Recipe) -> dict[str, Any]:
+    """How copies are made: the recipe's chains, or S2's where ``augmented-random`` asks a recipe without any."""
+    if recipe.augment is None:
+        return {"chains": S2_CHAINS}
+    return {"chains": recipe.augment.chains, "surroundings": recipe.augment.surroundings}
 
 
 def _epochs(progress: Progress | None, fold: int | None) -> Progress | None:

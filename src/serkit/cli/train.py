@@ -81,7 +81,7 @@ def evaluate(
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
-    _print_summary(run.results)
+    print_summary(run.results)
     print(f"Report: {run.folder / 'report.html'}")
 
 
@@ -222,7 +222,7 @@ def _read_results(path: Path) -> dict[str, Any]:
     return document
 
 
-def _print_summary(document: dict[str, Any]) -> None:
+def print_summary(document: dict[str, Any]) -> None:
     from serkit.report import summary_table
 
     console = Console(markup=False)

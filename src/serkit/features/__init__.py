@@ -29,6 +29,7 @@ from serkit.features.spectral import (
     mfcc,
     rolloff,
     spectral_contrast,
+    windowed_log_mel,
 )
 from serkit.features.temporal import delta, harmonic_percussive, onset_strength, rms, tempo, zcr
 
@@ -56,5 +57,6 @@ __all__ = [
     "spectral_contrast",
     "tempo",
     "tuning",
+    "windowed_log_mel",
     "zcr",
 ]

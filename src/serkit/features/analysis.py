@@ -5,15 +5,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from serkit.errors import FeatureError
 from serkit.features.banks import mel_filters, taper
-
-if TYPE_CHECKING:
-    from serkit.audio import Waveform
+from serkit.waveform import Waveform
 
 __all__ = ["PAD_MODES", "Analysis", "as_analysis", "to_db"]
 
@@ -135,6 +132,7 @@ class Analysis:
         self._taper = taper(window, self.win_length, self.n_fft)
         self._mel: dict[tuple[int, float, float], np.ndarray] = {}
         self._log_mel: dict[tuple[int, float, float, float | None], np.ndarray] = {}
+        self._windowed: dict[int, Analysis] = {}
 
     def padded(self, mode: str) -> np.ndarray:
         """Return the samples with half a frame of padding at both ends if the frames are centred, else as they are."""
@@ -223,6 +221,22 @@ class Analysis:
         if band not in self._log_mel:
             self._log_mel[band] = to_db(self.mel_rows(n_mels, fmin, fmax), top_db=top_db)
         return self._log_mel[band]
+
+    def windowed(self, win_length: int) -> Analysis:
+        """Return the analysis of the same frames under a window of another length; made once."""
+        if win_length == self.win_length:
+            return self
+        if win_length not in self._windowed:
+            self._windowed[win_length] = Analysis(
+                Waveform(self.samples, self.sample_rate),
+                n_fft=self.n_fft,
+                hop_length=self.hop_length,
+                win_length=win_length,
+                window=self.window,
+                center=self.center,
+                pad_mode=self.pad_mode,
+            )
+        return self._windowed[win_length]
 
 
 def as_analysis(source: Analysis | Waveform) -> Analysis:

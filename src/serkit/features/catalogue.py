@@ -120,6 +120,10 @@ FEATURES: dict[str, Entry] = {
     "chroma": Entry(pitch.chroma, _chroma_names),
     "mel": Entry(spectral.mel, _numbered("mel", "n_mels")),
     "log_mel": Entry(spectral.log_mel, _numbered("log_mel", "n_mels")),
+    "windowed_log_mel": Entry(
+        spectral.windowed_log_mel,
+        lambda params: [f"log_mel_w{params['win_length']}_{i}" for i in range(params["n_mels"])],
+    ),
     "spectral_contrast": Entry(
         spectral.spectral_contrast, lambda params: [f"spectral_contrast_{i}" for i in range(params["n_bands"] + 1)]
     ),

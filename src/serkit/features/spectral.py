@@ -18,7 +18,7 @@ from serkit.features.temporal import delta
 if TYPE_CHECKING:
     from serkit.audio import Waveform
 
-__all__ = ["bandwidth", "centroid", "log_mel", "mel", "mfcc", "rolloff", "spectral_contrast"]
+__all__ = ["bandwidth", "centroid", "log_mel", "mel", "mfcc", "rolloff", "spectral_contrast", "windowed_log_mel"]
 
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -108,6 +108,46 @@ def log_mel(
     ((192, 44), -100.0)
     """
     return _with_deltas(as_analysis(source).log_mel_rows(n_mels, fmin, fmax, top_db), deltas, delta_width)
+
+
+def windowed_log_mel(
+    source: Analysis | Waveform,
+    *,
+    win_length: int = 512,
+    n_mels: int = 128,
+    fmin: float = 0.0,
+    fmax: float | None = None,
+    top_db: float | None = 80.0,
+) -> np.ndarray:
+    """:func:`log_mel` under a window of its own length, so that one clip can be seen through several.
+
+    A short window shows when something happens, a long one at what pitch. Frames are those of the analysis.
+
+    Parameters
+    ----------
+    source : Analysis or Waveform
+    win_length : int
+        Samples under the window, at most the analysis' `n_fft`.
+    n_mels, fmin, fmax, top_db
+        As for :func:`log_mel`.
+
+    Returns
+    -------
+    np.ndarray [shape=(n_mels, n_frames), float32]
+        dB re 1.
+
+    Raises
+    ------
+    FeatureError
+        If `win_length` does not fit into a frame, and as :func:`mel`.
+
+    Examples
+    --------
+    >>> from serkit.audio import Waveform
+    >>> windowed_log_mel(Waveform(np.zeros(22050, np.float32), 22050), win_length=512, n_mels=64).shape
+    (64, 44)
+    """
+    return as_analysis(source).windowed(win_length).log_mel_rows(n_mels, fmin, fmax, top_db).T
 
 
 def mfcc(

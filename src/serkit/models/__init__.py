@@ -12,7 +12,7 @@ import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from serkit.emotions import LABELS
 from serkit.errors import RecipeError
@@ -20,9 +20,9 @@ from serkit.errors import RecipeError
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-    from serkit.recipe import Model
+    from serkit.recipe import Member, Model
 
-__all__ = ["MODELS", "ModelKind", "build", "check_numbers", "check_params"]
+__all__ = ["COMBINED", "MODELS", "ModelKind", "build", "check_model", "check_numbers"]
 
 Builder = Callable[..., "BaseEstimator"]
 _VECTORS = ("mean_std", "flat")
@@ -40,12 +40,15 @@ class ModelKind:
         The feature layouts that it takes.
     threads : bool
         Whether it has a parameter ``n_jobs`` that speeds it up.
+    rows : bool
+        Whether it folds the vector to (rows, frames): the function then takes ``rows`` too.
     """
 
     module: str
     function: str
     layouts: tuple[str, ...] = _VECTORS
     threads: bool = False
+    rows: bool = False
 
     def builder(self) -> Builder:
         """Import the function ``(params, *, labels, seed) -> estimator``."""
@@ -55,55 +58,127 @@ class ModelKind:
         return builder
 
 
+_CLASSICAL, _DEEP = "serkit.models.classical", "serkit.models.deep"
+
 MODELS: dict[str, ModelKind] = {
-    "random_forest": ModelKind("serkit.models.classical", "random_forest", threads=True),
-    "gradient_boosting": ModelKind("serkit.models.classical", "gradient_boosting"),
-    "xgboost": ModelKind("serkit.models.classical", "xgboost"),
-    "svm": ModelKind("serkit.models.classical", "svm"),
-    "logistic": ModelKind("serkit.models.classical", "logistic"),
-    "mlp": ModelKind("serkit.models.classical", "mlp"),
+    "random_forest": ModelKind(_CLASSICAL, "random_forest", threads=True),
+    "gradient_boosting": ModelKind(_CLASSICAL, "gradient_boosting"),
+    "xgboost": ModelKind(_CLASSICAL, "xgboost"),
+    "svm": ModelKind(_CLASSICAL, "svm"),
+    "logistic": ModelKind(_CLASSICAL, "logistic"),
+    "mlp": ModelKind(_CLASSICAL, "mlp"),
     "cnn": ModelKind("serkit.models.cnn", "build", ("frames",)),
+    "dense": ModelKind(_DEEP, "dense"),
+    "attention": ModelKind(_DEEP, "attention"),
+    "cnn1d": ModelKind(_DEEP, "cnn1d"),
+    "cnn_frames": ModelKind(_DEEP, "cnn_frames", ("flat",), rows=True),
+    "cnn_bilstm": ModelKind(_DEEP, "cnn_bilstm", ("flat",), rows=True),
+    "eca_cnn": ModelKind(_DEEP, "eca_cnn", ("flat",), rows=True),
 }
 
+#: Models that are made of others, their members.
+COMBINED = ("soft_voting", "best_of")
+
 # What the learn road sets itself: never a recipe's business.
-_RESERVED = frozenset({"labels", "seed", "random_state", "n_jobs", "verbose", "class_weight"})
+_RESERVED = frozenset(
+    {"labels", "network", "rows", "estimator", "seed", "random_state", "n_jobs", "verbose", "class_weight"}
+)
 
 
-def build(model: Model, *, labels: Sequence[str], seed: int, class_weight: bool = False) -> BaseEstimator:
+def build(
+    model: Model | Member,
+    *,
+    labels: Sequence[str],
+    seed: int,
+    class_weight: bool = False,
+    rows: int | None = None,
+    sampler: BaseEstimator | None = None,
+    n_jobs: int = 1,
+) -> BaseEstimator:
     """Make the estimator of a recipe's ``[model]`` section.
 
     Parameters
     ----------
-    model : Model
-        Name and parameters.
+    model : Model or Member
+        Name, parameters, search, members.
     labels : sequence of str
         The labels of the corpus, in RAVDESS order.
     seed : int
         Seeds everything that the estimator draws.
     class_weight : bool
         Weigh classes by the inverse of their frequency (``[balance] kind = "class_weight"``).
+    rows : int, optional
+        Rows of the flat matrix, for models that fold it back.
+    sampler : sampler of imbalanced-learn, optional
+        Resamples the training clips of each estimator, behind the folds of a search.
+    n_jobs : int
+        Threads, for what can use them.
 
     Raises
     ------
     RecipeError
         If the model or a parameter is unknown, or the estimator knows no class weights.
     """
-    make = MODELS[model.name].builder()
-    default = make({}, labels=list(labels), seed=seed).get_params(deep=False)
-    known = sorted(set(default) - _RESERVED)
-    for key in model.params:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f": did you mean '{close[0]}'?" if close else "."
-            raise RecipeError(
-                f"unknown key '{key}' in [model.params] of '{model.name}'{hint} Known keys are {', '.join(known)}."
-            )
-    if class_weight and "class_weight" not in default:
-        raise RecipeError(f"the model '{model.name}' takes no class weights: use another [balance] kind.")
-    estimator = make(dict(model.params), labels=list(labels), seed=seed)
+    members = getattr(model, "members", ())
+    if model.name in COMBINED:
+        from serkit.models.selection import BestOf, SoftVoting
+
+        parts = [
+            build(m, labels=labels, seed=seed, class_weight=class_weight, rows=rows, sampler=sampler, n_jobs=n_jobs)
+            for m in members
+        ]
+        names = [member.name for member in members]
+        return BestOf(parts, names) if model.name == "best_of" else SoftVoting(parts)
+    estimator = _plain(model.name, model.params, labels, seed, rows)
+    if MODELS[model.name].threads and model.search is None:
+        estimator.set_params(n_jobs=n_jobs)
     if class_weight:
-        estimator.set_params(class_weight="balanced")
+        if "class_weight" in estimator.get_params(deep=False):
+            estimator.set_params(class_weight="balanced")
+        elif model.name == "gradient_boosting":
+            from serkit.models.classical import ClassWeighted
+
+            estimator = ClassWeighted(estimator)
+        else:
+            raise RecipeError(f"the model '{model.name}' takes no class weights: use another [balance] kind.")
+    if model.search is not None:
+        from serkit.models.selection import Searched
+
+        search = model.search
+        return Searched(
+            estimator,
+            kind=search.kind,
+            params=search.params,
+            n_iter=search.n_iter,
+            folds=search.folds,
+            sampler=sampler,
+            seed=seed,
+            n_jobs=n_jobs,
+        )
+    if sampler is not None:
+        from imblearn.pipeline import Pipeline
+
+        return Pipeline([("balance", sampler), ("model", estimator)])
     return estimator
+
+
+def _plain(name: str, params: Mapping[str, Any], labels: Sequence[str], seed: int, rows: int | None) -> BaseEstimator:
+    """One estimator with parameters that it has."""
+    make = MODELS[name].builder()
+    folded = {"rows": rows} if MODELS[name].rows else {}
+    known = sorted(set(make({}, labels=list(labels), seed=seed, **folded).get_params(deep=False)) - _RESERVED)
+    for key in params:
+        if key not in known:
+            raise RecipeError(
+                f"unknown key '{key}' in [model.params] of '{name}'{_nearest(key, known)} "
+                f"Known keys are {', '.join(known)}."
+            )
+    return make(dict(params), labels=list(labels), seed=seed, **folded)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f": did you mean '{close[0]}'?" if close else "."
 
 
 def check_numbers(estimator: BaseEstimator, limits: Mapping[str, tuple[type, float, float | None]]) -> None:
@@ -117,29 +192,97 @@ def check_numbers(estimator: BaseEstimator, limits: Mapping[str, tuple[type, flo
             raise ValueError(f"{name} must be {limit}, got {value}.")
 
 
-def check_params(model: Model, *, class_weight: bool = False, stops_early: bool = False) -> None:
-    """Raise :class:`RecipeError` unless :func:`build` can make ``model`` with possible values.
+def check_model(
+    model: Model,
+    *,
+    layout: str,
+    shape: tuple[int | str, ...],
+    rows: int | None = None,
+    class_weight: bool = False,
+    use: str = "none",
+) -> None:
+    """Raise :class:`RecipeError` unless :func:`build` can make ``model`` for these features, with possible values.
 
-    ``stops_early`` is what the recipe's ``[validation]`` asks for; the model has to be able to, and to be told so.
+    ``layout`` and ``shape`` are those of the features of a clip; ``use`` is the recipe's ``[validation]``.
     """
-    estimator = build(model, labels=LABELS, seed=0, class_weight=class_weight)
-    rounds = getattr(estimator, "early_stopping_rounds", None)
-    if stops_early and rounds is None:
-        can = (
-            "set early_stopping_rounds in [model.params]"
-            if hasattr(estimator, "early_stopping_rounds")
-            else "it cannot"
-        )
+    names = sorted({*MODELS, *COMBINED})
+    for name in (model.name, *(member.name for member in model.members)):
+        if name not in names:
+            raise RecipeError(f"unknown model '{name}'{_nearest(name, names)} Models are {', '.join(names)}.")
+    if model.name in COMBINED:
+        if len(model.members) < 2:
+            raise RecipeError(
+                f"'{model.name}' needs two [[model.members]] or more, got {len(model.members)}: add them."
+            )
+        if model.params or model.search:
+            raise RecipeError(f"'{model.name}' has no parameters of its own: give them to its [[model.members]].")
+        nested = [member.name for member in model.members if member.name in COMBINED]
+        if nested:
+            raise RecipeError(f"'{nested[0]}' cannot be a member of '{model.name}': give its members instead.")
+    elif model.members:
         raise RecipeError(
-            f"[validation] use = 'early-stopping', but the model '{model.name}' does not stop early: {can}, or use "
+            f"the model '{model.name}' has no members: use 'soft_voting' or 'best_of', or leave them out."
+        )
+    if (model.name == "best_of") != (use == "selection"):
+        raise RecipeError(
+            "'best_of' chooses by the validation clips: it needs [validation] use = 'selection', which no other model "
+            "takes."
+        )
+    for member in model.members or (model,):
+        _check_member(member, layout, shape, rows, class_weight=class_weight, use=use)
+
+
+def _check_member(
+    model: Member,
+    layout: str,
+    shape: tuple[int | str, ...],
+    rows: int | None,
+    *,
+    class_weight: bool,
+    use: str,
+) -> None:
+    kind = MODELS[model.name]
+    if layout not in kind.layouts or (kind.rows and rows is None):
+        takes = "(rows x frames,)" if kind.rows else "(bands, frames)" if kind.layouts == ("frames",) else "(features,)"
+        got = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+        raise RecipeError(
+            f"the model '{model.name}' needs features of layout {' or '.join(kind.layouts)}, of shape {takes} a clip, "
+            f"got '{layout}' of shape ({got}): change [features]."
+        )
+    if model.search is not None and (model.search.n_iter is None) != (model.search.kind == "grid"):
+        raise RecipeError("[model.search] needs n_iter with kind 'random', and takes none with kind 'grid'.")
+    plain = model.model_copy(update={"search": None})
+    settings = [model.params]
+    if model.search is not None:
+        settings += [{**model.params, key: value} for key, values in model.search.params.items() for value in values]
+    for params in settings:
+        estimator = build(
+            plain.model_copy(update={"params": params}), labels=LABELS, seed=0, class_weight=class_weight, rows=rows
+        )
+        _check_values(model.name, estimator, use)
+    if model.search is not None and (use == "early-stopping" or kind.module != _CLASSICAL):
+        raise RecipeError(
+            f"[model.search] is for models that learn from training clips alone, and '{model.name}' here does not."
+        )
+
+
+def _check_values(name: str, estimator: BaseEstimator, use: str) -> None:
+    stops = getattr(estimator, "stops_early", None)
+    if use == "early-stopping" and not stops:
+        can = "it cannot" if stops is None else "set what stops or schedules it in [model.params]"
+        raise RecipeError(
+            f"[validation] use = 'early-stopping', but the model '{name}' does not stop early: {can}, or use "
             "'calibration'."
         )
-    if rounds is not None and not stops_early:
-        raise RecipeError("early_stopping_rounds in [model.params] needs [validation] use = 'early-stopping'.")
+    if stops and use != "early-stopping":
+        raise RecipeError(
+            f"[model.params] of '{name}' stop or schedule the training by validation clips, which needs [validation] "
+            "use = 'early-stopping'."
+        )
     try:
         if hasattr(estimator, "check"):
             estimator.check()
         elif hasattr(estimator, "_parameter_constraints"):  # scikit-learn's own estimators know their ranges
             estimator._validate_params()
     except (ValueError, TypeError) as error:
-        raise RecipeError(f"[model.params] of '{model.name}': {' '.join(str(error).split())}") from None
+        raise RecipeError(f"[model.params] of '{name}': {' '.join(str(error).split())}") from None

@@ -18,7 +18,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from serkit.models import check_numbers
 
-__all__ = ["SVM", "TemperatureScaled", "XGBoost", "scale_probabilities"]
+__all__ = ["SVM", "ClassWeighted", "TemperatureScaled", "XGBoost", "scale_probabilities"]
 
 Progress = Callable[[dict[str, Any]], None]
 Pair = tuple[np.ndarray, np.ndarray]
@@ -82,11 +82,22 @@ class TemperatureScaled(ClassifierMixin, BaseEstimator):
     def __init__(self, estimator: BaseEstimator) -> None:
         self.estimator = estimator
 
+    @property
+    def uses_groups(self) -> bool:
+        """Whether ``fit`` has a use for ``groups``."""
+        return bool(getattr(self.estimator, "uses_groups", False))
+
     def fit(
-        self, X: np.ndarray, y: np.ndarray, validation: Pair | None = None, progress: Progress | None = None
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        validation: Pair | None = None,
+        progress: Progress | None = None,
+        groups: np.ndarray | None = None,
     ) -> TemperatureScaled:
-        """Fit on ``X`` (n, d) and labels ``y``, then the temperature on ``validation``."""
-        self.estimator_ = clone(self.estimator).fit(X, y)
+        """Fit on ``X`` (n, d) and labels ``y`` (of the ``groups``), then the temperature on ``validation``."""
+        given = {"groups": groups} if self.uses_groups else {}
+        self.estimator_ = clone(self.estimator).fit(X, y, **given)
         self.classes_ = self.estimator_.classes_
         self.temperature_ = 1.0
         if validation is not None:
@@ -98,6 +109,33 @@ class TemperatureScaled(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probabilities (n, n_classes) in the order of ``classes_``."""
         return scale_probabilities(self.estimator_.predict_proba(X), self.temperature_)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Most probable label of each row."""
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+
+class ClassWeighted(ClassifierMixin, BaseEstimator):
+    """A classifier without class weights, given them as weights of the clips.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its ``fit`` takes ``sample_weight``.
+    """
+
+    def __init__(self, estimator: BaseEstimator) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> ClassWeighted:
+        """Fit on ``X`` (n, d) and labels ``y``, each clip weighted by the inverse frequency of its class."""
+        self.estimator_ = clone(self.estimator).fit(X, y, sample_weight=compute_sample_weight("balanced", y))
+        self.classes_ = self.estimator_.classes_
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities (n, n_classes) in the order of ``classes_``."""
+        return self.estimator_.predict_proba(X)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Most probable label of each row."""
@@ -158,6 +196,11 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         self.early_stopping_rounds = early_stopping_rounds
         self.class_weight = class_weight
         self.seed = seed
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether validation clips have a say in the training."""
+        return self.early_stopping_rounds is not None
 
     def check(self) -> None:
         """Raise ValueError for values that no tree can have; XGBoost itself looks at them only when it is fitted."""

@@ -1,0 +1,185 @@
+"""Estimators made of estimators: parameters found by a search, several that vote, the best of several."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from imblearn.pipeline import Pipeline
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, StratifiedGroupKFold
+
+__all__ = ["BestOf", "Searched", "SoftVoting"]
+
+Progress = Callable[[dict[str, Any]], None]
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+class _Combined(ClassifierMixin, BaseEstimator):
+    """What the three have in common: probabilities come from fitted estimators with the same classes."""
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities (n, n_classes) in the order of ``classes_``."""
+        return self.estimator_.predict_proba(X)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Most probable label of each row."""
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+
+class Searched(_Combined):
+    """An estimator whose parameters are chosen by cross-validation inside the training clips.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Cloned for every trial.
+    kind : {"grid", "random"}
+        Every combination, or ``n_iter`` of them.
+    params : mapping
+        Parameter -> list of values.
+    n_iter : int, optional
+        Trials of ``"random"``.
+    folds : int
+        Inner folds. A group (a speaker, or a recording with its copies) is on one side of them only.
+    sampler : sampler of imbalanced-learn, optional
+        Resamples the training side of each inner fold, and all clips for the last fit; never what is scored.
+    seed : int
+        Of the folds and of the trials drawn.
+    n_jobs : int
+        Processes.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        Fitted on all training clips with the best parameters.
+    choices_ : dict
+        ``{"params": {...}, "uar": mean UAR of the inner folds}``.
+    """
+
+    uses_groups = True
+
+    def __init__(
+        self,
+        estimator: BaseEstimator,
+        *,
+        kind: str,
+        params: Mapping[str, Sequence[Any]],
+        n_iter: int | None = None,
+        folds: int = 3,
+        sampler: BaseEstimator | None = None,
+        seed: int = 0,
+        n_jobs: int = 1,
+    ) -> None:
+        self.estimator = estimator
+        self.kind = kind
+        self.params = params
+        self.n_iter = n_iter
+        self.folds = folds
+        self.sampler = sampler
+        self.seed = seed
+        self.n_jobs = n_jobs
+
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Searched:
+        """Search on ``X`` (n, d) and labels ``y``; without ``groups`` (n,) each clip is one of its own."""
+        steps = [("balance", clone(self.sampler))] if self.sampler is not None else []
+        pipeline = Pipeline([*steps, ("model", clone(self.estimator))])
+        inside = "model__estimator__" if "estimator" in self.estimator.get_params(deep=False) else "model__"
+        space = {f"{inside}{name}": list(values) for name, values in self.params.items()}
+        cv = StratifiedGroupKFold(self.folds, shuffle=True, random_state=self.seed)
+        given: dict[str, Any] = {"scoring": "balanced_accuracy", "n_jobs": self.n_jobs, "error_score": "raise"}
+        groups = np.arange(len(y)) if groups is None else groups
+        with warnings.catch_warnings():  # a class that an inner fold lacks is left out of its UAR
+            warnings.filterwarnings("ignore", "y_pred contains classes not in y_true", UserWarning)
+            given["cv"] = list(cv.split(X, y, groups))
+            if self.kind == "grid":
+                search = GridSearchCV(pipeline, space, **given)
+            else:
+                search = RandomizedSearchCV(pipeline, space, n_iter=self.n_iter, random_state=self.seed, **given)
+            search.fit(X, y)
+        self.estimator_ = search.best_estimator_.steps[-1][1]
+        self.classes_ = self.estimator_.classes_
+        best = {name.removeprefix(inside): value for name, value in search.best_params_.items()}
+        self.choices_ = {"params": best, "uar": float(search.best_score_)}
+        return self
+
+
+class SoftVoting(_Combined):
+    """The mean of the probabilities of several estimators.
+
+    Parameters
+    ----------
+    estimators : sequence of estimator
+        Cloned and fitted on the same clips.
+    """
+
+    def __init__(self, estimators: Sequence[BaseEstimator]) -> None:
+        self.estimators = estimators
+
+    @property
+    def uses_groups(self) -> bool:
+        """Whether ``fit`` has a use for ``groups``."""
+        return any(getattr(estimator, "uses_groups", False) for estimator in self.estimators)
+
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> SoftVoting:
+        """Fit all on ``X`` (n, d) and labels ``y``."""
+        self.estimators_ = [_fit(clone(estimator), X, y, groups) for estimator in self.estimators]
+        self.classes_ = self.estimators_[0].classes_
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities (n, n_classes) in the order of ``classes_``."""
+        return np.mean([estimator.predict_proba(X) for estimator in self.estimators_], axis=0)
+
+
+class BestOf(_Combined):
+    """The one of several estimators that has the best UAR on the validation clips; the first of equals.
+
+    Parameters
+    ----------
+    estimators : sequence of estimator
+        Cloned and fitted on the training clips.
+    names : sequence of str
+        What they are called.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The best.
+    choices_ : dict
+        ``{"chosen": name, "uar": {name: UAR on the validation clips}}``.
+    """
+
+    uses_validation = True
+    uses_groups = True
+
+    def __init__(self, estimators: Sequence[BaseEstimator], names: Sequence[str]) -> None:
+        self.estimators = estimators
+        self.names = names
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        validation: Pair | None = None,
+        progress: Progress | None = None,
+        groups: np.ndarray | None = None,
+    ) -> BestOf:
+        """Fit all on ``X`` (n, d) and labels ``y``, choose by ``validation``."""
+        if validation is None:
+            raise ValueError("the best of several is chosen by validation clips, and there are none.")
+        fitted = [_fit(clone(estimator), X, y, groups) for estimator in self.estimators]
+        uar = [float(balanced_accuracy_score(validation[1], model.predict(validation[0]))) for model in fitted]
+        best = int(np.argmax(uar))
+        self.estimator_ = fitted[best]
+        self.classes_ = self.estimator_.classes_
+        self.choices_ = {"chosen": self.names[best], "uar": dict(zip(self.names, uar, strict=True))}
+        self.choices_ |= {"params": found["params"]} if (found := getattr(fitted[best], "choices_", None)) else {}
+        return self
+
+
+def _fit(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> BaseEstimator:
+    return estimator.fit(X, y, groups=groups) if getattr(estimator, "uses_groups", False) else estimator.fit(X, y)
