@@ -3,13 +3,14 @@
 # make app    serve the web app on this machine
 # make lint   ruff and mypy
 # make docs   write the scores, the model card and the command reference into README and docs
+# make yardstick SERKIT_DATA=folder   write the fold files anew from the corpora in the folder
 # make bench  measure serkit beside librosa and scikit-learn, write docs/benchmarks.md
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format app bench docs clean
+.PHONY: demo test lint format app bench docs yardstick clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ser predict examples/
@@ -34,6 +35,9 @@ bench: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/build.py
+
+yardstick: $(VENV)/.dev
+	$(BIN)/python docs/yardstick.py "$(SERKIT_DATA)"
 
 # Each stamp is younger than pyproject.toml once its extras are installed, so a second run reuses what is there.
 $(VENV)/bin/python:

@@ -75,7 +75,7 @@ def demo() -> str:
 
 def reference() -> str:
     """Every command and option of ``ser``, as Markdown."""
-    from serkit.cli import app, data, info, predict, train, web  # noqa: F401  (each registers its commands)
+    from serkit.cli import app, compare, data, info, predict, score, train, web  # noqa: F401  (each registers its commands)
 
     command = typer.main.get_command(app)
     context = typer.Context(command, info_name="ser")

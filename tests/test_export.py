@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,10 @@ from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
 from serkit.export import attach_scores, check_scores, export_bundle, pipeline_graph, verify
 from serkit.protocol import make_split
-from serkit.recipe import Recipe, parse_recipe
+from serkit.recipe import Recipe, list_recipes, parse_recipe
 from serkit.recognizer import Recognizer
 from serkit.training import run_evaluation, train_final
+from tests.small_recipes import shrunk
 
 TEXT = """
 name = "quick"
@@ -238,6 +241,44 @@ def test_a_bundle_answers_as_the_estimator_does(
         expected = fitting.label_probabilities(estimator, X, LABELS)[0]
         assert list(prediction.probabilities) == list(LABELS)
         np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", list_recipes())
+def test_every_packaged_recipe_becomes_a_bundle(
+    name: str, corpus: Corpus, cache: FeatureCache, bundles: dict[str, Path]
+) -> None:
+    recipe = shrunk(name)
+    if "search" in recipe.text:  # inner folds by speaker need more speakers than the tiny corpus has
+        corpus = replace(corpus, table=corpus.table.assign(speaker=""))
+    estimator = train_final(recipe, corpus, cache=cache)
+    export_bundle(estimator, recipe, corpus, bundles["folder"] / name, cache=cache)
+    recognizer = Recognizer(read_bundle(bundles["folder"] / name))
+    paths = corpus.table["path"][::15]
+    X = fitting.as_input([recipe.extractor(corpus.load(path)) for path in paths], recipe.features.layout)
+    expected = fitting.label_probabilities(estimator, X, LABELS)
+    for path, row in zip(paths, expected, strict=True):
+        got = recognizer.predict(corpus.root / path).probabilities
+        np.testing.assert_allclose([got[label] for label in LABELS], row, atol=1e-4)
+    assert np.ptp(expected, axis=0).max() > 0.01, "a constant answer would prove nothing"
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {"folder": tmp_path_factory.mktemp("bundles")}
+
+
+def test_bundles_need_nothing_of_what_trained_them(corpus: Corpus, bundles: dict[str, Path]) -> None:
+    folders = sorted(str(path) for path in bundles["folder"].iterdir())
+    if not folders:
+        pytest.skip("the test that makes the bundles was not run")
+    code = (
+        "import sys, serkit\n"
+        f"for folder in {folders!r}: serkit.load(folder).predict({str(corpus.root / corpus.table['path'][0])!r})\n"
+        "print(sorted({'torch', 'sklearn', 'imblearn', 'xgboost', 'skorch', 'pandas', 'librosa'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_manifest_and_card_say_what_was_measured(

@@ -24,6 +24,7 @@ from serkit.errors import TrainingError
 from serkit.protocol import make_split
 from serkit.recipe import Recipe, list_recipes, load_recipe, parse_recipe
 from serkit.training import run_evaluation, train_final
+from tests.small_recipes import shrunk
 
 TEXT = """
 name = "quick"
@@ -93,29 +94,27 @@ def signal(row: pd.Series[Any], n: int = 8) -> np.ndarray:
 def test_every_packaged_recipe_runs_from_recordings_to_report(
     name: str, corpus: Corpus, cache: FeatureCache, tmp_path: Path
 ) -> None:
-    # The corpus is tiny: fewer epochs, fewer trees, and four neutral clips in a training fold.
-    text = load_recipe(name).text
-    for old, new in (
-        ("epochs = 60", "epochs = 2"),
-        ("width = 16", "width = 4"),
-        ("k_neighbors = 5", "k_neighbors = 2"),
-        ("= 300", "= 30"),
-    ):
-        text = text.replace(old, new)
-    recipe = parse_recipe(text)
-    split = make_split(corpus, "speaker", n_folds=3)
-    run = run_evaluation(recipe, corpus, split, tmp_path / "run", n_jobs=2, cache=cache)
+    recipe = shrunk(name)
+    # A search deals out each speaker's only neutral clip once more.
+    protocol = "random" if "search" in recipe.text else "speaker"
+    split = make_split(corpus, protocol, n_folds=3, n_copies=recipe.augment.copies if recipe.augment else 3)
+    run = run_evaluation(recipe, corpus, split, tmp_path / "run", folds=[1], n_jobs=2, cache=cache)
     assert list(run.predictions.columns) == COLUMNS
+    assert set(run.predictions["fold"]) == {1}
     truth = run.predictions.merge(corpus.table, on=["path", "start", "end"], validate="one_to_one")
-    assert len(truth) == len(corpus.table) == 90
+    assert len(truth) == (split.fold(1)["role"] == "test").sum()
     assert (truth["emotion_x"] == truth["emotion_y"]).all()
     assert (truth["speaker_x"] == truth["speaker_y"]).all()
-    if recipe.features.layout != "frames":  # two epochs teach the network nothing
+    curves = tmp_path / "run/folds/fold-1/curves.json"
+    if recipe.epochs is None:  # two epochs teach a network nothing
         assert run.results["metrics"]["uar"] > 2 / 8
+        assert not curves.exists()
     else:
-        assert len(json.loads((tmp_path / "run/folds/fold-0/curves.json").read_text())["epochs"]) == 2
+        assert [row["epoch"] for row in json.loads(curves.read_text())["epochs"]] == [1, 2]
+    assert (run.results["folds"], run.results["folds_run"]) == (3, [1])
+    assert bool(run.results["choices"]) == ("search" in recipe.text)
     assert json.loads((tmp_path / "run/results.json").read_text())["recipe_hash"] == recipe.hash
-    assert (tmp_path / "run/recipe.toml").read_text() == text
+    assert (tmp_path / "run/recipe.toml").read_text() == recipe.text
     assert recipe.name in (tmp_path / "run/report.html").read_text()
     assert split.hash in (tmp_path / "run/split.csv").read_text()
 

@@ -23,7 +23,19 @@ from serkit.report import write_report
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
 
-__all__ = ["CORPUS_COLUMNS", "KEYS", "Run", "close", "disk", "finished", "start", "write_fold"]
+__all__ = [
+    "CORPUS_COLUMNS",
+    "KEYS",
+    "Run",
+    "begun",
+    "close",
+    "corpus_title",
+    "disk",
+    "finished",
+    "read",
+    "start",
+    "write_fold",
+]
 
 #: What names a clip or one copy of it.
 KEYS = ["path", "start", "end", "copy"]
@@ -93,6 +105,29 @@ def _check_state(out: Path, state: dict[str, str]) -> None:
             raise TrainingError(
                 f"The run in {out} was started with another {what}: resume it with the same one, or use another --out."
             )
+
+
+def begun(out: Path) -> bool:
+    """Whether a run stands in the folder, finished or not."""
+    return (out / _STATE).is_file()
+
+
+def read(out: Path, recipe: Recipe, corpus: Corpus, split: Split, chosen: Sequence[int]) -> Run | None:
+    """The finished run in the folder, or None if some of its ``chosen`` folds are still to be run.
+
+    Raises
+    ------
+    TrainingError
+        If the run in the folder is another one.
+    """
+    _check_state(out, _state(recipe, corpus, split))
+    try:
+        document = json.loads((out / "results.json").read_text("utf-8"))
+        if document["folds_run"] == list(chosen):
+            return Run(out, _read_table(out / "predictions.csv"), document)
+    except (FileNotFoundError, ValueError, KeyError):  # not closed yet, or by an older version: put together again
+        pass
+    return None
 
 
 def _fold_folder(out: Path, k: int) -> Path:

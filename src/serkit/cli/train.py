@@ -34,7 +34,7 @@ ResultsOption = Annotated[
 ]
 JobsOption = Annotated[int, typer.Option(min=1, help="Threads.", show_default="all cores")]
 
-_JOBS = os.cpu_count() or 1
+JOBS = os.cpu_count() or 1
 
 # What a bundle takes over from results.json.
 _RESULTS = {"serkit", "date", "recipe", "recipe_hash", "corpus", "protocol", "split_hash", "folds", "seed", "warning"}
@@ -52,7 +52,7 @@ def evaluate(
     folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default below runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    jobs: JobsOption = _JOBS,
+    jobs: JobsOption = JOBS,
 ) -> None:
     """Train and test a recipe fold by fold; write predictions, results and a report."""
     need_train("Training")
@@ -71,7 +71,7 @@ def evaluate(
         folder = out or Path("runs") / f"{loaded.name}-{what}-{protocol}-{split.n_folds}-{seed}"
         if split.warning:
             print(f"Warning: {split.warning}", file=sys.stderr)
-        with _Bars() as bars:
+        with Bars() as bars:
             run = run_evaluation(loaded, recordings, split, folder, resume=resume, n_jobs=jobs, progress=bars)
     except KeyboardInterrupt:
         if folder is None or not (folder / "run.json").is_file():
@@ -94,7 +94,7 @@ def train(
     channel: ChannelOption = "both",
     seed: SeedOption = 0,
     results: ResultsOption = None,
-    jobs: JobsOption = _JOBS,
+    jobs: JobsOption = JOBS,
 ) -> None:
     """Train a recipe on all recordings and write a model bundle."""
     need_train("Training")
@@ -110,7 +110,7 @@ def train(
     check_exportable(loaded)
     check_target(out)
     recordings = read_corpus(data, kind=corpus, channel=channel)
-    with _Bars() as bars:
+    with Bars() as bars:
         fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=bars)
     bundle = export_bundle(fitted, loaded, recordings, out, scores=scores, seed=seed, n_jobs=jobs)
     print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
@@ -160,7 +160,7 @@ def show(name: RecipeArgument) -> None:
     print(load_recipe(name).text, end="")
 
 
-class _Bars:
+class Bars:
     """Progress on standard error: one bar for features, one over folds and their epochs, with the time left."""
 
     def __init__(self) -> None:
@@ -177,7 +177,7 @@ class _Bars:
         self.tasks: dict[str, TaskID] = {}
         self.folds_done = 0
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> Bars:
         self.progress.start()
         return self
 
