@@ -174,18 +174,18 @@ def plan(
 def estimate(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[tuple[int, float | None]]:
     """Folds that are still to run and their seconds, one pair a cell; None where nothing is known.
 
-    Known are the recipe's own finished folds below ``root``, or else what the grid says of it.
+    Known are the finished folds of the same recipe and protocol among ``cells``, or else what the grid says.
     """
-    spent: dict[str, list[float]] = {}
+    spent: dict[tuple[str, str], list[float]] = {}
     for cell in cells:
         for file in cell.folder(root, corpus).glob("folds/fold-*/fold.json"):
             seconds = float(json.loads(file.read_text("utf-8"))["seconds"])
-            spent.setdefault(cell.recipe.hash, []).append(seconds)
+            spent.setdefault((cell.recipe.hash, cell.protocol), []).append(seconds)
     found = []
     for cell in cells:
         folder = cell.folder(root, corpus)
         todo = sum(not runs.finished(folder, k) for k in cell.folds)
-        own = spent.get(cell.recipe.hash)
+        own = spent.get((cell.recipe.hash, cell.protocol))
         per_fold = float(np.mean(own)) if own else cell.row.seconds
         found.append((todo, 0.0 if not todo else None if per_fold is None else todo * per_fold))
     return found
