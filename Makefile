@@ -3,14 +3,16 @@
 # make app    serve the web app on this machine
 # make lint   ruff and mypy
 # make docs   write the scores, the model card and the command reference into README and docs
+# make results SERKIT_DATA=folder   run or resume the whole comparison, write docs/results.md and what takes from it
 # make yardstick SERKIT_DATA=folder   write the fold files anew from the corpora in the folder
+# make notebooks SERKIT_DATA=folder   run the notebooks and keep what they print and draw
 # make bench  measure serkit beside librosa and scikit-learn, write docs/benchmarks.md
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format app bench docs yardstick clean
+.PHONY: demo test lint format app bench docs yardstick notebooks clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ser predict examples/
@@ -36,8 +38,15 @@ bench: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python docs/build.py
 
+results: $(VENV)/.dev
+	$(BIN)/ser compare --all --data $(SERKIT_DATA) --corpus ravdess --out docs
+	$(BIN)/python docs/build.py
+
 yardstick: $(VENV)/.dev
 	$(BIN)/python docs/yardstick.py "$(SERKIT_DATA)"
+
+notebooks: $(VENV)/.dev
+	$(BIN)/python docs/notebooks.py "$(SERKIT_DATA)" $(NOTEBOOKS)
 
 # Each stamp is younger than pyproject.toml once its extras are installed, so a second run reuses what is there.
 $(VENV)/bin/python:
@@ -48,7 +57,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e '.[app,dev,train,formats]'
+	$(PIP) install -c constraints.txt -e '.[app,dev,train,formats,notebooks]'
 	touch $@ $(VENV)/.runtime $(VENV)/.app
 
 $(VENV)/.app: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -1,4 +1,4 @@
-"""Write what the documentation takes from elsewhere: scores from results.json, the model card, the command reference.
+"""Write what the documentation takes from elsewhere: scores, the comparison, the model card, the command reference.
 
 Run ``make docs``. README.md keeps everything outside the marked regions.
 """
@@ -17,7 +17,9 @@ import typer
 from typer.cli import get_docs_for_click
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "docs" / "results"
+SCORES = ROOT / "docs" / "scores"
+COMPARISON = ROOT / "docs" / "results.json"
+PACKAGED = ROOT / "src" / "serkit" / "yardstick" / "results.json"
 CARD = ROOT / "src" / "serkit" / "bundles" / "default" / "README.md"
 ORDER = ("speaker", "speaker+enrolled", "leave-one-speaker-out", "random", "augmented-random")
 
@@ -45,15 +47,22 @@ def row(document: dict[str, Any]) -> str:
 
 
 def scores() -> str:
-    """The table of all committed results, the headline protocol first."""
-    documents = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-    documents.sort(key=lambda d: (d["recipe"] != "default", d["recipe"], ORDER.index(d["protocol"])))
+    """The table of the shipped model's scores, the headline protocol first."""
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(SCORES.glob("*.json"))]
+    documents.sort(key=lambda d: ORDER.index(d["protocol"]))
     head = (
         "| recipe | protocol | speech: accuracy / UAR | song: accuracy / UAR "
         "| all: accuracy / UAR [95 % of UAR] | ECE | made by |\n"
         "| --- | --- | --- | --- | --- | --- | --- |\n"
     )
     return head + "\n".join(map(row, documents))
+
+
+def comparison() -> str:
+    """The first table of docs/results.md, with its warning."""
+    from serkit.compare_report import overview
+
+    return overview(json.loads(COMPARISON.read_text(encoding="utf-8")))
 
 
 def fill(path: Path, region: str, text: str) -> None:
@@ -83,9 +92,11 @@ def reference() -> str:
 
 
 def main() -> None:
-    """Write README's demo and scores, docs/model-card.md and docs/cli.md."""
+    """Write README's demo, scores and comparison, docs/model-card.md, docs/cli.md and the rows that ser score knows."""
     fill(ROOT / "README.md", "demo", demo())
     fill(ROOT / "README.md", "scores", scores())
+    fill(ROOT / "README.md", "comparison", comparison())
+    PACKAGED.write_bytes(COMPARISON.read_bytes())
     (ROOT / "docs" / "model-card.md").write_text(CARD.read_text(encoding="utf-8"), encoding="utf-8")
     (ROOT / "docs" / "cli.md").write_text(reference(), encoding="utf-8")
 

@@ -15,7 +15,7 @@ _SMALLER = {
     r"\bhidden = 64": "hidden = 8",
     r"hidden = \[.*?\]": "hidden = [16, 8]",
     r"hidden_layer_sizes = \[.*?\]": "hidden_layer_sizes = [16]",
-    r"max_iter = \d+": "max_iter = 20",
+    r"max_iter = \d+": "max_iter = 60",
     r"n_estimators = \d+": "n_estimators = 30",
     r"n_estimators = \[.*?\]": "n_estimators = [20, 30]",
     r"max_depth = \[.*?\]": "max_depth = [4, 6]",

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile as sf
 
 from serkit import cache as cache_module
 from serkit.cache import ClipRequest, FeatureCache, compute_features, requests
 from serkit.corpora import Corpus, read_corpus
 from serkit.errors import TrainingError
 from serkit.features import Extractor, Feature
+from serkit.surroundings import Surroundings
 from serkit.waveform import Window
 
 EXTRACTOR = Extractor(16000, Window(length=0.5), (Feature("rms"), Feature("zcr")), "mean_std")
@@ -58,6 +60,47 @@ def test_a_key_hangs_on_the_sound_and_on_how_it_is_looked_at() -> None:
         CLIP.key(replace(EXTRACTOR, hop_length=256)),
     ):
         assert other != key
+
+
+def test_copies_go_through_their_chains_and_know_their_folders(tmp_path: Path) -> None:
+    sf.write(tmp_path / "hiss.wav", 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
+    folders = Surroundings.read(background=tmp_path)
+    rows = pd.DataFrame({"path": "a.wav", "start": 0.0, "end": 1.0, "audio_hash": "ab", "copy": range(5)})
+    found = requests(rows, chains=("background", "pitch+noise"), seed=0, surroundings=folders)
+    assert [clip.chain for clip in found] == [None, "background", "pitch+noise", "background", "pitch+noise"]
+    assert [clip.surroundings for clip in found] == [None, *[folders] * 4]
+    assert len({clip.seed for clip in found}) == 5
+    assert requests(rows[:1], chains=(), seed=0) == [ClipRequest("a.wav", 0.0, 1.0, "ab")]
+    # Chains that take nothing from a folder have one key, with and without it.
+    assert found[2].key(EXTRACTOR) == replace(found[2], surroundings=None).key(EXTRACTOR)
+
+
+def test_another_folder_gives_other_features_and_the_same_one_elsewhere_does_not(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "digests"))
+    for name, seed in (("one", 0), ("same", 0), ("other", 1)):
+        (tmp_path / name).mkdir()
+        sf.write(tmp_path / name / "hiss.wav", 0.1 * np.random.default_rng(seed).standard_normal(32000), 16000)
+    rows = pd.concat([corpus.table.assign(copy=c) for c in (0, 1, 2)])
+
+    def features(name: str, *, backwards: bool = False) -> list[np.ndarray]:
+        folders = Surroundings.read(background=tmp_path / name)
+        clips = requests(rows, chains=("background", "speed+background"), seed=0, surroundings=folders)
+        step = -1 if backwards else 1
+        found = compute_features(corpus, clips[::step], EXTRACTOR, cache=FeatureCache(tmp_path / "cache"), n_jobs=3)
+        return found[::step]
+
+    seen = computed(monkeypatch)
+    n = len(corpus.table)
+    one = features("one", backwards=True)
+    assert len(seen) == 3 * n
+    np.testing.assert_array_equal(features("same"), one)
+    assert len(seen) == 3 * n
+    other = features("other")
+    assert len(seen) == 5 * n
+    for i, (a, b) in enumerate(zip(one, other, strict=True)):
+        assert np.array_equal(a, b) == (i < n)
 
 
 def test_values_are_the_extractors(corpus: Corpus, tmp_path: Path) -> None:

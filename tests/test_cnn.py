@@ -14,8 +14,8 @@ from serkit.errors import BundleError, TrainingError
 from serkit.features import Extractor
 from serkit.models.batches import LogMelDataset, MixingCollate, normalise
 from serkit.models.cnn import LogMelCNN
-from serkit.models.loop import fit_temperature
 from serkit.models.graph import frontend_graph
+from serkit.models.loop import fit_temperature
 from serkit.models.nets import ResNetASP
 from tests.conftest import voice
 

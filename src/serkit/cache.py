@@ -1,7 +1,8 @@
 """Features by content: each is computed once, whatever recipe, fold, protocol or corpus folder asks for it.
 
 The key of an array is made of the clip's audio hash, the extractor's key and, for an augmented copy, the chain with
-its seed. Paths, labels, folds and splits have no part in it.
+its seed and the content of the folders that it takes recordings from. Paths, labels, folds and splits have no part
+in it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ import numpy as np
 from serkit.augment import augment, chain_key, clip_seed
 from serkit.corpora.digests import cache_dir
 from serkit.errors import AudioError, FeatureError, TrainingError
-from serkit.surroundings import Surroundings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from serkit.corpora import Corpus
     from serkit.features import Extractor
+    from serkit.surroundings import Surroundings
 
 __all__ = ["ClipRequest", "FeatureCache", "compute_features", "requests"]
 
@@ -70,7 +71,7 @@ def requests(
     """One request a row of ``clips`` (columns path, start, end, audio_hash, copy).
 
     Copy 0 is the clip itself, copy ``k`` goes through chain ``k``, and around again when there are more copies than
-    chains.
+    chains. ``surroundings`` are the folders of the chains ``room`` and ``background``.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from serkit.evaluation import write_atomic, write_json
 from serkit.plots import pct
 from serkit.protocol import PROTOCOLS
 
-__all__ = ["markdown", "picture", "write"]
+__all__ = ["markdown", "overview", "picture", "write"]
 
 _ANSWERS = {
     "augmented-random": "leaks on purpose: altered copies of the test clips are in training",
@@ -60,7 +60,6 @@ def _by_recipe(document: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, 
 
 def markdown(document: Mapping[str, Any]) -> str:
     """The tables: accuracy by protocol beside what was reported, details, tests between recipes, failures, notes."""
-    protocols, table = _protocols(document), _by_recipe(document)
     notes: list[str] = []
     lines = [
         "# Results",
@@ -70,17 +69,38 @@ def markdown(document: Mapping[str, Any]) -> str:
         "",
         "![Accuracy of every recipe by protocol](results.svg)",
         "",
-        *_legend(protocols),
+        *_legend(_protocols(document)),
         "",
         "## Reported and measured",
         "",
         "Accuracy in %, in brackets the 95 % interval over speakers; a mean over seeds where there are several (± "
         "their standard deviation).",
         "",
-        _line(["system", "recipe", "reported", *(f"⚠ {p}" if p == "augmented-random" else p for p in protocols)]),
-        _line(["---"] * (3 + len(protocols))),
+        *_overview(document, notes),
+        *_details(document, notes),
+        *_tests(document),
     ]
-    for recipe, rows in table.items():
+    if document["failed"]:
+        lines += ["", "## Failed", ""]
+        lines += [f"- `{f['recipe']}`, {f['protocol']}, seed {f['seed']}: {f['error']}" for f in document["failed"]]
+    return _page(lines, notes)
+
+
+def overview(document: Mapping[str, Any]) -> str:
+    """The first of the tables by itself, for a README: reported and measured accuracy."""
+    notes: list[str] = []
+    return _page(_overview(document, notes), notes).rstrip()
+
+
+def _page(lines: Sequence[str], notes: Sequence[str]) -> str:
+    return "\n".join([*lines, "", *(f"{k}. {note}" for k, note in enumerate(notes, start=1))]).rstrip() + "\n"
+
+
+def _overview(document: Mapping[str, Any], notes: list[str]) -> list[str]:
+    protocols = _protocols(document)
+    heads = [f"⚠ {protocol}" if protocol == "augmented-random" else protocol for protocol in protocols]
+    lines = [_line(["system", "recipe", "reported", *heads]), _line(["---"] * (3 + len(protocols)))]
+    for recipe, rows in _by_recipe(document).items():
         first = next(iter(rows.values()))
         reported = "–"
         if first["reported"] is not None:
@@ -89,13 +109,7 @@ def markdown(document: Mapping[str, Any]) -> str:
     if "augmented-random" in protocols:
         warning = next(row["warning"] for row in document["rows"] if row["warning"])
         lines += ["", f"> **⚠ Not a result:** {warning}"]
-    lines += _details(document, notes)
-    lines += _tests(document)
-    if document["failed"]:
-        lines += ["", "## Failed", ""]
-        lines += [f"- `{f['recipe']}`, {f['protocol']}, seed {f['seed']}: {f['error']}" for f in document["failed"]]
-    lines += ["", *(f"{k}. {note}" for k, note in enumerate(notes, start=1))]
-    return "\n".join(lines).rstrip() + "\n"
+    return lines
 
 
 def _legend(protocols: Sequence[str]) -> list[str]:

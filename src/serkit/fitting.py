@@ -12,9 +12,8 @@ from imblearn.pipeline import Pipeline
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectFromModel, SelectKBest, f_classif
-from sklearn.linear_model import LogisticRegression
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
@@ -156,15 +155,11 @@ def _selector(select: Select, seed: int) -> Any:
     if select.kind == "anova":
         return SelectKBest(f_classif, k=select.k)
     if select.kind == "l1":
-        # liblinear fits one class against the rest, in seconds where saga needs minutes
-        judge = OneVsRestClassifier(LogisticRegression(penalty="l1", C=select.c, solver="liblinear", random_state=seed))
-        return SelectFromModel(judge, max_features=select.k, importance_getter=_weights)
+        return SelectFromModel(
+            LinearSVC(penalty="l1", dual=False, C=select.c, max_iter=5000, random_state=seed), max_features=select.k
+        )
     judge = RandomForestClassifier(200, random_state=seed)
     return SelectFromModel(judge, threshold="median", max_features=select.k)
-
-
-def _weights(judge: OneVsRestClassifier) -> np.ndarray:
-    return np.stack([np.abs(one.coef_[0]) for one in judge.estimators_]).sum(0)
 
 
 def fit(

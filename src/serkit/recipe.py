@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from serkit.errors import FeatureError, RecipeError
-from serkit.surroundings import Surroundings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,6 +28,7 @@ else:
 
 if TYPE_CHECKING:
     from serkit.features import Extractor
+    from serkit.surroundings import Surroundings
 
 __all__ = [
     "Augment",
@@ -42,6 +42,7 @@ __all__ = [
     "Validation",
     "list_recipes",
     "load_recipe",
+    "recipe_systems",
 ]
 
 # What came after the first recipes, with its default: left out of the hash there, so that their scores stay theirs.
@@ -102,13 +103,14 @@ class Augment(_Section):
 
     chains: Names
     copies: int = Field(default=1, ge=1)
-    room_folder: str | None = None
-    background_folder: str | None = None
+    room_folder: str | None = Field(default=None, min_length=1)
+    background_folder: str | None = Field(default=None, min_length=1)
 
-    @property
     def surroundings(self) -> Surroundings:
-        """The folders, as :mod:`serkit.augment` takes them."""
-        return Surroundings(self.room_folder, self.background_folder)
+        """Read the folders: TrainingError if one is missing, has no recordings, or one that cannot be read."""
+        from serkit.surroundings import Surroundings
+
+        return Surroundings.read(room=self.room_folder, background=self.background_folder)
 
     @model_validator(mode="before")
     @classmethod
@@ -137,9 +139,9 @@ class Balance(_Section):
 class Select(_Section):
     """Which features are kept, decided on the training side only.
 
-    ``anova``: the ``k`` with the largest F value between classes (one-way ANOVA). ``l1``: those that a logistic
-    regression with an L1 penalty of inverse strength ``c`` gives a weight (Tibshirani, 1996). ``forest``: the half
-    that a random forest finds more important. With ``k``, the latter two keep at most so many.
+    ``anova``: the ``k`` with the largest F value between classes (one-way ANOVA). ``l1``: those that a linear SVM
+    with an L1 penalty of inverse strength ``c`` gives a weight (Zhu et al., 2003, "1-norm Support Vector Machines").
+    ``forest``: the half that a random forest finds more important. With ``k``, the latter two keep at most so many.
     """
 
     kind: Literal["anova", "l1", "forest"] = "anova"
@@ -268,11 +270,25 @@ def list_recipes() -> dict[str, str]:
     >>> "s0-forest" in list_recipes()
     True
     """
-    found = {}
-    for entry in resources.files("serkit.recipes").iterdir():
-        if entry.name.endswith(".toml"):
-            found[entry.name[:-5]] = str(tomllib.loads(entry.read_text("utf-8")).get("description", ""))
-    return dict(sorted(found.items()))
+    return {name: str(data["description"]) for name, data in _packaged().items()}
+
+
+def recipe_systems() -> dict[str, str]:
+    """Names of the packaged recipes with the published systems that they follow, ``""`` for none.
+
+    Examples
+    --------
+    >>> recipe_systems()["s3-cnn"]
+    'S3'
+    """
+    return {name: str(data.get("system", "")) for name, data in _packaged().items()}
+
+
+def _packaged() -> dict[str, dict[str, Any]]:
+    """The packaged recipes as they stand in their files, unchecked, sorted by name."""
+    entries = resources.files("serkit.recipes").iterdir()
+    texts = {entry.name[:-5]: entry.read_text("utf-8") for entry in entries if entry.name.endswith(".toml")}
+    return {name: tomllib.loads(texts[name]) for name in sorted(texts)}
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -359,21 +375,25 @@ def _check_parts(recipe: Recipe, source: str) -> None:
 
 
 def _check_augment(recipe: Recipe, source: str) -> None:
-    from serkit.augment import SURROUNDINGS, check_chain
-
     if recipe.augment is None:
         return
+    from serkit.augment import SURROUNDINGS, check_chain
+
     try:
-        for chain in recipe.augment.chains:
-            check_chain(chain, surroundings=recipe.augment.surroundings)
+        used = {part for chain in recipe.augment.chains for part in check_chain(chain)}
     except RecipeError as error:
         raise RecipeError(f"Recipe {source}, [augment]: {error}") from None
-    used = {part for chain in recipe.augment.chains for part in chain.split("+")}
     for kind in SURROUNDINGS:
-        if getattr(recipe.augment.surroundings, kind) is not None and kind not in used:
+        named = getattr(recipe.augment, f"{kind}_folder") is not None
+        if named and kind not in used:
             raise RecipeError(
                 f"Recipe {source}, [augment]: {kind}_folder is there, but no chain '{kind}': add it to chains, or "
                 "leave the folder out."
+            )
+        if kind in used and not named:
+            raise RecipeError(
+                f"Recipe {source}, [augment]: the chain '{kind}' takes recordings from a folder: name it as "
+                f"{kind}_folder."
             )
 
 

@@ -111,6 +111,7 @@ def write_report(
                 sections.confidence(metrics),
                 sections.voices(metrics, predictions),
                 sections.training(curves or []),
+                sections.choices(results),
                 sections.mistakes(predictions),
                 sections.appendix(results),
             ]

@@ -102,7 +102,7 @@ def facts(results: Mapping[str, Any]) -> str:
     shown = {
         "Clips": f"{metrics['n_clips']:,}",
         "Speakers": metrics["n_speakers"],
-        "Folds": results["folds"],
+        "Folds": _folds(results),
         "Seed": results["seed"],
         "Split hash": short["split_hash"],
         "Recipe hash": short["recipe_hash"],
@@ -110,6 +110,33 @@ def facts(results: Mapping[str, Any]) -> str:
         "Time": ", ".join(f"{stage} {seconds:,.0f} s" for stage, seconds in time.items()) if time else None,
     }
     return f'<dl class="facts">{_definitions(shown)}</dl>'
+
+
+def _folds(results: Mapping[str, Any]) -> str | int | None:
+    """How many folds, and which of them if not all."""
+    folds, chosen = results["folds"], results.get("folds_run")
+    if chosen is None or len(chosen) == folds:
+        return folds
+    return f"{len(chosen)} of {folds} ({', '.join(map(str, chosen))})"
+
+
+def choices(results: Mapping[str, Any]) -> str:
+    """What a search or ``best_of`` chose, fold by fold; nothing where there was nothing to choose."""
+    found = results.get("choices")
+    if not found:
+        return ""
+    rows = ""
+    for fold, choice in zip(results["folds_run"], found, strict=True):
+        params = ", ".join(f"{name} = {value}" for name, value in choice.get("params", {}).items())
+        what = " with ".join(escape(text) for text in (choice.get("chosen", ""), params) if text)
+        uar = choice["uar"][choice["chosen"]] if "chosen" in choice else choice["uar"]
+        rows += f'<tr><th scope="row">{fold}</th><td>{what}</td><td>{pct(uar, unit=False)}</td></tr>'
+    return (
+        '<section class="card"><h2>What was chosen</h2><div class="scroll"><table><thead><tr><th>fold</th>'
+        f"<th>choice</th><th>its UAR there, %</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        '<p class="note-text" style="margin:10px 0 0">Chosen without the test clips: by cross-validation inside the '
+        "training clips, or by the validation clips.</p></section>"
+    )
 
 
 def classes(metrics: Mapping[str, Any]) -> str:

@@ -70,12 +70,17 @@ def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
     """What must be the same for a run to go on, by the words of the error."""
     columns = ["path", "start", "end", "emotion", "speaker", "audio_hash"]
     rows = sorted("\0".join(map(str, row)) for row in corpus.table[columns].itertuples(index=False, name=None))
-    return {
+    state = {
         "recipe": recipe.hash,
         "split": split.hash,
         "corpus": hashlib.sha256("\n".join(rows).encode("utf-8", "surrogateescape")).hexdigest(),
         "version of the features": recipe.extractor.key,
     }
+    if recipe.augment is not None:  # the recipe knows where these folders are, not what is in them
+        for kind, folder in recipe.augment.surroundings()._asdict().items():
+            if folder is not None:
+                state[f"content of {kind}_folder"] = folder.key
+    return state
 
 
 def start(out: Path, recipe: Recipe, corpus: Corpus, split: Split, *, resume: bool) -> None:

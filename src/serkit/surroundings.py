@@ -3,108 +3,149 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import fftconvolve
 
-from serkit.audio import Waveform, find_audio, load
-from serkit.errors import AudioError, TrainingError
+from serkit.audio import AUDIO_SUFFIXES, Waveform, load
+from serkit.errors import AudioError, CorpusError, TrainingError
 
-__all__ = ["SNR_DB", "Surroundings", "in_background", "in_room"]
+__all__ = ["SNR_DB", "SoundFolder", "Surroundings", "in_background", "in_room"]
 
 #: How far the background lies below the clip (dB of mean power): lowest and highest draw.
 SNR_DB = (5.0, 20.0)
 
+# Seconds read more than are needed: resampling may round a sample away, and load wants 0.1 s at least.
+_MARGIN = 0.15
+
 
 @dataclass(frozen=True)
-class Surroundings:
-    """The folders that the chains ``room`` and ``background`` take their recordings from.
+class SoundFolder:
+    """The recordings below a folder; :meth:`read` makes one.
 
     Attributes
     ----------
-    room, background : str or None
-        Paths, relative to the working directory; sub-folders count.
+    folder : Path
+    files : tuple of str
+        POSIX paths relative to ``folder``, sorted.
+    durations : tuple of float
+        Seconds, one a file.
+    key : str
+        SHA-256 (hex) of the names and of what can be heard, not of where the folder lies: as long as it stays the
+        same, a seed draws the same sound.
     """
 
-    room: str | None = None
-    background: str | None = None
+    folder: Path
+    files: tuple[str, ...]
+    durations: tuple[float, ...]
+    key: str
 
-    def files(self, kind: str) -> tuple[Path, ...]:
-        """The recordings of ``"room"`` or ``"background"``, sorted.
+    @classmethod
+    def read(cls, folder: str | os.PathLike[str]) -> SoundFolder:
+        """List the recordings below ``folder``, each decoded once, so that a bad one is known before training.
+
+        Parameters
+        ----------
+        folder : path
+            Relative paths start at the working directory. Sub-folders count; hidden files do not.
 
         Raises
         ------
         TrainingError
-            If the folder is missing, or holds no recording that can be read.
+            If there is no such folder or no recording in it, or one that cannot be read or is shorter than 0.1 s.
         """
-        return _files(kind, getattr(self, kind))
+        from serkit.corpora.digests import Clip, digest_clips
+        from serkit.corpora.files import Store, list_audio
 
-    def digest(self, kind: str) -> str:
-        """Sixteen hex digits of what is in the folder: names and bytes, not where it lies."""
-        return _digest(kind, getattr(self, kind))
-
-
-@lru_cache(maxsize=8)
-def _files(kind: str, folder: str | None) -> tuple[Path, ...]:
-    if folder is None:
-        raise TrainingError(f"The chain '{kind}' needs {kind}_folder in the recipe's [augment]: name a folder.")
-    if not Path(folder).is_dir():
-        raise TrainingError(f"{kind}_folder = '{folder}' is no folder: name one with recordings.")
-    files = tuple(sorted(find_audio(folder, recursive=True)))
-    if not files:
-        raise TrainingError(f"{kind}_folder = '{folder}' holds no recordings: put WAV or FLAC files into it.")
-    for file in files:
+        root = Path(folder)
+        if not root.is_dir():
+            raise TrainingError(f"'{root}' is no folder, seen from {Path.cwd()}: name one with recordings.")
         try:
-            sound = load(file).samples
-        except AudioError as error:
-            raise TrainingError(f"{kind}_folder = '{folder}' holds a file that cannot be read: {error}") from error
-        if not np.any(sound):
-            raise TrainingError(f"{kind}_folder = '{folder}' holds a silent recording, {file.name}: remove it.")
-    return files
+            files = tuple(list_audio(root))
+            digests = digest_clips(Store(root), [Clip(name) for name in files], progress=False)
+        except CorpusError as error:
+            raise TrainingError(str(error)) from error
+        if not files:
+            raise TrainingError(f"'{root}' holds no recordings ({', '.join(sorted(AUDIO_SUFFIXES))}): put some there.")
+        content = "\n".join(f"{digest.audio_hash} {name}" for name, digest in zip(files, digests, strict=True))
+        key = hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
+        return cls(root, files, tuple(digest.end for digest in digests), key)
+
+    def draw(self, rng: np.random.Generator, sample_rate: int) -> np.ndarray:
+        """A random recording as a whole, float32 of shape (n,), at ``sample_rate`` (Hz).
+
+        Raises
+        ------
+        AudioError
+            If it cannot be read any more, or is silent.
+        """
+        at = int(rng.integers(len(self.files)))
+        samples = self._load(at, sample_rate)
+        if not samples.any():
+            raise AudioError(f"{self.folder / self.files[at]} is silent: take it out of its folder.")
+        return samples
+
+    def draw_part(self, rng: np.random.Generator, size: int, sample_rate: int) -> np.ndarray:
+        """``size`` samples from a random place of a random recording; a shorter one goes round and round."""
+        at = int(rng.integers(len(self.files)))
+        spare = self.durations[at] - size / sample_rate - _MARGIN
+        if spare > 0:  # only what is needed is decoded: backgrounds may be hours long
+            part = self._load(at, sample_rate, offset=rng.uniform(0, spare), duration=size / sample_rate + _MARGIN)
+            return part[:size]
+        samples = self._load(at, sample_rate)
+        return samples[(rng.integers(len(samples)) + np.arange(size)) % len(samples)]
+
+    def _load(self, at: int, rate: int, *, offset: float = 0.0, duration: float | None = None) -> np.ndarray:
+        return load(self.folder / self.files[at], target_rate=rate, offset=offset, duration=duration).samples
 
 
-@lru_cache(maxsize=8)
-def _digest(kind: str, folder: str | None) -> str:
-    total = hashlib.sha256()
-    for file in _files(kind, folder):
-        total.update(f"{file.relative_to(str(folder)).as_posix()}\0".encode("utf-8", "surrogateescape"))
-        total.update(hashlib.sha256(file.read_bytes()).digest())
-    return total.hexdigest()[:16]
+class Surroundings(NamedTuple):
+    """The folders that the chains ``room`` and ``background`` take their recordings from; None where not needed."""
+
+    room: SoundFolder | None = None
+    background: SoundFolder | None = None
+
+    @classmethod
+    def read(
+        cls, *, room: str | os.PathLike[str] | None = None, background: str | os.PathLike[str] | None = None
+    ) -> Surroundings:
+        """:meth:`SoundFolder.read` for the folders that are given; the error says which it was."""
+        found = []
+        for kind, folder in (("room", room), ("background", background)):
+            try:
+                found.append(None if folder is None else SoundFolder.read(folder))
+            except TrainingError as error:
+                raise TrainingError(f"{kind}_folder: {error}") from error
+        return cls(*found)
 
 
-@lru_cache(maxsize=64)
-def _sound(file: Path, rate: int) -> np.ndarray:
-    return load(file, target_rate=rate).samples
+def in_room(wave: Waveform, folder: SoundFolder, rng: np.random.Generator) -> Waveform:
+    """``wave`` convolved with a drawn impulse response; length and peak stay.
 
-
-def in_room(wave: Waveform, files: tuple[Path, ...], rng: np.random.Generator) -> Waveform:
-    """``wave`` convolved with the impulse response in a drawn file; length and peak stay.
-
-    The response starts at its loudest sample, so the clip is not moved.
+    The clip is not moved: the time until the loudest sample of the response, the direct sound, is cut off.
     """
-    response = _sound(files[int(rng.integers(len(files)))], wave.sample_rate)
-    response = response[int(np.abs(response).argmax()) :]
-    heard = fftconvolve(wave.samples, response)[: len(wave.samples)]
+    from scipy.signal import fftconvolve
+
+    response = folder.draw(rng, wave.sample_rate).astype(np.float64)
+    direct = int(np.abs(response).argmax())
+    heard = fftconvolve(wave.samples.astype(np.float64), response)[direct : direct + len(wave.samples)]
     peak = np.abs(heard).max()
     loud = np.abs(wave.samples).max() / peak if peak > 0 else 0.0
     return Waveform((heard * loud).astype(np.float32), wave.sample_rate)
 
 
-def in_background(wave: Waveform, files: tuple[Path, ...], rng: np.random.Generator) -> Waveform:
-    """``wave`` with a drawn stretch of a drawn file mixed in, at a level drawn from :data:`SNR_DB`.
+def in_background(wave: Waveform, folder: SoundFolder, rng: np.random.Generator) -> Waveform:
+    """``wave`` with a drawn part of a drawn recording mixed in, at a level drawn from :data:`SNR_DB`.
 
     A recording shorter than the clip is repeated.
     """
-    sound = _sound(files[int(rng.integers(len(files)))], wave.sample_rate)
-    n = len(wave.samples)
     snr = rng.uniform(*SNR_DB)
-    start = int(rng.integers(len(sound)))
-    stretch = np.take(sound, np.arange(start, start + n), mode="wrap").astype(np.float64)
-    power = np.mean(np.square(stretch))
-    if power == 0:  # a silent stretch of a recording that is not silent
+    part = folder.draw_part(rng, len(wave.samples), wave.sample_rate).astype(np.float64)
+    power = np.mean(np.square(part))
+    if power == 0:  # a pause: there is nothing to mix in
         return wave
     gain = np.sqrt(np.mean(np.square(wave.samples, dtype=np.float64)) / power / 10 ** (snr / 10))
-    return Waveform((wave.samples + gain * stretch).astype(np.float32), wave.sample_rate)
+    return Waveform((wave.samples + gain * part).astype(np.float32), wave.sample_rate)

@@ -311,7 +311,7 @@ def _copies(recipe: Recipe) -> dict[str, Any]:
     """How copies are made: the recipe's chains, or S2's where ``augmented-random`` asks a recipe without any."""
     if recipe.augment is None:
         return {"chains": S2_CHAINS}
-    return {"chains": recipe.augment.chains, "surroundings": recipe.augment.surroundings}
+    return {"chains": recipe.augment.chains, "surroundings": recipe.augment.surroundings()}
 
 
 def _epochs(progress: Progress | None, fold: int | None) -> Progress | None:

@@ -89,6 +89,24 @@ def test_frames_stack_rows_in_order_and_names_follow() -> None:
     np.testing.assert_array_equal(matrix, np.concatenate(want))
 
 
+def test_one_extractor_holds_several_windows_of_the_same_frames() -> None:
+    spec = [Feature("windowed_log_mel", {"win_length": w, "n_mels": 8}) for w in (256, 1024)]
+    extractor = Extractor(16000, Window(length=0.5), spec, "frames", hop_length=256)
+    assert extractor.feature_names() == [f"log_mel_w{w}_{i}" for w in (256, 1024) for i in range(8)]
+    matrix = extractor(Waveform(voice(4, 1), 16000))
+    assert matrix.shape == (16, 1 + 8000 // 256)
+    for rows, win_length in ((matrix[:8], 256), (matrix[8:], 1024)):
+        alone = Extractor(
+            16000,
+            Window(length=0.5),
+            [Feature("log_mel", {"n_mels": 8})],
+            "frames",
+            hop_length=256,
+            win_length=win_length,
+        )
+        np.testing.assert_array_equal(rows, alone(Waveform(voice(4, 1), 16000)))
+
+
 @pytest.mark.parametrize("name", sorted(F.FEATURES))
 @pytest.mark.parametrize("layout", F.LAYOUTS)
 def test_every_feature_in_every_layout_has_as_many_names_as_values(name: str, layout: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from serkit import features as F
 from serkit.audio import Waveform, load, resample
+from serkit.errors import FeatureError
 from serkit.features.temporal import _median
 from tests.conftest import voice
 
@@ -153,6 +154,53 @@ def test_net_settings_equal_librosa() -> None:
     assert_close(got[:64], want)
     assert_close(got[64:128], librosa.feature.delta(want))
     assert_close(got[128:], librosa.feature.delta(want, order=2))
+
+
+def test_windows_of_several_lengths_equal_librosa() -> None:
+    import librosa
+
+    y = voice(3, 1, rate=16000)
+    analysis = F.Analysis(Waveform(y, 16000), n_fft=2048, hop_length=256)
+    bands = {"n_mels": 64, "fmin": 40.0, "fmax": 8000.0}
+    for win_length in (400, 800, 2048):
+        power = librosa.feature.melspectrogram(
+            y=y, sr=16000, n_fft=2048, win_length=win_length, hop_length=256, **bands
+        )
+        got = F.windowed_log_mel(analysis, win_length=win_length, **bands)
+        assert_close(got, librosa.power_to_db(power))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"n_fft": 1024, "hop_length": 300, "window": "hamming"},
+        {"center": False},
+        {"pad_mode": "reflect", "win_length": 900},
+    ],
+)
+def test_a_window_of_another_length_changes_nothing_else(settings: dict[str, Any]) -> None:
+    wave = Waveform(voice(3, 1, rate=16000), 16000)
+    analysis = F.Analysis(wave, **settings)
+    want = F.log_mel(F.Analysis(wave, **{**settings, "win_length": 400}), n_mels=40, top_db=60.0)
+    got = F.windowed_log_mel(analysis, win_length=400, n_mels=40, top_db=60.0)
+    np.testing.assert_array_equal(got, want)
+    assert got.shape == F.log_mel(analysis, n_mels=40).shape
+    assert not np.array_equal(got, F.log_mel(analysis, n_mels=40, top_db=60.0))
+
+
+def test_the_spectrum_under_each_window_is_made_once() -> None:
+    analysis = F.Analysis(Waveform(voice(3, 1, rate=16000), 16000))
+    F.windowed_log_mel(analysis, win_length=400, n_mels=40)
+    spectrum = analysis.windowed(400).magnitude_rows
+    F.windowed_log_mel(analysis, win_length=400, n_mels=64)
+    assert analysis.windowed(400).magnitude_rows is spectrum
+    assert analysis.windowed(2048) is analysis
+    assert analysis.windowed(800) is not analysis.windowed(400)
+
+
+def test_a_window_longer_than_the_frame_is_refused() -> None:
+    with pytest.raises(FeatureError, match="win_length=4096 is longer than n_fft=2048"):
+        F.windowed_log_mel(Waveform(voice(3, 1), 16000), win_length=4096)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,9 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help="What is held out; see 'ser data split --help'.")] = "speaker",
     seed: SeedOption = 0,
     folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
+    only_fold: Annotated[
+        list[int] | None, typer.Option(min=0, help="Run this fold only, counted from 0; may be repeated.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default below runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     jobs: JobsOption = JOBS,
@@ -72,7 +75,9 @@ def evaluate(
         if split.warning:
             print(f"Warning: {split.warning}", file=sys.stderr)
         with Bars() as bars:
-            run = run_evaluation(loaded, recordings, split, folder, resume=resume, n_jobs=jobs, progress=bars)
+            run = run_evaluation(
+                loaded, recordings, split, folder, folds=only_fold or None, resume=resume, n_jobs=jobs, progress=bars
+            )
     except KeyboardInterrupt:
         if folder is None or not (folder / "run.json").is_file():
             raise
@@ -143,11 +148,12 @@ def recipes(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     need_train("Training")
-    from serkit.recipe import list_recipes
+    from serkit.recipe import list_recipes, recipe_systems
 
-    table = Table("recipe", "description", box=None, pad_edge=False)
+    systems = recipe_systems()
+    table = Table("recipe", "system", "description", box=None, pad_edge=False)
     for name, description in list_recipes().items():
-        table.add_row(name, description)
+        table.add_row(name, systems[name], description)
     Console().print(table)
 
 
@@ -198,6 +204,8 @@ class Bars:
         elif "epochs" in event:
             share = event["epoch"] / event["epochs"]
             note = f"epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.3f}"
+            if "uar" in event:
+                note += f", UAR {event['uar']:.1%}"
             if event["fold"] is None:
                 self._update("Training", event["epoch"], event["epochs"], note)
             else:

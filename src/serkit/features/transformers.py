@@ -45,6 +45,7 @@ __all__ = [
     "Rolloff",
     "SpectralContrast",
     "Tempo",
+    "WindowedLogMel",
 ]
 
 Clip: TypeAlias = "Waveform | str | os.PathLike[str]"
@@ -152,21 +153,26 @@ def _analysis_parameters(
 _SHARED = list(inspect.signature(_analysis_parameters).parameters.values())
 
 
+def _shared(feature: str) -> list[inspect.Parameter]:
+    """Those of the analysis, without what the feature sets for itself (its window's length)."""
+    return [p for p in _SHARED if p.name not in FEATURES[feature].parameters]
+
+
 class _OneFeature(_ClipTransformer):
     _feature: str
 
     def _extractor(self) -> Extractor:
         given = self.get_params(deep=False)
-        settings = {p.name: given.pop(p.name) for p in _SHARED}
+        settings = {p.name: given.pop(p.name) for p in _shared(self._feature)}
         settings["window"] = settings["window"] or Window()
         return Extractor(features=(Feature(self._feature, given),), **settings)
 
 
 def _transformer(class_name: str, feature: str) -> type[_OneFeature]:
     """Make the transformer of one feature; its constructor has the parameters of the feature's function."""
-    own = list(FEATURES[feature].parameters.values())
+    own, shared = list(FEATURES[feature].parameters.values()), _shared(feature)
     me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    signature = inspect.Signature([me, *own, *_SHARED])
+    signature = inspect.Signature([me, *own, *shared])
 
     def init(self: Any, /, *args: Any, **given: Any) -> None:
         bound = signature.bind(self, *args, **given)
@@ -182,7 +188,7 @@ def _transformer(class_name: str, feature: str) -> type[_OneFeature]:
         f"The feature '{feature}' of each clip: :func:`serkit.features.{function.__name__}` for scikit-learn.\n\n"
         "    Parameters\n    ----------\n"
         f"    {', '.join(p.name for p in own) or 'none of its own'}\n        As for the function.\n"
-        f"    {', '.join(p.name for p in _SHARED)}\n        As for :class:`Extractor`; window None: the whole clip."
+        f"    {', '.join(p.name for p in shared)}\n        As for :class:`Extractor`; window None: the whole clip."
     )
     body = {"__init__": init, "__doc__": doc, "__module__": __name__, "_feature": feature}
     return type(class_name, (_OneFeature,), body)
@@ -192,6 +198,7 @@ MFCC = _transformer("MFCC", "mfcc")
 Chroma = _transformer("Chroma", "chroma")
 Mel = _transformer("Mel", "mel")
 LogMel = _transformer("LogMel", "log_mel")
+WindowedLogMel = _transformer("WindowedLogMel", "windowed_log_mel")
 SpectralContrast = _transformer("SpectralContrast", "spectral_contrast")
 Centroid = _transformer("Centroid", "centroid")
 Bandwidth = _transformer("Bandwidth", "bandwidth")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.nn import functional
+from torch.utils.data import Dataset, TensorDataset
 
 from serkit.models.nets import SCALE_DB
 
-__all__ = ["LogMelDataset", "MixingCollate", "normalise"]
+__all__ = ["LogMelDataset", "MixingCollate", "VectorBatches", "normalise"]
 
 Frames = np.ndarray
 
@@ -127,3 +128,88 @@ class MixingCollate:
             soft = np.float32(share) * soft + np.float32(1 - share) * soft[other]
             lengths = np.maximum(lengths, lengths[other])
         return {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}, torch.from_numpy(soft)
+
+
+class VectorBatches:
+    """Shuffled batches of a TensorDataset of vectors (n, planes * rows * frames) and class indices.
+
+    A whole batch is changed at a time, so it costs next to nothing beside the network. The last clips of an epoch
+    that do not fill a batch are left out.
+
+    Parameters
+    ----------
+    dataset : TensorDataset
+    batch_size : int
+        At most the number of clips.
+    rng : numpy.random.Generator
+        Order and changes.
+    n_classes : int
+        Length of the targets under mixup.
+    planes, rows : int
+        How a vector folds: ``planes`` matrices of ``rows`` x frames. Shifts and masks are the same in all of them.
+    mixup : float
+        Parameter of mixup's beta distribution (Zhang et al., 2018), 0 for none; targets are then shares of classes.
+    mask_rows, mask_frames, shift : int
+        Largest SpecAugment masks (Park et al., 2019), two of each a clip, set to 0; largest rotation in frames.
+    """
+
+    def __init__(
+        self,
+        dataset: TensorDataset,
+        *,
+        batch_size: int,
+        rng: np.random.Generator,
+        n_classes: int,
+        planes: int,
+        rows: int,
+        mixup: float,
+        mask_rows: int,
+        mask_frames: int,
+        shift: int,
+    ) -> None:
+        self.X, self.y = dataset.tensors
+        self.batch_size = batch_size
+        self.rng = rng
+        self.n_classes = n_classes
+        self.planes = planes
+        self.rows = rows
+        self.mixup = mixup
+        self.mask_rows = mask_rows
+        self.mask_frames = mask_frames
+        self.shift = shift
+
+    def __len__(self) -> int:
+        return len(self.X) // self.batch_size
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.from_numpy(self.rng.permutation(len(self.X)))
+        for k in range(len(self)):
+            chosen = order[k * self.batch_size : (k + 1) * self.batch_size]
+            yield self._changed(self.X[chosen], self.y[chosen])
+
+    def _changed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        n = len(x)
+        if self.shift or self.mask_rows or self.mask_frames:
+            x = x.unflatten(1, (self.planes, self.rows, -1))
+            frames = x.shape[3]
+            if self.shift:
+                by = torch.from_numpy(self.rng.integers(-self.shift, self.shift + 1, n))
+                at = (torch.arange(frames)[None] - by[:, None]) % frames
+                x = x.gather(3, at[:, None, None].expand_as(x))
+            for _ in range(2):
+                x = x.masked_fill(self._mask(n, self.rows, self.mask_rows)[:, None, :, None], 0.0)
+                x = x.masked_fill(self._mask(n, frames, self.mask_frames)[:, None, None], 0.0)
+            x = x.flatten(1)
+        if not self.mixup:
+            return x, y
+        soft = functional.one_hot(y, self.n_classes).float()
+        share = float(self.rng.beta(self.mixup, self.mixup))
+        share = max(share, 1 - share)
+        other = torch.from_numpy(self.rng.permutation(n))
+        return share * x + (1 - share) * x[other], share * soft + (1 - share) * soft[other]
+
+    def _mask(self, n: int, length: int, largest: int) -> Tensor:
+        size = self.rng.integers(min(largest, length) + 1, size=n)
+        start = self.rng.integers(length - size + 1)
+        at = np.arange(length)[None]
+        return torch.from_numpy((at >= start[:, None]) & (at < (start + size)[:, None]))

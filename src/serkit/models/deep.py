@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
-from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from serkit.models import architectures, check_numbers
+from serkit.models import check_numbers
+from serkit.models.batches import VectorBatches
 from serkit.models.graph import vector_graph
-from serkit.models.loop import Net, Progress, Report, fit_temperature, label_indices, pick_device, score, softmax, train
+from serkit.models.loop import (
+    LearningRate,
+    Net,
+    Progress,
+    Report,
+    Stop,
+    fit_temperature,
+    label_indices,
+    pick_device,
+    score,
+    softmax,
+    train,
+)
 from serkit.models.losses import FocalLoss
+from serkit.models.networks import NETWORKS, make_network, network_parameters, sees_time
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["NETWORKS", "DeepClassifier", "attention", "cnn1d", "cnn_bilstm", "cnn_frames", "dense", "eca_cnn"]
-
-#: The networks by the names that recipes use.
-NETWORKS: dict[str, type[nn.Module]] = {
-    "dense": architectures.Dense,
-    "attention": architectures.Attention,
-    "cnn1d": architectures.VectorCNN,
-    "cnn_frames": architectures.FramesCNN,
-    "cnn_bilstm": architectures.CNNBiLSTM,
-    "eca_cnn": architectures.ECACNN,
-}
+__all__ = ["DeepClassifier", "attention", "cnn1d", "cnn_bilstm", "cnn_frames", "dense", "eca_cnn"]
 
 _CHUNK = 128  # clips predicted at a time
 
@@ -45,7 +47,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
     labels : sequence of str
         The classes, in the order of the probabilities.
     network : str
-        A key of :data:`NETWORKS`.
+        A key of :data:`serkit.models.networks.NETWORKS`.
     rows : int, optional
         Rows of the flat matrix, for networks that see time.
     net : dict, optional
@@ -67,7 +69,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
     early_stopping : int, optional
         Stop when the loss of the validation clips has not fallen for this many epochs.
     reduce_on_plateau : int, optional
-        Multiply the learning rate by 0.4 when it has not fallen for this many epochs.
+        Multiply the learning rate by 0.4 when it has not fallen for more than this many epochs.
     keep_best : bool
         Take the weights of the epoch with the lowest validation loss, not of the last one.
     mixup : float
@@ -168,6 +170,8 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
             ("schedule", ("constant", "one_cycle")),
             ("loss", ("cross_entropy", "focal")),
             ("device", ("auto", "cpu", "cuda")),
+            ("class_weight", (None, "balanced")),
+            ("network", tuple(NETWORKS)),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {getattr(self, name)!r}.")
@@ -177,7 +181,11 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("label_smoothing belongs to loss = 'cross_entropy': leave it out with 'focal'.")
         if self.schedule == "one_cycle" and self.reduce_on_plateau is not None:
             raise ValueError("reduce_on_plateau needs schedule = 'constant', got 'one_cycle': leave one of them out.")
-        if self.rows is None and (self.mask_rows or self.mask_frames or self.shift):
+        time = sees_time(self.network)
+        if time != (self.rows is not None):
+            wants = "needs the number of rows of the flat matrix" if time else "takes whole vectors and no rows"
+            raise ValueError(f"The network '{self.network}' {wants}, got rows = {self.rows!r}.")
+        if not time and (self.mask_rows or self.mask_frames or self.shift):
             raise ValueError(
                 f"mask_rows, mask_frames and shift are for networks that see time, and '{self.network}' does not: "
                 "leave them out."
@@ -185,8 +193,8 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
         try:
             with torch.random.fork_rng():
                 self._network(32 * (self.rows or 1))
-        except (TypeError, RuntimeError) as error:
-            raise ValueError(f"[net]: {error}") from None
+        except RuntimeError as error:  # too large for the memory
+            raise ValueError(f"[net] of '{self.network}': {' '.join(str(error).split())}") from None
 
     def fit(
         self,
@@ -200,13 +208,14 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
         ``validation`` (vectors, labels) feeds the curves, fits the temperature and, where asked for, schedules, stops
         and selects. ``progress`` is called with a row after each epoch.
         """
+        self.check()
         if self.stops_early and validation is None:
             raise ValueError("early_stopping, reduce_on_plateau and keep_best need validation clips.")
         self.classes_ = np.asarray(self.labels)
         targets = torch.from_numpy(label_indices(y, self.labels))
         dataset = TensorDataset(torch.from_numpy(np.ascontiguousarray(X, np.float32)), targets)
         seeds = np.random.SeedSequence(self.seed).spawn(1)
-        batches = _Batches.settings(self, np.random.default_rng(seeds[0]), len(dataset))
+        batches = self._batches(np.random.default_rng(seeds[0]), len(dataset))
         validate = None
         if validation is not None:
             valid_X, valid_y = validation[0], label_indices(validation[1], self.labels)
@@ -222,7 +231,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
                 max_epochs=self.epochs,
                 batch_size=batches["batch_size"],
                 classes=list(range(len(self.classes_))),
-                iterator_train=_Batches,
+                iterator_train=VectorBatches,
                 **{f"iterator_train__{name}": value for name, value in batches.items()},
                 train_split=None,
                 callbacks=self._callbacks(len(dataset) // batches["batch_size"], progress, validate),
@@ -252,22 +261,22 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
         return vector_graph(self.net_.module_, n_features, self.temperature_)
 
     def _network(self, n_features: int) -> nn.Module:
-        kind = NETWORKS[self.network]
-        given = dict(self.net or {})
-        known = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        for key in given:
-            if key not in known:
-                close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-                hint = f": did you mean '{close[0]}'?" if close else "."
-                raise ValueError(f"unknown key '{key}' in [net] of '{self.network}'{hint} Known: {', '.join(known)}.")
-        if self.rows is None:
-            return kind(n_features, len(self.labels), **given)
-        if n_features % self.rows:
-            raise ValueError(
-                f"'{self.network}' folds a vector into {self.rows} rows of frames, and ({n_features},) cannot be "
-                f"folded into ({self.rows}, frames): set layout = 'flat' and a window length."
-            )
-        return kind(self.rows, len(self.labels), **given)
+        return make_network(self.network, self.net, n_features=n_features, n_classes=len(self.labels), rows=self.rows)
+
+    def _batches(self, rng: np.random.Generator, n_clips: int) -> dict[str, Any]:
+        """What :class:`VectorBatches` wants beside the clips."""
+        planes = network_parameters(self.network, self.net).get("windows", 1)
+        return {
+            "batch_size": min(self.batch_size, n_clips),
+            "rng": rng,
+            "n_classes": len(self.labels),
+            "planes": planes,
+            "rows": (self.rows or planes) // planes,
+            "mixup": self.mixup,
+            "mask_rows": self.mask_rows,
+            "mask_frames": self.mask_frames,
+            "shift": self.shift,
+        }
 
     def _criterion(self, targets: Tensor) -> nn.Module:
         weight = None
@@ -279,7 +288,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
         return nn.CrossEntropyLoss(weight, label_smoothing=self.label_smoothing)
 
     def _callbacks(self, steps: int, progress: Progress | None, validate: Any) -> list[Callback]:
-        callbacks: list[Callback] = [GradientNormClipping(5.0), _LearningRate(), Report(progress, validate)]
+        callbacks: list[Callback] = [GradientNormClipping(5.0), LearningRate(), Report(progress, validate)]
         if self.schedule == "one_cycle":
             cycle = torch.optim.lr_scheduler.OneCycleLR
             total = self.epochs * steps + 1
@@ -293,120 +302,19 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
             )
         if self.early_stopping or self.keep_best:
             patience = self.early_stopping or self.epochs + 1
-            callbacks.append(_Stop("validation_loss", patience=patience, threshold=0.0, load_best=self.keep_best))
+            callbacks.append(Stop("validation_loss", patience=patience, threshold=0.0, load_best=self.keep_best))
         return callbacks
 
     def _logits(self, X: np.ndarray) -> np.ndarray:
         module = self.net_.module_.eval()
         device = pick_device(self.device)
-        with torch.inference_mode():
+        # A GPU would round to TF32 in its convolutions, which is too coarse for the check of an exported bundle.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             parts = [
                 module(torch.from_numpy(np.ascontiguousarray(X[k : k + _CHUNK], np.float32)).to(device)).cpu().numpy()
                 for k in range(0, len(X), _CHUNK)
             ]
         return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), np.float32)
-
-
-class _LearningRate(Callback):
-    """Record the learning rate that the epoch ended with."""
-
-    def on_epoch_end(self, net: Net, **_: Any) -> None:
-        net.history.record("learning_rate", float(net.optimizer_.param_groups[0]["lr"]))
-
-
-class _Stop(EarlyStopping):
-    """skorch's early stopping, which says that it was it and not Ctrl-C."""
-
-    def __init__(self, monitor: str, *, patience: int, threshold: float, load_best: bool) -> None:
-        super().__init__(monitor, patience=patience, threshold=threshold, load_best=load_best, sink=lambda text: None)
-
-    def on_epoch_end(self, net: Net, **kwargs: Any) -> None:
-        try:
-            super().on_epoch_end(net, **kwargs)
-        except KeyboardInterrupt:
-            net.stopped_early = True
-            raise
-
-
-class _Batches:
-    """Shuffled batches of a TensorDataset, changed on the way: whole batches at a time, so it costs next to nothing."""
-
-    def __init__(
-        self,
-        dataset: TensorDataset,
-        *,
-        batch_size: int,
-        rng: np.random.Generator,
-        n_classes: int,
-        planes: int,
-        rows: int,
-        mixup: float,
-        mask_rows: int,
-        mask_frames: int,
-        shift: int,
-    ) -> None:
-        self.X, self.y = dataset.tensors
-        self.batch_size = batch_size
-        self.rng = rng
-        self.n_classes = n_classes
-        self.planes = planes
-        self.rows = rows
-        self.mixup = mixup
-        self.mask_rows = mask_rows
-        self.mask_frames = mask_frames
-        self.shift = shift
-
-    @staticmethod
-    def settings(model: DeepClassifier, rng: np.random.Generator, n_clips: int) -> dict[str, Any]:
-        """What this class wants beside the clips, as far as ``model`` knows."""
-        planes = (model.net or {}).get("windows", 3) if model.network == "eca_cnn" else 1
-        return {
-            "batch_size": min(model.batch_size, n_clips),
-            "rng": rng,
-            "n_classes": len(model.labels),
-            "planes": planes,
-            "rows": (model.rows or planes) // planes,
-            "mixup": model.mixup,
-            "mask_rows": model.mask_rows,
-            "mask_frames": model.mask_frames,
-            "shift": model.shift,
-        }
-
-    def __len__(self) -> int:
-        return len(self.X) // self.batch_size
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.from_numpy(self.rng.permutation(len(self.X)))
-        for k in range(len(self)):
-            chosen = order[k * self.batch_size : (k + 1) * self.batch_size]
-            yield self._changed(self.X[chosen], self.y[chosen])
-
-    def _changed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        n = len(x)
-        if self.shift or self.mask_rows or self.mask_frames:
-            x = x.unflatten(1, (self.planes, self.rows, -1))
-            frames = x.shape[3]
-            if self.shift:
-                by = torch.from_numpy(self.rng.integers(-self.shift, self.shift + 1, n))
-                at = (torch.arange(frames)[None] - by[:, None]) % frames
-                x = x.gather(3, at[:, None, None].expand_as(x))
-            for _ in range(2):
-                x = x.masked_fill(self._mask(n, self.rows, self.mask_rows)[:, None, :, None], 0.0)
-                x = x.masked_fill(self._mask(n, frames, self.mask_frames)[:, None, None], 0.0)
-            x = x.flatten(1)
-        if not self.mixup:
-            return x, y
-        soft = nn.functional.one_hot(y, self.n_classes).float()
-        share = float(self.rng.beta(self.mixup, self.mixup))
-        share = max(share, 1 - share)
-        other = torch.from_numpy(self.rng.permutation(n))
-        return share * x + (1 - share) * x[other], share * soft + (1 - share) * soft[other]
-
-    def _mask(self, n: int, length: int, largest: int) -> Tensor:
-        size = self.rng.integers(min(largest, length) + 1, size=n)
-        start = self.rng.integers(length - size + 1)
-        at = np.arange(length)[None]
-        return torch.from_numpy((at >= start[:, None]) & (at < (start + size)[:, None]))
 
 
 def _builder(

@@ -10,13 +10,25 @@ import torch
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import balanced_accuracy_score
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from serkit.errors import TrainingError
 
-__all__ = ["Net", "Progress", "Report", "fit_temperature", "label_indices", "pick_device", "score", "softmax", "train"]
+__all__ = [
+    "LearningRate",
+    "Net",
+    "Progress",
+    "Report",
+    "Stop",
+    "fit_temperature",
+    "label_indices",
+    "pick_device",
+    "score",
+    "softmax",
+    "train",
+]
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -73,6 +85,27 @@ class Report(Callback):
             net.history.record(key, value)
         if self.send is not None:
             self.send({**row, "epochs": net.max_epochs})
+
+
+class LearningRate(Callback):
+    """Record the learning rate that the epoch ended with."""
+
+    def on_epoch_end(self, net: Net, **_: Any) -> None:
+        net.history.record("learning_rate", float(net.optimizer_.param_groups[0]["lr"]))
+
+
+class Stop(EarlyStopping):
+    """skorch's early stopping, which says that it was it and not Ctrl-C."""
+
+    def __init__(self, monitor: str, *, patience: int, threshold: float, load_best: bool) -> None:
+        super().__init__(monitor, patience=patience, threshold=threshold, load_best=load_best, sink=lambda text: None)
+
+    def on_epoch_end(self, net: Net, **kwargs: Any) -> None:
+        try:
+            super().on_epoch_end(net, **kwargs)
+        except KeyboardInterrupt:
+            net.stopped_early = True
+            raise
 
 
 def label_indices(y: Sequence[str] | np.ndarray, labels: Sequence[str]) -> np.ndarray:

@@ -22,6 +22,7 @@ class FocalLoss(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> FocalLoss(0.0)(torch.zeros(1, 2), torch.tensor([1])).item()
     0.6931471824645996
     """
@@ -41,4 +42,6 @@ class FocalLoss(nn.Module):
         if self.weight is not None:
             share = share * self.weight
         log_p = logits.log_softmax(1)
-        return -(share * (1 - log_p.exp()).clamp(min=0) ** self.gamma * log_p).sum() / share.sum()
+        # Not down to 0, where a gamma below 1 has no slope: one clip that is surely right would make all weights NaN.
+        wrong = (1 - log_p.exp()).clamp(min=1e-8)
+        return -(share * wrong**self.gamma * log_p).sum() / share.sum()
