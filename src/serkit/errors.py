@@ -6,6 +6,9 @@ without a traceback; from Python, ``except serkit.SerkitError`` catches them all
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class SerkitError(Exception):
     """Base of all errors that serkit raises on purpose."""
@@ -63,3 +66,15 @@ class MissingExtraError(SerkitError, ImportError):
         )
         self.package = package
         self.extra = extra
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The middle of a sentence about an unknown name: the nearest known one, or nothing but a full stop.
+
+    Examples
+    --------
+    >>> nearest("sad", ["sat", "calm"]), nearest("xyz", ["sat", "calm"])
+    (": did you mean 'sat'?", '.')
+    """
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f": did you mean '{close[0]}'?" if close else "."

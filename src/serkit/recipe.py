@@ -7,19 +7,18 @@ protocol's business.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from serkit.errors import FeatureError, RecipeError
+from serkit.errors import RecipeError, nearest
+from serkit.recipe_checks import check_keys, check_parts, sentence
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -327,7 +326,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     names = list_recipes()
     if str(name_or_path) not in names:
         raise RecipeError(
-            f"There is no recipe '{name_or_path}'{_nearest(str(name_or_path), names)} "
+            f"There is no recipe '{name_or_path}'{nearest(str(name_or_path), names)} "
             f"Packaged recipes are {', '.join(names)}; a recipe of your own is given as the path of a .toml file."
         )
     text = resources.files("serkit.recipes").joinpath(f"{name_or_path}.toml").read_text("utf-8")
@@ -340,121 +339,11 @@ def parse_recipe(text: str, *, source: str = "<text>") -> Recipe:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"The recipe {source} is not valid TOML: {error}.") from None
-    _check_keys(data, Recipe, source, "")
+    check_keys(data, Recipe, source)
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(f"Recipe {source}: {_sentence(error)}") from None
+        raise RecipeError(f"Recipe {source}: {sentence(error)}") from None
     recipe._text = text
-    _check_parts(recipe, source)
+    check_parts(recipe, source)
     return recipe
-
-
-def _check_parts(recipe: Recipe, source: str) -> None:
-    """What no single section can know: features that exist, a model that takes them, parameters that it has."""
-    from serkit.models import check_model
-
-    try:
-        extractor = recipe.extractor
-        n_features = None if extractor.layout == "frames" else len(extractor.feature_names())
-    except FeatureError as error:
-        raise RecipeError(f"Recipe {source}, [features]: {error}") from None
-    _check_augment(recipe, source)
-    _check_vectors(recipe, n_features, source)
-    try:
-        check_model(
-            recipe.model,
-            layout=extractor.layout,
-            shape=("bands", "frames") if n_features is None else (n_features,),
-            rows=recipe.rows,
-            class_weight=recipe.balance.class_weight,
-            use=recipe.validation.use,
-        )
-    except RecipeError as error:
-        raise RecipeError(f"Recipe {source}: {error}") from None
-
-
-def _check_augment(recipe: Recipe, source: str) -> None:
-    if recipe.augment is None:
-        return
-    from serkit.augment import SURROUNDINGS, check_chain
-
-    try:
-        used = {part for chain in recipe.augment.chains for part in check_chain(chain)}
-    except RecipeError as error:
-        raise RecipeError(f"Recipe {source}, [augment]: {error}") from None
-    for kind in SURROUNDINGS:
-        named = getattr(recipe.augment, f"{kind}_folder") is not None
-        if named and kind not in used:
-            raise RecipeError(
-                f"Recipe {source}, [augment]: {kind}_folder is there, but no chain '{kind}': add it to chains, or "
-                "leave the folder out."
-            )
-        if kind in used and not named:
-            raise RecipeError(
-                f"Recipe {source}, [augment]: the chain '{kind}' takes recordings from a folder: name it as "
-                f"{kind}_folder."
-            )
-
-
-def _check_vectors(recipe: Recipe, n_features: int | None, source: str) -> None:
-    """What is done to vectors in front of the model."""
-    select = recipe.select
-    if n_features is None and (select or recipe.balance.smote):
-        what = "[select]" if select else "[balance] kind 'smote'"
-        raise RecipeError(f"Recipe {source}: {what} works on vectors, and layout 'frames' gives none: leave it out.")
-    if select and select.kind == "anova" and select.k is None:
-        raise RecipeError(f"Recipe {source}: [select] needs k, the number of features to keep: add it.")
-    if select and "c" in select.model_fields_set and select.kind != "l1":
-        raise RecipeError(f"Recipe {source}: [select] c belongs to kind 'l1', got kind '{select.kind}': leave it out.")
-    if n_features is not None and select and select.k is not None and select.k > n_features:
-        raise RecipeError(
-            f"Recipe {source}: [select] k = {select.k}, but [features] gives {n_features} features: "
-            f"use a k of at most {n_features}."
-        )
-    if recipe.scale == "row" and recipe.rows is None:
-        raise RecipeError(
-            f"Recipe {source}: scale = 'row' needs layout 'flat' and features with frames, got layout "
-            f"'{recipe.features.layout}': change layout in [features], or use scale = 'feature'."
-        )
-    if recipe.scale != "feature" and n_features is None:
-        raise RecipeError(f"Recipe {source}: scale works on vectors, and layout 'frames' gives none: leave it out.")
-
-
-def _check_keys(data: Any, section: type[BaseModel], source: str, where: str) -> None:
-    """Refuse unknown keys first, with the nearest known one."""
-    if not isinstance(data, dict):
-        return
-    for key, value in data.items():
-        if key not in section.model_fields:
-            place = f"[{where}]" if where else "the top level"
-            raise RecipeError(
-                f"Recipe {source}: unknown key '{key}' in {place}{_nearest(key, section.model_fields)} "
-                f"Known keys are {', '.join(section.model_fields)}."
-            )
-        inner = _sections(section.model_fields[key].annotation)
-        for item in value if isinstance(value, list) else [value]:
-            for candidate in inner:
-                _check_keys(item, candidate, source, f"{where}.{key}" if where else key)
-
-
-def _sections(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [s for part in getattr(annotation, "__args__", ()) for s in _sections(part)]
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first of pydantic's complaints as one sentence."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "recipe"
-    if first["type"] == "missing":
-        return f"'{key}' is missing: add it."
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return f"'{key}': {message}, got {first['input']!r}."
-
-
-def _nearest(name: str, names: Iterable[str]) -> str:
-    """``": did you mean 'x'?"``, or ``"."`` when nothing is near."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f": did you mean '{close[0]}'?" if close else "."

@@ -8,14 +8,13 @@ Every estimator has ``fit(X, y)`` with label strings and ``predict_proba(X)`` wi
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from serkit.emotions import LABELS
-from serkit.errors import RecipeError
+from serkit.errors import RecipeError, nearest
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -170,15 +169,10 @@ def _plain(name: str, params: Mapping[str, Any], labels: Sequence[str], seed: in
     for key in params:
         if key not in known:
             raise RecipeError(
-                f"unknown key '{key}' in [model.params] of '{name}'{_nearest(key, known)} "
+                f"unknown key '{key}' in [model.params] of '{name}'{nearest(key, known)} "
                 f"Known keys are {', '.join(known)}."
             )
     return make(dict(params), labels=list(labels), seed=seed, **folded)
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f": did you mean '{close[0]}'?" if close else "."
 
 
 def check_numbers(estimator: BaseEstimator, limits: Mapping[str, tuple[type, float, float | None]]) -> None:
@@ -208,7 +202,7 @@ def check_model(
     names = sorted({*MODELS, *COMBINED})
     for name in (model.name, *(member.name for member in model.members)):
         if name not in names:
-            raise RecipeError(f"unknown model '{name}'{_nearest(name, names)} Models are {', '.join(names)}.")
+            raise RecipeError(f"unknown model '{name}'{nearest(name, names)} Models are {', '.join(names)}.")
     if model.name in COMBINED:
         if len(model.members) < 2:
             raise RecipeError(

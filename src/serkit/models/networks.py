@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
+from serkit.errors import nearest
 from serkit.models import architectures
 
 __all__ = ["NETWORKS", "make_network", "network_parameters", "sees_time"]
@@ -55,8 +55,7 @@ def network_parameters(name: str, net: Mapping[str, Any] | None) -> dict[str, An
     parameters = {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY}
     for key, value in (net or {}).items():
         if key not in parameters:
-            close = difflib.get_close_matches(str(key), parameters, n=1, cutoff=0.5)
-            hint = f": did you mean '{close[0]}'?" if close else "."
+            hint = nearest(str(key), parameters)
             raise ValueError(f"unknown key '{key}' in [net] of '{name}'{hint} Known keys are {', '.join(parameters)}.")
         if isinstance(parameters[key], float):
             wanted, fits = "a number from 0 to below 1", _is_share(value)
