@@ -227,6 +227,18 @@ def test_a_dry_run_only_tells(tiny_corpus: Path, place: Path, capsys: pytest.Cap
     assert not (place / "dry").exists()
 
 
+def test_what_is_finished_can_be_tabulated_alone(
+    document: dict[str, Any], place: Path, tiny_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["compare", "line.toml", "--data", tiny_corpus, "--protocols", "speaker,random", "--seeds", "0"]
+    assert ser(*arguments, "--folds", "4", "--finished", "--out", "part") == 0
+    cells = json.loads((place / "part/results.json").read_text("utf-8"))["cells"]
+    assert [(cell["protocol"], cell["seed"]) for cell in cells] == [("speaker", 0)]
+    assert ser(*arguments, "--finished", "--runs", "nowhere") == 2
+    assert "No cell of this grid is finished in nowhere" in capsys.readouterr().err
+    assert not (place / "nowhere").exists()
+
+
 def test_own_folds_tell_how_long_the_others_take(document: dict[str, Any], place: Path, corpus: Corpus) -> None:
     cells = plan(["line.toml"], protocols=["speaker"], seeds=[0, 7], folds=4)
     (done, nothing), (todo, seconds) = compare.estimate(cells, corpus, Path("runs/compare"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from serkit.cli import app
 from serkit.cli.extras import need_train
-from serkit.cli.train import JOBS, Bars, CorpusOption, DataOption, JobsOption
+from serkit.cli.train import JOBS, Bars, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -27,25 +28,32 @@ def compare(
     recipes: Annotated[list[str] | None, typer.Argument(help="Packaged recipes, or paths of .toml files.")] = None,
     all_recipes: Annotated[bool, typer.Option("--all", help="Every packaged recipe, as the grid says.")] = False,
     corpus: CorpusOption = None,
-    channel: Annotated[str, typer.Option(help="speech, song or both.")] = "both",
+    channel: ChannelOption = "both",
     protocols: Annotated[str | None, typer.Option(help="Separated by commas; default: those of the grid.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Separated by commas; default: those of the grid.")] = None,
-    folds: Annotated[int | None, typer.Option(min=1, help="How many of the five folds to run.")] = None,
+    folds_run: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many of the five folds to run; default: 1 of the random protocols, else all."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Longest training: a reduced schedule.")] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Whole training, where the grid has a reduced schedule.")
+        bool, typer.Option("--full", help="All epochs and folds, where the grid has a reduced schedule.")
     ] = False,
     runs: Annotated[Path, typer.Option(help="Folder of the runs; finished ones are not run again.")] = Path(
         "runs/compare"
     ),
     out: Annotated[Path, typer.Option(help="Folder for results.md, results.json and results.svg.")] = Path(),
     jobs: JobsOption = JOBS,
+    finished: Annotated[
+        bool, typer.Option("--finished", help="Run nothing; tabulate the cells that are finished.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and how long, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
 ) -> None:
     """Train and test many recipes under several protocols; write a table and a picture of all of them.
 
-    The same command again goes on where it stopped: finished folds are kept.
+    What will run and how long it takes is said first. The same command again goes on where it stopped: finished folds
+    are kept. A run that fails is named in the table, the others go on, and the exit code is 1.
     """
     need_train("Training")
     from serkit import compare as grid
@@ -58,7 +66,7 @@ def compare(
         list(grid.read_grid()) if all_recipes else recipes or [],
         protocols=_parts(protocols),
         seeds=[_number(text) for text in _parts(seeds) or ()] or None,
-        folds=folds,
+        folds=folds_run,
         epochs=epochs,
         full=full,
     )
@@ -67,8 +75,17 @@ def compare(
         runs = runs / channel
     console = Console(stderr=True)
     times = grid.estimate(cells, recordings, runs)
-    console.print(_plan_table(cells, times))
-    console.print(f"{sum(todo for todo, _ in times)} folds to run, {_total(times)}.", highlight=False)
+    if finished:
+        cells = [cell for cell, (todo, _) in zip(cells, times, strict=True) if not todo]
+        times = [(0, 0.0)] * len(cells)
+        if not cells:
+            raise TrainingError(f"No cell of this grid is finished in {runs}: leave out --finished to run it.")
+    stale = grid.stale(cells, recordings, runs)
+    console.print(_plan_table(cells, times, [cell.folder(runs, recordings) in stale for cell in cells]))
+    todo = sum(folds for folds, _ in times)
+    console.print(f"{_folds(todo)} to run, {_total(times)}." if todo else "Nothing is left to run.", highlight=False)
+    for folder in sorted(stale):
+        print(f"ser: {folder} holds a run of another recipe: remove it or use another --runs.", file=sys.stderr)
     if dry_run:
         return
     outcomes: list[grid.Outcome] = []
@@ -76,14 +93,17 @@ def compare(
         with Bars() as bars:
             for k, outcome in enumerate(grid.run(cells, recordings, runs, n_jobs=jobs, progress=bars), start=1):
                 outcomes.append(outcome)
-                line = f"[{k}/{len(cells)}] {_line(outcome)}; {_total(times[k:])} left"
+                left = _total(grid.estimate(cells, recordings, runs)[k:])
+                line = f"[{k}/{len(cells)}] {_line(outcome)}; {left} left"
                 bars.console.print(line, highlight=False, markup=False)
     except KeyboardInterrupt:
+        outcomes += grid.finished(cells[len(outcomes) :], recordings, runs)
         print(f"ser: interrupted; finished folds are kept in {runs}. Go on with the same command.", file=sys.stderr)
         raise typer.Exit(130) from None
     finally:
         if any(outcome.run is not None for outcome in outcomes):
-            document = grid.collect(outcomes, recordings)
+            command = _command(recipes, channel, protocols, seeds, folds_run, epochs, full)
+            document = grid.collect(outcomes, recordings, command=command)
             for path in write(document, out):
                 print(f"Wrote {path}", file=sys.stderr)
             if as_json:
@@ -103,6 +123,21 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _command(recipes: Sequence[str] | None, channel: str, *rest: str | int | None) -> str:
+    """The command as anybody may type it: without the places of this machine."""
+    names = [Path(name).name if name.endswith(".toml") else name for name in recipes or ["--all"]]
+    words = ["ser", "compare", *names, "--data", "DATA"]
+    options = ("--channel", "--protocols", "--seeds", "--folds-run", "--epochs", "--full")
+    for option, value in zip(options, (None if channel == "both" else channel, *rest), strict=True):
+        if value:
+            words += [option] if value is True else [option, str(value)]
+    return shlex.join(words)
+
+
+def _folds(number: int) -> str:
+    return "1 fold" if number == 1 else f"{number} folds"
+
+
 def _clock(seconds: float) -> str:
     """A rough time in words."""
     if seconds < 100:
@@ -114,14 +149,18 @@ def _total(times: Sequence[tuple[int, float | None]]) -> str:
     """What the cells take together; folds of unknown length are counted."""
     known = sum(seconds for _, seconds in times if seconds is not None)
     unknown = sum(todo for todo, seconds in times if seconds is None)
-    return f"about {_clock(known)}" + (f" and {unknown} folds of unknown length" if unknown else "")
+    parts = [f"about {_clock(known)}"] if known or not unknown else []
+    return " and ".join([*parts, *([f"{_folds(unknown)} of unknown length"] if unknown else [])])
 
 
-def _plan_table(cells: Sequence[Cell], times: Sequence[tuple[int, float | None]]) -> Table:
+def _plan_table(cells: Sequence[Cell], times: Sequence[tuple[int, float | None]], stale: Sequence[bool]) -> Table:
     table = Table("recipe", "protocol", "seed", "folds to run", "estimate", box=None, pad_edge=False)
-    for cell, (todo, seconds) in zip(cells, times, strict=True):
+    for cell, (todo, seconds), other in zip(cells, times, stale, strict=True):
         name = f"{cell.recipe.name} ({cell.reduced})" if cell.reduced else cell.recipe.name
-        when = "finished" if not todo else "unknown" if seconds is None else _clock(seconds)
+        if other:
+            when = "another recipe's run"
+        else:
+            when = "finished" if not todo else "unknown" if seconds is None else _clock(seconds)
         table.add_row(name, cell.protocol, str(cell.seed), f"{todo} of {len(cell.folds)}", when)
     return table
 
