@@ -75,13 +75,13 @@ def test_s3s_network_halves_the_vector_five_times() -> None:
     net = VectorCNN(2376, 8).to("meta").eval()
     lengths: list[int] = []
     for layer in net.modules():
-        if isinstance(layer, nn.MaxPool1d):
-            layer.register_forward_hook(lambda _, x, y: lengths.append(y.shape[2]))
+        if isinstance(layer, nn.MaxPool2d):
+            layer.register_forward_hook(lambda _, x, y: lengths.append(y.shape[3]))
     with torch.inference_mode():
         net(torch.zeros(1, 2376, device="meta"))
     assert lengths == [1188, 594, 297, 149, 75]
-    kinds = [(c.out_channels, c.kernel_size) for c in net.modules() if isinstance(c, nn.Conv1d)]
-    assert kinds == [(512, (5,)), (512, (5,)), (256, (5,)), (256, (3,)), (128, (3,))]
+    kinds = [(c.out_channels, c.kernel_size) for c in net.modules() if isinstance(c, nn.Conv2d)]
+    assert kinds == [(512, (1, 5)), (512, (1, 5)), (256, (1, 5)), (256, (1, 3)), (128, (1, 3))]
 
 
 def test_the_frames_cost_a_fiftieth_of_the_vector() -> None:
@@ -157,7 +157,8 @@ def test_frames_come_in_row_after_row() -> None:
     matrix = torch.arange(5 * 18.0).reshape(5, 18)
     for name in ("cnn_frames", "cnn_bilstm"):
         net, _ = made(name)
-        torch.testing.assert_close(seen_by(net, net.body, matrix.reshape(1, -1))[0], matrix)
+        seen = seen_by(net, net.body, matrix.reshape(1, -1))[0]
+        torch.testing.assert_close(seen.reshape(len(seen), -1), matrix)
 
 
 def test_spectrograms_become_channels() -> None:
@@ -180,14 +181,14 @@ def test_rows_that_are_no_spectrograms_of_equal_height_are_refused() -> None:
 def test_channel_attention_is_a_convolution_over_channel_means() -> None:
     net, _ = made("cnn_frames")
     attention = net.body[3].attention
-    x = torch.randn(2, 8, 11, generator=torch.Generator().manual_seed(4))
+    x = torch.randn(2, 8, 1, 11, generator=torch.Generator().manual_seed(4))
     kernel = attention.across.weight.detach().numpy().ravel()
     with torch.inference_mode():
         got = attention(x).numpy()
     for clip, result in zip(x.numpy(), got, strict=True):
-        means = np.pad(clip.mean(1), 2)
+        means = np.pad(clip.mean((1, 2)), 2)
         score = np.array([means[k : k + 5] @ kernel for k in range(8)])
-        np.testing.assert_allclose(result, clip / (1 + np.exp(-score))[:, None], atol=1e-6)
+        np.testing.assert_allclose(result, clip / (1 + np.exp(-score))[:, None, None], atol=1e-6)
 
 
 def test_a_block_attends_as_torchs_own_multi_head_attention() -> None:

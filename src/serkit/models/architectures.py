@@ -1,6 +1,7 @@
 """The networks of the published systems: vectors (batch, n) in, logits (batch, n_classes) out.
 
-Those that see time take the flat layout of an extractor, row after row, and fold it back to (rows, frames).
+Those that see time take the flat layout of an extractor, row after row, and fold it back to (rows, frames). Sequences
+are pictures of height 1, because only two-dimensional convolutions know the memory order that trains fastest.
 """
 
 from __future__ import annotations
@@ -125,8 +126,9 @@ class VectorCNN(nn.Module):
         layers: list[nn.Module] = []
         length, inputs = n_features, 1
         for k, (outputs, kernel) in enumerate(((512, 5), (512, 5), (256, 5), (256, 3), (128, 3))):
-            layers += [nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2), nn.ReLU(), nn.BatchNorm1d(outputs)]
-            layers += [nn.MaxPool1d(5, 2, 2), *([nn.Dropout(dropout)] if k in (1, 2, 4) else [])]
+            layers += [nn.Conv2d(inputs, outputs, (1, kernel), padding=(0, kernel // 2)), nn.ReLU()]
+            layers += [nn.BatchNorm2d(outputs), nn.MaxPool2d((1, 5), (1, 2), (0, 2))]
+            layers += [nn.Dropout(dropout)] if k in (1, 2, 4) else []
             length, inputs = (length + 1) // 2, outputs
         self.body = nn.Sequential(*layers)
         self.head = nn.Sequential(
@@ -135,7 +137,7 @@ class VectorCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (batch, n_classes) for ``x`` (batch, n_features)."""
-        return self.head(self.body(x[:, None]).flatten(1))
+        return self.head(self.body(x[:, None, None]).flatten(1))
 
 
 class FramesCNN(nn.Module):
@@ -159,11 +161,11 @@ class FramesCNN(nn.Module):
     ) -> None:
         super().__init__()
         self.rows = rows
-        layers: list[nn.Module] = [nn.Conv1d(rows, widths[0], 5, padding=2, bias=False), nn.BatchNorm1d(widths[0])]
-        layers.append(nn.ReLU())
         inputs = widths[0]
+        stem = nn.Conv2d(rows, inputs, (1, 5), padding=(0, 2), bias=False)
+        layers: list[nn.Module] = [stem, nn.BatchNorm2d(inputs), nn.ReLU()]
         for k, width in enumerate(widths):
-            layers.append(_Residual(nn.Conv1d, nn.BatchNorm1d, inputs, width, 1 if k == 0 else 2))
+            layers.append(_Residual(inputs, width, (1, 1) if k == 0 else (1, 2), (1, 3)))
             inputs = width
         self.body = nn.Sequential(*layers)
         self.pool = AttentiveStatistics(inputs)
@@ -171,7 +173,8 @@ class FramesCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (batch, n_classes) for ``x`` (batch, rows * frames)."""
-        return self.head(self.pool(self.body(x.unflatten(1, (self.rows, -1))).float(), None))
+        x = x.unflatten(1, (self.rows, 1, -1))
+        return self.head(self.pool(self.body(x).squeeze(2).float(), None))
 
 
 class CNNBiLSTM(nn.Module):
@@ -240,12 +243,14 @@ class ECACNN(nn.Module):
             raise ValueError(f"{rows} rows cannot be {windows} spectrograms of equal height: change windows.")
         self.windows = windows
         self.bands = rows // windows
-        stages = ((width, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2), (4 * width, 6 * width, (2, 1)))
         self.body = nn.Sequential(
             nn.Conv2d(windows, width, 5, 2, 2, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
-            *(_Residual(nn.Conv2d, nn.BatchNorm2d, *stage) for stage in stages),
+            _Residual(width, width, (1, 1)),
+            _Residual(width, 2 * width, (2, 2)),
+            _Residual(2 * width, 4 * width, (2, 2)),
+            _Residual(4 * width, 6 * width, (2, 1)),
         )
         height = self.bands
         for _ in range(4):
@@ -257,41 +262,35 @@ class ECACNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (batch, n_classes) for ``x`` (batch, rows * frames)."""
         x = x.unflatten(1, (self.windows, self.bands, -1))
-        if self.training:
-            x = x.contiguous(memory_format=torch.channels_last)  # quicker; prediction and export keep the usual order
         return self.head(self.pool(self.project(self.body(x).flatten(1, 2)).float(), None))
 
 
 class _ECA(nn.Module):
-    """Weights of the channels from a convolution over their means (Wang et al., 2020), for 1-D and 2-D signals."""
+    """Weights of the channels from a convolution over their means (Wang et al., 2020)."""
 
     def __init__(self, kernel: int = 5) -> None:
         super().__init__()
         self.across = nn.Conv1d(1, 1, kernel, padding=kernel // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = torch.sigmoid(self.across(x.flatten(2).mean(2)[:, None]))[:, 0]
-        return x * weight.reshape(*weight.shape, *[1] * (x.ndim - 2))
+        weight = torch.sigmoid(self.across(x.mean((2, 3))[:, None]))[:, 0]
+        return x * weight[:, :, None, None]
 
 
 class _Residual(nn.Module):
-    """Two convolutions of width 3 with batch norm, efficient channel attention and a shortcut."""
+    """Two convolutions with batch norm, efficient channel attention and a shortcut."""
 
-    def __init__(
-        self,
-        conv: type[nn.Conv1d] | type[nn.Conv2d],
-        norm: type[nn.BatchNorm1d] | type[nn.BatchNorm2d],
-        inputs: int,
-        outputs: int,
-        stride: int | tuple[int, int],
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int], kernel: tuple[int, int] = (3, 3)) -> None:
         super().__init__()
-        self.conv1, self.norm1 = conv(inputs, outputs, 3, stride, 1, bias=False), norm(outputs)  # type: ignore[arg-type]
-        self.conv2, self.norm2 = conv(outputs, outputs, 3, 1, 1, bias=False), norm(outputs)
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        self.conv1 = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+        self.norm1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, kernel, 1, padding, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
         self.attention = _ECA()
         self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride, bias=False), norm(outputs))  # type: ignore[arg-type]
+        if stride != (1, 1) or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         h = functional.relu(self.norm1(self.conv1(x)))
