@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from serkit import cli, compare, fitting
 from serkit.compare import collect, plan, read_grid
-from serkit.compare_report import markdown, picture
+from serkit.compare_picture import picture
+from serkit.compare_report import markdown
 from serkit.corpora import Corpus, read_corpus
 from serkit.errors import RecipeError, TrainingError
 from serkit.paired import paired_test
@@ -86,7 +88,7 @@ def ser(*arguments: str | Path) -> int:
 
 def grid_arguments(tiny_corpus: Path) -> list[str | Path]:
     both = ["compare", "line.toml", "trees.toml", "--data", tiny_corpus, "--jobs", "1"]
-    return [*both, "--protocols", "speaker,augmented-random", "--seeds", "0,1", "--folds", "4"]
+    return [*both, "--protocols", "speaker,augmented-random", "--seeds", "0,1", "--folds-run", "4"]
 
 
 @pytest.fixture(scope="module")
@@ -143,17 +145,44 @@ def test_recipes_are_compared_speaker_by_speaker(document: dict[str, Any], place
     expected = paired_test(*sides)
     assert (test["a"], test["b"], test["seeds"]) == ("line", "trees", [0, 1])
     assert (test["difference"], test["p_value"]) == pytest.approx((expected.difference, expected.p_value))
+    rows = {row["recipe"]: row for row in document["rows"] if row["protocol"] == "speaker"}
+    best, other = sorted(rows, key=lambda name: -rows[name]["accuracy"])
+    assert document["best"]["speaker"] == best
+    assert rows[best]["against_best"] is None
+    against = rows[other]["against_best"]
+    sign = 1 if other == "line" else -1
+    assert against["difference"] == pytest.approx(sign * expected.difference)
+    assert (against["low"], against["high"]) == pytest.approx(sorted((sign * expected.low, sign * expected.high)))
+    assert f"| `{other}` | {100 * against['difference']:+.1f} [" in (place / "out/results.md").read_text("utf-8")
+
+
+def test_the_document_says_what_was_asked_for_and_no_place_of_this_machine(
+    document: dict[str, Any], place: Path, tiny_corpus: Path
+) -> None:
+    command = "ser compare line.toml trees.toml --data DATA --protocols speaker,augmented-random --seeds 0,1"
+    assert document["command"] == f"{command} --folds-run 4"
+    assert [row["recipe"] for row in document["grid"]] == ["line", "trees"]
+    for name in ("results.md", "results.json", "results.svg"):
+        text = (place / "out" / name).read_text("utf-8")
+        assert str(place) not in text
+        assert str(tiny_corpus) not in text
 
 
 def test_the_table_shows_the_numbers_and_the_leak_beside_its_own(document: dict[str, Any], place: Path) -> None:
     page = (place / "out/results.md").read_text("utf-8")
     for row in document["rows"]:
-        assert f"{100 * row['accuracy']:.1f} ± {100 * row['accuracy_sd']:.1f}" in page
+        mark = "**⚠** " if row["protocol"] == "augmented-random" else ""
+        assert f"| {mark}{100 * row['accuracy']:.1f} ± {100 * row['accuracy_sd']:.1f} [" in page
+        assert f"<br>UAR {100 * row['uar']:.1f}" in page
+    assert page.count("**⚠** ") == 2
     assert "| ⚠ augmented-random |" in page
     assert "> **⚠ Not a result:** augmented-random leaks" in page
-    assert "reduced schedule: 4 of 5 folds" in page
+    assert "*reduced: 4 of 5 folds*" in page
+    assert "1. A reduced schedule: " in page
     drawn = (place / "out/results.svg").read_text("utf-8")
+    ElementTree.fromstring(drawn)
     assert "augmented-random (leaks)" in drawn
+    assert f">chance {100 / len(document['rows'][0]['recall']):.3g} %<" in drawn
     for row in document["rows"]:
         assert f"{row['recipe']}, {row['protocol']}: {row['accuracy']:.1%}" in drawn
 
@@ -179,7 +208,7 @@ def test_more_folds_go_on_behind_those_that_are_there(
     fit = fitting.fit
     monkeypatch.setattr(fitting, "fit", lambda *a, **k: (fits.append(1), fit(*a, **k))[1])
     arguments = ["compare", "line.toml", "--data", tiny_corpus, "--protocols", "speaker", "--seeds", "1"]
-    assert ser(*arguments, "--folds", "5", "--out", "more") == 0
+    assert ser(*arguments, "--folds-run", "5", "--out", "more") == 0
     assert len(fits) == 1
     cell = json.loads((place / "more/results.json").read_text("utf-8"))["cells"][0]
     assert cell["folds_run"] == [0, 1, 2, 3, 4]
@@ -200,8 +229,12 @@ def test_a_cell_that_fails_is_named_and_the_others_go_on(
     assert ser("compare", *names, "--out", "failed") == 1
     found = json.loads((place / "failed/results.json").read_text("utf-8"))
     assert [cell["recipe"] for cell in found["cells"]] == ["line"]
-    assert found["failed"] == [{"recipe": "trees", "protocol": "random", "seed": 0, "error": "The forest burns."}]
-    assert "- `trees`, random, seed 0: The forest burns." in (place / "failed/results.md").read_text("utf-8")
+    trees = {"recipe": "trees", "system": "S0", "reported": None, "reported_as": "", "protocol": "random"}
+    assert found["failed"] == [{**trees, "seed": 0, "error": "The forest burns."}]
+    page = (place / "failed/results.md").read_text("utf-8")
+    assert "- `trees`, random, seed 0: The forest burns." in page
+    assert "| S0 | `trees` | – | **failed**: seed 0 <sup>1</sup> |" in page
+    assert "\n1. The forest burns.\n" in page
     assert "failed: The forest burns." in capsys.readouterr().err
 
 
@@ -211,10 +244,26 @@ def test_a_run_of_another_recipe_is_not_taken_for_this_one(
     (place / "elsewhere").mkdir(exist_ok=True)
     changed = (place / "line.toml").read_text("utf-8").replace("C = 1.0", "C = 2.0")
     (place / "elsewhere/line.toml").write_text(changed, encoding="utf-8")
-    arguments = ["elsewhere/line.toml", "--data", tiny_corpus, "--protocols", "speaker", "--folds", "4"]
+    arguments = ["elsewhere/line.toml", "--data", tiny_corpus, "--protocols", "speaker", "--folds-run", "4"]
     assert ser("compare", *arguments, "--out", "stale") == 1
-    assert re.search(r"line-\S+-speaker-0 was started with another recipe", capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert re.search(r"line +speaker +0 +0 of 4 +another recipe's run", said)
+    assert re.search(r"line-\S+-speaker-0 holds a run of another recipe: remove it or use another --runs", said)
+    assert re.search(r"line-\S+-speaker-0 was started with another recipe: .+ or remove that folder", said)
     assert not (place / "stale").exists()
+    assert ser("compare", *arguments, "--finished") == 2
+
+
+def test_a_folder_that_is_no_run_is_left_alone(
+    tiny_corpus: Path, place: Path, corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = plan(["line.toml"], protocols=["random"])[0]
+    folder = cell.folder(Path("taken"), corpus)
+    folder.mkdir(parents=True)
+    (folder / "diary.txt").write_text("mine", encoding="utf-8")
+    assert ser("compare", "line.toml", "--data", tiny_corpus, "--protocols", "random", "--runs", "taken") == 1
+    assert f"{folder} is there, but is no run: remove it or use another --runs." in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["diary.txt"]
 
 
 def test_a_dry_run_only_tells(tiny_corpus: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,7 +271,7 @@ def test_a_dry_run_only_tells(tiny_corpus: Path, place: Path, capsys: pytest.Cap
     assert ser(*arguments, "--dry-run", "--out", "dry") == 0
     shown = capsys.readouterr().err
     assert re.search(r"line +random +0 +1 of 1 +unknown", shown)
-    assert "1 folds to run, about 0 s and 1 folds of unknown length." in shown
+    assert "1 fold to run, 1 fold of unknown length." in shown
     assert not (place / "untouched").exists()
     assert not (place / "dry").exists()
 
@@ -231,7 +280,7 @@ def test_what_is_finished_can_be_tabulated_alone(
     document: dict[str, Any], place: Path, tiny_corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["compare", "line.toml", "--data", tiny_corpus, "--protocols", "speaker,random", "--seeds", "0"]
-    assert ser(*arguments, "--folds", "4", "--finished", "--out", "part") == 0
+    assert ser(*arguments, "--folds-run", "4", "--finished", "--out", "part") == 0
     cells = json.loads((place / "part/results.json").read_text("utf-8"))["cells"]
     assert [(cell["protocol"], cell["seed"]) for cell in cells] == [("speaker", 0)]
     assert ser(*arguments, "--finished", "--runs", "nowhere") == 2
@@ -260,7 +309,17 @@ def test_ctrl_c_keeps_what_is_finished(
         return fit(*arguments, **options)
 
     monkeypatch.setattr(fitting, "fit", stop_at_third)
-    arguments = ["compare", "line.toml", "trees.toml", "--data", tiny_corpus, "--protocols", "speaker", "--folds", "2"]
+    arguments = [
+        "compare",
+        "line.toml",
+        "trees.toml",
+        "--data",
+        tiny_corpus,
+        "--protocols",
+        "speaker",
+        "--folds-run",
+        "2",
+    ]
     assert ser(*arguments, "--runs", "stopped", "--out", "stopped-out") == 130
     assert "Go on with the same command" in capsys.readouterr().err
     found = json.loads((place / "stopped-out/results.json").read_text("utf-8"))
@@ -269,16 +328,37 @@ def test_ctrl_c_keeps_what_is_finished(
     assert len(fits) == 3 + 2
 
 
+def test_ctrl_c_keeps_what_stands_behind_it_in_the_table_too(
+    document: dict[str, Any], tiny_corpus: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "fit", stop)
+    arguments = ["net.toml", "line.toml", "--data", tiny_corpus, "--protocols", "speaker", "--seeds", "0"]
+    assert ser("compare", *arguments, "--folds-run", "4", "--out", "behind") == 130
+    cells = json.loads((place / "behind/results.json").read_text("utf-8"))["cells"]
+    assert cells == [c for c in document["cells"] if (c["recipe"], c["protocol"], c["seed"]) == ("line", "speaker", 0)]
+
+
 def test_a_reduced_schedule_is_said_wherever_the_number_stands(tiny_corpus: Path, place: Path, corpus: Corpus) -> None:
     cells = plan(["net.toml"], protocols=["random"], epochs=2)
     assert (cells[0].recipe.epochs, cells[0].reduced) == (2, "2 of 9 epochs")
     found = collect(list(compare.run(cells, corpus, Path("short"))), corpus)
     assert found["rows"][0]["reduced"] == "2 of 9 epochs"
-    assert "reduced schedule: 2 of 9 epochs" in markdown(found)
+    assert "*reduced: 2 of 9 epochs*" in markdown(found)
     assert ">net *</text>" in picture(found)
     curves = json.loads(next(place.glob("short/net-*-e2/folds/fold-0/curves.json")).read_text("utf-8"))
     assert len(curves["epochs"]) == 2
     assert plan(["net.toml"], protocols=["random"], epochs=20)[0].reduced is None
+
+
+def test_full_leaves_out_what_the_grid_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = {"recipe": "net.toml", "cells": {"speaker": [0], "random": [0]}, "folds": {"speaker": 2}, "epochs": 3}
+    monkeypatch.setattr(compare, "_grid_file", lambda: {"folds": {"speaker": 5, "random": 1}, "row": [cut]})
+    assert [(c.reduced, c.folds) for c in plan(["net.toml"])] == [("3 of 9 epochs", (0, 1)), ("3 of 9 epochs", (0,))]
+    assert [(c.reduced, c.folds) for c in plan(["net.toml"], full=True)] == [(None, (0, 1, 2, 3, 4)), (None, (0,))]
+    assert plan(["net.toml"], epochs=4)[0].reduced == "4 of 9 epochs"
 
 
 def test_mistakes_are_sentences(tiny_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,21 +6,15 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from importlib import resources
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-import serkit
 from serkit import runs
+from serkit.compare_scores import collect
 from serkit.errors import RecipeError, SerkitError, TrainingError
-from serkit.evaluation import environment
-from serkit.metrics import resample, scores_of
-from serkit.paired import MIN_SPEAKERS, holm, paired_test
 from serkit.protocol import PROTOCOLS, Split, make_split
 from serkit.recipe import Recipe, load_recipe
 from serkit.training import run_evaluation
@@ -33,7 +27,7 @@ else:
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
 
-__all__ = ["N_FOLDS", "Cell", "Outcome", "Row", "collect", "estimate", "plan", "read_grid", "run"]
+__all__ = ["N_FOLDS", "Cell", "Outcome", "Row", "collect", "estimate", "finished", "plan", "read_grid", "run", "stale"]
 
 #: Folds of every split; a row may run fewer of them.
 N_FOLDS = 5
@@ -104,9 +98,13 @@ def read_grid() -> dict[str, Row]:
     >>> read_grid()["s3-cnn"].reported
     0.9393
     """
-    data = tomllib.loads(resources.files("serkit").joinpath("grid.toml").read_text("utf-8"))
+    data = _grid_file()
     folds = data["folds"]
     return {row["recipe"]: Row(**{**row, "folds": {**folds, **row.get("folds", {})}}) for row in data["row"]}
+
+
+def _grid_file() -> dict[str, Any]:
+    return tomllib.loads(resources.files("serkit").joinpath("grid.toml").read_text("utf-8"))
 
 
 def plan(
@@ -134,7 +132,7 @@ def plan(
     epochs : int, optional
         Longest training; default: that of the row.
     full : bool
-        Whole training and all seeds of the protocols, whatever the row says of epochs.
+        Whole training and all folds of the speaker protocols, whatever the row says of epochs and folds.
 
     Returns
     -------
@@ -153,7 +151,7 @@ def plan(
     if folds is not None and not 1 <= folds <= N_FOLDS:
         raise TrainingError(f"There are {N_FOLDS} folds, got {folds}: give 1 to {N_FOLDS}.")
     grid = read_grid()
-    default = next(iter(grid.values())).folds
+    default = _grid_file()["folds"]
     cells, taken = [], set()
     for name in recipes:
         row = grid.get(name, Row(name, cells={p: (0,) for p in PROTOCOLS if p in default}, folds=default))
@@ -164,26 +162,40 @@ def plan(
         cap = epochs or (None if full else row.epochs)
         recipe = whole if cap is None else whole.shortened(cap)
         reduced = None if recipe.epochs == whole.epochs else f"{recipe.epochs} of {whole.epochs} epochs"
-        for protocol in protocols or row.cells:
-            number = folds or row.folds.get(protocol, N_FOLDS)
-            for seed in seeds or row.cells.get(protocol, (0,)):
+        for protocol in dict.fromkeys(protocols or row.cells):
+            number = folds or (default if full else row.folds).get(protocol, N_FOLDS)
+            for seed in dict.fromkeys(seeds or row.cells.get(protocol, (0,))):
                 cells.append(Cell(row, recipe, protocol, seed, tuple(range(number)), reduced))
     return cells
+
+
+def stale(cells: Sequence[Cell], corpus: Corpus, root: Path) -> set[Path]:
+    """The folders of cells that hold a run of another recipe, such as the same one before it was edited."""
+    folders = {cell.folder(root, corpus): cell.recipe.hash for cell in cells}
+    return {
+        folder for folder, own in folders.items() if runs.begun(folder) and runs.recipe_hash(folder) not in (own, None)
+    }
 
 
 def estimate(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[tuple[int, float | None]]:
     """Folds that are still to run and their seconds, one pair a cell; None where nothing is known.
 
-    Known are the finished folds of the same recipe and protocol among ``cells``, or else what the grid says.
+    Known are the finished folds of the same recipe and protocol among ``cells``, or else what the grid says. Cells
+    whose folder is :func:`stale` do not run.
     """
     spent: dict[tuple[str, str], list[float]] = {}
-    for cell in cells:
-        for file in cell.folder(root, corpus).glob("folds/fold-*/fold.json"):
-            seconds = float(json.loads(file.read_text("utf-8"))["seconds"])
-            spent.setdefault((cell.recipe.hash, cell.protocol), []).append(seconds)
-    found = []
+    others = stale(cells, corpus, root)
     for cell in cells:
         folder = cell.folder(root, corpus)
+        for file in folder.glob("folds/fold-*/fold.json") if folder not in others else ():
+            seconds = float(json.loads(file.read_text("utf-8"))["seconds"])
+            spent.setdefault((cell.recipe.hash, cell.protocol), []).append(seconds)
+    found: list[tuple[int, float | None]] = []
+    for cell in cells:
+        folder = cell.folder(root, corpus)
+        if folder in others:
+            found.append((0, 0.0))
+            continue
         todo = sum(not runs.finished(folder, k) for k in cell.folds)
         own = spent.get((cell.recipe.hash, cell.protocol))
         per_fold = float(np.mean(own)) if own else cell.row.seconds
@@ -217,16 +229,41 @@ def run(
     Outcome
         One a cell. A cell that fails says so, and the others go on.
     """
-    splits: dict[tuple[Any, ...], Split] = {}
+    splits = _Splits(corpus)
     for cell in cells:
-        copies = {"n_copies": cell.recipe.augment.copies} if cell.recipe.augment else {}
-        key = (cell.protocol, cell.seed, *copies.values())
         try:
-            if key not in splits:
-                splits[key] = make_split(corpus, cell.protocol, seed=cell.seed, n_folds=N_FOLDS, **copies)
-            yield Outcome(cell, _finished_or_run(cell, corpus, splits[key], root, n_jobs, progress))
+            yield Outcome(cell, _finished_or_run(cell, corpus, splits.of(cell), root, n_jobs, progress))
         except SerkitError as error:
             yield Outcome(cell, None, str(error))
+
+
+def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]:
+    """Read those of the cells that are finished, and run none."""
+    splits, found = _Splits(corpus), []
+    for cell in cells:
+        folder = cell.folder(root, corpus)
+        try:
+            done = runs.read(folder, cell.recipe, corpus, splits.of(cell), cell.folds) if runs.begun(folder) else None
+        except SerkitError:  # another run stands there, so this cell is not finished
+            continue
+        if done is not None:
+            found.append(Outcome(cell, done))
+    return found
+
+
+class _Splits:
+    """The splits of a corpus, each made once."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+        self.made: dict[tuple[Any, ...], Split] = {}
+
+    def of(self, cell: Cell) -> Split:
+        copies = {"n_copies": cell.recipe.augment.copies} if cell.recipe.augment else {}
+        key = (cell.protocol, cell.seed, *copies.values())
+        if key not in self.made:
+            self.made[key] = make_split(self.corpus, cell.protocol, seed=cell.seed, n_folds=N_FOLDS, **copies)
+        return self.made[key]
 
 
 def _finished_or_run(
@@ -234,141 +271,11 @@ def _finished_or_run(
 ) -> runs.Run:
     folder = cell.folder(root, corpus)
     begun = runs.begun(folder)
+    if not begun and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TrainingError(f"{folder} is there, but is no run: remove it or use another --runs.")
     found = runs.read(folder, cell.recipe, corpus, split, cell.folds) if begun else None
     if found is not None:
         return found
     return run_evaluation(
         cell.recipe, corpus, split, folder, folds=cell.folds, resume=begun, n_jobs=n_jobs, progress=progress
     )
-
-
-def collect(outcomes: Sequence[Outcome], corpus: Corpus) -> dict[str, Any]:
-    """Put outcomes together to the document that stands in ``results.json``.
-
-    Returns
-    -------
-    dict
-        ``format``, ``date``, ``serkit``, ``corpus``, ``environment``; ``cells``, one a run; ``rows``, one a recipe and
-        protocol: means over the seeds with 95 % intervals over speakers (the clips of all seeds, speakers drawn with
-        replacement); ``paired``, the tests between recipes under ``speaker`` with p-values adjusted for their number
-        (Holm, 1979); ``failed``, the cells without a run.
-    """
-    done = [(outcome.cell, outcome.run) for outcome in outcomes if outcome.run is not None]
-    by_row: dict[tuple[str, str], list[tuple[Cell, runs.Run]]] = {}
-    for cell, finished in done:
-        by_row.setdefault((cell.recipe.name, cell.protocol), []).append((cell, finished))
-    cells = [_cell(cell, finished) for cell, finished in done]
-    return {
-        "format": 1,
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "serkit": serkit.__version__,
-        "corpus": runs.corpus_title(corpus),
-        "environment": environment(),
-        "cells": cells,
-        "rows": [_row(members) for members in by_row.values()],
-        "paired": _paired([cell for cell in cells if cell["protocol"] == "speaker"]),
-        "failed": [
-            {
-                "recipe": outcome.cell.recipe.name,
-                "protocol": outcome.cell.protocol,
-                "seed": outcome.cell.seed,
-                "error": outcome.error,
-            }
-            for outcome in outcomes
-            if outcome.error is not None
-        ],
-    }
-
-
-def _cell(cell: Cell, finished: runs.Run) -> dict[str, Any]:
-    document = finished.results
-    metrics = document["metrics"]
-    return {
-        "recipe": cell.recipe.name,
-        "system": cell.recipe.system or "serkit",
-        "recipe_hash": document["recipe_hash"],
-        "reported": cell.row.reported,
-        "reported_as": cell.row.reported_as,
-        **{key: document[key] for key in ("protocol", "seed", "split_hash", "folds", "folds_run", "warning", "date")},
-        "reduced": cell.reduced,
-        "n_clips": metrics["n_clips"],
-        **{key: metrics[key] for key in ("accuracy", "uar", "f1_macro", "f1_weighted", "intervals", "ece")},
-        "recall": {label: scores["recall"] for label, scores in metrics["per_class"].items()},
-        "channels": metrics["groups"]["channel"],
-        "speakers": metrics["groups"]["speaker"],
-        "choices": document["choices"],
-        "seconds": document["time"]["folds"],
-    }
-
-
-def _row(members: Sequence[tuple[Cell, runs.Run]]) -> dict[str, Any]:
-    cell, first = members[0]
-    documents = [finished.results["metrics"] for _, finished in members]
-    tables = pd.concat([finished.predictions for _, finished in members])
-    labels = first.results["metrics"]["labels"]
-    speakers, which = np.unique(tables["speaker"].to_numpy(dtype=str), return_inverse=True)
-    truth, said = (pd.Index(labels).get_indexer(tables[name]) for name in ("emotion", "predicted"))
-    n = len(labels)
-    stack = np.bincount((which * n + truth) * n + said, minlength=len(speakers) * n * n).reshape(-1, n, n)
-    drawn = scores_of(resample(stack, 1000, 0))
-    recalls = {
-        label: float(np.mean([metrics["per_class"][label]["recall"] for metrics in documents])) for label in labels
-    }
-    lowest = min(recalls, key=recalls.__getitem__)
-    row: dict[str, Any] = {
-        "recipe": cell.recipe.name,
-        "system": cell.recipe.system or "serkit",
-        "reported": cell.row.reported,
-        "reported_as": cell.row.reported_as,
-        "protocol": cell.protocol,
-        "seeds": [member.seed for member, _ in members],
-        "folds_run": len(cell.folds),
-        "folds": first.results["folds"],
-        "warning": first.results["warning"],
-        "reduced": cell.reduced,
-        "n_speakers": len(speakers),
-        "recall": recalls,
-        "lowest": {"label": lowest, "recall": recalls[lowest]},
-        "channels": {
-            channel: {
-                score: float(np.mean([m["groups"]["channel"][channel][score] for m in documents]))
-                for score in ("accuracy", "uar")
-            }
-            for channel in documents[0]["groups"]["channel"]
-        },
-    }
-    for score in ("accuracy", "uar", "f1_weighted", "ece"):
-        values = [metrics[score] for metrics in documents]
-        row[score] = float(np.mean(values))
-        row[f"{score}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        if score in drawn:
-            row[f"{score}_interval"] = [float(q) for q in np.quantile(drawn[score], [0.025, 0.975])]
-    return row
-
-
-def _paired(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Every pair of recipes on the seeds and speakers that both were tested with."""
-    by_recipe: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for cell in cells:
-        by_recipe.setdefault(cell["recipe"], {})[cell["seed"]] = cell["speakers"]
-    tests: list[dict[str, Any]] = []
-    for a, b in combinations(by_recipe, 2):
-        seeds = sorted(set(by_recipe[a]) & set(by_recipe[b]))
-        sides = [_by_speaker([by_recipe[name][seed] for seed in seeds]) for name in (a, b)]
-        shared = set(sides[0]) & set(sides[1])
-        if len(shared) < MIN_SPEAKERS:
-            continue
-        result = paired_test(*({speaker: side[speaker] for speaker in shared} for side in sides))
-        tests.append({"a": a, "b": b, "seeds": seeds, **vars(result)})
-    for test, p_value in zip(tests, holm([test["p_value"] for test in tests]), strict=True):
-        test["p_holm"] = p_value
-    return tests
-
-
-def _by_speaker(tables: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Each speaker's accuracy, averaged over the seeds in which the speaker was tested."""
-    found: dict[str, list[float]] = {}
-    for table in tables:
-        for speaker, scores in table.items():
-            found.setdefault(speaker, []).append(scores["accuracy"])
-    return {speaker: float(np.mean(values)) for speaker, values in found.items()}

@@ -33,6 +33,7 @@ __all__ = [
     "disk",
     "finished",
     "read",
+    "recipe_hash",
     "start",
     "write_fold",
 ]
@@ -96,7 +97,7 @@ def start(out: Path, recipe: Recipe, corpus: Corpus, split: Split, *, resume: bo
     split.to_csv(out / "split.csv")
 
 
-def _check_state(out: Path, state: dict[str, str]) -> None:
+def _check_state(out: Path, state: dict[str, str], remedy: str = "use another --out") -> None:
     try:
         before = json.loads((out / _STATE).read_text("utf-8"))
     except FileNotFoundError:
@@ -104,17 +105,25 @@ def _check_state(out: Path, state: dict[str, str]) -> None:
     except ValueError:
         before = None
     if not isinstance(before, dict):
-        raise TrainingError(f"{out / _STATE} is damaged, so the run cannot be resumed: use another --out.")
+        raise TrainingError(f"{out / _STATE} is damaged, so the run cannot be resumed: {remedy}.")
     for what, value in state.items():
         if before.get(what) != value:
             raise TrainingError(
-                f"The run in {out} was started with another {what}: resume it with the same one, or use another --out."
+                f"The run in {out} was started with another {what}: resume it with the same one, or {remedy}."
             )
 
 
 def begun(out: Path) -> bool:
     """Whether a run stands in the folder, finished or not."""
     return (out / _STATE).is_file()
+
+
+def recipe_hash(out: Path) -> str | None:
+    """The hash of the recipe with which the run in the folder was started; None if that cannot be told."""
+    try:
+        return str(json.loads((out / _STATE).read_text("utf-8"))["recipe"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read(out: Path, recipe: Recipe, corpus: Corpus, split: Split, chosen: Sequence[int]) -> Run | None:
@@ -125,7 +134,7 @@ def read(out: Path, recipe: Recipe, corpus: Corpus, split: Split, chosen: Sequen
     TrainingError
         If the run in the folder is another one.
     """
-    _check_state(out, _state(recipe, corpus, split))
+    _check_state(out, _state(recipe, corpus, split), "remove that folder or use another --runs")
     try:
         document = json.loads((out / "results.json").read_text("utf-8"))
         if document["folds_run"] == list(chosen):

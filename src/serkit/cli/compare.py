@@ -52,8 +52,11 @@ def compare(
 ) -> None:
     """Train and test many recipes under several protocols; write a table and a picture of all of them.
 
-    What will run and how long it takes is said first. The same command again goes on where it stopped: finished folds
-    are kept. A run that fails is named in the table, the others go on, and the exit code is 1.
+    What will run, and how long it takes, is said first.
+
+    The same command again goes on where it stopped: finished folds are kept.
+
+    A run that fails is named in the table, the others go on, and the exit code is 1.
     """
     need_train("Training")
     from serkit import compare as grid
@@ -75,12 +78,16 @@ def compare(
         runs = runs / channel
     console = Console(stderr=True)
     times = grid.estimate(cells, recordings, runs)
+    stale = grid.stale(cells, recordings, runs)
     if finished:
-        cells = [cell for cell, (todo, _) in zip(cells, times, strict=True) if not todo]
+        done = [
+            not todo and cell.folder(runs, recordings) not in stale
+            for cell, (todo, _) in zip(cells, times, strict=True)
+        ]
+        cells = [cell for cell, is_done in zip(cells, done, strict=True) if is_done]
         times = [(0, 0.0)] * len(cells)
         if not cells:
             raise TrainingError(f"No cell of this grid is finished in {runs}: leave out --finished to run it.")
-    stale = grid.stale(cells, recordings, runs)
     console.print(_plan_table(cells, times, [cell.folder(runs, recordings) in stale for cell in cells]))
     todo = sum(folds for folds, _ in times)
     console.print(f"{_folds(todo)} to run, {_total(times)}." if todo else "Nothing is left to run.", highlight=False)
@@ -94,15 +101,15 @@ def compare(
             for k, outcome in enumerate(grid.run(cells, recordings, runs, n_jobs=jobs, progress=bars), start=1):
                 outcomes.append(outcome)
                 left = _total(grid.estimate(cells, recordings, runs)[k:])
-                line = f"[{k}/{len(cells)}] {_line(outcome)}; {left} left"
-                bars.console.print(line, highlight=False, markup=False)
+                line = f"[{k}/{len(cells)}] {_line(outcome)} ({left} left)"
+                bars.console.print(line, highlight=False, markup=False, soft_wrap=True)
     except KeyboardInterrupt:
         outcomes += grid.finished(cells[len(outcomes) :], recordings, runs)
         print(f"ser: interrupted; finished folds are kept in {runs}. Go on with the same command.", file=sys.stderr)
         raise typer.Exit(130) from None
     finally:
         if any(outcome.run is not None for outcome in outcomes):
-            command = _command(recipes, channel, protocols, seeds, folds_run, epochs, full)
+            command = _command(recipes, channel, protocols, seeds, folds_run, epochs, full, finished)
             document = grid.collect(outcomes, recordings, command=command)
             for path in write(document, out):
                 print(f"Wrote {path}", file=sys.stderr)
@@ -127,7 +134,7 @@ def _command(recipes: Sequence[str] | None, channel: str, *rest: str | int | Non
     """The command as anybody may type it: without the places of this machine."""
     names = [Path(name).name if name.endswith(".toml") else name for name in recipes or ["--all"]]
     words = ["ser", "compare", *names, "--data", "DATA"]
-    options = ("--channel", "--protocols", "--seeds", "--folds-run", "--epochs", "--full")
+    options = ("--channel", "--protocols", "--seeds", "--folds-run", "--epochs", "--full", "--finished")
     for option, value in zip(options, (None if channel == "both" else channel, *rest), strict=True):
         if value:
             words += [option] if value is True else [option, str(value)]
