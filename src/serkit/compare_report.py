@@ -83,7 +83,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         "## Reported and measured",
         "",
         "Accuracy in %, in brackets the 95 % interval over speakers; below it the unweighted average recall (UAR). A "
-        "mean over seeds where there are several (± their standard deviation).",
+        "mean over seeds where there are several (± their standard deviation); –: not run.",
         "",
         *_overview(document, notes),
         *_details(document, notes),

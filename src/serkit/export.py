@@ -121,7 +121,7 @@ def export_bundle(
         corpus=corpus.name,
         seed=seed,
         calibration="none"
-        if recipe.validation.use == "none"
+        if recipe.validation.use in ("none", "selection")
         else f"temperature {temperature:.4f}, fitted on speakers held out of a training of its own",
     )
     return _write(out, data, manifest, recipe, corpus, by_protocol)

@@ -39,8 +39,9 @@ __all__ = [
 Progress = Callable[[dict[str, Any]], None]
 Statistics = tuple[np.ndarray, np.ndarray]
 
-# What torch says of a processor's and of a GPU's memory, and XGBoost of both
-_NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory", "bad_alloc")
+# What torch and XGBoost say of a processor's and of a GPU's memory, and joblib when the system ends a search's process
+_NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory", "bad_alloc", "ALLOC_FAILED")
+_NO_MEMORY += ("excessive memory usage",)
 
 
 class Scaler(StandardScaler):
@@ -193,15 +194,15 @@ def fit(
                     X = step.fit_transform(X, y)
                     validation = validation and (step.transform(validation[0]), validation[1])
             model.fit(X, y, validation=validation, progress=progress, **given)
-    except (ValueError, TypeError) as error:
-        raise TrainingError(f"{type(model).__name__} cannot be fitted: {' '.join(str(error).split())}") from error
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not any(words in str(error) for words in _NO_MEMORY):
+    except (ValueError, TypeError, MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+            raise TrainingError(
+                f"The memory does not suffice to fit {type(model).__name__} on {len(X)} clips: lower batch_size in "
+                "[model.params], make fewer copies in [augment], or use a machine with more."
+            ) from error
+        if isinstance(error, RuntimeError):
             raise
-        raise TrainingError(
-            f"The memory does not suffice to fit {type(model).__name__} on {len(X)} clips: lower batch_size in "
-            "[model.params], make fewer copies in [augment], or use a machine with more."
-        ) from error
+        raise TrainingError(f"{type(model).__name__} cannot be fitted: {' '.join(str(error).split())}") from error
     _one_thread(model)
     return pipeline
 

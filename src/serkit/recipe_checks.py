@@ -73,9 +73,11 @@ def _check_vectors(recipe: Recipe, n_features: int | None, source: str) -> None:
         raise RecipeError(f"Recipe {source}: [select] needs k, the number of features to keep: add it.")
     if select and "c" in select.model_fields_set and select.kind != "l1":
         raise RecipeError(f"Recipe {source}: [select] c belongs to kind 'l1', got kind '{select.kind}': leave it out.")
-    if select and recipe.model.name in MODELS and MODELS[recipe.model.name].rows:
+    named = [recipe.model.name, *(member.name for member in recipe.model.members)]
+    folding = [name for name in named if name in MODELS and MODELS[name].rows]
+    if select and folding:
         raise RecipeError(
-            f"Recipe {source}: '{recipe.model.name}' folds the vector back to rows and frames, so [select] may not "
+            f"Recipe {source}: '{folding[0]}' folds the vector back to rows and frames, so [select] may not "
             "take values out of it: leave it out."
         )
     if n_features is not None and select and select.k is not None and select.k > n_features:

@@ -85,8 +85,10 @@ def run_evaluation(
     labels = fitting.corpus_labels(corpus)
     clips = _joined(split, corpus)
     chosen = sorted(set(range(split.n_folds) if folds is None else folds))
-    if not chosen or not set(chosen) <= set(range(split.n_folds)):
-        raise TrainingError(f"There are no folds {chosen}: this split has folds 0 to {split.n_folds - 1}.")
+    strange = [k for k in chosen if k not in range(split.n_folds)]
+    if strange or not chosen:
+        what = f"There is no fold {', '.join(map(str, strange))}" if strange else "No fold is asked for"
+        raise TrainingError(f"{what}: this split has folds 0 to {split.n_folds - 1}.")
     for k in chosen:
         train = clips[(clips["fold"] == k) & _trains(clips, recipe)]
         fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"Fold {k}")

@@ -127,6 +127,7 @@ def build(
             for m in members
         ]
         names = [member.name for member in members]
+        names = [n if names.count(n) == 1 else f"{n} {names[: k + 1].count(n)}" for k, n in enumerate(names)]
         return BestOf(parts, names) if model.name == "best_of" else SoftVoting(parts)
     estimator = _plain(model.name, model.params, labels, seed, rows)
     if MODELS[model.name].threads and model.search is None:
@@ -213,6 +214,11 @@ def check_model(
         nested = [member.name for member in model.members if member.name in COMBINED]
         if nested:
             raise RecipeError(f"'{nested[0]}' cannot be a member of '{model.name}': give its members instead.")
+        if use == "early-stopping":
+            raise RecipeError(
+                f"[validation] use = 'early-stopping', but the members of '{model.name}' learn from training clips "
+                "alone: use another, and take what stops or schedules them out of their params."
+            )
     elif model.members:
         raise RecipeError(
             f"the model '{model.name}' has no members: use 'soft_voting' or 'best_of', or leave them out."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.metrics import balanced_accuracy_score
@@ -45,7 +47,7 @@ class Searched(_Combined):
         Trials of ``"random"``.
     folds : int
         Inner folds. A group (a speaker, or a recording with its copies) is on one side of them only.
-    sampler : sampler of imbalanced-learn, optional
+    sampler : SMOTE, optional
         Resamples the training side of each inner fold, and all clips for the last fit; never what is scored.
     seed : int
         Of the folds and of the trials drawn.
@@ -70,7 +72,7 @@ class Searched(_Combined):
         params: Mapping[str, Sequence[Any]],
         n_iter: int | None = None,
         folds: int = 3,
-        sampler: BaseEstimator | None = None,
+        sampler: SMOTE | None = None,
         seed: int = 0,
         n_jobs: int = 1,
     ) -> None:
@@ -92,9 +94,16 @@ class Searched(_Combined):
         cv = StratifiedGroupKFold(self.folds, shuffle=True, random_state=self.seed)
         given: dict[str, Any] = {"scoring": "balanced_accuracy", "n_jobs": self.n_jobs, "error_score": "raise"}
         groups = np.arange(len(y)) if groups is None else groups
+        if (n_groups := len(np.unique(groups))) < self.folds:
+            raise ValueError(
+                f"the search has {self.folds} inner folds, and the training clips are of {n_groups} speaker(s) or "
+                "recording(s), each of which stays in one: lower folds in [model.search]."
+            )
         with warnings.catch_warnings():  # a class that an inner fold lacks is left out of its UAR
             warnings.filterwarnings("ignore", "y_pred contains classes not in y_true", UserWarning)
             given["cv"] = list(cv.split(X, y, groups))
+            if self.sampler is not None:
+                _check_neighbours(given["cv"], y, self.sampler.k_neighbors)
             if self.kind == "grid":
                 search = GridSearchCV(pipeline, space, **given)
             else:
@@ -179,6 +188,19 @@ class BestOf(_Combined):
         self.choices_ = {"chosen": self.names[best], "uar": dict(zip(self.names, uar, strict=True))}
         self.choices_ |= {"params": found["params"]} if (found := getattr(fitted[best], "choices_", None)) else {}
         return self
+
+
+def _check_neighbours(folds: Sequence[Pair], y: np.ndarray, k: int) -> None:
+    """Raise ValueError if an inner fold leaves too few training clips of a class for SMOTE with ``k`` neighbours."""
+    for train, _ in folds:
+        counts = Counter(y[train].tolist())
+        rarest = min(sorted(counts), key=lambda label: counts[label])
+        if counts[rarest] <= k and counts[rarest] < max(counts.values()):
+            raise ValueError(
+                f"an inner fold of the search has {counts[rarest]} training clip(s) of {rarest}, and SMOTE with {k} "
+                f"neighbours needs at least {k + 1}: lower k_neighbors in [balance], or use kind 'none' or "
+                "'class_weight'."
+            )
 
 
 def _fit(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> BaseEstimator:
