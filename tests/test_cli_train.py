@@ -11,6 +11,7 @@ import pytest
 
 from serkit import cli, fitting
 from serkit.bundle import read_bundle
+from serkit.cli.train import Bars
 from serkit.recipe import list_recipes, load_recipe
 
 RECIPE = """
@@ -87,6 +88,32 @@ def test_evaluate_prints_the_scores_and_where_the_report_lies(ser: Ser, tiny_cor
     assert "use --resume to go on with that run, or another --out" in err
 
 
+def test_some_folds_only(ser: Ser, tiny_corpus: Path, place: Path) -> None:
+    command = ("evaluate", "quick.toml", "--data", tiny_corpus, "--folds", "3", "--out", "run")
+    code, _, err = ser(*command, "--only-fold", "2", "--only-fold", "0")
+    assert code == 0
+    assert err.splitlines()[-1] == "2 of 2 folds done"
+    results = json.loads((place / "run/results.json").read_text())
+    assert (results["folds"], results["folds_run"]) == (3, [0, 2])
+    rows = (place / "run/predictions.csv").read_text().splitlines()
+    column = rows[0].split(",").index("fold")
+    assert {row.split(",")[column] for row in rows[1:]} == {"0", "2"}
+    assert "2 of 3 (0, 2)" in (place / "run/report.html").read_text()
+    assert ser(*command, "--resume")[0] == 0  # the third one joins them
+    assert json.loads((place / "run/results.json").read_text())["folds_run"] == [0, 1, 2]
+
+
+def test_the_bar_shows_loss_and_uar_of_the_epoch() -> None:
+    bars = Bars()
+    bars({"stage": "fold", "fold": 1, "done": 1, "total": 3})
+    bars({"stage": "fit", "fold": 1, "epoch": 2, "epochs": 8, "loss": 1.5, "uar": 0.25})
+    (task,) = bars.progress.tasks
+    assert task.fields["note"] == "fold 1, epoch 2/8, loss 1.500, UAR 25.0%"
+    assert (task.completed, task.total) == (1.25, 3)
+    bars({"stage": "fit", "fold": None, "epoch": 3, "epochs": 8, "loss": 1.25})
+    assert bars.progress.tasks[1].fields["note"] == "epoch 3/8, loss 1.250"
+
+
 def test_the_data_may_come_from_the_environment_and_a_leak_is_announced(
     ser: Ser, tiny_corpus: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +188,7 @@ def test_train_without_scores_says_so(ser: Ser, tiny_corpus: Path) -> None:
         (("evaluate", "quick.toml"), "--data"),
         (("evaluate", "quick.toml", "--data", "DATA", "--protocol", "speakers"), "Unknown protocol 'speakers'"),
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "3", "--resume"), "no run to resume"),
+        (("evaluate", "quick.toml", "--data", "DATA", "--folds", "3", "--only-fold", "3"), "There is no fold 3: this"),
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "7"), "6 speakers"),
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "3", "--out", "some.json/x"), "Not a directory"),
         (("train", "quick.toml", "--data", "DATA", "--out", "full"), "full exists and is no bundle"),

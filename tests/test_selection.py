@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from imblearn.over_sampling import SMOTE
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.class_weight import compute_sample_weight
+from xgboost.core import XGBoostError
 
 from serkit import fitting
 from serkit.emotions import LABELS
@@ -140,6 +142,25 @@ def test_in_a_recipe_a_speakers_clips_stay_in_one_inner_fold(monkeypatch: pytest
     assert set(pipeline.steps[-1][1].choices_["params"]) == {"n_estimators", "max_depth"}
 
 
+def test_smote_inside_a_search_needs_neighbours_in_each_inner_fold() -> None:
+    X, y, groups = clouds(d=26)
+    keep = np.flatnonzero((y != "happy") | (np.cumsum(y == "happy") <= 7))  # enough outside, too few inside
+    pipeline = fitting.make_pipeline(
+        parse_recipe(TEXT + '[balance]\nkind = "smote"\n' + SEARCH), sorted(set(y)), seed=0
+    )
+    with pytest.raises(
+        TrainingError, match=r"inner fold .* clip\(s\) of happy, .* 5 neighbours needs at least 6: lower"
+    ):
+        fitting.fit(pipeline, X[keep], y[keep], groups=groups[keep])
+
+
+def test_a_search_cannot_have_more_inner_folds_than_speakers() -> None:
+    X, y, groups = clouds(d=26)
+    pipeline = fitting.make_pipeline(parse_recipe(TEXT + SEARCH), sorted(set(y)), seed=0)
+    with pytest.raises(TrainingError, match=r"3 inner folds, .* 2 speaker\(s\) or recording\(s\).*: lower folds in"):
+        fitting.fit(pipeline, X, y, groups=np.where(np.isin(groups, ["0", "1", "2"]), "a", "b"))
+
+
 # ---------------------------------------------------------------------------------------------------------- ensembles
 
 
@@ -163,6 +184,17 @@ def test_the_best_of_several_is_the_best_on_the_validation_clips() -> None:
     np.testing.assert_array_equal(best.predict(X_val), members[int(np.argmax(uar))].predict(X_val))
     with pytest.raises(ValueError, match="there are none"):
         BestOf(members, ["a", "b", "c"]).fit(X, y)
+
+
+def test_members_of_the_same_name_are_told_apart() -> None:
+    X, y, groups = clouds(d=26)
+    text = VOTE.replace("soft_voting", "best_of").replace(
+        '"random_forest"\nparams = { n_estimators = 5 }', '"logistic"'
+    )
+    recipe = parse_recipe(TEXT + text.replace("[model]", '[validation]\nuse = "selection"\n[model]', 1))
+    pipeline = fitting.make_pipeline(recipe, sorted(set(y)), seed=0)
+    fitting.fit(pipeline, X, y, groups=groups, validation=(X, y))
+    assert set(pipeline.steps[-1][1].choices_["uar"]) == {"logistic 1", "logistic 2"}
 
 
 def test_class_weights_are_weights_of_the_clips() -> None:
@@ -213,7 +245,13 @@ def test_without_scaling_the_estimator_sees_the_features_as_they_are() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 GB")],
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 GB"),
+        RuntimeError("CUDA out of memory. Tried to allocate 9.00 GiB."),
+        XGBoostError("[07:15:58] /workspace/src/tree/updater.cc:1: std::bad_alloc"),
+        TerminatedWorkerError("This could be caused by ... an excessive memory usage causing the Operating System to"),
+    ],
 )
 def test_too_little_memory_is_a_sentence(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
@@ -260,6 +298,11 @@ def test_mistakes_in_a_search(old: str, new: str, message: str) -> None:
         ('name = "logistic"', 'name = "cnn"', "'cnn' needs features of layout frames, of shape (bands, frames) a clip"),
         ('name = "logistic"', 'name = "cnn_frames"', "of shape (rows x frames,) a clip, got 'mean_std' of shape (26,)"),
         ('name = "soft_voting"', 'name = "best_of"', "it needs [validation] use = 'selection'"),
+        (
+            "[model]",
+            '[validation]\nuse = "early-stopping"\n[model]',
+            "members of 'soft_voting' learn from training clips",
+        ),
         ('name = "soft_voting"', 'name = "svm"', "the model 'svm' has no members"),
         ('name = "soft_voting"', 'name = "soft_voting"\nparams = { a = 1 }', "no parameters of its own"),
     ],
@@ -285,6 +328,12 @@ def test_mistakes_in_other_sections(more: str, message: str) -> None:
 def test_rows_need_a_flat_matrix() -> None:
     model = '[model]\nname = "svm"\n'
     assert "scale = 'row' needs layout 'flat'" in refused('scale = "row"\n' + TEXT + model)
+
+
+def test_nothing_is_selected_in_front_of_a_model_that_folds_the_vector_back() -> None:
+    flat = TEXT.replace("[features]", '[features]\nlayout = "flat"\nwindow = { length = 1.0 }') + "[select]\nk = 20\n"
+    assert "'cnn_frames' folds the vector back" in refused(flat + '[model]\nname = "cnn_frames"\n')
+    assert "'cnn_frames' folds the vector back" in refused(flat + VOTE.replace('"logistic"', '"cnn_frames"'))
 
 
 def test_spectrograms_of_unequal_height_are_refused_with_both_numbers() -> None:
@@ -314,3 +363,10 @@ def test_hashes_of_older_recipes_stay() -> None:
     assert parse_recipe(TEXT + more).hash.startswith("7053f982cbd07ed1")
     assert load_recipe("s0-forest").hash.startswith("b341376ef3cae618")
     assert load_recipe("default").hash.startswith("e118ca65d39c7ee0")
+    searched = load_recipe("s1-xgboost").text
+    fixed = searched.replace(
+        searched[searched.index("[model.search]") : searched.index("[validation]")],
+        "[model.params]\nn_estimators = 300\nmax_depth = 6\nlearning_rate = 0.1\nsubsample = 0.8\n"
+        "colsample_bytree = 0.5\n",
+    )
+    assert parse_recipe(fixed).hash.startswith("b4024bb90edc9c86"), "s1-xgboost before it searched"

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from serkit import fitting, runs, training
 from serkit.cache import ClipRequest, FeatureCache
@@ -100,20 +101,22 @@ def test_every_packaged_recipe_runs_from_recordings_to_report(
         corpus = with_table(corpus, corpus.table[corpus.table["emotion"] != "neutral"].reset_index(drop=True))
         columns = [column for column in COLUMNS if column != "p_neutral"]
     split = make_split(corpus, "speaker", n_folds=3)
-    run = run_evaluation(recipe, corpus, split, tmp_path / "run", folds=[1], n_jobs=2, cache=cache)
+    # What a recipe without epochs has learnt is asked of two folds: a single one has only 28 clips of two voices.
+    chosen = [0, 1] if recipe.epochs is None else [1]
+    run = run_evaluation(recipe, corpus, split, tmp_path / "run", folds=chosen, n_jobs=2, cache=cache)
     assert list(run.predictions.columns) == columns
-    assert set(run.predictions["fold"]) == {1}
+    assert set(run.predictions["fold"]) == set(chosen)
     truth = run.predictions.merge(corpus.table, on=["path", "start", "end"], validate="one_to_one")
-    assert len(truth) == (split.fold(1)["role"] == "test").sum()
+    assert len(truth) == sum((split.fold(k)["role"] == "test").sum() for k in chosen)
     assert (truth["emotion_x"] == truth["emotion_y"]).all()
     assert (truth["speaker_x"] == truth["speaker_y"]).all()
     curves = tmp_path / "run/folds/fold-1/curves.json"
     if recipe.epochs is None:  # two epochs teach a network nothing
-        assert run.results["metrics"]["uar"] > 2 / 8
+        assert run.results["metrics"]["uar"] > 0.2  # unknown voices, after four to learn from; guessing gives 0.125
         assert not curves.exists()
     else:
         assert [row["epoch"] for row in json.loads(curves.read_text())["epochs"]] == [1, 2]
-    assert (run.results["folds"], run.results["folds_run"]) == (3, [1])
+    assert (run.results["folds"], run.results["folds_run"]) == (3, chosen)
     assert bool(run.results["choices"]) == ("search" in recipe.text)
     assert json.loads((tmp_path / "run/results.json").read_text())["recipe_hash"] == recipe.hash
     assert (tmp_path / "run/recipe.toml").read_text() == recipe.text
@@ -375,6 +378,27 @@ def test_a_full_disk_is_a_sentence_and_finished_folds_stay(
     assert [k for k in range(3) if runs.finished(tmp_path / "run", k)] == [0]
     resumed = run_evaluation(QUICK, corpus, split, tmp_path / "run", resume=True, cache=cache)
     assert len(resumed.predictions) == 90
+
+
+def test_too_little_memory_in_a_fold_keeps_those_before_it(
+    corpus: Corpus, cache: FeatureCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = make_split(corpus, "speaker", n_folds=3)
+    learn, calls = LogisticRegression.fit, 0
+
+    def starve(self: LogisticRegression, *args: Any, **options: Any) -> LogisticRegression:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 9.00 GiB.")
+        return learn(self, *args, **options)
+
+    monkeypatch.setattr(LogisticRegression, "fit", starve)
+    with pytest.raises(TrainingError, match=r"memory does not suffice .* lower batch_size"):
+        run_evaluation(QUICK, corpus, split, tmp_path / "run", cache=cache)
+    assert [k for k in range(3) if runs.finished(tmp_path / "run", k)] == [0]
+    run_evaluation(QUICK, corpus, split, tmp_path / "run", resume=True, cache=cache)
+    assert calls == 4
 
 
 # ---------------------------------------------------------------------------------------------- what cannot be trained

@@ -43,6 +43,12 @@ TOLERANCE = 1e-4
 
 _OPSET, _IR_VERSION = 15, 8  # the newest operator set that onnxmltools converts XGBoost to
 _MAX_CLIPS = 64
+_CALIBRATION = {
+    "none": "none",
+    "selection": "none",
+    "calibration": "temperature {:.4f}, fitted on speakers held out of a training of its own",
+    "early-stopping": "temperature {:.4f}, fitted on the held-out speakers that scheduled the training too",
+}
 _SECONDS = {"min_seconds": 0.1, "max_seconds": 30.0}
 
 
@@ -108,7 +114,6 @@ def export_bundle(
         inputs = [x[None] for x in X]
     data = graph.SerializeToString()
     verify(data, inputs, expected, names=rows["path"].tolist())
-    temperature = getattr(model, "temperature_", 1.0)
     manifest = Manifest(
         name=recipe.name,
         version=version,
@@ -120,9 +125,7 @@ def export_bundle(
         recipe_hash=recipe.hash,
         corpus=corpus.name,
         seed=seed,
-        calibration="none"
-        if recipe.validation.use in ("none", "selection")
-        else f"temperature {temperature:.4f}, fitted on speakers held out of a training of its own",
+        calibration=_CALIBRATION[recipe.validation.use].format(getattr(model, "temperature_", 1.0)),
     )
     return _write(out, data, manifest, recipe, corpus, by_protocol)
 

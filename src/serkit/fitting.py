@@ -40,8 +40,14 @@ Progress = Callable[[dict[str, Any]], None]
 Statistics = tuple[np.ndarray, np.ndarray]
 
 # What torch and XGBoost say of a processor's and of a GPU's memory, and joblib when the system ends a search's process
-_NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory", "bad_alloc", "ALLOC_FAILED")
-_NO_MEMORY += ("excessive memory usage",)
+_NO_MEMORY = (
+    "not enough memory",
+    "out of memory",
+    "can't allocate memory",
+    "bad_alloc",
+    "ALLOC_FAILED",
+    "excessive memory usage",
+)
 
 
 class Scaler(StandardScaler):

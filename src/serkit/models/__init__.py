@@ -214,10 +214,10 @@ def check_model(
         nested = [member.name for member in model.members if member.name in COMBINED]
         if nested:
             raise RecipeError(f"'{nested[0]}' cannot be a member of '{model.name}': give its members instead.")
-        if use == "early-stopping":
+        if use == "early-stopping" and model.name == "soft_voting":
             raise RecipeError(
-                f"[validation] use = 'early-stopping', but the members of '{model.name}' learn from training clips "
-                "alone: use another, and take what stops or schedules them out of their params."
+                "[validation] use = 'early-stopping', but members of 'soft_voting' learn from training clips alone: "
+                "use 'calibration' or 'none', and take what stops or schedules them out of their params."
             )
     elif model.members:
         raise RecipeError(
