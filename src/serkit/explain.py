@@ -55,19 +55,19 @@ class Explanation:
     Attributes
     ----------
     prediction : Prediction
-        The answer to the whole recording.
+        The answer to the recording, or to the part of it that was chosen.
     emotion : str
         The label that is explained.
     probability : float
-        Its probability in the whole recording.
+        Its probability there.
     times : np.ndarray, shape=(n, 2)
-        Start and end of each stretch, s. Neighbours overlap by half.
+        Start and end of each stretch, in s of the recording. Neighbours overlap by half.
     time_effect : np.ndarray, shape=(n,)
     bands : np.ndarray, shape=(m, 2)
         Lower and upper end of each band, Hz.
     band_effect : np.ndarray, shape=(m,)
     wave : Waveform
-        The recording at the model's rate.
+        What was explained, at the model's rate.
     model : str
         Name and version.
     """
@@ -84,7 +84,7 @@ class Explanation:
 
     def covered(self, effect: float) -> float:
         """Return the probability of the emotion without a part of that effect."""
-        return self.probability * math.exp(-effect)
+        return min(self.probability * math.exp(-effect), 1.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the waveform, ready for JSON."""
@@ -105,7 +105,13 @@ class Explanation:
 
 
 def explain(
-    recognizer: Recognizer, source: Source, *, sample_rate: int | None = None, emotion: str | None = None
+    recognizer: Recognizer,
+    source: Source,
+    *,
+    sample_rate: int | None = None,
+    emotion: str | None = None,
+    offset: float = 0.0,
+    duration: float | None = None,
 ) -> Explanation:
     """Cover each stretch and each band of a recording in turn, and measure what that does to the answer.
 
@@ -119,7 +125,7 @@ def explain(
     Parameters
     ----------
     recognizer : Recognizer
-    source, sample_rate, emotion
+    source, sample_rate, emotion, offset, duration
         As for :meth:`serkit.Recognizer.explain`.
 
     Returns
@@ -143,13 +149,14 @@ def explain(
         )
     most = manifest.max_seconds
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
-    heard = audio.load(source, sample_rate=sample_rate, duration=most + 1)
+    length = most + 1 if duration is None else min(duration, most + 1)  # an hour is not read to be refused
+    heard = audio.load(source, sample_rate=sample_rate, offset=offset, duration=length)
     if len(heard.samples) > round(most * heard.sample_rate):
         raise AudioError(
-            f"The recording lasts more than {most:g} s, which is all that the model {manifest.name} hears at once: "
-            "explain a part of it (in Python load_audio(..., offset=, duration=), in ser --offset and --duration)."
+            f"There are more than {most:g} s to explain, which is all that the model {manifest.name} hears at once: "
+            "choose a part by offset and duration."
         )
-    prediction = replace(recognizer.predict(heard), path=path)
+    prediction = replace(recognizer.predict(heard), path=path, start=offset, end=offset + heard.duration)
     if not prediction.speech:
         raise AudioError(f"There is no speech in {path or 'the recording'}, so there is no answer to explain.")
     wave = audio.resample(heard, recognizer.sample_rate)
@@ -168,7 +175,7 @@ def explain(
         prediction=prediction,
         emotion=label,
         probability=whole,
-        times=times,
+        times=times + offset,
         time_effect=np.array(by_time),
         bands=bands,
         band_effect=np.array(by_band),

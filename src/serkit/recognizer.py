@@ -224,15 +224,25 @@ class Recognizer:
             stop.set()  # an hour of audio in hand does not hold up Ctrl-C
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def explain(self, source: Source, *, sample_rate: int | None = None, emotion: str | None = None) -> Explanation:
+    def explain(
+        self,
+        source: Source,
+        *,
+        sample_rate: int | None = None,
+        emotion: str | None = None,
+        offset: float = 0.0,
+        duration: float | None = None,
+    ) -> Explanation:
         """Tell which stretches and which frequency bands of a recording moved the answer.
 
         Parameters
         ----------
         source, sample_rate
-            One recording, as for :meth:`predict`; no longer than the model hears at once.
+            One recording, as for :meth:`predict`.
         emotion : str, optional
             The label to explain, by default the most probable one.
+        offset, duration : float
+            The part to explain, s; by default all of it. It may be as long as what the model hears at once.
 
         Returns
         -------
@@ -248,7 +258,7 @@ class Recognizer:
         """
         from serkit.explain import explain
 
-        return explain(self, source, sample_rate=sample_rate, emotion=emotion)
+        return explain(self, source, sample_rate=sample_rate, emotion=emotion, offset=offset, duration=duration)
 
     def probabilities(self, wave: Waveform) -> np.ndarray:
         """Run the graph on one waveform, whatever it holds and however long it is.
