@@ -25,6 +25,7 @@ from streamlit.testing.v1 import AppTest
 
 import serkit
 from serkit.app import MODEL_VARIABLE, clips, pictures, words
+from serkit.app.batch import counts
 from serkit.app.model import choices
 from serkit.emotions import LABELS, colour
 from serkit.errors import SerkitError
@@ -148,6 +149,16 @@ def test_silence_is_no_speech_and_has_no_bars(tiny: Path) -> None:
     (heat,) = (trace for trace in sound["data"] if trace["type"] == "heatmap")
     assert heat["zmin"] == -100.0  # the level of silence is the darkest colour
     assert not page.error
+
+
+def test_an_unsure_answer_names_no_emotion(tiny: Path) -> None:
+    answer = serkit.load(tiny).predict(VOICE, min_confidence=1.0)
+    shown = words.headline(answer)
+    assert "Unsure" in shown
+    assert words.per_cent(max(answer.probabilities.values())) in shown
+    assert not any(label in shown.lower() for label in LABELS)
+    silent = Prediction(None, 0.0, 1.0, None, None, {}, speech=False)
+    assert counts([answer, silent], LABELS) == {**dict.fromkeys(LABELS, 0), "unsure": 1, "no speech": 1}
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -78,7 +78,9 @@ def test_csv_equals_json(ser: Ser, clips: Path, tmp_path: Path) -> None:
     assert (code, out) == (1, "")
     with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["path", "start", "end", "emotion", "confidence", *LABELS, "speech", "error"]
+    derived = ["derived_valence", "derived_arousal"]
+    head = ["path", "start", "end", "emotion", "unsure", "confidence", *LABELS, *derived, "speech", "error"]
+    assert list(rows[0]) == head
     for row, other in zip(rows, wanted, strict=True):
         assert row["path"] == other["path"]
         assert float(row["end"]) == other["end"]
@@ -86,6 +88,10 @@ def test_csv_equals_json(ser: Ser, clips: Path, tmp_path: Path) -> None:
         assert row["error"] == other.get("error", "")
         assert row["speech"] == {True: "true", False: "false", None: ""}[other["speech"]]
         assert {k: float(row[k]) for k in LABELS if row[k]} == other["probabilities"]
+        assert row["unsure"] == "false"
+        for name in ("valence", "arousal"):
+            cell = row[f"derived_{name}"]
+            assert (float(cell) if cell else None) == other["derived"][name]
     assert ser("predict", "clips", "-m", "tiny", "--csv", "-")[1] == (tmp_path / "answers.csv").read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["answers.csv", "clips", "tiny"]
 
@@ -114,6 +120,60 @@ def test_top_limits_json_and_not_csv(ser: Ser, clips: Path) -> None:
     assert (code, list(json.loads(out)[0]["probabilities"].items())) == (0, best)
     assert ser("predict", "clips/a.wav", "-m", "tiny", "--csv", "x.csv", "--top", "3")[0] == 2
     assert ser("predict", "clips/a.wav", "-m", "tiny", "--top", "0")[0] == 2
+
+
+@pytest.mark.parametrize("how", ["table", "json", "csv"])
+def test_below_the_smallest_confidence_no_emotion_is_named(ser: Ser, clips: Path, how: str) -> None:
+    first, second = load("tiny").predict(["clips/a.wav", "clips/b.flac"])
+    sure, unsure = sorted([first, second], key=lambda answer: -(answer.confidence or 0))
+    between = ((sure.confidence or 0) + (unsure.confidence or 0)) / 2
+    words = ["predict", sure.path, unsure.path, "clips/c silent.wav", "-m", "tiny", "--min-confidence", between]
+    code, out, err = ser(*words, *{"table": [], "json": ["--json"], "csv": ["--csv", "-"]}[how])
+    assert (code, err) == (0, "")
+    if how == "table":
+        known, doubtful, silent = (line for line in out.splitlines() if "clips" in line)
+        assert known.split()[1] == sure.emotion
+        assert doubtful.split()[1] == "unsure"
+        label, value = unsure.top(1)[0]
+        assert f"{100 * value:.0f} %  {label} {value:.2f}" in doubtful
+        assert silent.split()[-2:] == ["no", "speech"]
+        return
+    rows = json.loads(out) if how == "json" else list(csv.DictReader(io.StringIO(out)))
+    truth = {"json": [False, True, False], "csv": ["false", "true", "false"]}[how]
+    assert [row["unsure"] for row in rows] == truth
+    assert [row["emotion"] or None for row in rows] == [sure.emotion, None, None]
+    assert float(rows[1]["confidence"]) == unsure.confidence
+    shown = rows[1]["probabilities"] if how == "json" else {label: float(rows[1][label]) for label in LABELS}
+    assert shown == unsure.probabilities
+
+
+def test_valence_and_arousal_stand_in_the_table_on_request(ser: Ser, clips: Path) -> None:
+    assert "valence" not in ser("predict", "clips/a.wav", "-m", "tiny")[1]
+    code, out, _ = ser("predict", "clips/a.wav", "clips/c silent.wav", "-m", "tiny", "--affect")
+    answer = load("tiny").predict("clips/a.wav")
+    head, voiced, silent = (line for line in out.splitlines() if "valence" in line or "clips" in line)
+    assert code == 0
+    assert head.split()[-4:] == ["valence", "(derived)", "arousal", "(derived)"]
+    assert voiced.split()[-2:] == [f"{answer.valence:+.2f}", f"{answer.arousal:+.2f}"]
+    assert silent.split()[-2:] == ["no", "speech"]
+    assert ser("predict", "clips/a.wav", "-m", "tiny", "--affect", "--json")[0] == 2
+
+
+def test_explain_writes_a_page_and_prints_what_python_gives(ser: Ser, clips: Path, tmp_path: Path) -> None:
+    wanted = load(tmp_path / "tiny").explain("clips/b.flac", emotion="sad", offset=0.2, duration=1.5)
+    words = ["explain", "clips/b.flac", "-m", "tiny", "--emotion", "sad", "--offset", "0.2", "--duration", "1.5"]
+    code, out, err = ser(*words, "--json", "--out", "b.html")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == wanted.to_dict()
+    assert json.loads(out)["prediction"]["path"] == "clips/b.flac"
+    assert "<h1>b.flac</h1>" in (tmp_path / "b.html").read_text(encoding="utf-8")
+    code, out, _ = ser(*words, "--out", "b.html")
+    assert (code, out.splitlines()[-1]) == (0, "Page: b.html")
+    assert all("sad" in line for line in out.splitlines()[:-1])
+    data = (clips / "b.flac").read_bytes()
+    piped = json.loads(ser("explain", "-", *words[2:], "--json", stdin=data)[1])
+    assert piped["stretches"] == wanted.to_dict()["stretches"]
+    assert piped["prediction"]["path"] == "-"
 
 
 def test_standard_input(ser: Ser, clips: Path) -> None:
@@ -188,6 +248,20 @@ def test_folders_and_recursion(ser: Ser, clips: Path, tmp_path: Path) -> None:
         (["predict", "clips/a.wav", "-m", "tiny", "--csv", "clips"], "ser: Cannot write 'clips': it is a folder."),
         (["predict", "clips/a.wav", "-m", "tiny", "--csv", "no/x.csv"], "ser: Cannot write 'no/x.csv': No such file"),
         (["predict", "clips/a.wav", "--modle", "tiny"], "--modle"),
+        (["predict", "clips/a.wav", "-m", "tiny", "--min-confidence", "70"], "got 70: for 70 % give 0.7."),
+        (["predict", "clips/a.wav", "-m", "tiny", "--min-confidence", "nan"], "from 0 to 1, got nan."),
+        (["explain", "clips/a.wav", "-m", "tiny"], "--out page.html"),
+        (["explain", "missing.wav", "-m", "tiny", "--json"], "missing.wav"),
+        (["explain", "", "-m", "tiny", "--json"], "ser: An empty path names no recording"),
+        (["explain", "clips", "-m", "tiny", "--json"], "ser: 'clips' is a folder: ser explain takes one recording."),
+        (["explain", "clips/d empty.wav", "-m", "tiny", "--json"], "is empty (0 bytes)."),
+        (["explain", "clips/e text.mp3", "-m", "tiny", "--json"], "is text, not audio"),
+        (["explain", "clips/c silent.wav", "-m", "tiny", "--json"], "There is no speech in clips/c silent.wav"),
+        (["explain", "clips/a.wav", "-m", "tiny", "--json", "--emotion", "sadd"], "'sadd': did you mean 'sad'?"),
+        (["explain", "clips/a.wav", "-m", "tiny", "--json", "--offset", "0.9"], "The recording lasts 0.1"),
+        (["explain", "clips/a.wav", "-m", "tiny", "--out", "clips"], "ser: Cannot write 'clips': it is a folder."),
+        (["explain", "clips/a.wav", "-m", "tiny", "--out", "clips/a.wav/x.html"], "ser: Cannot write"),
+        (["explain", "clips/a.wav", "-m", "huge", "--json"], "ser: No model 'huge'"),
         (["models", "--folder", "nowhere"], "ser: 'nowhere' is no folder of bundles."),
         (["models", "show", "nowhere"], "ser: No model 'nowhere'"),
     ],
@@ -202,8 +276,8 @@ def test_wrong_usage_is_one_sentence_and_code_2(ser: Ser, clips: Path, words: li
 def test_ctrl_c_keeps_what_is_there(ser: Ser, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Recognizer.predict_iter
 
-    def interrupted(self: Recognizer, sources: Any) -> Iterator[serkit.Prediction]:
-        answers = whole(self, sources)
+    def interrupted(self: Recognizer, sources: Any, **options: Any) -> Iterator[serkit.Prediction]:
+        answers = whole(self, sources, **options)
         yield next(answers)
         yield next(answers)
         raise KeyboardInterrupt
@@ -302,7 +376,7 @@ def test_version(ser: Ser) -> None:
 def test_help_names_every_command(ser: Ser) -> None:
     code, out, _ = ser("--help")
     assert code == 0
-    assert all(command in out for command in ("predict", "models", "doctor", "data", "train"))
+    assert all(command in out for command in ("predict", "explain", "models", "doctor", "data", "train"))
 
 
 def test_models(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

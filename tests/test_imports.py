@@ -29,7 +29,7 @@ def test_import_serkit_loads_next_to_nothing() -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    use_road = ["Prediction", "Recognizer", "SerkitError", "Waveform", "load", "load_audio", "predict"]
+    use_road = ["Explanation", "Prediction", "Recognizer", "SerkitError", "Waveform", "load", "load_audio", "predict"]
     code = f"import serkit\nfor name in {use_road!r}: getattr(serkit, name)"
     assert not loaded_after(code) & HEAVY
 
@@ -57,6 +57,11 @@ def test_predicting_loads_nothing_of_the_learn_road(tmp_path: Path) -> None:
                 for m in ("waves", "features")
             ),
             f"ser('predict', {str(tmp_path / 'a.wav')!r}, '-m', {str(tmp_path / 'waves')!r}, '--json')",
+            *(
+                f"ser('explain', {str(tmp_path / 'a.wav')!r}, '-m', {str(tmp_path / m)!r}, "
+                f"'--out', {str(tmp_path / 'page.html')!r})"
+                for m in ("waves", "features")
+            ),
             f"ser('models', '--folder', {str(tmp_path)!r})",
         ]
     )

@@ -155,8 +155,10 @@ def test_no_speech_is_said_so(recognizer: Recognizer, samples: np.ndarray) -> No
         "start": 0.0,
         "end": 2.0,
         "emotion": None,
+        "unsure": False,
         "confidence": None,
         "probabilities": {},
+        "derived": {"valence": None, "arousal": None},
         "speech": False,
     }
 
@@ -216,7 +218,8 @@ def test_a_list_keeps_its_order_and_its_failures(recognizer: Recognizer, sound: 
     assert answers[0] == recognizer.predict(str(good))
     assert answers[4].speech is False
     row = answers[1].to_dict()
-    assert list(row) == ["path", "start", "end", "error", "confidence", "probabilities", "speech"]
+    keys = ["path", "start", "end", "error", "unsure", "confidence", "probabilities", "derived", "speech"]
+    assert list(row) == keys
     assert (row["confidence"], row["probabilities"], row["speech"]) == (None, {}, None)
     assert recognizer.predict([]) == []
 
@@ -361,3 +364,24 @@ def test_the_default_model_knows_its_training_clips(ravdess_dir: Path) -> None:
         answer.emotion == LABELS[int(clip.name.split("-")[2]) - 1] for clip, answer in zip(clips, answers, strict=True)
     ]
     assert np.mean(right) > 0.5  # chance is 0.125; all clips were trained on
+
+
+def test_min_confidence_holds_on_every_way_in(recognizer: Recognizer, sound: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    sf.write(path, sound, 16000, subtype="FLOAT")
+    confidence = recognizer.predict(path).confidence
+    assert confidence is not None
+    above = float(np.nextafter(confidence, 1))
+    for limit, unsure in ((confidence, False), (above, True)):
+        answers = [
+            recognizer.predict(path, min_confidence=limit),
+            *recognizer.predict([path], min_confidence=limit),
+            *recognizer.predict(tmp_path, min_confidence=limit),
+            *recognizer.predict_iter([path], min_confidence=limit),
+            serkit.predict(path, model=recognizer.bundle.path, min_confidence=limit),
+        ]
+        assert [answer.unsure for answer in answers] == [unsure] * 5
+        assert all((answer.emotion is None) == unsure for answer in answers)
+        assert all(answer.confidence == confidence for answer in answers)
+    with pytest.raises(serkit.SerkitError, match=r"got 1\.5"):
+        recognizer.predict(path, min_confidence=1.5)

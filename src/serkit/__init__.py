@@ -20,6 +20,7 @@ _PUBLIC = {
     "AudioError": "serkit.errors",
     "BundleError": "serkit.errors",
     "CorpusError": "serkit.errors",
+    "Explanation": "serkit.explain",
     "FeatureError": "serkit.errors",
     "MissingExtraError": "serkit.errors",
     "Prediction": "serkit.recognizer",
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from serkit.errors import RecipeError as RecipeError
     from serkit.errors import SerkitError as SerkitError
     from serkit.errors import TrainingError as TrainingError
+    from serkit.explain import Explanation as Explanation
     from serkit.protocol import make_split as make_split
     from serkit.recipe import load_recipe as load_recipe
     from serkit.recognizer import Prediction as Prediction

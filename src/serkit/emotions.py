@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from serkit.errors import CorpusError
 
-__all__ = ["ALIASES", "EMOTIONS", "LABELS", "Emotion", "canonical", "colour"]
+__all__ = ["ALIASES", "EMOTIONS", "LABELS", "Emotion", "affect", "canonical", "colour"]
 
 
 @dataclass(frozen=True)
 class Emotion:
     """One emotion.
+
+    Its place on the affect plane (Russell, 1980) is that of its name: what people mean by the word, not what a voice
+    shows. Six places are the mean ratings of pleasure and arousal in table 4 of Russell and Mehrabian (1977), where
+    the terms are happy, sad, angry, fearful, disgusted and surprised. That table has no calm: its direction is the
+    316.2 degrees of Russell (1980), its distance from the middle the mean of the other six. Neutral is the middle.
 
     Attributes
     ----------
@@ -22,26 +28,47 @@ class Emotion:
     colour : str
         Hex colour, the same in the terminal, in reports and in the app. The eight colours stay distinct under the
         common forms of colour blindness (after Okabe and Ito, 2008).
-    valence, arousal : int
-        Sign of its quadrant on the affect plane (Russell, 1980): -1, 0 or 1.
+    valence, arousal : float
+        Its place: unpleasant to pleasant and quiet to excited, both in [-1, 1].
+
+    References
+    ----------
+    Russell JA, Mehrabian A (1977). Evidence for a three-factor theory of emotions. Journal of Research in
+    Personality 11, 273-294.
+    Russell JA (1980). A circumplex model of affect. Journal of Personality and Social Psychology 39, 1161-1178.
     """
 
     label: str
     code: int
     colour: str
-    valence: int
-    arousal: int
+    valence: float
+    arousal: float
+
+    @property
+    def quadrant(self) -> tuple[int, int]:
+        """Signs of valence and arousal, each -1, 0 or 1.
+
+        Examples
+        --------
+        >>> {emotion.label: emotion.quadrant for emotion in EMOTIONS}["sad"]
+        (-1, -1)
+        """
+        return _sign(self.valence), _sign(self.arousal)
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
 
 
 EMOTIONS: tuple[Emotion, ...] = (
-    Emotion("neutral", 1, "#8C8C8C", 0, 0),
-    Emotion("calm", 2, "#56B4E9", 1, -1),
-    Emotion("happy", 3, "#F0C808", 1, 1),
-    Emotion("sad", 4, "#0072B2", -1, -1),
-    Emotion("angry", 5, "#D55E00", -1, 1),
-    Emotion("fearful", 6, "#7B4FA3", -1, 1),
-    Emotion("disgust", 7, "#009E73", -1, 0),
-    Emotion("surprised", 8, "#E78AC3", 0, 1),
+    Emotion("neutral", 1, "#8C8C8C", 0.0, 0.0),
+    Emotion("calm", 2, "#56B4E9", 0.57, -0.55),
+    Emotion("happy", 3, "#F0C808", 0.81, 0.51),
+    Emotion("sad", 4, "#0072B2", -0.63, -0.27),
+    Emotion("angry", 5, "#D55E00", -0.51, 0.59),
+    Emotion("fearful", 6, "#7B4FA3", -0.64, 0.60),
+    Emotion("disgust", 7, "#009E73", -0.60, 0.35),
+    Emotion("surprised", 8, "#E78AC3", 0.40, 0.67),
 )
 
 #: The labels in RAVDESS order.
@@ -115,3 +142,34 @@ def colour(label: str) -> str:
     """
     emotion = _BY_LABEL.get(label)
     return emotion.colour if emotion else "#4D4D4D"
+
+
+def affect(probabilities: Mapping[str, float]) -> tuple[float, float] | None:
+    """Derive valence and arousal from the probabilities of emotions: the mean of the emotions' places.
+
+    Nothing is measured: a model that knows emotions only gives no more than where its emotions lie, on average, on
+    the affect plane of :class:`Emotion`. The places are those of words, and fearful and angry almost share one.
+
+    Parameters
+    ----------
+    probabilities : mapping of str to float
+        Probability of each label; aliases count as the label that they stand for.
+
+    Returns
+    -------
+    tuple of float, or None
+        Valence and arousal, each in [-1, 1]; None without probabilities, or if a label has no place.
+
+    Examples
+    --------
+    >>> affect({"happy": 1.0})
+    (0.81, 0.51)
+    >>> affect({"boredom": 0.9, "happy": 0.1}) is None
+    True
+    """
+    places = [(_BY_LABEL.get(ALIASES.get(label.lower(), "")), share) for label, share in probabilities.items()]
+    total = sum(share for _, share in places)
+    if total <= 0 or any(emotion is None for emotion, _ in places):
+        return None
+    known = [(emotion, share / total) for emotion, share in places if emotion is not None]
+    return sum(e.valence * share for e, share in known), sum(e.arousal * share for e, share in known)

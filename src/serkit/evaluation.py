@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,6 +21,7 @@ import pandas as pd
 
 import serkit
 from serkit.errors import TrainingError
+from serkit.files import write_atomic
 from serkit.metrics import (
     GROUPS,
     calibration,
@@ -286,20 +286,6 @@ def write_json(data: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
         Where it stands.
     """
     return write_atomic(json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
-
-
-def write_atomic(text: str, path: str | os.PathLike[str]) -> Path:
-    """Write UTF-8 text through a file beside it: a reader sees the old text or the new, never a half."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    return target
 
 
 def _plain(value: Any) -> Any:

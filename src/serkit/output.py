@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CsvWriter", "confidence_bar", "console", "printable", "to_json", "to_table"]
 
+_NO_COLOUR = "#8C8C8C"  # of the bar where no emotion is named
 _WIDE = 100_000  # columns; piped output is never wrapped, so that a row stays a line
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -67,8 +68,12 @@ def to_json(predictions: Iterable[Prediction], *, top: int | None = None) -> str
     return json.dumps(rows, indent=2)
 
 
-def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = True) -> Table:
-    """Return a rich table: file, emotion in its colour, confidence bar, probabilities. Failures are left out."""
+def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = True, show_affect: bool = False) -> Table:
+    """Return a rich table: file, emotion in its colour, confidence bar, probabilities. Failures are left out.
+
+    Where the model is unsure, ``unsure`` stands in place of the emotion and the bar has no emotion's colour. With
+    `show_affect`, derived valence and arousal stand in columns of their own.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -80,22 +85,34 @@ def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = Tru
     table.add_column("emotion", no_wrap=True)
     table.add_column("confidence", no_wrap=True)
     table.add_column("probabilities", overflow="fold")
+    if show_affect:
+        table.add_column("valence (derived)", justify="right", no_wrap=True)
+        table.add_column("arousal (derived)", justify="right", no_wrap=True)
     for prediction in predictions:
         if prediction.error is not None:
             continue
         name = printable(prediction.path or "-")
         if not unicode:
             name = name.encode("ascii", "backslashreplace").decode("ascii")
-        if prediction.emotion is None or prediction.confidence is None:
-            table.add_row(Text(name), Text("no speech", style="dim"), "", "")
+        if prediction.confidence is None:
+            table.add_row(Text(name), Text(prediction.answer, style="dim"))
             continue
+        known = prediction.emotion is not None
+        hue = colour(prediction.emotion) if prediction.emotion is not None else _NO_COLOUR
         table.add_row(
             Text(name),
-            Text(printable(prediction.emotion), style=f"bold {colour(prediction.emotion)}"),
-            confidence_bar(prediction.confidence, colour(prediction.emotion), unicode=unicode),
+            Text(printable(prediction.answer), style=f"bold {hue}" if known else "dim"),
+            confidence_bar(prediction.confidence, hue, unicode=unicode),
             Text("  ".join(f"{printable(label)} {value:.2f}" for label, value in prediction.top(top))),
+            *(map(_signed, (prediction.valence, prediction.arousal)) if show_affect else ()),
         )
     return table
+
+
+def _signed(value: float | None) -> Text:
+    from rich.text import Text
+
+    return Text("" if value is None else f"{value:+.2f}")
 
 
 def confidence_bar(value: float, style: str, *, width: int = 10, unicode: bool = True) -> Text:
@@ -114,7 +131,9 @@ def confidence_bar(value: float, style: str, *, width: int = 10, unicode: bool =
 
 
 class CsvWriter:
-    """Write predictions as CSV while they come: ``path,start,end,emotion,confidence,<label>...,speech,error``.
+    """Write predictions as CSV while they come.
+
+    The columns: ``path,start,end,emotion,unsure,confidence,<label>...,derived_valence,derived_arousal,speech,error``.
 
     The rows go to ``.NAME.part`` beside the file, which takes the file's name when the ``with`` block ends, also by
     Ctrl-C or an error: no row that was written is lost, and a reader never sees half a file.
@@ -158,16 +177,22 @@ class CsvWriter:
 
     def __enter__(self) -> CsvWriter:
         self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(["path", "start", "end", "emotion", "confidence", *self._labels, "speech", "error"])
+        derived = ["derived_valence", "derived_arousal"]
+        head = ["path", "start", "end", "emotion", "unsure", "confidence", *self._labels, *derived, "speech", "error"]
+        self._rows.writerow(head)
         return self
 
     def write(self, prediction: Prediction) -> None:
         """Write one row; a full disk is a SerkitError."""
         p = prediction
+        truth = {True: "true", False: "false", None: ""}
         row = [
-            *("" if value is None else value for value in (p.path, p.start, p.end, p.emotion, p.confidence)),
+            *_blank(p.path, p.start, p.end, p.emotion),
+            truth[p.unsure],
+            *_blank(p.confidence),
             *(p.probabilities.get(label, "") for label in self._labels),
-            {True: "true", False: "false", None: ""}[p.speech],
+            *_blank(p.valence, p.arousal),
+            truth[p.speech],
             p.error or "",
         ]
         try:
@@ -198,3 +223,8 @@ class CsvWriter:
 
     def _refused(self, error: OSError) -> SerkitError:
         return SerkitError(f"Cannot write {self._name!r}: {error.strerror or error}.")
+
+
+def _blank(*values: object) -> list[object]:
+    """The values, with an empty cell for None."""
+    return ["" if value is None else value for value in values]

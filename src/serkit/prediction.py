@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["Prediction"]
+from serkit.emotions import affect
+from serkit.errors import SerkitError
+
+__all__ = ["Prediction", "check_confidence"]
 
 
 @dataclass(frozen=True)
@@ -19,15 +22,17 @@ class Prediction:
     start, end : float
         The part of the recording that the answer is for, s.
     emotion : str or None
-        The label with the highest probability; None without speech or after a failure.
+        The label with the highest probability; None without speech, where the model is unsure, or after a failure.
     confidence : float or None
-        Its probability, in [0, 1].
+        The highest probability, in [0, 1].
     probabilities : dict of str to float
         Probability of each label, in the order of the model's labels; empty without speech.
     speech : bool or None
         Whether there is speech; None after a failure.
     error : str or None
         Why there is no answer.
+    unsure : bool
+        Whether the confidence is below what was asked for, so that no emotion is named; the probabilities stay.
 
     Examples
     --------
@@ -36,6 +41,8 @@ class Prediction:
     [('sad', 0.75)]
     >>> answer.to_dict()["emotion"]
     'sad'
+    >>> answer.at_least(0.9).answer, answer.at_least(0.9).confidence
+    ('unsure', 0.75)
     """
 
     path: str | None
@@ -46,10 +53,56 @@ class Prediction:
     probabilities: dict[str, float]
     speech: bool | None = None
     error: str | None = None
+    unsure: bool = False
+
+    @property
+    def answer(self) -> str:
+        """What to show: the emotion, else ``"unsure"``, ``"no speech"`` or, after a failure, ``"failed"``."""
+        if self.error is not None:
+            return "failed"
+        if self.unsure:
+            return "unsure"
+        return self.emotion or "no speech"
+
+    @property
+    def valence(self) -> float | None:
+        """Derived, not measured: mean valence of the emotions, weighted by probability, unpleasant -1 to pleasant 1.
+
+        None without probabilities, or if a label has no place on the plane. See :func:`serkit.emotions.affect`.
+        """
+        place = affect(self.probabilities)
+        return None if place is None else place[0]
+
+    @property
+    def arousal(self) -> float | None:
+        """Derived, not measured: mean arousal of the emotions, weighted by probability, quiet -1 to excited 1.
+
+        None as for :attr:`valence`.
+        """
+        place = affect(self.probabilities)
+        return None if place is None else place[1]
 
     def top(self, n: int = 3) -> list[tuple[str, float]]:
         """Return the `n` most probable labels with their probabilities, highest first; equal ones in label order."""
         return sorted(self.probabilities.items(), key=lambda item: -item[1])[:n]
+
+    def at_least(self, min_confidence: float) -> Prediction:
+        """Return this answer if its confidence reaches `min_confidence`, else the same without an emotion, unsure.
+
+        Parameters
+        ----------
+        min_confidence : float
+            In [0, 1]. An answer without confidence, as where there is no speech, stays as it is.
+
+        Raises
+        ------
+        SerkitError
+            If `min_confidence` is no probability.
+        """
+        check_confidence(min_confidence)
+        if self.confidence is None or self.confidence >= min_confidence:
+            return self
+        return replace(self, emotion=None, unsure=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return one JSON-able row; after a failure, ``error`` stands in place of ``emotion``."""
@@ -59,7 +112,16 @@ class Prediction:
             "start": self.start,
             "end": self.end,
             **answer,
+            "unsure": self.unsure,
             "confidence": self.confidence,
             "probabilities": dict(self.probabilities),
+            "derived": {"valence": self.valence, "arousal": self.arousal},
             "speech": self.speech,
         }
+
+
+def check_confidence(value: float) -> None:
+    """Raise SerkitError unless `value` is a probability."""
+    if not 0 <= value <= 1:  # also nan
+        hint = f": for {value:g} % give {value / 100:g}" if 1 < value <= 100 else ""
+        raise SerkitError(f"The smallest confidence must be a probability from 0 to 1, got {value:g}{hint}.")

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from threading import Event
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from serkit.bundle import Bundle, read_bundle
 from serkit.errors import AudioError, BundleError, SerkitError
 from serkit.inputs import failure, scan
 from serkit.manifest import Manifest
-from serkit.prediction import Prediction
+from serkit.prediction import Prediction, check_confidence
 from serkit.speech import speech_activity
+
+if TYPE_CHECKING:
+    from serkit.explain import Explanation
 
 __all__ = ["Prediction", "Recognizer", "load", "predict"]
 
@@ -52,12 +55,18 @@ def _cached(model: str) -> Recognizer:
     return load(model)
 
 
-def predict(source: Any, *, sample_rate: int | None = None, model: str | os.PathLike[str] = "default") -> Any:
+def predict(
+    source: Any,
+    *,
+    sample_rate: int | None = None,
+    min_confidence: float = 0.0,
+    model: str | os.PathLike[str] = "default",
+) -> Any:
     """Answer with a model that is loaded once and kept: :meth:`Recognizer.predict` in one call.
 
     Parameters
     ----------
-    source, sample_rate
+    source, sample_rate, min_confidence
         As for :meth:`Recognizer.predict`.
     model : str or path
         As for :func:`load`.
@@ -66,7 +75,7 @@ def predict(source: Any, *, sample_rate: int | None = None, model: str | os.Path
     -------
     Prediction or list of Prediction
     """
-    return _cached(os.fspath(model)).predict(source, sample_rate=sample_rate)
+    return _cached(os.fspath(model)).predict(source, sample_rate=sample_rate, min_confidence=min_confidence)
 
 
 class Recognizer:
@@ -124,15 +133,16 @@ class Recognizer:
         *,
         sample_rate: int | None = None,
         recursive: bool = False,
+        min_confidence: float = 0.0,
     ) -> list[Prediction]: ...
 
     @overload
     def predict(
-        self, source: Any, *, sample_rate: int | None = None, recursive: bool = False
+        self, source: Any, *, sample_rate: int | None = None, recursive: bool = False, min_confidence: float = 0.0
     ) -> Any: ...  # a Prediction, or for a folder a list
 
     def predict(
-        self, source: Any, *, sample_rate: int | None = None, recursive: bool = False
+        self, source: Any, *, sample_rate: int | None = None, recursive: bool = False, min_confidence: float = 0.0
     ) -> Prediction | list[Prediction]:
         """Tell the emotion of one recording or of many.
 
@@ -144,6 +154,8 @@ class Recognizer:
             Rate of arrays, Hz.
         recursive : bool
             For a folder: go into its sub-folders too.
+        min_confidence : float
+            In [0, 1]. An answer below it names no emotion: its ``unsure`` is True; probabilities and confidence stay.
 
         Returns
         -------
@@ -156,17 +168,25 @@ class Recognizer:
         ------
         AudioError
             If a single recording cannot be read or is too short, or if a folder holds no recording.
+        SerkitError
+            If `min_confidence` is no probability.
         """
+        check_confidence(min_confidence)
         if isinstance(source, (list, tuple)):
             if any(isinstance(item, (int, float, np.number)) for item in source):
                 raise AudioError("A list is taken as a list of recordings: for samples, use np.array(samples).")
-            return list(self.predict_iter(source, sample_rate=sample_rate))
+            return list(self.predict_iter(source, sample_rate=sample_rate, min_confidence=min_confidence))
         if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):  # noqa: PTH112 - also for bad names
-            return list(self.predict_iter(scan(Path(source), recursive)))
-        return self._answer(source, sample_rate)
+            return list(self.predict_iter(scan(Path(source), recursive), min_confidence=min_confidence))
+        return self._answer(source, sample_rate).at_least(min_confidence)
 
     def predict_iter(
-        self, sources: Iterable[Source | Prediction], *, sample_rate: int | None = None, workers: int | None = None
+        self,
+        sources: Iterable[Source | Prediction],
+        *,
+        sample_rate: int | None = None,
+        workers: int | None = None,
+        min_confidence: float = 0.0,
     ) -> Iterator[Prediction]:
         """Answer many recordings one after the other, reading some ahead.
 
@@ -179,12 +199,15 @@ class Recognizer:
             Rate of arrays, Hz.
         workers : int, optional
             Recordings worked on at the same time, by default one a core and at most four.
+        min_confidence : float
+            As for :meth:`predict`.
 
         Yields
         ------
         Prediction
             One for each source, in order; with ``error`` set where one failed.
         """
+        check_confidence(min_confidence)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         count = workers or min(4, cores)
         waiting: deque[Future[Prediction]] = deque()
@@ -194,12 +217,48 @@ class Recognizer:
             for source in sources:
                 waiting.append(pool.submit(self._try, source, sample_rate, stop))
                 if len(waiting) >= 2 * count:
-                    yield waiting.popleft().result()
+                    yield waiting.popleft().result().at_least(min_confidence)
             while waiting:
-                yield waiting.popleft().result()
+                yield waiting.popleft().result().at_least(min_confidence)
         finally:
             stop.set()  # an hour of audio in hand does not hold up Ctrl-C
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def explain(
+        self,
+        source: Source,
+        *,
+        sample_rate: int | None = None,
+        emotion: str | None = None,
+        offset: float = 0.0,
+        duration: float | None = None,
+    ) -> Explanation:
+        """Tell which stretches and which frequency bands of a recording moved the answer.
+
+        Parameters
+        ----------
+        source, sample_rate
+            One recording, as for :meth:`predict`.
+        emotion : str, optional
+            The label to explain, by default the most probable one.
+        offset, duration : float
+            The part to explain, s; by default all of it. It may be as long as what the model hears at once.
+
+        Returns
+        -------
+        Explanation
+            See :mod:`serkit.explain` for how it is measured and what it cannot say.
+
+        Raises
+        ------
+        AudioError
+            If the recording cannot be read, is too short or too long, or holds no speech.
+        SerkitError
+            If the model has no such label.
+        """
+        from serkit.explain import explain
+
+        return explain(self, source, sample_rate=sample_rate, emotion=emotion, offset=offset, duration=duration)
 
     def probabilities(self, wave: Waveform) -> np.ndarray:
         """Run the graph on one waveform, whatever it holds and however long it is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import streamlit as st
@@ -13,10 +14,7 @@ from serkit.output import printable
 from serkit.prediction import Prediction
 from serkit.recognizer import Recognizer
 
-__all__ = ["NO_SPEECH", "counts", "show"]
-
-#: What stands in the table and the chart for a recording without a voice.
-NO_SPEECH = "no speech"
+__all__ = ["counts", "show"]
 
 
 def show(model: str, recognizer: Recognizer) -> None:
@@ -56,24 +54,24 @@ def show(model: str, recognizer: Recognizer) -> None:
 
 
 def counts(rows: Sequence[Prediction], labels: Sequence[str]) -> dict[str, int]:
-    """Count answered recordings by emotion in the order of `labels`, then, if there are any, those without speech.
+    """Count answered recordings by emotion in the order of `labels`, then, if there are any, those without one.
 
     Examples
     --------
     >>> row = Prediction("a.wav", 0.0, 1.0, "sad", 0.9, {"happy": 0.1, "sad": 0.9}, speech=True)
-    >>> counts([row, row], ("happy", "sad"))
-    {'happy': 0, 'sad': 2}
+    >>> counts([row, row, row.at_least(0.95)], ("happy", "sad"))
+    {'happy': 0, 'sad': 2, 'unsure': 1}
     """
     found = {label: sum(row.emotion == label for row in rows) for label in labels}
-    silent = sum(row.emotion is None for row in rows)
-    return {**found, NO_SPEECH: silent} if silent else found
+    others = Counter(row.answer for row in rows if row.emotion is None)
+    return {**found, **{name: others[name] for name in ("unsure", "no speech") if others[name]}}
 
 
 def _table(rows: Sequence[Prediction]) -> None:
     st.dataframe(
         {
             "file": [printable(row.path or "") for row in rows],
-            "emotion": [row.emotion or NO_SPEECH for row in rows],
+            "emotion": [row.answer for row in rows],
             "confidence": [None if row.confidence is None else 100 * row.confidence for row in rows],
             "seconds": [row.end for row in rows],
         },

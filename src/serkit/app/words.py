@@ -44,7 +44,7 @@ def per_cent(share: float) -> str:
 
 
 def headline(answer: Prediction) -> str:
-    """The answer as HTML: the emotion beside a bar of its colour, or that there is no speech; then how sure it is.
+    """The answer as HTML: the emotion beside a bar of its colour, or why there is none; then how sure it is.
 
     An emotion that is less likely than all others together is only called possible.
 
@@ -52,7 +52,13 @@ def headline(answer: Prediction) -> str:
     --------
     >>> "No speech" in headline(Prediction(None, 0.0, 2.0, None, None, {}, speech=False))
     True
+    >>> "Unsure" in headline(Prediction(None, 0, 2, None, 0.4, {"happy": 0.4, "sad": 0.3}, speech=True, unsure=True))
+    True
     """
+    if answer.unsure and answer.confidence is not None:
+        return _block(
+            GREY, "Unsure", f"No emotion is likely enough: the highest probability is {per_cent(answer.confidence)}."
+        )
     if answer.emotion is None or answer.confidence is None:
         return _block(GREY, "No speech", "No voice was found in this recording, so there is no emotion to tell.")
     (_, first), (second, next_) = answer.top(2)

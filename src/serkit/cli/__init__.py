@@ -20,7 +20,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run ``ser``; a user's mistake is one sentence on standard error and exit code 2, Ctrl-C is exit code 130."""
-    from serkit.cli import compare, data, info, predict, score, train, web  # noqa: F401  (each registers its commands on `app`)
+    from serkit.cli import compare, data, explain, info, predict, score, train, web  # noqa: F401  (each registers its commands on `app`)
 
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # a pipe on Windows or in the C locale lacks many characters

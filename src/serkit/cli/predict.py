@@ -39,20 +39,32 @@ def predict(
         ),
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also look into sub-folders.")] = False,
+    min_confidence: Annotated[
+        float,
+        typer.Option("--min-confidence", metavar="P", help="Answer unsure instead of an emotion less probable than P."),
+    ] = 0.0,
+    affect: Annotated[
+        bool,
+        typer.Option("--affect", help="Add valence and arousal to the table, derived from the probabilities."),
+    ] = False,
 ) -> None:
     """Tell the emotion in recordings.
 
-    Exit code 0: all are answered. 1: some failed; standard error gives the reasons. 2: wrong usage or no recording.
+    Exit code 0: all are answered, also by unsure. 1: some failed; standard error gives the reasons. 2: wrong usage or
+    no recording.
     """
     if as_json and csv is not None:
         raise typer.BadParameter("--json and --csv exclude each other.")
     if csv is not None and top is not None:
         raise typer.BadParameter("--top goes with the table and --json; CSV has a column for each label.")
+    if affect and (as_json or csv is not None):
+        raise typer.BadParameter("--affect goes with the table; JSON and CSV always hold derived valence and arousal.")
     from serkit import output
     from serkit.inputs import find_inputs
-    from serkit.prediction import Prediction
+    from serkit.prediction import Prediction, check_confidence
     from serkit.recognizer import load
 
+    check_confidence(min_confidence)
     recognizer = load(model)
     inputs: list[str | os.PathLike[str] | Prediction | None] = []
     for path in paths:
@@ -61,7 +73,7 @@ def predict(
     interrupted = False
     with output.CsvWriter(csv, recognizer.labels) if csv is not None else contextlib.nullcontext() as writer:
         try:
-            for row in _progress(_answers(recognizer, inputs), len(inputs)):
+            for row in _progress(_answers(recognizer, inputs, min_confidence), len(inputs)):
                 rows.append(row)
                 if writer is not None:
                     writer.write(row)
@@ -72,7 +84,7 @@ def predict(
     elif csv is None and any(row.error is None for row in rows):
         console = output.console()
         unicode = console.encoding.lower().startswith("utf")
-        console.print(output.to_table(rows, top=top or 3, unicode=unicode))
+        console.print(output.to_table(rows, top=top or 3, unicode=unicode, show_affect=affect))
     failed = [row for row in rows if row.error is not None]
     _report(failed, len(rows))
     if interrupted:
@@ -83,10 +95,12 @@ def predict(
     raise typer.Exit(1 if failed else 0)
 
 
-def _answers(recognizer: Recognizer, inputs: list[str | os.PathLike[str] | Prediction | None]) -> Iterator[Prediction]:
+def _answers(
+    recognizer: Recognizer, inputs: list[str | os.PathLike[str] | Prediction | None], min_confidence: float
+) -> Iterator[Prediction]:
     """Answer each input; None is standard input, read when its turn comes."""
     sources = (sys.stdin.buffer.read() if item is None else item for item in inputs)
-    for item, row in zip(inputs, recognizer.predict_iter(sources), strict=True):
+    for item, row in zip(inputs, recognizer.predict_iter(sources, min_confidence=min_confidence), strict=True):
         yield replace(row, path="-") if item is None else row
 
 

@@ -1,0 +1,66 @@
+"""``ser explain``: what moved the answer for one recording, as a page or as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serkit.cli import app
+from serkit.errors import SerkitError
+
+
+@app.command()
+def explain(
+    clip: Annotated[str, typer.Argument(metavar="CLIP", help="A recording, or - for one on standard input.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="PAGE.html", help="Page to write.")] = None,
+    emotion: Annotated[
+        str | None, typer.Option("--emotion", "-e", metavar="LABEL", help="Explain this label instead of the answer.")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
+    offset: Annotated[float, typer.Option("--offset", metavar="S", help="Where to begin, in seconds.")] = 0.0,
+    duration: Annotated[
+        float | None, typer.Option("--duration", metavar="S", help="How many seconds to explain; all by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the effects as JSON and nothing else.")] = False,
+) -> None:
+    """Show which stretches and which frequency bands of a recording moved the answer.
+
+    Each part is covered in turn and the model asked again. The page needs nothing else: open it in a browser.
+    """
+    if out is None and not as_json:
+        raise typer.BadParameter("Say where the page should go, as in --out page.html, or ask for --json.")
+    from serkit.explain_page import findings, write_explanation
+    from serkit.output import printable
+    from serkit.recognizer import load
+
+    recognizer = load(model)
+    if out is not None and out.is_dir():
+        raise SerkitError(f"Cannot write '{out}': it is a folder.")
+    source = sys.stdin.buffer.read() if clip == "-" else _file(clip)
+    found = recognizer.explain(source, emotion=emotion, offset=offset, duration=duration)
+    if clip == "-":
+        found = replace(found, prediction=replace(found.prediction, path="-"))
+    if out is not None:
+        try:
+            write_explanation(found, out)
+        except OSError as error:
+            raise SerkitError(f"Cannot write '{out}': {error.strerror or error}.") from None
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=2))
+        return
+    for line in findings(found):
+        typer.echo(line)
+    typer.echo(f"Page: {printable(str(out))}")
+
+
+def _file(clip: str) -> str:
+    if not clip:  # an unset shell variable
+        raise SerkitError("An empty path names no recording: give a file.")
+    if Path(clip).is_dir():
+        raise SerkitError(f"'{clip}' is a folder: ser explain takes one recording.")
+    return clip

@@ -1,0 +1,74 @@
+"""Places of the emotions on the affect plane, and what is derived from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from serkit.emotions import EMOTIONS, LABELS, affect
+from serkit.errors import SerkitError
+from serkit.prediction import Prediction
+
+#: Where Russell's circumplex has them, as signs of valence and arousal.
+QUADRANTS = {
+    "neutral": (0, 0),
+    "calm": (1, -1),
+    "happy": (1, 1),
+    "sad": (-1, -1),
+    "angry": (-1, 1),
+    "fearful": (-1, 1),
+    "disgust": (-1, 1),
+    "surprised": (1, 1),
+}
+
+
+def test_every_place_lies_in_its_quadrant_of_the_plane() -> None:
+    assert {emotion.label: emotion.quadrant for emotion in EMOTIONS} == QUADRANTS
+    for emotion in EMOTIONS:
+        assert emotion.quadrant == (np.sign(emotion.valence), np.sign(emotion.arousal))
+        assert max(abs(emotion.valence), abs(emotion.arousal)) <= 1
+
+
+def test_calm_has_the_published_direction_at_the_mean_distance_of_the_others() -> None:
+    places = {e.label: complex(e.valence, e.arousal) for e in EMOTIONS}
+    distance = np.mean([abs(place) for label, place in places.items() if label not in ("neutral", "calm")])
+    assert places["calm"] == pytest.approx(distance * np.exp(1j * np.deg2rad(316.2)), abs=0.006)
+
+
+def answer(probabilities: dict[str, float]) -> Prediction:
+    label = max(probabilities, key=probabilities.__getitem__)
+    return Prediction("a.wav", 0.0, 1.0, label, probabilities[label], probabilities, speech=True)
+
+
+def test_derived_values_are_the_weighted_mean_of_the_places() -> None:
+    given = answer({"happy": 0.5, "sad": 0.25, "neutral": 0.25})
+    assert given.valence == pytest.approx(0.5 * 0.81 - 0.25 * 0.63)
+    assert given.arousal == pytest.approx(0.5 * 0.51 - 0.25 * 0.27)
+    assert given.to_dict()["derived"] == {"valence": given.valence, "arousal": given.arousal}
+    for emotion in EMOTIONS:
+        certain = answer({label: float(label == emotion.label) for label in LABELS})
+        assert (certain.valence, certain.arousal) == (emotion.valence, emotion.arousal)
+
+
+def test_other_names_count_and_unknown_ones_leave_nothing_to_derive() -> None:
+    assert affect({"ANG": 0.5, "joy": 0.5}) == affect({"angry": 0.5, "happy": 0.5})
+    assert answer({"bored": 0.1, "happy": 0.9}).valence is None
+    silent = Prediction(None, 0.0, 1.0, None, None, {}, speech=False)
+    assert silent.to_dict()["derived"] == {"valence": None, "arousal": None}
+
+
+def test_an_unsure_answer_keeps_everything_but_the_emotion() -> None:
+    given = answer({"happy": 0.6, "sad": 0.4})
+    assert given.at_least(0.6) == given
+    doubtful = given.at_least(0.61)
+    assert (doubtful.emotion, doubtful.unsure, doubtful.answer) == (None, True, "unsure")
+    assert (doubtful.confidence, doubtful.probabilities, doubtful.speech) == (0.6, given.probabilities, True)
+    assert (doubtful.valence, doubtful.arousal) == (given.valence, given.arousal)
+    for other in (
+        Prediction(None, 0.0, 1.0, None, None, {}, speech=False),
+        Prediction("b.wav", 0.0, 0.0, None, None, {}, error="It is empty."),
+    ):
+        assert other.at_least(1.0) == other
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(SerkitError, match="from 0 to 1"):
+            given.at_least(wrong)
