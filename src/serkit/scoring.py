@@ -127,14 +127,16 @@ def compare(
         if not fits:
             there = f"the rows are {', '.join(known)}" if known else "none are packaged"
             raise TrainingError(f"There is no row of {against} for {yardstick.name}: {there}.")
-    tested, notes = [], []
+    tested: list[dict[str, Any]] = []
+    notes: list[str] = []
+    other: list[str] = []
     table = submission.table.assign(right=submission.table["predicted"] == submission.table["emotion"])
     for row in fits:
         part = table[table["fold"].isin(row["folds_run"])]
         own = part.groupby("speaker")["right"]
         ours = row["speakers"]
         if {name: int(n) for name, n in own.size().items()} != {name: cell["n"] for name, cell in ours.items()}:
-            notes.append(f"{row['recipe']} is not compared: it was scored on other clips.")
+            other.append(str(row["recipe"]))
             continue
         if len(ours) < MIN_SPEAKERS:
             notes.append(f"{row['recipe']} is not compared: it was scored on {len(ours)} speakers only.")
@@ -150,6 +152,8 @@ def compare(
                 **vars(result),
             }
         )
+    if other:
+        notes.append(f"Not compared, because scored on other clips: {', '.join(other)}.")
     for row, p_value in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
         row["p_holm"] = p_value
     return tested, notes
