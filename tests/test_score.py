@@ -467,7 +467,7 @@ def test_the_paired_test_is_over_speakers(ser: Callable[..., Any], monkeypatch: 
     assert "There is no row of best for ravdess-speaker-0: the rows are same, worse." in err
     speech = clips["channel"] == "speech"
     notes = json.loads(ser(table[speech], "--json", "--channel", "speech")[1])["notes"]
-    assert "Not compared, because scored on other clips: worse." in notes
+    assert "Not compared, because scored on other clips: worse, same." in notes
 
 
 def test_without_rows_it_says_so(ser: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
