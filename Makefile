@@ -12,7 +12,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format app bench docs yardstick notebooks clean
+.PHONY: demo test lint format app bench docs results yardstick notebooks clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ser predict examples/
