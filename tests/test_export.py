@@ -321,6 +321,17 @@ def test_manifest_and_card_say_what_was_measured(
         assert text in card
 
 
+def test_the_card_says_that_some_folds_only_were_run(
+    corpus: Corpus, cache: FeatureCache, recipe: Recipe, tmp_path: Path
+) -> None:
+    split = make_split(corpus, "speaker", n_folds=3, seed=4)
+    run = run_evaluation(recipe, corpus, split, tmp_path / "run", folds=[2], cache=cache)
+    estimator = train_final(recipe, corpus, seed=4, cache=cache)
+    bundle = export_bundle(estimator, recipe, corpus, tmp_path / "bundle", scores=[run.results], cache=cache)
+    assert bundle.manifest.scores["speaker"]["folds"] == 1
+    assert "\n1 of 3 folds, seed 4, " in (tmp_path / "bundle/README.md").read_text("utf-8")
+
+
 def test_without_scores_the_card_claims_none(
     corpus: Corpus, cache: FeatureCache, recipe: Recipe, tmp_path: Path
 ) -> None:

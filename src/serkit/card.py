@@ -73,10 +73,12 @@ def _data(corpus: Corpus) -> str:
 
 def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     metrics = document["metrics"]
+    folds, chosen = document["folds"], document.get("folds_run")
+    run = f"{folds}" if chosen is None or len(chosen) == folds else f"{len(chosen)} of {folds}"
     lines = [
         f"### Protocol `{protocol}`",
         "",
-        f"{document['folds']} folds, seed {document['seed']}, {metrics['n_clips']} test clips "
+        f"{run} folds, seed {document['seed']}, {metrics['n_clips']} test clips "
         f"({document['corpus']}) of {metrics['n_speakers']} speakers, "
         f"measured {document['date'][:10]} with serkit {document['serkit']}. "
         "These are scores of the recipe: each clip was tested by a model that was not trained on it.",

@@ -354,7 +354,7 @@ def _summary(document: Mapping[str, Any]) -> dict[str, Any]:
         },
         "n_clips": metrics["n_clips"],
         "n_speakers": metrics["n_speakers"],
-        "folds": document["folds"],
+        "folds": len(document.get("folds_run") or range(document["folds"])),  # older results ran all of them
         "seed": document["seed"],
         "date": document["date"],
         "warning": document["warning"],
