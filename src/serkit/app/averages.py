@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +20,7 @@ from serkit.emotions import LABELS
 from serkit.features import Extractor, Feature
 from serkit.waveform import Window
 
-__all__ = ["DESCRIBED", "Average", "averages", "measures", "table"]
+__all__ = ["DESCRIBED", "Average", "averages", "level", "measures", "table"]
 
 #: What is measured. The silence around a voice is cut off first, so that it does not move the means.
 DESCRIBED = Extractor(
@@ -66,18 +67,33 @@ def measures(wave: Waveform) -> dict[str, float]:
     -------
     dict of str to float
         ``mfcc_0`` to ``mfcc_12``, ``chroma_C`` to ``chroma_B``, ``spectral_contrast_0`` to ``_6`` (dB), ``centroid``,
-        ``bandwidth`` and ``rolloff`` (Hz), ``zcr``, ``rms``, ``tempo`` (beats per minute), ``harmonic`` and
-        ``percussive`` (RMS).
+        ``bandwidth`` and ``rolloff`` (Hz), ``zcr``, ``rms`` (dB of full scale), ``tempo`` (beats per minute),
+        ``harmonic`` and ``percussive`` (RMS in dB of full scale) and ``harmonic_over_percussive`` (dB between them,
+        which does not depend on the distance to the microphone).
 
     Examples
     --------
     >>> tone = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050).astype(np.float32)
     >>> found = measures(Waveform(tone, 22050))
     >>> len(found), round(found["rms"], 1)
-    (40, 0.7)
+    (41, -3.1)
     """
     named = zip(DESCRIBED.feature_names(), DESCRIBED(wave).tolist(), strict=True)
-    return {name.removesuffix("_mean"): value for name, value in named if not name.endswith("_std")}
+    found = {name.removesuffix("_mean"): value for name, value in named if not name.endswith("_std")}
+    for name in ("rms", "harmonic", "percussive"):
+        found[name] = level(found[name])
+    return {**found, "harmonic_over_percussive": found["harmonic"] - found["percussive"]}
+
+
+def level(amplitude: float) -> float:
+    """An amplitude in dB of full scale, not below -100 dB.
+
+    Examples
+    --------
+    >>> level(0.1), level(0.0)
+    (-20.0, -100.0)
+    """
+    return 20 * math.log10(max(amplitude, 1e-5))
 
 
 def table(clips: Iterable[tuple[str, Mapping[str, float]]]) -> str:
@@ -102,8 +118,8 @@ def table(clips: Iterable[tuple[str, Mapping[str, float]]]) -> str:
     rows.writerow(_COLUMNS)
     for label in (label for label in LABELS if label in found):
         for name in found[label][0]:
-            values = np.array([clip[name] for clip in found[label]])
-            rows.writerow([label, name, f"{values.mean():.6g}", f"{values.std(ddof=1):.6g}", len(values)])
+            column = np.array([clip[name] for clip in found[label]])
+            rows.writerow([label, name, f"{column.mean():.6g}", f"{column.std(ddof=1):.6g}", len(column)])
     return out.getvalue()
 
 
