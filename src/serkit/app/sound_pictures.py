@@ -13,7 +13,7 @@ from serkit.app.words import GREY, per_cent
 from serkit.emotions import colour
 from serkit.prediction import Prediction
 
-__all__ = ["compared", "curves", "distances", "heat", "matrix", "strip", "ticks"]
+__all__ = ["compared", "curves", "distances", "heat", "matrix", "number", "strip", "ticks"]
 
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)  # s
 _HEAT = ("#0b0924", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")  # dark to light in even steps
@@ -53,7 +53,7 @@ def strip(low: np.ndarray, high: np.ndarray, parts: Sequence[Prediction], clock:
             orientation="h",
             marker={
                 "color": [colour(part.emotion) if part.emotion else GREY for part in parts],
-                "opacity": [1.0 if part.emotion else 0.35 for part in parts],
+                "opacity": [1.0 if part.emotion else 0.45 if part.unsure else 0.15 for part in parts],
                 "line": {"width": 0},
             },
             selected=known if all(part.emotion for part in parts) else None,
@@ -111,16 +111,24 @@ def curves(times: np.ndarray, rows: Mapping[str, np.ndarray], *, unit: str) -> g
     return figure
 
 
-def heat(times: np.ndarray, rows: np.ndarray, names: Sequence[str], *, unit: str) -> go.Figure:
-    """Draw rows over time as a map, the first row at the bottom."""
+def heat(
+    times: np.ndarray, rows: np.ndarray, names: Sequence[str], *, unit: str, own_scales: bool = False
+) -> go.Figure:
+    """Draw rows over time as a map, the first row at the bottom; with `own_scales` each row from dark to light."""
+    shades = rows
+    if own_scales:
+        shades = (rows - rows.mean(axis=1, keepdims=True)) / np.maximum(rows.std(axis=1, keepdims=True), 1e-6)
     figure = go.Figure(
         go.Heatmap(
             x=np.round(times, 3),
             y=list(names),
-            z=np.round(rows, 2),
+            z=np.round(shades, 2),
+            zmin=-2.5 if own_scales else None,
+            zmax=2.5 if own_scales else None,
+            text=np.round(rows, 2),
             colorscale=[[k / (len(_HEAT) - 1), hue] for k, hue in enumerate(_HEAT)],
             showscale=False,
-            hovertemplate="%{x:.2f} s, %{y}: %{z}" + unit + "<extra></extra>",
+            hovertemplate="%{x:.2f} s, %{y}: %{text}" + unit + "<extra></extra>",
         )
     )
     _plain(figure, height=220)
@@ -153,10 +161,8 @@ def compared(value: float, known: Mapping[str, Average], *, unit: str) -> go.Fig
         )
     )
     figure.add_vline(x=value, line={"color": _CLIP, "width": 3})
-    figure.add_annotation(
-        x=value, y=1.0, yref="paper", yanchor="bottom", text=f"<b>this clip</b> {value:.3g}{unit}", showarrow=False,
-        font={"color": _CLIP},
-    )  # fmt: skip
+    says = f"<b>this clip</b> {number(value)}{unit}"
+    figure.add_annotation(x=value, y=1.0, yref="paper", yanchor="bottom", text=says, showarrow=False)
     _plain(figure, height=250)
     figure.update_layout(margin={"t": 24})
     figure.update_xaxes(ticksuffix=unit, nticks=5, zeroline=False, gridcolor="rgba(128,128,128,0.25)")
@@ -228,6 +234,17 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figure:
     figure.update_xaxes(title="answer", type="category", showgrid=False, ticks="", tickangle=-45)
     figure.update_yaxes(title="truth", autorange="reversed", type="category", showgrid=False, ticks="")
     return figure
+
+
+def number(value: float) -> str:
+    """A number as people write it: three digits, or all before the point.
+
+    Examples
+    --------
+    >>> number(2558.4), number(0.12973), number(-18.64)
+    ('2558', '0.13', '-18.6')
+    """
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _says(part: Prediction, clock: Callable[[float], str]) -> str:
