@@ -66,7 +66,7 @@ _MFCC, _CHROMA, _CONTRAST = _many("mfcc", _NUMBERS), _many("chroma", _PITCHES), 
 SECTIONS = (
     Section(
         "MFCC",
-        "The shape of the spectrum in 13 numbers, as the mouth forms it; number 0 is the loudness.",
+        "The shape of the spectrum in 13 numbers, as the mouth forms it; 0 is loudness. Each row has its own shades.",
         _MFCC,
         _MFCC,
         _NUMBERS,
@@ -122,7 +122,7 @@ SECTIONS = (
     ),
     Section(
         "Harmonic and percussive",
-        "What is steady, as vowels are, against what is sudden, as plosives are; compared is the level between the two.",
+        "What is steady, as vowels are, and what is sudden, as plosives are; compared is the level between the two.",
         ("harmonic", "percussive"),
         ("harmonic_over_percussive",),
         ("harmonic over percussive",),
@@ -197,16 +197,20 @@ def analyse(wave: Waveform) -> Sound:
     return Sound(times, rows, measures(wave))
 
 
-def nearest_average(value: float, name: str) -> str:
-    """Return the emotion whose mean is nearest to a measure, in deviations of that emotion.
+def nearest_average(values: Mapping[str, float]) -> str:
+    """Return the emotion whose means are nearest to some measures, each in deviations of that emotion, squared.
 
     Examples
     --------
-    >>> nearest_average(averages()["angry"]["rms"].mean, "rms")
+    >>> nearest_average({"rms": averages()["angry"]["rms"].mean})
     'angry'
     """
-    known = {label: table[name] for label, table in averages().items()}
-    return min(known, key=lambda label: abs(value - known[label].mean) / known[label].deviation)
+
+    def distance(label: str) -> float:
+        known = averages()[label]
+        return sum(((value - known[name].mean) / known[name].deviation) ** 2 for name, value in values.items())
+
+    return min(averages(), key=distance)
 
 
 def _in_decibels(feature: Feature, values: np.ndarray) -> np.ndarray:
@@ -249,7 +253,9 @@ def _section(section: Section, sound: Sound, key: str) -> None:
 def _over_time(section: Section, sound: Sound) -> go.Figure:
     if section.map:
         rows = np.array([sound.rows[name] for name in section.rows])
-        return sound_pictures.heat(sound.times, rows, section.names, unit=section.unit)
+        return sound_pictures.heat(
+            sound.times, rows, section.names, unit=section.unit, own_scales=section.rows == _MFCC
+        )
     names = {"rolloff": "roll-off"}
     unit = " dB" if section.rows == ("onsets",) else section.unit
     return sound_pictures.curves(sound.times, {names.get(n, n): sound.rows[n] for n in section.rows}, unit=unit)
@@ -262,6 +268,7 @@ def _beside(section: Section, found: Mapping[str, float], key: str) -> None:
         values = {name: found[name] for name in section.compared}
         figure = sound_pictures.distances(values, known, section.names)
         st.plotly_chart(figure, key=f"{key} averages", width="stretch", config=_CONFIG)
+        st.caption(plain(f"All {len(values)} together are nearest to the average of {nearest_average(values)}."))
         return
     name = section.compared[0]
     title = section.names[0]
@@ -271,5 +278,6 @@ def _beside(section: Section, found: Mapping[str, float], key: str) -> None:
     one = {label: table[name] for label, table in known.items()}
     figure = sound_pictures.compared(found[name], one, unit=section.unit)
     st.plotly_chart(figure, key=f"{key} averages {name}", width="stretch", config=_CONFIG)
-    nearest = nearest_average(found[name], name)
-    st.caption(plain(f"{title}: {found[name]:.3g}{section.unit}, nearest to the average of {nearest}."))
+    nearest = nearest_average({name: found[name]})
+    says = f"{title}: {sound_pictures.number(found[name])}{section.unit}, nearest to the average of {nearest}."
+    st.caption(plain(says[:1].upper() + says[1:]))
