@@ -66,7 +66,7 @@ _MFCC, _CHROMA, _CONTRAST = _many("mfcc", _NUMBERS), _many("chroma", _PITCHES), 
 SECTIONS = (
     Section(
         "MFCC",
-        "The shape of the spectrum in 13 numbers, as the mouth forms it; 0 is the loudness. Each row has its own shades.",
+        "The shape of the spectrum in 13 numbers, as the mouth forms it; 0 is loudness. Each row has its own shades.",
         _MFCC,
         _MFCC,
         _NUMBERS,

@@ -61,7 +61,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     parts = [replace(part, path=clip.name) for part in segments(one.at_least(least) for one in heard.windows)]
     place = f"{model} {clip.key} {window} {hop} {least}"
     if st.session_state.get("long place") != place:
-        st.session_state["long place"], st.session_state["long chosen"] = place, None
+        st.session_state.update({"long place": place, "long chosen": None, "long taps": 0})
     _strip(heard, parts, place)
     _player(clip, parts, recognizer)
     _summary(parts, recognizer)
@@ -252,21 +252,16 @@ def _strip(heard: Heard, parts: Sequence[Prediction], place: str) -> None:
         points = st.session_state[key]["selection"]["points"]
         if points:
             st.session_state["long chosen"] = int(points[0]["customdata"][0])
+            st.session_state["long taps"] += 1
 
     key = f"strip {place}"
-    st.plotly_chart(
-        sound_pictures.strip(heard.low, heard.high, parts, clock),
-        key=key,
-        width="stretch",
-        config=_CONFIG,
-        on_select=chosen,
-        selection_mode="points",
-    )
+    figure = sound_pictures.strip(heard.low, heard.high, parts, clock, chosen=st.session_state["long chosen"])
+    st.plotly_chart(figure, key=key, width="stretch", config=_CONFIG, on_select=chosen, selection_mode="points")
 
 
 def _player(clip: Clip, parts: Sequence[Prediction], recognizer: Recognizer) -> None:
     """Room for the stretch that was chosen; before that, the first one with an emotion."""
-    index = st.session_state.get("long chosen")
+    index = st.session_state["long chosen"]
     first = next((k for k, part in enumerate(parts) if part.emotion), 0)
     part = parts[first if index is None else index]
     end = min(part.end, part.start + _PLAYED)
@@ -290,7 +285,7 @@ def _segments(parts: Sequence[Prediction], place: str) -> None:
         if rows:
             st.session_state["long chosen"] = int(rows[0])
 
-    key = f"segments {place}"
+    key = f"segments {place} {st.session_state['long taps']}"  # a tap on the strip makes a table without a choice
     st.subheader(f"{len(parts)} segments" if len(parts) > 1 else "One segment")
     st.dataframe(
         {

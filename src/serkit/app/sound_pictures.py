@@ -20,11 +20,20 @@ _HEAT = ("#0b0924", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")  # da
 #: Lower than the average, the average (clear), higher; blue and orange are told apart by the colour-blind too.
 _DIVERGING = [[0, "rgba(0,114,178,1)"], [0.5, "rgba(128,128,128,0)"], [1, "rgba(213,94,0,1)"]]
 _LINES = ("#0072B2", "#D55E00", "#009E73")
-_CLIP = "#D01C8B"  # the mark of the clip; no emotion has it
+_CLIP = "#D01C8B"  # marks what no emotion has a colour for
 
 
-def strip(low: np.ndarray, high: np.ndarray, parts: Sequence[Prediction], clock: Callable[[float], str]) -> go.Figure:
+def strip(
+    low: np.ndarray,
+    high: np.ndarray,
+    parts: Sequence[Prediction],
+    clock: Callable[[float], str],
+    *,
+    chosen: int | None = None,
+) -> go.Figure:
     """Draw the outline of a recording, and below it a strip with the answer of each segment in its colour.
+
+    Where there is speech without an answer, the strip is grey; without speech, a paler grey.
 
     Parameters
     ----------
@@ -34,16 +43,18 @@ def strip(low: np.ndarray, high: np.ndarray, parts: Sequence[Prediction], clock:
         Of :func:`serkit.timeline.segments`; at least one. A bar's number is its ``customdata``.
     clock : callable
         Writes a time.
+    chosen : int, optional
+        Number of the segment whose sound is drawn in its colour.
     """
     end = parts[-1].end
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.04, row_heights=[0.62, 0.38])
     times = (np.arange(len(low)) + 0.5) * end / max(len(low), 1)
-    shape = {"x": [*times, *times[::-1]], "y": [*high, *low[::-1]]}
-    line = {"color": GREY, "width": 1}
-    figure.add_trace(
-        go.Scatter(**shape, mode="lines", fill="toself", fillcolor=GREY, line=line, hoverinfo="skip"), 1, 1
-    )
-    known = {"marker": {"opacity": 1}}  # what was chosen is said below; the others do not fade
+    _outline(figure, times, low, high, GREY)
+    if chosen is not None:
+        part = parts[chosen]
+        inside = (times >= part.start) & (times <= part.end)
+        _outline(figure, times[inside], low[inside], high[inside], _hue(part) if part.emotion else _CLIP)
+    whole = {"marker": {"opacity": 1}}  # what is not chosen does not fade
     figure.add_trace(
         go.Bar(
             x=[part.end - part.start for part in parts],
@@ -51,13 +62,9 @@ def strip(low: np.ndarray, high: np.ndarray, parts: Sequence[Prediction], clock:
             y=[0] * len(parts),
             width=1,
             orientation="h",
-            marker={
-                "color": [colour(part.emotion) if part.emotion else GREY for part in parts],
-                "opacity": [1.0 if part.emotion else 0.45 if part.unsure else 0.15 for part in parts],
-                "line": {"width": 0},
-            },
-            selected=known if all(part.emotion for part in parts) else None,
-            unselected=known if all(part.emotion for part in parts) else None,
+            marker={"color": [_hue(part) for part in parts], "line": {"width": 0}},
+            selected=whole,
+            unselected=whole,
             customdata=[[k] for k in range(len(parts))],
             text=[_says(part, clock) for part in parts],
             textposition="none",
@@ -220,16 +227,18 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figure:
             z=shared,
             zmin=0,
             zmax=1,
-            colorscale=[[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,1)"]],
+            colorscale=[[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,0.7)"]],  # text shows on all of it
             showscale=False,
             xgap=1,
             ygap=1,
-            text=[[f"{100 * share:.0f}" if share >= 0.005 else "" for share in row] for row in shared],
-            texttemplate="%{text}",
             customdata=table,
             hovertemplate="%{y} taken for %{x}: %{customdata:.0f} clips<extra></extra>",
         )
     )
+    for truth, row in zip(labels, shared, strict=True):
+        for answer, share in zip(labels, row, strict=True):
+            if share >= 0.005:
+                figure.add_annotation(x=answer, y=truth, text=f"{100 * share:.0f}", showarrow=False)
     _plain(figure, height=380)
     figure.update_xaxes(title="answer", type="category", showgrid=False, ticks="", tickangle=-45)
     figure.update_yaxes(title="truth", autorange="reversed", type="category", showgrid=False, ticks="")
@@ -245,6 +254,19 @@ def number(value: float) -> str:
     ('2558', '0.13', '-18.6')
     """
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _hue(part: Prediction) -> str:
+    if part.emotion:
+        return colour(part.emotion)
+    return "rgba(140,140,140,0.45)" if part.unsure else "rgba(140,140,140,0.15)"
+
+
+def _outline(figure: go.Figure, times: np.ndarray, low: np.ndarray, high: np.ndarray, hue: str) -> None:
+    shape = {"x": [*times, *times[::-1]], "y": [*high, *low[::-1]]}
+    line = {"color": hue, "width": 1}
+    outline = go.Scatter(**shape, mode="lines", fill="toself", fillcolor=hue, line=line, hoverinfo="skip")
+    figure.add_trace(outline, 1, 1)
 
 
 def _says(part: Prediction, clock: Callable[[float], str]) -> str:
