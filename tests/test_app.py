@@ -1,4 +1,4 @@
-"""The web app: its logic through Streamlit's AppTest, and once in a real browser."""
+"""The web app: its logic through Streamlit's AppTest."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -30,9 +28,9 @@ from serkit.app.model import choices
 from serkit.emotions import LABELS, colour
 from serkit.errors import SerkitError
 from serkit.prediction import Prediction
-from tests.browser import CHROMIUM, Browser, until
 from tests.conftest import voice
 from tests.tiny_models import BIAS, SLOPE, waveform_graph, write_tiny
+from tests.webapp import started
 
 PAGE = Path(serkit.__file__).with_name("app") / "page.py"
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -302,19 +300,6 @@ def test_the_page_loads_nothing_of_the_learn_road(tiny: Path) -> None:
     assert done.stdout.strip() == "set()"
 
 
-def started(*options: str) -> subprocess.Popen[str]:
-    code = "from serkit.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, "app", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_what_is_wrong_is_said_before_the_server_starts(tiny: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -342,29 +327,3 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(SerkitError, match=r"^The web app needs the package 'plotly'.* 'serkit\[app\]'"):
         serve()
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_a_browser_shows_the_answer_on_a_phone(tiny: Path, tmp_path: Path) -> None:
-    port = free_port()
-    server = started("--model", str(tiny), "--port", str(port))
-    try:
-        until(lambda: answers_health(port))
-        with Browser(tmp_path / "profile", width=390, height=900) as browser:
-            browser.call("Page.navigate", url=f"http://127.0.0.1:{port}")
-            until(lambda: browser.run("document.querySelectorAll('.js-plotly-plot').length") == 2)
-            until(lambda: "confidence" in browser.text())
-            expected = serkit.load(tiny).predict(EXAMPLES / "high_fast.flac")
-            assert title(expected) in browser.text()
-            assert browser.run("document.documentElement.scrollWidth") == 390  # nothing sticks out
-    finally:
-        server.terminate()
-        server.communicate(timeout=60)
-
-
-def answers_health(port: int) -> bool:
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False
