@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from serkit.app import MODEL_VARIABLE, pictures, sound_pictures
 from serkit.app.clips import Clip, answers, examples, uploaded
-from serkit.app.model import score_line
+from serkit.app.model import choices, score_line, short
 from serkit.app.results import MEANINGS
 from serkit.app.words import headline, plain
-from serkit.bundle import find_bundles, packaged
 from serkit.errors import SerkitError
 from serkit.manifest import Manifest
 from serkit.recognizer import Recognizer, load
 
-__all__ = ["at_hand", "confusion_of", "doubts", "show"]
+__all__ = ["confusion_of", "doubts", "show"]
 
 _CONFIG = {"displayModeBar": False}
 _ORDER = tuple(MEANINGS)
@@ -27,7 +25,7 @@ _ORDER = tuple(MEANINGS)
 
 def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page; `model` is what it opens with."""
-    names = at_hand(os.environ.get(MODEL_VARIABLE))
+    names = choices(os.environ.get(MODEL_VARIABLE))
     if model not in names:
         names = [model, *names]
     name = st.selectbox("Model", names, index=names.index(model), format_func=short, key="models first")
@@ -39,34 +37,6 @@ def show(model: str, recognizer: Recognizer) -> None:
     with st.expander("Model card"):
         st.markdown(first.bundle.card)
     _side_by_side(name, first, [other for other in names if other != name])
-
-
-def at_hand(given: str | None) -> list[str]:
-    """Return the models to choose from: those of `given`, a bundle or a folder of bundles, then the packaged ones.
-
-    Examples
-    --------
-    >>> at_hand(None) == sorted(packaged())
-    True
-    """
-    if given is None or given in packaged():
-        found = [given] if given else []
-    elif Path(given).is_dir():
-        found = [name for name in find_bundles(given) if name not in packaged()]
-    else:
-        found = [given]
-    return list(dict.fromkeys([*found, *packaged()]))
-
-
-def short(name: str) -> str:
-    """A model as the lists show it: a path by its last part.
-
-    Examples
-    --------
-    >>> short("default"), short("runs/mine/")
-    ('default', 'mine')
-    """
-    return name if name in packaged() else os.path.basename(os.path.normpath(name))  # noqa: PTH119 - text only
 
 
 def doubts(protocol: str, score: Mapping[str, Any]) -> str | None:

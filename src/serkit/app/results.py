@@ -57,7 +57,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     st.dataframe(
         table,
         column_config={
-            name: st.column_config.NumberColumn(format="%.1f") for name in ("accuracy", "from", "to", "UAR", "reported")
+            name: st.column_config.NumberColumn(format="%.1f") for name in ("accuracy", "from", "to", "UAR")
         },
         hide_index=True,
         width="stretch",
@@ -106,7 +106,7 @@ def story(found: Mapping[str, Any]) -> list[str]:
 
 
 def scores(found: Mapping[str, Any], protocol: str) -> dict[str, list[Any]]:
-    """Return the table of a protocol as columns, best first; in %, None where nothing was reported."""
+    """Return the table of a protocol as columns, best first; in %, a dash where nothing was reported."""
     rows = sorted(
         (row for row in found["rows"] if row["protocol"] == protocol), key=lambda row: row["accuracy"], reverse=True
     )
@@ -118,7 +118,7 @@ def scores(found: Mapping[str, Any], protocol: str) -> dict[str, list[Any]]:
         "from": [100 * row["accuracy_interval"][0] for row in rows],
         "to": [100 * row["accuracy_interval"][1] for row in rows],
         "UAR": [100 * row["uar"] for row in rows],
-        "reported": [None if row["reported"] is None else 100 * row["reported"] for row in rows],
+        "reported": ["–" if row["reported"] is None else f"{100 * row['reported']:.1f}" for row in rows],
         "folds": [f"{row['folds_run']} of {row['folds']}" for row in rows],
         "schedule": ["reduced" if row["reduced"] else "whole" for row in rows],
     }
