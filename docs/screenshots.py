@@ -140,6 +140,9 @@ def settled(page: Page) -> None:
     """Wait until nothing moves any more."""
     page.locator("[data-test-script-state=notRunning]").wait_for()
     page.mouse.move(1, 400)
+    page.wait_for_function(
+        "[...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(chart => chart.querySelector('.main-svg'))"
+    )
     page.wait_for_timeout(1500)  # charts and tables draw themselves
 
 
@@ -150,11 +153,10 @@ def shot(page: Page) -> Image.Image:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture in as many colours as its limit allows."""
-    for colours in (256, 128, 64):
-        picture.quantize(colours, dither=Image.Dither.NONE).save(path, optimize=True)
-        if path.stat().st_size <= MOST[path.suffix]:
-            break
+    """Write a picture, in fewer colours only if it is too large with all: they would shift those of the emotions."""
+    picture.save(path, optimize=True)
+    if path.stat().st_size > MOST[path.suffix]:
+        picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     told(path)
 
 
