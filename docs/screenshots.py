@@ -19,20 +19,13 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.webapp import MISSING, launched, served  # noqa: E402
+from tests.webapp import DESK, MISSING, PHONE, launched, served  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 OUT = ROOT / "docs" / "pictures"
 EXAMPLES = sorted((ROOT / "examples").glob("*.flac"))
-DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
-PHONE: dict[str, Any] = {
-    "viewport": {"width": 390, "height": 844},
-    "is_mobile": True,
-    "has_touch": True,
-    "user_agent": "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150 Mobile Safari/537.36",
-}
 MOST = {".png": 150_000, ".webp": 1_500_000}  # bytes
 
 

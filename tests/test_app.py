@@ -65,8 +65,16 @@ def opened() -> AppTest:
     return page
 
 
+def opened_batch(model: Path) -> AppTest:
+    """The page for many clips by itself."""
+    script = f"import serkit\nfrom serkit.app import batch\nbatch.show({str(model)!r}, serkit.load({str(model)!r}))\n"
+    page = AppTest.from_string(script, default_timeout=60).run()
+    assert not page.exception
+    return page
+
+
 def upload(page: AppTest, name: str, content: bytes) -> AppTest:
-    """Upload a clip in the first tab."""
+    """Upload a clip on the first page."""
     page.radio(key="way").set_value("Upload").run()
     page.file_uploader(key="upload").upload(name, content).run()
     assert not page.exception
@@ -102,12 +110,15 @@ def test_an_example_is_answered_as_the_page_opens(tiny: Path) -> None:
     expected = serkit.load(tiny).predict(EXAMPLES / f"{name}.flac")
     assert said(page).startswith(title(expected))
     assert f"{words.per_cent(expected.confidence)} confidence" in said(page)
-    bars, sound = charts(page)
+    bars, sound, affect = charts(page)
     (bar,) = bars["data"]
     assert bar["y"] == list(LABELS)
     assert numbers(bar["x"]) == pytest.approx(list(expected.probabilities.values()))
     assert bar["marker"]["color"] == [colour(label) for label in LABELS]
-    assert [trace["type"] for trace in sound["data"]] == ["scatter", "heatmap"]
+    assert [trace["type"] for trace in sound["data"]] == ["scatter", "heatmap", "scatter", "scatter"]
+    assert affect["data"][-1]["x"] == [pytest.approx(expected.valence)]
+    assert affect["data"][-1]["y"] == [pytest.approx(expected.arousal)]
+    assert any("not measured" in caption.value for caption in page.caption)
 
 
 def test_another_example_is_another_answer(tiny: Path) -> None:
@@ -170,7 +181,7 @@ def test_a_bad_file_is_one_sentence(tiny: Path, name: str) -> None:
 
 @pytest.fixture
 def batch(tiny: Path) -> AppTest:
-    page = opened()
+    page = opened_batch(tiny)
     page.file_uploader(key="uploads").set_value([(name, data, "audio/wav") for name, data in many().items()]).run()
     assert not page.exception
     return page
@@ -196,8 +207,10 @@ def test_many_clips_make_a_table_and_bad_files_are_listed(batch: AppTest, tiny: 
     assert error.value.startswith("2 of 5 could not be answered")
     assert error.value.count("\n- ") == 2
     assert words.plain("'empty.wav' is empty (0 bytes).") in error.value
-    (bar,) = charts(batch)[-1]["data"]
+    distribution, confidence = charts(batch)
+    (bar,) = distribution["data"]
     assert bar["y"] == [*LABELS, "no speech"]
+    assert sum(numbers(confidence["data"][0]["y"])) == 2
     assert list(numbers(bar["x"])) == [sum(a.emotion == label for a in answers) for label in LABELS] + [1]
 
 
@@ -215,7 +228,7 @@ def test_downloads_are_what_ser_predict_writes(batch: AppTest, tiny: Path, tmp_p
 
     assert clips.as_csv(rows, LABELS) == ser("--csv", "-")
     assert clips.as_json(rows) == ser("--json")
-    assert [button.label for button in batch.get("download_button")] == ["CSV", "JSON"]
+    assert [button.label for button in batch.get("download_button")] == ["CSV", "JSON", "HTML"]
 
 
 def test_answers_are_kept_until_the_file_goes(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +306,7 @@ def test_the_page_loads_nothing_of_the_learn_road(tiny: Path) -> None:
     code = (
         "import sys\nfrom streamlit.testing.v1 import AppTest\n"
         f"page = AppTest.from_file({str(PAGE)!r}, default_timeout=60).run()\n"
-        "assert not page.exception and len(page.get('plotly_chart')) == 2\n"
+        "assert not page.exception and len(page.get('plotly_chart')) == 3\n"
         "print({'torch', 'sklearn', 'librosa', 'matplotlib', 'numba'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

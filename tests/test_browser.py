@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ import serkit
 from serkit.app.words import per_cent
 from tests.conftest import voice
 from tests.tiny_models import BIAS, waveform_graph, write_tiny
-from tests.webapp import MISSING, Server, served
+from tests.webapp import DESK, MISSING, PHONE, Server, served
 
 if MISSING is not None:
     pytest.skip(MISSING, allow_module_level=True)
@@ -26,13 +27,6 @@ if MISSING is not None:
 from playwright.sync_api import Browser, Locator, Page, expect
 
 PATIENCE = 60_000  # ms
-DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
-PHONE: dict[str, Any] = {
-    "viewport": {"width": 390, "height": 844},
-    "is_mobile": True,
-    "has_touch": True,
-    "user_agent": "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150 Mobile Safari/537.36",
-}
 #: What stands on each page once it is drawn.
 PAGES: dict[str, Callable[[Page], Locator]] = {
     "One clip": lambda page: answer(page),
@@ -71,15 +65,20 @@ def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture
 def visit(chromium: Browser, server: Server) -> Iterator[Visit]:
-    """Open the app as a new user; when the test ends, no page may show a traceback or have met an error of its own."""
+    """Open the app as a new user.
+
+    When the test ends, no page may show a traceback, have met an error of its own or have asked another machine.
+    """
     pages: list[Page] = []
     errors: list[str] = []
+    asked: set[str] = set()
 
     def opened(*, device: dict[str, Any] = DESK, scheme: Any = "light", address: str = server.address) -> Page:
         context = chromium.new_context(**device, color_scheme=scheme)
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: asked.add(urlsplit(request.url).hostname or "127.0.0.1"))
         pages.append(page)
         page.goto(address)
         page.get_by_role("combobox", name="Model").or_(page.get_by_role("main")).first.wait_for()
@@ -91,6 +90,7 @@ def visit(chromium: Browser, server: Server) -> Iterator[Visit]:
         page.context.close()
         assert not re.search(r"Traceback|\w+Error\b|Exception|File \"", text), text
     assert not errors
+    assert asked <= {"127.0.0.1"}
 
 
 @pytest.fixture(scope="module")

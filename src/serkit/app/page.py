@@ -31,7 +31,8 @@ _PAGES = (
 
 def main() -> None:
     """Draw the page."""
-    st.set_page_config(page_title="serkit", page_icon=":material/graphic_eq:", layout="centered")
+    # An emoji, as browsers would get an icon of Google's from Google
+    st.set_page_config(page_title="serkit", page_icon="🎙️", layout="centered")
     st.html(_LETTERS)
     name, recognizer = model.choose()
     pages = [

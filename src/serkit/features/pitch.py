@@ -105,7 +105,7 @@ def chroma(source: Analysis | Waveform, *, n_chroma: int = 12) -> np.ndarray:
 
 
 def f0(
-    wave: Waveform, *, hop: float = 0.01, fmin: float = 65.0, fmax: float = 600.0, threshold: float = 0.15
+    wave: Waveform, *, hop: float = 0.01, fmin: float = 65.0, fmax: float = 600.0, threshold: float = 0.3
 ) -> np.ndarray:
     """Follow the pitch of a voice.
 
