@@ -49,7 +49,7 @@ def launched(*flags: str) -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(flags))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--disable-gpu", *flags])
         try:
             yield browser
         finally:
