@@ -173,8 +173,10 @@ def test_without_rng_a_clip_is_only_normalised() -> None:
 
 
 def test_mixup_keeps_targets_a_distribution_and_mixes_what_it_says() -> None:
-    items = [(np.full((4, 5), float(k), np.float32), k) for k in range(3)]
-    inputs, targets = MixingCollate(3, mixup=0.4, rng=np.random.default_rng(0))(items)
+    items = [(np.full((4, 5), float(k), np.float32), k, None) for k in range(3)]
+    inputs, both = MixingCollate(3, mixup=0.4, rng=np.random.default_rng(0))(items)
+    targets, known = both.unbind(1)
+    assert (known == 1).all()
     np.testing.assert_allclose(targets.sum(1), 1, atol=1e-6)
     # Every clip is a constant equal to its class, so the mixed constant is the expected class.
     np.testing.assert_allclose(inputs["x"][:, 0, 0], targets @ torch.arange(3.0), atol=1e-6)
