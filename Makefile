@@ -5,6 +5,7 @@
 # make docs   write the scores, the model card and the command reference into README and docs
 # make results SERKIT_DATA=folder   run or resume the whole comparison, write docs/results.md and what takes from it
 # make yardstick SERKIT_DATA=folder   write the fold files anew from the corpora in the folder
+# make averages SERKIT_DATA=folder   write what the clips of each emotion measure on average, for the page of features
 # make notebooks SERKIT_DATA=folder   run the notebooks and keep what they print and draw
 # make bench  measure serkit beside librosa and scikit-learn, write docs/benchmarks.md
 PYTHON ?= python3
@@ -12,7 +13,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format app bench docs results yardstick notebooks clean
+.PHONY: demo test lint format app bench docs results yardstick averages notebooks clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ser predict examples/
@@ -44,6 +45,9 @@ results: $(VENV)/.dev
 
 yardstick: $(VENV)/.dev
 	$(BIN)/python docs/yardstick.py "$(SERKIT_DATA)"
+
+averages: $(VENV)/.dev
+	$(BIN)/python docs/averages.py "$(SERKIT_DATA)"
 
 notebooks: $(VENV)/.dev
 	$(BIN)/python docs/notebooks.py "$(SERKIT_DATA)" $(NOTEBOOKS)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import soundfile as sf
+
+from tests import webapp
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 def data_dir() -> Path | None:
@@ -76,3 +83,18 @@ def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 name = f"03-01-{emotion:02d}-{intensity:02d}-{1 + emotion % 2:02d}-01-{speaker:02d}.wav"
                 sf.write(folder / name, sound, 16000, subtype="PCM_16")
     return root
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Headless Chromium whose microphone hears voice(4, 1); closed after the module, for its event loop bars others."""
+    if webapp.MISSING is not None:
+        pytest.skip(webapp.MISSING)
+    said = tmp_path_factory.mktemp("microphone") / "voice.wav"
+    sf.write(said, voice(4, 1, seconds=6.0, rate=48000), 48000, subtype="PCM_16")
+    with webapp.launched(
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={said}",
+    ) as browser:
+        yield browser

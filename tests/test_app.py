@@ -1,4 +1,4 @@
-"""The web app: its logic through Streamlit's AppTest, and once in a real browser."""
+"""The web app: its logic through Streamlit's AppTest."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -30,9 +28,9 @@ from serkit.app.model import choices
 from serkit.emotions import LABELS, colour
 from serkit.errors import SerkitError
 from serkit.prediction import Prediction
-from tests.browser import CHROMIUM, Browser, until
 from tests.conftest import voice
 from tests.tiny_models import BIAS, SLOPE, waveform_graph, write_tiny
+from tests.webapp import started
 
 PAGE = Path(serkit.__file__).with_name("app") / "page.py"
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -67,8 +65,16 @@ def opened() -> AppTest:
     return page
 
 
+def opened_batch(model: Path) -> AppTest:
+    """The page for many clips by itself."""
+    script = f"import serkit\nfrom serkit.app import batch\nbatch.show({str(model)!r}, serkit.load({str(model)!r}))\n"
+    page = AppTest.from_string(script, default_timeout=60).run()
+    assert not page.exception
+    return page
+
+
 def upload(page: AppTest, name: str, content: bytes) -> AppTest:
-    """Upload a clip in the first tab."""
+    """Upload a clip on the first page."""
     page.radio(key="way").set_value("Upload").run()
     page.file_uploader(key="upload").upload(name, content).run()
     assert not page.exception
@@ -104,12 +110,15 @@ def test_an_example_is_answered_as_the_page_opens(tiny: Path) -> None:
     expected = serkit.load(tiny).predict(EXAMPLES / f"{name}.flac")
     assert said(page).startswith(title(expected))
     assert f"{words.per_cent(expected.confidence)} confidence" in said(page)
-    bars, sound = charts(page)
+    bars, sound, affect = charts(page)
     (bar,) = bars["data"]
     assert bar["y"] == list(LABELS)
     assert numbers(bar["x"]) == pytest.approx(list(expected.probabilities.values()))
     assert bar["marker"]["color"] == [colour(label) for label in LABELS]
-    assert [trace["type"] for trace in sound["data"]] == ["scatter", "heatmap"]
+    assert [trace["type"] for trace in sound["data"]] == ["scatter", "heatmap", "scatter", "scatter"]
+    assert affect["data"][-1]["x"] == [pytest.approx(expected.valence)]
+    assert affect["data"][-1]["y"] == [pytest.approx(expected.arousal)]
+    assert any("not measured" in caption.value for caption in page.caption)
 
 
 def test_another_example_is_another_answer(tiny: Path) -> None:
@@ -172,7 +181,7 @@ def test_a_bad_file_is_one_sentence(tiny: Path, name: str) -> None:
 
 @pytest.fixture
 def batch(tiny: Path) -> AppTest:
-    page = opened()
+    page = opened_batch(tiny)
     page.file_uploader(key="uploads").set_value([(name, data, "audio/wav") for name, data in many().items()]).run()
     assert not page.exception
     return page
@@ -198,8 +207,10 @@ def test_many_clips_make_a_table_and_bad_files_are_listed(batch: AppTest, tiny: 
     assert error.value.startswith("2 of 5 could not be answered")
     assert error.value.count("\n- ") == 2
     assert words.plain("'empty.wav' is empty (0 bytes).") in error.value
-    (bar,) = charts(batch)[-1]["data"]
+    distribution, confidence = charts(batch)
+    (bar,) = distribution["data"]
     assert bar["y"] == [*LABELS, "no speech"]
+    assert sum(numbers(confidence["data"][0]["y"])) == 2
     assert list(numbers(bar["x"])) == [sum(a.emotion == label for a in answers) for label in LABELS] + [1]
 
 
@@ -217,7 +228,7 @@ def test_downloads_are_what_ser_predict_writes(batch: AppTest, tiny: Path, tmp_p
 
     assert clips.as_csv(rows, LABELS) == ser("--csv", "-")
     assert clips.as_json(rows) == ser("--json")
-    assert [button.label for button in batch.get("download_button")] == ["CSV", "JSON"]
+    assert [button.label for button in batch.get("download_button")] == ["CSV", "JSON", "HTML"]
 
 
 def test_answers_are_kept_until_the_file_goes(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,24 +306,11 @@ def test_the_page_loads_nothing_of_the_learn_road(tiny: Path) -> None:
     code = (
         "import sys\nfrom streamlit.testing.v1 import AppTest\n"
         f"page = AppTest.from_file({str(PAGE)!r}, default_timeout=60).run()\n"
-        "assert not page.exception and len(page.get('plotly_chart')) == 2\n"
+        "assert not page.exception and len(page.get('plotly_chart')) == 3\n"
         "print({'torch', 'sklearn', 'librosa', 'matplotlib', 'numba'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-
-
-def started(*options: str) -> subprocess.Popen[str]:
-    code = "from serkit.cli import main; main()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code, "app", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_what_is_wrong_is_said_before_the_server_starts(tiny: Path) -> None:
@@ -342,29 +340,3 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(SerkitError, match=r"^The web app needs the package 'plotly'.* 'serkit\[app\]'"):
         serve()
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_a_browser_shows_the_answer_on_a_phone(tiny: Path, tmp_path: Path) -> None:
-    port = free_port()
-    server = started("--model", str(tiny), "--port", str(port))
-    try:
-        until(lambda: answers_health(port))
-        with Browser(tmp_path / "profile", width=390, height=900) as browser:
-            browser.call("Page.navigate", url=f"http://127.0.0.1:{port}")
-            until(lambda: browser.run("document.querySelectorAll('.js-plotly-plot').length") == 2)
-            until(lambda: "confidence" in browser.text())
-            expected = serkit.load(tiny).predict(EXAMPLES / "high_fast.flac")
-            assert title(expected) in browser.text()
-            assert browser.run("document.documentElement.scrollWidth") == 390  # nothing sticks out
-    finally:
-        server.terminate()
-        server.communicate(timeout=60)
-
-
-def answers_health(port: int) -> bool:
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False

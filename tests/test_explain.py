@@ -9,6 +9,7 @@ import struct
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,9 +25,11 @@ from serkit.explain_page import explanation_page, findings, grey_png, write_expl
 from serkit.features import Extractor, Feature
 from serkit.prediction import Prediction
 from serkit.recognizer import Recognizer, load
-from tests.browser import CHROMIUM, Browser, until
 from tests.conftest import voice
 from tests.tiny_models import expected, features_graph, softmax, write_tiny
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 RATE = 16000
 EXAMPLE = Path(__file__).parent.parent / "examples" / "plain.flac"
@@ -305,14 +308,16 @@ def test_the_spectrogram_shows_a_tone_where_it_is(recognizer: Recognizer) -> Non
     assert 1 - (row + 0.5) / height == pytest.approx((mel(4000) - mel(60)) / (mel(8000) - mel(60)), abs=0.06)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_a_phone_shows_the_page_without_scrolling_sideways(explanation: Explanation, tmp_path: Path) -> None:
-    page = write_explanation(explanation, tmp_path / "page.html")
-    with Browser(tmp_path / "profile", width=390, height=844) as browser:
-        browser.call("Page.navigate", url=page.as_uri())
-        until(lambda: "How to read this" in browser.text())
-        assert browser.run("document.documentElement.scrollWidth") <= 390
-        assert browser.run("document.querySelector('img').naturalWidth") > 100
-        for place in (".wave", ".effect", ".sound"):
-            box = browser.run(f"JSON.stringify(document.querySelector('{place}').getBoundingClientRect())")
-            assert json.loads(box)["width"] > 150
+def test_a_phone_shows_the_page_without_scrolling_sideways(
+    explanation: Explanation, tmp_path: Path, chromium: Browser
+) -> None:
+    written = write_explanation(explanation, tmp_path / "page.html")
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.goto(written.as_uri())
+    page.get_by_text("How to read this").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator("img").first.evaluate("image => image.naturalWidth") > 100
+    for place in (".wave", ".effect", ".sound"):
+        box = page.locator(place).bounding_box()
+        assert box is not None
+        assert box["width"] > 150

@@ -358,4 +358,5 @@ def _summary(document: Mapping[str, Any]) -> dict[str, Any]:
         "seed": document["seed"],
         "date": document["date"],
         "warning": document["warning"],
+        "confusion": metrics["confusion"],
     }

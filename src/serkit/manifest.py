@@ -44,7 +44,8 @@ class Manifest:
     seed : int or None
         Seed of the training run.
     scores : dict
-        Protocol name to its results: ``uar``, ``accuracy``, their ``*_interval`` pairs, ``n_clips``, folds, seed, date.
+        Protocol name to its results: ``uar``, ``accuracy``, their ``*_interval`` pairs, ``n_clips``, folds, seed, date;
+        where it was kept, ``confusion`` (counts, rows truth, columns answers, in the order of the labels).
     calibration : str
         How the probabilities were calibrated, in words, temperature included.
     files, sizes : dict

@@ -306,3 +306,31 @@ def test_resampled_voice_keeps_its_centroid() -> None:
     a = F.centroid(F.Analysis(wave, n_fft=4096, hop_length=1024))[0, 8:-8].mean()
     b = F.centroid(F.Analysis(resample(wave, 22050)))[0, 8:-8].mean()
     assert a == pytest.approx(b, rel=0.01)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 48000])
+@pytest.mark.parametrize("pitch", [80.0, 123.4, 220.0, 415.3])
+def test_f0_of_a_harmonic_sound_is_its_fundamental(rate: int, pitch: float) -> None:
+    t = np.arange(rate // 2) / rate
+    sound = sum(np.sin(2 * np.pi * k * pitch * t + k) / k for k in range(1, 6))
+    found = F.f0(Waveform((0.1 * sound).astype(np.float32), rate))
+    assert found.shape == (51,)
+    np.testing.assert_allclose(found[5:-5], pitch, rtol=3e-3)
+
+
+def test_f0_agrees_with_librosa_on_a_voice() -> None:
+    librosa = pytest.importorskip("librosa")
+    wave = load(Path(__file__).parents[2] / "examples" / "plain.flac", target_rate=16000)
+    ours = F.f0(wave)
+    theirs = librosa.yin(wave.samples, fmin=65, fmax=600, sr=16000, frame_length=1024, hop_length=160)
+    voiced = np.isfinite(ours)
+    assert 0.3 < voiced.mean() < 0.95
+    assert np.quantile(np.abs(ours / theirs[: len(ours)] - 1)[voiced], 0.8) < 0.02
+
+
+def test_f0_of_noise_and_silence_is_none() -> None:
+    rng = np.random.default_rng(0)
+    assert np.isnan(F.f0(Waveform(np.zeros(8000, np.float32), 16000))).all()
+    assert np.isnan(F.f0(Waveform((0.1 * rng.normal(size=16000)).astype(np.float32), 16000))).mean() > 0.95
+    with pytest.raises(FeatureError, match="a quarter of the sample rate"):
+        F.f0(Waveform(np.zeros(8000, np.float32), 8000), fmax=2000.0)

@@ -1,4 +1,4 @@
-"""The tab for many clips: a table, how the emotions are distributed, and the rows to take away."""
+"""The page for many clips: a table to sort, filter and hear, what it adds up to, and the rows to take away."""
 
 from __future__ import annotations
 
@@ -7,25 +7,38 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from serkit.app import pictures
-from serkit.app.clips import answers, as_csv, as_json, uploaded
-from serkit.app.words import plain
+from serkit.app import batch_report, pictures, sound_pictures, truth
+from serkit.app.clips import Clip, answers, as_csv, as_json, unpacked, uploaded
+from serkit.app.model import least
+from serkit.app.words import headline, plain
+from serkit.emotions import colour
+from serkit.errors import CorpusError
 from serkit.output import printable
 from serkit.prediction import Prediction
 from serkit.recognizer import Recognizer
 
-__all__ = ["counts", "show"]
+__all__ = ["chosen", "counts", "show"]
+
+_CONFIG = {"displayModeBar": False}
+_OTHERS = ("unsure", "no speech")
 
 
 def show(model: str, recognizer: Recognizer) -> None:
-    """Draw the tab."""
-    files = st.file_uploader("Recordings", accept_multiple_files=True, key="uploads")
+    """Draw the page."""
+    files = st.file_uploader("Recordings, or a zip of them", accept_multiple_files=True, key="uploads")
     if not files:
         st.caption("Drop as many as you like. One that cannot be read does not stop the others.")
         return
-    clips = [uploaded(file) for file in files]
+    clips: list[Clip] = []
+    for file in files:
+        inside, problem = unpacked(file) if file.name.lower().endswith(".zip") else ([uploaded(file)], None)
+        clips += inside
+        if problem is not None:
+            st.error(plain(problem))
+    if not clips:
+        return
     bar = st.progress(0.0)
-    rows = answers(
+    found = answers(
         "many",
         model,
         recognizer,
@@ -33,24 +46,14 @@ def show(model: str, recognizer: Recognizer) -> None:
         progress=lambda done: bar.progress(done / len(clips), text=f"{done} of {len(clips)}"),
     )
     bar.empty()
-    answered = [row for row in rows if row.error is None]
-    if answered:
-        _table(answered)
+    rows = [row.at_least(least()) for row in found]
     _failures([row for row in rows if row.error is not None], len(rows))
+    answered = [(clip, row) for clip, row in zip(clips, rows, strict=True) if row.error is None]
     if answered:
-        st.plotly_chart(
-            pictures.distribution(counts(answered, recognizer.labels)),
-            key="distribution",
-            width="stretch",
-            config={"displayModeBar": False},
-        )
-    left, right = st.columns(2)
-    left.download_button(
-        "CSV", as_csv(rows, recognizer.labels), "emotions.csv", "text/csv", on_click="ignore", width="stretch"
-    )
-    right.download_button(
-        "JSON", as_json(rows), "emotions.json", "application/json", on_click="ignore", width="stretch"
-    )
+        _table(answered, recognizer)
+        _distribution([row for _, row in answered], recognizer)
+    comparison = _truth(rows, recognizer) if answered else None
+    _downloads(model, recognizer, rows, comparison)
 
 
 def counts(rows: Sequence[Prediction], labels: Sequence[str]) -> dict[str, int]:
@@ -64,16 +67,39 @@ def counts(rows: Sequence[Prediction], labels: Sequence[str]) -> dict[str, int]:
     """
     found = {label: sum(row.emotion == label for row in rows) for label in labels}
     others = Counter(row.answer for row in rows if row.emotion is None)
-    return {**found, **{name: others[name] for name in ("unsure", "no speech") if others[name]}}
+    return {**found, **{name: others[name] for name in _OTHERS if others[name]}}
 
 
-def _table(rows: Sequence[Prediction]) -> None:
-    st.dataframe(
+def chosen(
+    answered: Sequence[tuple[Clip, Prediction]], name: str, wanted: Sequence[str], confidence: float
+) -> list[tuple[Clip, Prediction]]:
+    """Return the clips whose path holds `name`, with an answer among `wanted` (any if empty) that is sure enough.
+
+    An answer without a confidence, as where there is no speech, passes only if nothing is asked of it.
+    """
+    return [
+        (clip, row)
+        for clip, row in answered
+        if name.strip().lower() in (row.path or "").lower()
+        and (not wanted or row.answer in wanted)
+        and (confidence == 0 or (row.confidence is not None and row.confidence >= confidence))
+    ]
+
+
+def _table(answered: Sequence[tuple[Clip, Prediction]], recognizer: Recognizer) -> None:
+    given = counts([row for _, row in answered], recognizer.labels)
+    left, middle, right = st.columns([2, 3, 2], vertical_alignment="bottom")
+    name = left.text_input("Name holds", key="filter name")
+    wanted = middle.multiselect("Answer", [label for label, n in given.items() if n], key="filter answer")
+    confidence = right.slider("At least", 0, 95, 0, 5, format="%d %%", key="filter confidence") / 100
+    shown = chosen(answered, name, wanted, confidence)
+    st.caption(f"{len(shown)} of {len(answered)} answered. Choose a row to hear it; a click on a heading sorts.")
+    event = st.dataframe(
         {
-            "file": [printable(row.path or "") for row in rows],
-            "emotion": [row.answer for row in rows],
-            "confidence": [None if row.confidence is None else 100 * row.confidence for row in rows],
-            "seconds": [row.end for row in rows],
+            "file": [printable(row.path or "") for _, row in shown],
+            "emotion": [row.answer for _, row in shown],
+            "confidence": [None if row.confidence is None else 100 * row.confidence for _, row in shown],
+            "seconds": [row.end for _, row in shown],
         },
         column_config={
             "confidence": st.column_config.ProgressColumn(format="%.0f %%", min_value=0.0, max_value=100.0),
@@ -81,8 +107,94 @@ def _table(rows: Sequence[Prediction]) -> None:
         },
         hide_index=True,
         width="stretch",
+        height=min(38 + 35 * max(len(shown), 1), 400),
         key="table",
+        on_select="rerun",
+        selection_mode="single-row",
     )
+    picked = [k for k in event["selection"]["rows"] if k < len(shown)]
+    if picked:
+        clip, row = shown[picked[0]]
+        with st.container(border=True):
+            st.markdown(f"**{plain(row.path or '')}**")
+            left, right = st.columns(2, gap="medium", vertical_alignment="center")
+            with left:
+                st.html(headline(row))
+                st.audio(clip.read(), format=clip.mime)
+            if row.probabilities:
+                right.plotly_chart(pictures.bars(row.probabilities), key="row bars", width="stretch", config=_CONFIG)
+
+
+def _distribution(rows: Sequence[Prediction], recognizer: Recognizer) -> None:
+    given = counts(rows, recognizer.labels)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader("Emotions")
+        draw = pictures.pie if st.toggle("As a pie", key="many pie") else pictures.distribution
+        st.plotly_chart(draw(given), key="distribution", width="stretch", config=_CONFIG)
+    with right:
+        st.subheader("Confidence")
+        sure = [row.confidence for row in rows if row.confidence is not None]
+        st.plotly_chart(pictures.confidences(sure), key="confidences", width="stretch", config=_CONFIG)
+        st.caption("How many answers have which probability.")
+
+
+def _truth(rows: Sequence[Prediction], recognizer: Recognizer) -> truth.Comparison | None:
+    """Score the answers where it is known what is right."""
+    known = truth.by_name([row.path or "" for row in rows])
+    with st.expander("Compare with labels", expanded=bool(known)):
+        file = st.file_uploader("A CSV with the columns file,emotion", type=["csv"], key="labels")
+        if file is not None:
+            try:
+                known = truth.from_table(file.getvalue())
+            except CorpusError as error:
+                st.error(plain(str(error)))
+                return None
+        elif known:
+            st.caption(f"{len(known)} files bear RAVDESS names, which say what was acted.")
+        if not known:
+            return None
+        found = truth.compare(rows, known, recognizer.labels)
+        if found is None:
+            st.info("None of the labels belongs to a clip with an answer: compare the names.")
+            return None
+        for column, name, text in zip(
+            st.columns(3),
+            ("Accuracy", "UAR", "Clips"),
+            (f"{100 * found.accuracy:.1f} %", f"{100 * found.uar:.1f} %", f"{found.n}"),
+            strict=True,
+        ):
+            column.metric(name, text)
+        figure = sound_pictures.matrix(found.confusion, found.labels)
+        st.plotly_chart(figure, key="confusion", width="stretch", config=_CONFIG)
+        says = "Rows: the label; columns: the answer. UAR is the mean of the recalls of the labels that occur."
+        if found.unanswered:
+            says += f" {found.unanswered} clips without an emotion are left out."
+        st.caption(says + " If the model was trained on these clips, these are no scores.")
+    return found
+
+
+def _downloads(
+    model: str, recognizer: Recognizer, rows: Sequence[Prediction], comparison: truth.Comparison | None
+) -> None:
+    labels = recognizer.labels
+    left, middle, right = st.columns(3)
+    left.download_button("CSV", as_csv(rows, labels), "emotions.csv", "text/csv", on_click="ignore", width="stretch")
+    middle.download_button(
+        "JSON", as_json(rows), "emotions.json", "application/json", on_click="ignore", width="stretch"
+    )
+    manifest = recognizer.manifest
+    page = batch_report.page(
+        rows,
+        {name: (n, colour(name) if name in labels else "") for name, n in counts(_answered(rows), labels).items()},
+        model=f"{manifest.name} {manifest.version}",
+        comparison=comparison,
+    )
+    right.download_button("HTML", page, "emotions.html", "text/html", on_click="ignore", width="stretch")
+
+
+def _answered(rows: Sequence[Prediction]) -> list[Prediction]:
+    return [row for row in rows if row.error is None]
 
 
 def _failures(rows: Sequence[Prediction], total: int) -> None:

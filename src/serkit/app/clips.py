@@ -5,20 +5,30 @@ from __future__ import annotations
 import io
 import mimetypes
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import streamlit as st
 
 import serkit
 from serkit.audio import AUDIO_SUFFIXES
+from serkit.errors import AudioError
+from serkit.inputs import failure
 from serkit.output import CsvWriter, to_json
 from serkit.prediction import Prediction
 from serkit.recognizer import Recognizer
 
-__all__ = ["Clip", "answers", "as_csv", "as_json", "examples", "uploaded"]
+__all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "unpacked", "uploaded"]
+
+#: Clips that one zip may hold.
+MAX_CLIPS = 5000
+_MAX_CLIP = 200 << 20  # bytes of one of them, unpacked
+_MAX_ZIP = 1 << 30  # bytes of all of them
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,38 @@ def examples() -> list[Clip]:
         return []
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
     return [Clip(str(path), path.name, _mime(path.name), path.read_bytes) for path in paths]
+
+
+def unpacked(file: Any) -> tuple[list[Clip], str | None]:
+    """Return the recordings in an uploaded zip, sorted by name, and what is wrong with the zip, if anything.
+
+    Recordings stay packed until they are needed. Folders are part of the name; hidden files and what macOS adds are
+    passed over, as is everything without the suffix of a recording.
+
+    Parameters
+    ----------
+    file
+        Of ``st.file_uploader``.
+    """
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(file.getvalue()))
+    except (zipfile.BadZipFile, OSError):
+        return [], f"{file.name} is no readable zip: pack it again."
+    members = [member for member in archive.infolist() if _is_recording(member)]
+    total = sum(member.file_size for member in members)
+    if not members:
+        return [], f"{file.name} holds no recordings."
+    if len(members) > MAX_CLIPS or total > _MAX_ZIP or max(member.file_size for member in members) > _MAX_CLIP:
+        return [], (
+            f"{file.name} holds {len(members)} recordings of {total / 2**20:.0f} MB in all: a zip may hold {MAX_CLIPS} "
+            f"of {_MAX_ZIP >> 20} MB in all and {_MAX_CLIP >> 20} MB each. Use ser predict on the folder."
+        )
+    members.sort(key=lambda member: member.filename)
+    clips = [
+        Clip(f"{file.file_id}/{member.filename}", member.filename, _mime(member.filename), partial(_read, file, member))
+        for member in members
+    ]
+    return clips, None
 
 
 def answers(
@@ -112,8 +154,35 @@ def as_json(rows: Sequence[Prediction]) -> bytes:
 
 
 def _ask(recognizer: Recognizer, clips: Sequence[Clip]) -> Iterator[tuple[Clip, Prediction]]:
-    for clip, answer in zip(clips, recognizer.predict_iter(clip.open() for clip in clips), strict=True):
+    for clip, answer in zip(clips, recognizer.predict_iter(map(_opened, clips)), strict=True):
         yield clip, replace(answer, path=clip.name)
+
+
+def _opened(clip: Clip) -> io.BytesIO | Prediction:
+    """The file, or why there is none."""
+    try:
+        return clip.open()
+    except AudioError as error:
+        return failure(clip.name, error)
+
+
+def _is_recording(member: zipfile.ZipInfo) -> bool:
+    path = PurePosixPath(member.filename)
+    return (
+        not member.is_dir()
+        and path.suffix.lower() in AUDIO_SUFFIXES
+        and not any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    )
+
+
+def _read(file: Any, member: zipfile.ZipInfo) -> bytes:
+    """Unpack one recording; of one that claims to be smaller than it is no more than it claims."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(file.getvalue())) as archive, archive.open(member) as packed:
+            return packed.read(member.file_size)
+    # RuntimeError: a member with a password; NotImplementedError: an unknown compression
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        raise AudioError(f"{member.filename} cannot be unpacked ({error}).") from None
 
 
 def _mime(name: str) -> str:

@@ -9,16 +9,21 @@ import streamlit as st
 
 from serkit.app import MODEL_VARIABLE
 from serkit.app.words import per_cent, plain
-from serkit.bundle import packaged
+from serkit.bundle import find_bundles, packaged
 from serkit.errors import SerkitError
 from serkit.manifest import Manifest
 from serkit.recognizer import Recognizer, load
 
-__all__ = ["choices", "choose", "score_line"]
+__all__ = ["choices", "choose", "least", "score_line", "short"]
 
 
 def choices(given: str | None) -> list[str]:
-    """Return the models to choose from, the preselected one first: `given`, else ``default``, then the other packaged.
+    """Return the models to choose from, the preselected one first.
+
+    Parameters
+    ----------
+    given : str, optional
+        Name of a packaged model, a bundle, or a folder whose bundles come first; ``default`` if left out.
 
     Examples
     --------
@@ -26,7 +31,14 @@ def choices(given: str | None) -> list[str]:
     'runs/mine'
     """
     first = [given] if given else []
+    if given and given not in packaged() and os.path.isdir(given):  # noqa: PTH112 - the page starts with any text
+        first = [name for name in find_bundles(given) if name not in packaged()]
     return list(dict.fromkeys([*first, *sorted(packaged(), key=lambda name: (name != "default", name))]))
+
+
+def least() -> float:
+    """Return the confidence below which the user wants to hear "unsure", in [0, 1]."""
+    return float(st.session_state.get("least", 0)) / 100
 
 
 def choose() -> tuple[str, Recognizer]:
@@ -36,7 +48,7 @@ def choose() -> tuple[str, Recognizer]:
         if not names:
             st.error("No model ships with this installation: start the app with ser app --model PATH.")
             st.stop()
-        name = st.selectbox("Model", names, format_func=_short)
+        name = st.selectbox("Model", names, format_func=short)
         try:
             recognizer = _load(name)
         except SerkitError as error:
@@ -44,6 +56,16 @@ def choose() -> tuple[str, Recognizer]:
         else:
             problem = None
             _describe(recognizer)
+        st.slider(
+            "Unsure below",
+            0,
+            95,
+            0,
+            5,
+            format="%d %%",
+            key="least",
+            help="One clip and many clips: an answer less probable than this names no emotion.",
+        )
         st.caption(
             "Your recordings are read in this app's memory to answer you. Nothing is stored, "
             "and they are gone when you remove them or close the page."
@@ -94,6 +116,12 @@ def _describe(recognizer: Recognizer) -> None:
         st.markdown(recognizer.bundle.card)
 
 
-def _short(name: str) -> str:
-    """A path by its last part; the list would cut it off there."""
+def short(name: str) -> str:
+    """A model as the lists show it: a path by its last part.
+
+    Examples
+    --------
+    >>> short("default"), short("runs/mine/")
+    ('default', 'mine')
+    """
     return name if name in packaged() else os.path.basename(os.path.normpath(name))  # noqa: PTH119 - text only

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
-from serkit.app import batch, model, single
+from serkit.app import batch, features, model, models, recording, results, single
 
 __all__ = ["main"]
+
+_PAGES = (
+    ("One clip", single.show, "clip"),
+    ("Many clips", batch.show, "clips"),
+    ("Long recording", recording.show, "recording"),
+    ("Features", features.show, "features"),
+    ("Models", models.show, "models"),
+    ("Results", results.show, "results"),
+)
 
 
 def main() -> None:
     """Draw the page."""
     st.set_page_config(page_title="serkit", page_icon=":material/graphic_eq:", layout="centered")
-    st.title("Speech emotion")
     name, recognizer = model.choose()
-    one, many = st.tabs(["One clip", "Many clips"])
-    with one:
-        single.show(name, recognizer)
-    with many:
-        batch.show(name, recognizer)
+    pages = [
+        st.Page(partial(show, name, recognizer), title=title, url_path=path, default=k == 0)
+        for k, (title, show, path) in enumerate(_PAGES)
+    ]
+    st.navigation(pages, position="top").run()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,14 +10,16 @@ from plotly.subplots import make_subplots
 
 from serkit.app.words import GREY, per_cent
 from serkit.audio import Waveform
-from serkit.emotions import LABELS, colour
-from serkit.features import Analysis, log_mel
+from serkit.emotions import EMOTIONS, LABELS, affect, colour
+from serkit.features import Analysis, f0, log_mel, rms
 from serkit.features.banks import mel_frequencies
 
-__all__ = ["bars", "distribution", "envelope", "sound"]
+__all__ = ["bars", "circumplex", "confidences", "distribution", "envelope", "pie", "shaded", "sound"]
 
 _BANDS = 64
 _FRAMES = 600  # at most, however long the clip: as many as a screen shows
+_SOUND_HEIGHT = 560
+_BELOW = ("fearful", "sad")  # whose names stand below their dots
 _TICKS = (500, 1000, 2000, 4000, 8000)  # Hz
 _HEAT = ("#0b0924", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")  # dark to light in even steps
 
@@ -32,6 +34,87 @@ def distribution(counts: Mapping[str, int]) -> go.Figure:
     """Draw how many recordings have which emotion, from top to bottom in the given order."""
     numbers = list(counts.values())
     return _horizontal(list(counts), numbers, [str(number) for number in numbers], room=max(numbers, default=0) or 1)
+
+
+def pie(numbers: Mapping[str, float]) -> go.Figure:
+    """Draw shares as a pie with a hole, from the top clockwise in the given order; what is 0 is left out."""
+    kept = {name: value for name, value in numbers.items() if value > 0}
+    figure = go.Figure(
+        go.Pie(
+            labels=list(kept),
+            values=list(kept.values()),
+            marker={"colors": [_hue(name) for name in kept], "line": {"width": 0}},
+            sort=False,
+            direction="clockwise",
+            hole=0.45,
+            textinfo="label+percent",
+            textposition="outside",
+            hoverinfo="skip",
+        )
+    )
+    _plain_axes(figure, height=32 * 8 + 10)
+    figure.update_layout(margin={"l": 60, "r": 60, "t": 30, "b": 30})
+    return figure
+
+
+def confidences(values: Sequence[float]) -> go.Figure:
+    """Draw how many answers have which confidence, in ten steps from 0 to 100 %."""
+    numbers, _ = np.histogram(values, bins=10, range=(0.0, 1.0))
+    names = [f"{10 * k} to {10 * k + 10} %" for k in range(10)]
+    figure = go.Figure(
+        go.Bar(
+            x=[10 * k + 5 for k in range(10)],
+            y=numbers,
+            width=9,
+            marker={"color": GREY, "line": {"width": 0}},
+            customdata=names,
+            hovertemplate="%{customdata}: %{y}<extra></extra>",
+        )
+    )
+    _plain_axes(figure, height=200)
+    figure.update_xaxes(range=[0, 100], tickvals=list(range(0, 101, 20)), ticksuffix=" %", showgrid=False)
+    figure.update_yaxes(rangemode="tozero", tickformat="d", nticks=5)
+    return figure
+
+
+def circumplex(probabilities: Mapping[str, float]) -> go.Figure:
+    """Draw where the emotions lie on the plane of valence and arousal, and the mean that the probabilities give.
+
+    Examples
+    --------
+    >>> point = circumplex({"happy": 1.0}).data[-1]
+    >>> point.x[0], point.y[0]
+    (0.81, 0.51)
+    """
+    places = [emotion for emotion in EMOTIONS if emotion.label in probabilities]
+    figure = go.Figure(
+        go.Scatter(
+            x=[emotion.valence for emotion in places],
+            y=[emotion.arousal for emotion in places],
+            mode="markers+text",
+            marker={"color": [emotion.colour for emotion in places], "size": 9, "opacity": 0.7},
+            text=[emotion.label for emotion in places],
+            # Two pairs of emotions all but share a place: one name stands above it, the other below.
+            textposition=["bottom center" if emotion.label in _BELOW else "top center" for emotion in places],
+            hoverinfo="skip",
+        )
+    )
+    point = affect(probabilities)
+    if point is not None:
+        figure.add_trace(
+            go.Scatter(
+                x=[point[0]],
+                y=[point[1]],
+                mode="markers",
+                marker={"symbol": "cross-thin", "size": 16, "line": {"width": 4, "color": GREY}},
+                hovertemplate="valence %{x:+.2f}, arousal %{y:+.2f}<extra></extra>",
+            )
+        )
+    _plain_axes(figure, height=280)
+    line = {"showgrid": False, "zeroline": True, "zerolinewidth": 1, "zerolinecolor": GREY, "showticklabels": False}
+    figure.update_xaxes(range=[-1.15, 1.15], title="unpleasant to pleasant", **line)
+    figure.update_yaxes(range=[-1.1, 1.1], title="quiet to excited", **line)
+    return figure
 
 
 def envelope(samples: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -59,8 +142,8 @@ def envelope(samples: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sound(wave: Waveform, hue: str) -> go.Figure:
-    """Draw the waveform in the colour `hue`, and its log-mel spectrogram below on the same time axis."""
-    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.36, 0.64])
+    """Draw, on one time axis: the waveform in the colour `hue`, its log-mel spectrogram, its pitch and its energy."""
+    figure = make_subplots(rows=4, shared_xaxes=True, vertical_spacing=0.04, row_heights=[0.22, 0.4, 0.2, 0.18])
     low, high = envelope(wave.samples, _FRAMES)
     times = (np.arange(len(low)) + 0.5) * wave.duration / len(low)
     outline = {"x": [*times, *times[::-1]], "y": [*high, *low[::-1]]}
@@ -83,19 +166,67 @@ def sound(wave: Waveform, hue: str) -> go.Figure:
     centres = mel_frequencies(_BANDS + 2, 0.0, wave.sample_rate / 2)[1:-1]
     ticks = [hz for hz in _TICKS if centres[0] <= hz <= centres[-1]]
     names = [f"{hz / 1000:g} kHz" for hz in ticks]
-    _plain_axes(figure, height=330)
+    step = max(0.01, wave.duration / _FRAMES)
+    pitch = f0(wave, hop=step)
+    pitch_times = np.arange(len(pitch)) * step
+    line = {"color": hue, "width": 2}
+    hint = "%{x:.2f} s: %{y:.0f} Hz<extra></extra>"
+    figure.add_trace(go.Scatter(x=pitch_times, y=np.round(pitch, 1), mode="lines", line=line, hovertemplate=hint), 3, 1)
+    energy = 20 * np.log10(np.maximum(rms(Analysis(wave, n_fft=n_fft, hop_length=hop))[0], 1e-5))
+    hint = "%{x:.2f} s: %{y:.0f} dB<extra></extra>"
+    energy_times = np.arange(len(energy)) * hop / wave.sample_rate
+    figure.add_trace(
+        go.Scatter(x=energy_times, y=np.round(energy, 1), mode="lines", line=line, hovertemplate=hint), 4, 1
+    )
+
+    _plain_axes(figure, height=_SOUND_HEIGHT)
     figure.update_xaxes(range=[0, wave.duration], showgrid=False, zeroline=False)
-    figure.update_xaxes(ticksuffix=" s", row=2, col=1)
+    figure.update_xaxes(ticksuffix=" s", row=4, col=1)
     peak = max(float(np.abs(wave.samples).max()), 0.01)
     figure.update_yaxes(range=[-peak, peak], showgrid=False, zeroline=False, showticklabels=False, row=1, col=1)
     places = np.interp(ticks, centres, np.arange(_BANDS))
     figure.update_yaxes(tickvals=places, ticktext=names, showgrid=False, row=2, col=1)
-    figure.update_traces(hoverinfo="skip", selector={"type": "scatter"})
+    figure.update_traces(hoverinfo="skip", row=1, col=1)
+    heard = pitch[np.isfinite(pitch)]
+    ends = [max(50.0, 0.9 * heard.min()), 1.1 * heard.max()] if len(heard) else [50.0, 400.0]
+    figure.update_yaxes(range=ends, showgrid=False, zeroline=False, ticksuffix=" Hz", nticks=4, row=3, col=1)
+    figure.update_yaxes(showgrid=False, zeroline=False, ticksuffix=" dB", nticks=4, row=4, col=1)
+    for row, name in enumerate(("waveform", "log-mel spectrogram", "pitch", "energy"), start=1):
+        figure.add_annotation(
+            text=name, x=0, y=1.0, xref="x domain" if row == 1 else f"x{row} domain", xanchor="left",
+            yref="y domain" if row == 1 else f"y{row} domain", yanchor="bottom", showarrow=False, font={"size": 12},
+        )  # fmt: skip
+    return figure
+
+
+def shaded(figure: go.Figure, times: np.ndarray, effects: np.ndarray, hue: str) -> go.Figure:
+    """Shade the stretches of a waveform that spoke for the answer, the more the darker; the figure is changed.
+
+    Parameters
+    ----------
+    figure : go.Figure
+        Of :func:`sound`.
+    times : np.ndarray, shape=(n, 2)
+        Start and end of each stretch, s; neighbours overlap by half.
+    effects : np.ndarray, shape=(n,)
+        As in :class:`serkit.explain.Explanation`; those of 0 or less are not shaded.
+    hue : str
+        Colour.
+    """
+    most = float(effects.max(initial=0.0))
+    centres = times.mean(axis=1)
+    reach = np.diff(times, axis=1)[:, 0] / 4  # half of a stretch belongs to it alone
+    for centre, half, effect in zip(centres, reach, effects, strict=True):
+        if most > 0 and effect > 0.1 * most:
+            figure.add_vrect(
+                x0=centre - half, x1=centre + half, fillcolor=hue, opacity=0.5 * float(effect) / most, line_width=0,
+                layer="below", row=1, col=1,
+            )  # fmt: skip
     return figure
 
 
 def _horizontal(names: list[str], values: list[float] | list[int], texts: list[str], *, room: float) -> go.Figure:
-    hues = [colour(name) if name in LABELS else GREY for name in names]
+    hues = [_hue(name) for name in names]
     figure = go.Figure(
         go.Bar(
             x=values,
@@ -114,6 +245,10 @@ def _horizontal(names: list[str], values: list[float] | list[int], texts: list[s
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, ticks="", tickfont={"size": 14})
     figure.update_layout(bargap=0.3)
     return figure
+
+
+def _hue(name: str) -> str:
+    return colour(name) if name in LABELS else GREY
 
 
 def _plain_axes(figure: go.Figure, *, height: int) -> None:

@@ -1,4 +1,4 @@
-"""The tab for one clip: the answer, the probabilities, the sound and its picture."""
+"""The page for one clip: the answer, the probabilities, the sound, its picture, and what moved the answer."""
 
 from __future__ import annotations
 
@@ -7,34 +7,59 @@ import streamlit as st
 from serkit import audio
 from serkit.app import pictures
 from serkit.app.clips import Clip, answers, examples, uploaded
-from serkit.app.words import GREY, headline, plain
+from serkit.app.model import least
+from serkit.app.words import GREY, headline, per_cent, plain
 from serkit.emotions import colour
+from serkit.errors import SerkitError
+from serkit.explain import Explanation
 from serkit.prediction import Prediction
 from serkit.recognizer import Recognizer
 
-__all__ = ["show"]
+__all__ = ["explained", "show"]
 
 _SHOWN = 60.0  # seconds of a long recording that are drawn
 _CONFIG = {"displayModeBar": False}
 
 
 def show(model: str, recognizer: Recognizer) -> None:
-    """Draw the tab."""
+    """Draw the page."""
     clip = _pick()
     if clip is None:
         return
-    (answer,) = answers("one", model, recognizer, [clip])
-    if answer.error is not None:
-        st.error(plain(answer.error))
+    (found,) = answers("one", model, recognizer, [clip])
+    if found.error is not None:
+        st.error(plain(found.error))
         return
+    answer = found.at_least(least())
     left, right = st.columns(2, gap="medium", vertical_alignment="center")
     with left:
         st.html(headline(answer))
         st.audio(clip.read(), format=clip.mime)
     if answer.speech:
         with right:
-            st.plotly_chart(pictures.bars(answer.probabilities), key="bars", width="stretch", config=_CONFIG)
+            as_pie = st.toggle("As a pie", key="pie")
+            draw = pictures.pie if as_pie else pictures.bars
+            st.plotly_chart(draw(answer.probabilities), key="bars", width="stretch", config=_CONFIG)
     _sound(clip, answer, recognizer)
+    if answer.valence is not None and answer.arousal is not None:
+        st.subheader("Valence and arousal")
+        st.plotly_chart(pictures.circumplex(answer.probabilities), key="affect", width="stretch", config=_CONFIG)
+        st.caption(
+            f"Valence {answer.valence:+.2f}, arousal {answer.arousal:+.2f}. Derived from the probabilities above, "
+            "not measured: the cross is the mean of where the words for the emotions lie."
+        )
+
+
+def explained(why: Explanation) -> str:
+    """What the shading says, as Markdown."""
+    if why.time_effect.max(initial=0.0) <= 0:
+        return plain(f"No single stretch speaks for {why.emotion}: it takes them together.")
+    start, end = why.times[why.time_effect.argmax()]
+    without = per_cent(why.covered(float(why.time_effect.max())))
+    return plain(
+        f"Shaded: what spoke for {why.emotion}. With {start:.1f} to {end:.1f} s covered, it would be {without} instead "
+        f"of {per_cent(why.probability)}."
+    )
 
 
 def _pick() -> Clip | None:
@@ -54,8 +79,33 @@ def _pick() -> Clip | None:
 
 
 def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer) -> None:
+    """Draw the sound at once, and shade it when it is known what moved the answer."""
     wave = audio.load(clip.open(), duration=_SHOWN, target_rate=recognizer.sample_rate)
     hue = colour(answer.emotion) if answer.emotion else GREY
-    st.plotly_chart(pictures.sound(wave, hue), key="sound", width="stretch", config=_CONFIG)
+    figure = pictures.sound(wave, hue)
+    place, below = st.empty(), st.empty()
+    place.plotly_chart(figure, key="sound", width="stretch", config=_CONFIG)
     if answer.end > _SHOWN + 0.5:
-        st.caption(f"Drawn: the first {_SHOWN:.0f} of {answer.end:.0f} s. The answer is for all of it.")
+        below.caption(f"Drawn: the first {_SHOWN:.0f} of {answer.end:.0f} s. The answer is for all of it.")
+        return
+    if answer.emotion is None or answer.end > recognizer.manifest.max_seconds:
+        return
+    below.caption("Listening for what moved the answer …")
+    try:
+        why = _explain(clip, answer.emotion, recognizer)
+    except SerkitError as error:
+        below.caption(plain(str(error)))
+        return
+    pictures.shaded(figure, why.times, why.time_effect, hue)
+    place.plotly_chart(figure, key="sound explained", width="stretch", config=_CONFIG)
+    below.caption(explained(why))
+
+
+def _explain(clip: Clip, emotion: str, recognizer: Recognizer) -> Explanation:
+    """The explanation; only that of the last clip is kept."""
+    key = (id(recognizer), clip.key, emotion)
+    known: tuple[object, Explanation] | None = st.session_state.get("explanation")
+    if known is None or known[0] != key:
+        known = (key, recognizer.explain(clip.open(), emotion=emotion))
+        st.session_state["explanation"] = known
+    return known[1]

@@ -15,25 +15,30 @@ import serkit
 from serkit.cli import app
 from serkit.errors import MissingExtraError, SerkitError
 
-_UPLOAD_MB = 200
-
 
 @app.command(name="app")
 def serve(
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="Name of a packaged model, a bundle, or a folder of bundles to choose from."
+        ),
+    ] = "default",
     port: Annotated[int, typer.Option("--port", "-p", min=1, max=65535, help="Port to listen on.")] = 8501,
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
+    max_upload: Annotated[int, typer.Option("--max-upload", min=1, metavar="MB", help="Largest file.")] = 200,
 ) -> None:
-    """Serve the web app: one clip or many, by upload or microphone. Ctrl-C ends it."""
+    """Serve the web app: clips by upload or microphone, long recordings, features, models, results. Ctrl-C ends it."""
     for package in ("streamlit", "plotly"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError("The web app", package, "app")
     from serkit.app import MODEL_VARIABLE
+    from serkit.app.model import choices
     from serkit.bundle import read_bundle
 
-    read_bundle(model)  # what is wrong with it is said here, not in the browser
+    read_bundle(choices(model)[0])  # what is wrong with it is said here, not in the browser
     _check_address(host, port)
     os.environ[MODEL_VARIABLE] = model
     options = {
@@ -41,7 +46,7 @@ def serve(
         "server.port": port,
         "server.headless": "true",
         "server.fileWatcherType": "none",
-        "server.maxUploadSize": _UPLOAD_MB,
+        "server.maxUploadSize": max_upload,
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",
         "client.toolbarMode": "viewer",

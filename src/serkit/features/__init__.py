@@ -19,7 +19,7 @@ Examples
 from serkit.features.analysis import Analysis
 from serkit.features.catalogue import FEATURES, Feature
 from serkit.features.extractor import FEATURES_VERSION, LAYOUTS, Extractor
-from serkit.features.pitch import chroma, tuning
+from serkit.features.pitch import chroma, f0, tuning
 from serkit.features.presets import s0, s1, s3
 from serkit.features.spectral import (
     bandwidth,
@@ -44,6 +44,7 @@ __all__ = [
     "centroid",
     "chroma",
     "delta",
+    "f0",
     "harmonic_percussive",
     "log_mel",
     "mel",

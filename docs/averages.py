@@ -1,0 +1,31 @@
+"""Write src/serkit/app/averages.csv from RAVDESS speech: ``make averages SERKIT_DATA=folder``.
+
+The folder holds ``ravdess/``. Song is left out: people bring speech to the page, and a sung clip measures otherwise.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from serkit.app.averages import measures, table
+from serkit.corpora import read_corpus
+
+TARGET = Path(__file__).resolve().parent.parent / "src" / "serkit" / "app" / "averages.csv"
+
+
+def clips(data: Path) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield label and measures of each clip."""
+    corpus = read_corpus(data / "ravdess", kind="ravdess", channel="speech")
+    for number, (_, row) in enumerate(corpus.table.iterrows(), start=1):
+        yield row["emotion"], measures(corpus.load(row))
+        if number % 100 == 0:
+            print(f"{number} of {len(corpus.table)}", flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or not sys.argv[1]:
+        sys.exit("Say where the corpus is: make averages SERKIT_DATA=folder")
+    TARGET.write_text(table(clips(Path(sys.argv[1]))), encoding="utf-8")
+    print(TARGET)

@@ -1,0 +1,117 @@
+"""The answers to many clips as one HTML page that needs nothing but a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from html import escape
+
+from serkit.app.truth import Comparison
+from serkit.app.words import per_cent
+from serkit.output import printable
+from serkit.prediction import Prediction
+
+__all__ = ["page"]
+
+_GREY = "#8c8c8c"
+_STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8885; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
+.bar { height: 1rem; border-radius: .2rem; }
+.wide { overflow-x: auto; }
+.dim { opacity: .75; }
+"""
+
+
+def page(
+    rows: Sequence[Prediction],
+    counts: Mapping[str, tuple[int, str]],
+    *,
+    model: str,
+    comparison: Comparison | None = None,
+) -> str:
+    """Write the page.
+
+    Parameters
+    ----------
+    rows : sequence of Prediction
+        Failures included.
+    counts : mapping
+        Answer -> (how many, hex colour or ``""``).
+    model : str
+        Name and version.
+    comparison : Comparison, optional
+        With labels, if there are any.
+    """
+    failed = [row for row in rows if row.error is not None]
+    answered = [row for row in rows if row.error is None]
+    date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    parts = [
+        "<h1>Emotions in recordings</h1>",
+        f'<p class="dim">{len(answered)} of {len(rows)} recordings answered by {_text(model)}, {date}. '
+        "An answer is what a model makes of a voice, not what a person feels.</p>",
+        "<h2>Distribution</h2>",
+        _bars(counts),
+    ]
+    if comparison is not None:
+        parts.append(_comparison(comparison))
+    parts.append("<h2>Recordings</h2>")
+    parts.append(
+        _table(
+            ("file", "emotion", "confidence", "seconds"),
+            [
+                (
+                    _text(row.path or ""),
+                    _text(row.answer),
+                    "" if row.confidence is None else per_cent(row.confidence),
+                    f"{row.end:.1f}",
+                )
+                for row in answered
+            ],
+        )
+    )
+    if failed:
+        parts.append(f"<h2>Not answered: {len(failed)}</h2>")
+        parts.append(_table(("file", "reason"), [(_text(row.path or ""), _text(row.error or "")) for row in failed]))
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>Emotions in recordings</title><style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _bars(counts: Mapping[str, tuple[int, str]]) -> str:
+    most = max((n for n, _ in counts.values()), default=0) or 1
+    lines = [
+        f'<tr><td>{_text(name)}</td><td style="width:70%"><div class="bar" style="width:{100 * n / most:.1f}%;'
+        f'background:{hue or _GREY}"></div></td><td class="n">{n}</td></tr>'
+        for name, (n, hue) in counts.items()
+    ]
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _comparison(found: Comparison) -> str:
+    left_out = f"; {found.unanswered} without an emotion are left out" if found.unanswered else ""
+    head = "".join(f"<th>{_text(label)}</th>" for label in found.labels)
+    lines = "".join(
+        f"<tr><th>{_text(label)}</th>{''.join(f'<td class=n>{n}</td>' for n in row)}</tr>"
+        for label, row in zip(found.labels, found.confusion, strict=True)
+    )
+    return (
+        f"<h2>Against the labels</h2><p>Accuracy {100 * found.accuracy:.1f} %, UAR {100 * found.uar:.1f} %, "
+        f"{found.n} clips{left_out}. Rows: the label; columns: the answer. "
+        "If the model was trained on these clips, these are no scores.</p>"
+        f'<div class="wide"><table><tr><th></th>{head}</tr>{lines}</table></div>'
+    )
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in names)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _text(value: str) -> str:
+    return escape(printable(value))

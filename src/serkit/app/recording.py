@@ -1,0 +1,306 @@
+"""The page for a long recording: emotion over time as a strip, a stretch to hear, and the segments to take away."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import soundfile as sf
+import streamlit as st
+
+from serkit import audio
+from serkit.app import pictures, sound_pictures
+from serkit.app.clips import Clip, as_csv, as_json, examples, uploaded
+from serkit.app.words import per_cent, plain
+from serkit.errors import SerkitError
+from serkit.prediction import Prediction
+from serkit.recognizer import Recognizer
+from serkit.timeline import MIN_HOP, default_window, segments, shares, timeline, window_limits
+
+__all__ = ["Heard", "clock", "listen", "outline", "show", "stretch"]
+
+_CONFIG = {"displayModeBar": False}
+_PLAYED = 120.0  # s of a segment at most, so that a click is answered at once
+_STEP = 0.02  # s of sound in one column of the outline
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was made of a recording.
+
+    Attributes
+    ----------
+    windows : list of Prediction
+        Of :func:`serkit.timeline.timeline`.
+    low, high : np.ndarray, shape=(n,)
+        The outline of the sound: lowest and highest sample of stretches of equal length.
+    error : str or None
+        Why it ended before the recording did.
+    """
+
+    windows: list[Prediction]
+    low: np.ndarray
+    high: np.ndarray
+    error: str | None = None
+
+
+def show(model: str, recognizer: Recognizer) -> None:
+    """Draw the page."""
+    clip = _pick()
+    if clip is None:
+        return
+    window, hop, least = _settings(model, recognizer)
+    heard = _heard(model, recognizer, clip, window, hop)
+    if heard.error is not None:
+        st.error(plain(heard.error))
+    if not heard.windows:
+        return
+    parts = [replace(part, path=clip.name) for part in segments(one.at_least(least) for one in heard.windows)]
+    place = f"{model} {clip.key} {window} {hop} {least}"
+    if st.session_state.get("long place") != place:
+        st.session_state.update({"long place": place, "long chosen": None, "long taps": 0})
+    _strip(heard, parts, place)
+    _player(clip, parts, recognizer)
+    _summary(parts, recognizer)
+    _segments(parts, place)
+    left, right = st.columns(2)
+    labels = recognizer.labels
+    left.download_button(
+        "CSV", as_csv(parts, labels), "segments.csv", "text/csv", on_click="ignore", width="stretch", key="long csv"
+    )
+    right.download_button(
+        "JSON", as_json(parts), "segments.json", "application/json", on_click="ignore", width="stretch", key="long json"
+    )
+
+
+def clock(seconds: float, *, tenths: bool = False) -> str:
+    """A time as minutes and seconds, with hours where there are any.
+
+    Examples
+    --------
+    >>> clock(7), clock(83.46, tenths=True), clock(3725)
+    ('0:07', '1:23.5', '1:02:05')
+    >>> clock(59.96, tenths=True)
+    '1:00.0'
+    """
+    units = round(seconds * 10) if tenths else 10 * round(seconds)
+    rest, hours = (units // 10) % 3600, units // 36000
+    start = f"{hours}:{rest // 60:02d}" if hours else f"{rest // 60}"
+    return f"{start}:{rest % 60:02d}" + (f".{units % 10}" if tenths else "")
+
+
+def listen(
+    recognizer: Recognizer,
+    clip: Clip,
+    *,
+    window: float,
+    hop: float,
+    progress: Callable[[float], None] = lambda seconds: None,
+) -> Heard:
+    """Work through a recording; what could be read of a broken one is kept.
+
+    Parameters
+    ----------
+    recognizer, window, hop, progress
+        As for :func:`serkit.timeline.timeline`.
+    clip : Clip
+    """
+    windows: list[Prediction] = []
+    try:
+        for one in timeline(recognizer, clip.open(), window=window, hop=hop, progress=progress):
+            windows.append(one)
+    except SerkitError as error:
+        return Heard(windows, *outline(clip, end=windows[-1].end if windows else 0.0), error=str(error))
+    return Heard(windows, *outline(clip))
+
+
+def outline(clip: Clip, *, end: float | None = None, n: int = 900) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and highest sample of at most `n` stretches of a recording, read piece by piece.
+
+    Parameters
+    ----------
+    clip : Clip
+    end : float, optional
+        Read no further than this, s.
+    n : int
+    """
+    lows: list[np.ndarray] = []
+    highs: list[np.ndarray] = []
+    done = 0.0
+    if end == 0.0:
+        return np.zeros(0), np.zeros(0)
+    for piece in audio.stream(clip.open(), block=30.0):
+        samples = piece.samples if end is None else piece.samples[: round((end - done) * piece.sample_rate)]
+        low, high = pictures.envelope(samples, max(round(len(samples) / piece.sample_rate / _STEP), 1))
+        lows.append(low)
+        highs.append(high)
+        done += piece.duration
+        if end is not None and done >= end:
+            break
+    low, _ = pictures.envelope(np.concatenate(lows), n)
+    _, high = pictures.envelope(np.concatenate(highs), n)
+    return low, high
+
+
+def stretch(clip: Clip, start: float, end: float, rate: int) -> bytes:
+    """Cut a stretch out of a recording, as a WAV file in memory.
+
+    Parameters
+    ----------
+    clip : Clip
+    start, end : float
+        Seconds.
+    rate : int
+        Of the file, Hz.
+    """
+    wave = audio.load(clip.open(), offset=start, duration=end - start, target_rate=rate)
+    file = io.BytesIO()
+    sf.write(file, wave.samples, rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _joined() -> Clip | None:
+    """The example clips one after the other with a second of silence between, in memory; None without examples."""
+    waves = [audio.load(clip.open(), target_rate=16000) for clip in examples()]
+    if not waves:
+        return None
+    silence = np.zeros(16000, np.float32)
+    samples = np.concatenate([piece for wave in waves for piece in (wave.samples, silence)])
+    file = io.BytesIO()
+    sf.write(file, samples, 16000, format="WAV", subtype="PCM_16")
+    return Clip("joined examples", "examples.wav", "audio/wav", file.getvalue)
+
+
+def _pick() -> Clip | None:
+    joined = _joined()
+    ways = [*(["Example"] if joined else []), "Upload"]
+    way = st.radio(
+        "Where the recording comes from", ways, horizontal=True, label_visibility="collapsed", key="long way"
+    )
+    if way == "Example":
+        st.caption(
+            "A synthetic voice in six styles, one after the other. No answer is right or wrong: it feels nothing."
+        )
+        return joined
+    file = st.file_uploader("A long recording", key="long upload")
+    if file is None:
+        st.caption("A meeting, a call, a podcast: an hour is fine.")
+    return None if file is None else uploaded(file)
+
+
+def _settings(model: str, recognizer: Recognizer) -> tuple[float, float, float]:
+    shortest, longest = window_limits(recognizer)
+    usual = round(default_window(recognizer), 1)
+    with st.expander("Settings"):
+        least = st.slider(
+            "Unsure below",
+            0,
+            90,
+            40,
+            5,
+            format="%d %%",
+            help="Where no emotion is at least this probable, the strip stays grey.",
+            key="long least",
+        )
+        left, right = st.columns(2)
+        low, high = max(round(shortest + 0.05, 1), 0.5), max(min(longest, 30.0), 0.5)
+        window = left.number_input(
+            "Window, s", low, high, min(max(usual, low), high), 0.5, format="%.1f", key=f"long window {model}",
+            help="How much sound one answer is for.",
+        )  # fmt: skip
+        step = max(round(window / 2, 1), MIN_HOP)
+        hop = right.number_input(
+            "Hop, s", MIN_HOP, window, step, 0.1, format="%.1f", key=f"long hop {model} {window}",
+            help="The time from one window to the next.",
+        )  # fmt: skip
+    return window, hop, least / 100
+
+
+def _heard(model: str, recognizer: Recognizer, clip: Clip, window: float, hop: float) -> Heard:
+    """What this session knows of the recording; only the last one is kept."""
+    key = (model, clip.key, window, hop)
+    known: tuple[object, Heard] | None = st.session_state.get("answers long")
+    if known is not None and known[0] == key:
+        return known[1]
+    total = _length(clip)
+    bar = st.progress(0.0)
+
+    def progress(seconds: float) -> None:
+        says = f"{clock(seconds)} of {clock(total)}" if total else clock(seconds)
+        bar.progress(min(seconds / total, 1.0) if total else 0.0, text=says)
+
+    heard = listen(recognizer, clip, window=window, hop=hop, progress=progress)
+    bar.empty()
+    st.session_state["answers long"] = (key, heard)
+    return heard
+
+
+def _length(clip: Clip) -> float | None:
+    """What the header says, s; None where it says nothing, or is broken, which reading will tell."""
+    try:
+        return audio.probe(clip.open()).duration
+    except SerkitError:
+        return None
+
+
+def _strip(heard: Heard, parts: Sequence[Prediction], place: str) -> None:
+    def chosen() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        if points:
+            st.session_state["long chosen"] = int(points[0]["customdata"][0])
+            st.session_state["long taps"] += 1
+
+    key = f"strip {place}"
+    figure = sound_pictures.strip(heard.low, heard.high, parts, clock, chosen=st.session_state["long chosen"])
+    st.plotly_chart(figure, key=key, width="stretch", config=_CONFIG, on_select=chosen, selection_mode="points")
+
+
+def _player(clip: Clip, parts: Sequence[Prediction], recognizer: Recognizer) -> None:
+    """Room for the stretch that was chosen; before that, the first one with an emotion."""
+    index = st.session_state["long chosen"]
+    first = next((k for k, part in enumerate(parts) if part.emotion), 0)
+    part = parts[first if index is None else index]
+    end = min(part.end, part.start + _PLAYED)
+    sure = "" if part.confidence is None else f", {per_cent(part.confidence)}"
+    cut = f" (the first {_PLAYED:.0f} s of it)" if end < part.end else ""
+    times = f"{clock(part.start, tenths=True)} to {clock(part.end, tenths=True)}"
+    st.markdown(f"**{plain(part.answer.capitalize())}**{plain(sure)}, {plain(times)}{plain(cut)}")
+    sound = stretch(clip, part.start, end, recognizer.sample_rate)
+    st.audio(sound, format="audio/wav", autoplay=index is not None)
+    st.caption("Tap the strip, or choose a row of the table, to hear that stretch.")
+
+
+def _summary(parts: Sequence[Prediction], recognizer: Recognizer) -> None:
+    st.subheader("Share of the time")
+    st.plotly_chart(pictures.bars(shares(parts, recognizer.labels)), key="long shares", width="stretch", config=_CONFIG)
+
+
+def _segments(parts: Sequence[Prediction], place: str) -> None:
+    def chosen() -> None:
+        rows = st.session_state[key]["selection"]["rows"]
+        if rows:
+            st.session_state["long chosen"] = int(rows[0])
+
+    key = f"segments {place} {st.session_state['long taps']}"  # a tap on the strip makes a table without a choice
+    st.subheader(f"{len(parts)} segments" if len(parts) > 1 else "One segment")
+    st.dataframe(
+        {
+            "start": [clock(part.start, tenths=True) for part in parts],
+            "end": [clock(part.end, tenths=True) for part in parts],
+            "emotion": [part.answer for part in parts],
+            "confidence": [None if part.confidence is None else 100 * part.confidence for part in parts],
+        },
+        column_config={
+            "confidence": st.column_config.ProgressColumn(format="%.0f %%", min_value=0.0, max_value=100.0),
+        },
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(parts), 320),
+        key=key,
+        on_select=chosen,
+        selection_mode="single-row",
+    )

@@ -1,0 +1,291 @@
+"""The web app in a real browser: what somebody does and sees, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+import serkit
+from serkit.app.words import per_cent
+from tests.conftest import voice
+from tests.tiny_models import write_tiny
+from tests.webapp import MISSING, Server, served
+
+if MISSING is not None:
+    pytest.skip(MISSING, allow_module_level=True)
+
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+PATIENCE = 60_000  # ms
+DESK, PHONE = (1280, 900), (390, 844)
+PAGES = ("One clip", "Many clips")
+Visit = Callable[..., "Page"]
+
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that answers by how loud a clip is."""
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    write_tiny(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with served("--model", str(tiny), folder=tmp_path_factory.mktemp("server") / "home") as running:
+        yield running
+        assert "Traceback" not in running.log()
+
+
+@pytest.fixture
+def visit(chromium: Browser, server: Server) -> Iterator[Visit]:
+    """Open the app as a new user; when the test ends, no page may show a traceback or have met an error of its own."""
+    pages: list[Page] = []
+    errors: list[str] = []
+
+    def opened(*, size: tuple[int, int] = DESK, scheme: Any = "light", address: str = server.address) -> Page:
+        context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        pages.append(page)
+        page.goto(address)
+        page.get_by_role("combobox", name="Model").or_(page.get_by_role("main")).first.wait_for()
+        return page
+
+    yield opened
+    for page in pages:
+        text = page.locator("body").inner_text()
+        page.context.close()
+        assert not re.search(r"Traceback|\w+Error\b|Exception|File \"", text), text
+    assert not errors
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Twenty files in a folder: eighteen clips, the next louder than the last, and two that are none."""
+    folder = tmp_path_factory.mktemp("clips")
+    for k in range(18):
+        (folder / f"clip_{k:02d}.wav").write_bytes(wav((k + 1) / 18 * voice(1 + k % 8, 1 + k // 8, seconds=0.6)))
+    (folder / "broken_empty.wav").write_bytes(b"")
+    (folder / "broken_text.wav").write_bytes(b"Dear diary\n" * 20)
+    return sorted(folder.iterdir())
+
+
+def wav(samples: np.ndarray) -> bytes:
+    file = BytesIO()
+    sf.write(file, samples, 16000, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def go(page: Page, name: str) -> None:
+    """Open a part of the app, wherever its name stands."""
+    page.get_by_role("tab", name=name).or_(page.get_by_role("link", name=name)).first.click()
+
+
+def upload(page: Page, *files: Path) -> None:
+    """Give files to the uploader that is in sight; for one clip, choose that way of bringing it first."""
+    way = page.get_by_role("radio", name="Upload")
+    shown = page.get_by_test_id("stFileUploader").filter(visible=True)
+    way.or_(shown).first.wait_for(state="attached")
+    if not shown.count():
+        page.get_by_text("Upload", exact=True).first.click()
+    shown.locator("input[type=file]").set_input_files(list(files))
+
+
+def answer(page: Page) -> Locator:
+    """The headline of the page for one clip."""
+    return page.get_by_role("status").filter(has_text=re.compile("confidence|No speech|No emotion"))
+
+
+def says(model: Path | str, clip: Path | bytes) -> str:
+    """How sure the page has to be: as sure as the library."""
+    confidence = serkit.load(model).predict(clip).confidence
+    assert confidence is not None
+    return f"{per_cent(confidence)} confidence"
+
+
+def test_a_clip_is_answered(visit: Visit, tiny: Path, clips: list[Path]) -> None:
+    page = visit()
+    upload(page, clips[-1])
+    expect(answer(page)).to_contain_text(says(tiny, clips[-1]))
+    emotion = serkit.load(tiny).predict(clips[-1]).emotion
+    assert emotion is not None
+    expect(answer(page)).to_contain_text(re.compile(emotion, re.IGNORECASE))
+    expect(page.get_by_test_id("stAudio")).to_be_visible()
+
+
+def test_twenty_clips_with_two_broken_give_the_csv_of_the_command(visit: Visit, tiny: Path, clips: list[Path]) -> None:
+    page = visit()
+    go(page, "Many clips")
+    upload(page, *clips)
+    for reason in ("broken_empty.wav' is empty (0 bytes)", "broken_text.wav' is text, not audio"):
+        expect(page.get_by_text(reason)).to_be_visible()
+    expect(page.get_by_text(re.compile(r"\b2 of 20\b"))).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    command = [sys.executable, "-c", "from serkit.cli import main; main()", "predict", *(clip.name for clip in clips)]
+    done = subprocess.run(
+        [*command, "--model", str(tiny), "--csv", "-"], cwd=clips[0].parent, capture_output=True, check=False
+    )
+    assert done.returncode == 1  # two files failed
+    assert Path(download.value.path()).read_bytes() == done.stdout
+    assert done.stdout.count(b"\n") == 21
+
+
+def test_the_microphone_is_heard(visit: Visit, tiny: Path, chromium: Browser) -> None:
+    page = visit()
+    page.context.grant_permissions(["microphone"])
+    page.get_by_text("Record", exact=True).first.click()
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(2500)
+    page.get_by_role("button", name="Stop recording").click()
+    expect(answer(page)).to_be_visible()
+    source = page.get_by_test_id("stAudio").get_attribute("src")
+    assert source is not None
+    recorded = page.context.request.get(source).body()
+    expect(answer(page)).to_contain_text(says(tiny, recorded))
+    wave = serkit.audio.load(recorded, target_rate=16000)
+    assert wave.duration > 1
+    assert tone(wave.samples) == pytest.approx(tone(voice(4, 1, seconds=3.0)), rel=0.02)
+
+
+def tone(samples: np.ndarray) -> float:
+    """Centre of the spectrum below 1 kHz in Hz."""
+    power = np.abs(np.fft.rfft(samples)) ** 2
+    hertz = np.fft.rfftfreq(len(samples), 1 / 16000)
+    return float((hertz * power)[hertz < 1000].sum() / power[hertz < 1000].sum())
+
+
+def test_another_model_gives_its_own_answer(visit: Visit, tiny: Path, clips: list[Path]) -> None:
+    page = visit()
+    upload(page, clips[-1])
+    expect(answer(page)).to_contain_text(says(tiny, clips[-1]))
+    page.get_by_role("combobox", name="Model").click()
+    page.get_by_role("option", name="default", exact=True).click()
+    expect(answer(page)).to_contain_text(says("default", clips[-1]))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_background(visit: Visit, clips: list[Path], scheme: str) -> None:
+    page = visit(scheme=scheme)
+    for name in PAGES:
+        go(page, name)
+        if name == "Many clips":
+            upload(page, *clips[-3:])
+            page.get_by_role("button", name="CSV", exact=True).wait_for()
+        else:
+            answer(page).wait_for()
+        found = page.evaluate(CONTRASTS)
+        assert found["page"] > 0.8 if scheme == "light" else found["page"] < 0.1
+        assert len(found["texts"]) > 10
+        # WCAG AA: 4.5, or 3 for large letters
+        assert [text for text in found["texts"] if text["ratio"] < (3 if text["large"] else 4.5)] == []
+
+
+#: Luminance of the page's background, and the contrast of each text in sight with what lies behind it, as WCAG counts.
+CONTRASTS = """() => {
+    const pixel = Object.assign(document.createElement("canvas"), {width: 1, height: 1}).getContext("2d");
+    const parsed = colour => {
+        pixel.clearRect(0, 0, 1, 1);
+        pixel.fillStyle = colour;
+        pixel.fillRect(0, 0, 1, 1);
+        const [r, g, b, a] = pixel.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, a / 255];
+    };
+    const over = (top, below, alpha) => [0, 1, 2].map(k => alpha * top[k] + (1 - alpha) * below[k]);
+    const luminance = colour => {
+        const [r, g, b] = colour.map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = element => {
+        if (!element) return [255, 255, 255];
+        const colour = parsed(getComputedStyle(element).backgroundColor);
+        return colour[3] === 1 ? colour : over(colour, behind(element.parentElement), colour[3]);
+    };
+    const opacity = element => element ? getComputedStyle(element).opacity * opacity(element.parentElement) : 1;
+    const texts = [];
+    for (const element of document.body.querySelectorAll("*")) {
+        const text = [...element.childNodes].filter(n => n.nodeType === 3).map(n => n.data).join("").trim();
+        const box = element.getBoundingClientRect();
+        const clear = opacity(element);
+        if (!text || !element.checkVisibility({visibilityProperty: true}) || box.width < 2 || clear === 0) continue;
+        if (element.closest(":disabled, [aria-hidden=true], canvas, style, script, noscript")) continue;
+        const style = getComputedStyle(element);
+        const colour = parsed(element instanceof SVGElement ? style.fill : style.color);
+        const ground = behind(element);
+        const lights = [luminance(over(colour, ground, colour[3] * clear)), luminance(ground)].sort((a, b) => b - a);
+        const size = parseFloat(style.fontSize);
+        texts.push({
+            text: text.slice(0, 40),
+            ratio: (lights[0] + 0.05) / (lights[1] + 0.05),
+            large: size >= 24 || (size >= 18.66 && style.fontWeight >= 700),
+        });
+    }
+    return {page: luminance(behind(document.querySelector("main, [role=main], section"))), texts};
+}"""
+
+
+def test_a_phone_scrolls_no_page_sideways(visit: Visit, clips: list[Path]) -> None:
+    page = visit(size=PHONE)
+    for name in PAGES:
+        go(page, name)
+        if name == "Many clips":
+            upload(page, *clips[-3:])
+            page.get_by_role("button", name="CSV", exact=True).wait_for()
+        else:
+            answer(page).wait_for()
+        for part in (page.locator("html"), page.get_by_role("main")):
+            assert part.evaluate("part => part.scrollWidth - part.clientWidth") <= 0, name
+
+
+def test_two_users_see_each_their_own_clip(visit: Visit, tiny: Path, clips: list[Path]) -> None:
+    ours, theirs = clips[-1], clips[2]
+    assert says(tiny, ours) != says(tiny, theirs)
+    first, second = visit(), visit()
+    upload(first, ours)
+    upload(second, theirs)
+    expect(answer(second)).to_contain_text(says(tiny, theirs))
+    expect(answer(first)).to_contain_text(says(tiny, ours))
+
+
+def test_an_upload_leaves_nothing_on_the_disk(visit: Visit, server: Server, tiny: Path, clips: list[Path]) -> None:
+    page = visit()
+    upload(page, clips[-1])
+    expect(answer(page)).to_contain_text(says(tiny, clips[-1]))
+    go(page, "Many clips")
+    upload(page, *clips)
+    page.get_by_role("button", name="CSV", exact=True).wait_for()
+    # Python tries once whether it may write there; the table is made in a file that goes at once
+    harmless = re.compile(r"/[a-z0-9_]{8}|/serkit-\w+(/rows\.csv(\.part)?)?")
+    written = [path.removeprefix(str(server.folder)) for path in server.written()]
+    assert [path for path in written if not harmless.fullmatch(path)] == []
+    assert list(server.folder.rglob("*")) == []
+
+
+def test_a_file_above_the_limit_is_refused_politely(
+    visit: Visit, tiny: Path, tmp_path: Path, clips: list[Path]
+) -> None:
+    big = tmp_path / "big.wav"
+    big.write_bytes(wav(voice(3, 1, seconds=40.0)))  # 1.2 MiB
+    with served("--model", str(tiny), "--max-upload", "1", folder=tmp_path / "home") as small:
+        page = visit(address=small.address)
+        upload(page, big)
+        expect(page.get_by_text("must be 1.0MB or smaller")).to_be_visible()
+        upload(page, clips[-1])
+        expect(answer(page)).to_contain_text(says(tiny, clips[-1]))
+        assert "Traceback" not in small.log()
