@@ -106,7 +106,7 @@ def _voiced_seconds(samples: np.ndarray, rate: int) -> float:
     power = _spectra(resample(own(samples, rate), _RATE).samples)
     energy = power.sum(axis=1)
     level = 10 * np.log10(energy / _FULL_SCALE + 1e-20)
-    loud = level > max(np.percentile(level, 90) - _RANGE_DB, _FLOOR_DB)
+    loud = level > max(_quantile(level, 0.9) - _RANGE_DB, _FLOOR_DB)
     voiced = np.zeros(len(power), bool)
     voiced[loud] = _voicing(power[loud]) > _VOICING
     beside = np.concatenate(([False], voiced, [False]))
@@ -118,8 +118,17 @@ def _voiced_seconds(samples: np.ndarray, rate: int) -> float:
     shape = 10 * np.log10(power @ _SHAPE / energy[:, None] + 1e-3)
     partials = energy**2 / np.square(power).sum(axis=1)
     moves = level[voiced].std() >= _MIN_LEVEL_CHANGE and shape.std(axis=0).mean() >= _MIN_SHAPE_CHANGE
-    rich = np.percentile(partials, 80) >= _MIN_PARTIALS and np.median(partials) <= _MAX_PARTIALS
+    rich = _quantile(partials, 0.8) >= _MIN_PARTIALS and _quantile(partials, 0.5) <= _MAX_PARTIALS
     return seconds if moves and rich else 0.0
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    """np.quantile without what it imports at its first call and checks at each."""
+    at = share * (len(values) - 1)
+    low = int(at)
+    high = min(low + 1, len(values) - 1)
+    ordered = np.partition(values, (low, high))
+    return float(ordered[low] + (ordered[high] - ordered[low]) * (at - low))
 
 
 def _spectra(samples: np.ndarray) -> np.ndarray:
