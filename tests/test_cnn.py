@@ -203,6 +203,22 @@ def test_frontend_graph_equals_the_extractor(level: str, trim_db: float | None) 
         np.testing.assert_allclose(got, expected, atol=5e-3)  # dB
 
 
+@pytest.mark.parametrize(
+    ("n_fft", "win_length", "hop_length"),
+    [(512, 512, 128), (512, 401, 160), (512, 399, 161), (500, 400, 162), (1024, 640, 200), (502, None, 100)],
+)
+def test_frontend_graph_for_every_step_of_its_transform(n_fft: int, win_length: int | None, hop_length: int) -> None:
+    settings = {"n_fft": n_fft, "win_length": win_length, "hop_length": hop_length}
+    chosen = Extractor.from_dict({**extractor(trim_db=None).to_dict(), **settings})
+    session = ort.InferenceSession(frontend_graph(chosen).SerializeToString())
+    for n in (1600, 7999, 8000, 8001, 8002, 8003):  # the last frame begins before, at and after the end
+        samples = 0.1 * voice(3, 1, seconds=1.0)[:n]
+        expected = chosen(Waveform(samples, 16000))
+        got = session.run(None, {"waveform": samples[None]})[0][0]
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, atol=5e-3)  # dB
+
+
 def test_frontend_graph_refuses_what_it_cannot_express() -> None:
     with pytest.raises(BundleError, match="length"):
         frontend_graph(extractor(length=3.0))
