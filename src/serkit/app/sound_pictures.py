@@ -217,7 +217,7 @@ def distances(
 
 
 def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], ink: str) -> go.Figure:
-    """Draw a confusion matrix: rows are the truth, columns the answers, shades the share of the row; numbers in `ink`."""
+    """Draw a confusion matrix: rows are the truth, columns answers, shades the share of the row, numbers in `ink`."""
     table = np.asarray(counts, dtype=float)
     shared = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     figure = go.Figure(
