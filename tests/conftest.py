@@ -92,9 +92,6 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         pytest.skip(webapp.MISSING)
     said = tmp_path_factory.mktemp("microphone") / "voice.wav"
     sf.write(said, voice(4, 1, seconds=6.0, rate=48000), 48000, subtype="PCM_16")
-    with webapp.launched(
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={said}",
-    ) as browser:
+    fake = "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={said}"
+    with webapp.launched("--use-fake-ui-for-media-stream", *fake) as browser:
         yield browser

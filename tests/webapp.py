@@ -74,7 +74,7 @@ class Server:
         return self.folder.with_suffix(".log").read_text(encoding="utf-8")
 
     def written(self) -> list[str]:
-        """Path of each file that was opened for writing and of each folder that was made, still there or not."""
+        """Each file that was opened for writing and each folder that was made, whether still there or not."""
         return self.folder.with_suffix(".written").read_text(encoding="utf-8").splitlines()
 
 
