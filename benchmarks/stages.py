@@ -60,9 +60,9 @@ def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
     ]
     length = typical["seconds of sound"]
     about = (
-        f"{len(clips)} clips of {length:.1f} s on average, from the file to the answer, warm, one thread, the fastest of "
-        f"{repeats} runs, mean over the clips: {length / typical['whole']:.0f} times real time on a core. The limit is "
-        "what the same work takes where nothing stands in its way, measured in the same run: "
+        f"{len(clips)} clips of {length:.1f} s on average, from the file to the answer, warm, one thread, the fastest "
+        f"of {repeats} runs, mean over the clips: {length / typical['whole']:.0f} times real time on a core. The limit "
+        "is what the same work takes where nothing stands in its way, measured in the same run: "
         f"{products / 1e9:.0f} thousand million multiply-adds a second in a product of two matrices, "
         f"{1e6 / transforms:.1f} µs for a real transform of {speech._N_FFT} samples, libsndfile and soxr called "
         "directly. Network and front end share one graph; their parts are those of ONNX Runtime's own profile."
