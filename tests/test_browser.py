@@ -212,7 +212,7 @@ def test_text_stands_out_from_its_background(visit: Visit, clips: list[Path], sc
         assert len(found["texts"]) > 10
         # WCAG AA: 4.5, or 3 for large letters
         faint[name] = [text for text in found["texts"] if text["ratio"] < (3 if text["large"] else 4.5)]
-    assert faint == dict.fromkeys(PAGES, [])
+    assert faint == {key: [] for key in PAGES}
 
 
 #: Luminance of the page's background, and the contrast of each text in sight with what lies behind it, as WCAG counts.
