@@ -74,7 +74,7 @@ def confidences(values: Sequence[float]) -> go.Figure:
     )
     _plain_axes(figure, height=200)
     figure.update_xaxes(range=[0, 100], tickvals=list(range(0, 101, 20)), ticksuffix=" %", showgrid=False)
-    figure.update_yaxes(rangemode="tozero", tickformat="d", nticks=5)
+    figure.update_yaxes(rangemode="tozero", tickformat="d", dtick=max(1, -(-int(numbers.max()) // 5)))
     return figure
 
 
