@@ -12,16 +12,15 @@ import numpy as np
 import soundfile as sf
 from measure import ROOT, run
 
-SERKIT = """
-import json, resource, sys, serkit
-answer = serkit.load(sys.argv[2]).predict(sys.argv[1])
-print(json.dumps({"mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "seconds": answer.end}))
+# The peak of this process alone: ru_maxrss would begin with that of the process that started it.
+PEAK = """
+import json, re, sys
+def done(seconds):
+    peak = re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())
+    print(json.dumps({"mib": int(peak[1]) / 1024, "seconds": seconds}))
 """
-LIBROSA = """
-import json, resource, sys, librosa
-y, rate = librosa.load(sys.argv[1])
-print(json.dumps({"mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "seconds": len(y) / rate}))
-"""
+SERKIT = PEAK + "import serkit; done(serkit.load(sys.argv[2]).predict(sys.argv[1]).end)"
+LIBROSA = PEAK + "import librosa; y, rate = librosa.load(sys.argv[1]); done(len(y) / rate)"
 
 
 def measure(hours: Sequence[float], model: str, *, whole_up_to: float) -> str:
