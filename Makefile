@@ -7,18 +7,19 @@
 # make yardstick SERKIT_DATA=folder   write the fold files anew from the corpora in the folder
 # make averages SERKIT_DATA=folder   write what the clips of each emotion measure on average, for the page of features
 # make notebooks SERKIT_DATA=folder   run the notebooks and keep what they print and draw
+# make screenshots   take the pictures of the app for README and docs
 # make bench  measure serkit beside what users would otherwise run, write docs/benchmarks.md
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format app bench docs results yardstick averages notebooks clean
+.PHONY: demo test lint format app bench docs results yardstick averages notebooks screenshots chromium clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ser predict examples/
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev chromium
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
@@ -55,8 +56,20 @@ yardstick: $(VENV)/.dev
 averages: $(VENV)/.dev
 	$(BIN)/python docs/averages.py "$(SERKIT_DATA)"
 
+screenshots: $(VENV)/.dev chromium
+	$(BIN)/python docs/screenshots.py
+
 notebooks: $(VENV)/.dev
 	$(BIN)/python docs/notebooks.py "$(SERKIT_DATA)" $(NOTEBOOKS)
+
+# The tests in a browser need Chromium. Where it is not there and cannot be installed they skip and say how to get it.
+chromium:
+	@for name in "$$SERKIT_CHROMIUM" chromium chromium-browser google-chrome google-chrome-stable; do \
+		if [ -n "$$name" ] && command -v "$$name" >/dev/null; then exit 0; fi; \
+	done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; \
+	fi || echo "Chromium could not be installed: the tests in a browser will skip."
 
 # Each stamp is younger than pyproject.toml once its extras are installed, so a second run reuses what is there.
 $(VENV)/bin/python:

@@ -171,6 +171,7 @@ def test_the_chosen_segment_has_its_sound_coloured() -> None:
     _, chosen, bar = figure.data
     assert chosen.line.color == colour("sad")
     assert (min(chosen.x), max(chosen.x)) == pytest.approx((0.05, 1.95))
+    assert [shape.x0 for shape in figure.layout.shapes] == [1.0]
     assert list(bar.base) == [0.0, 2.0]
     assert list(bar.text) == ["0:00–0:02 sad 90 %", "0:02–0:08 no speech"]
     assert len(sound_pictures.strip(low, high, parts, recording.clock).data) == 2

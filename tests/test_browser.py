@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ import soundfile as sf
 import serkit
 from serkit.app.words import per_cent
 from tests.conftest import voice
-from tests.tiny_models import write_tiny
-from tests.webapp import MISSING, Server, served
+from tests.tiny_models import BIAS, waveform_graph, write_tiny
+from tests.webapp import DESK, MISSING, PHONE, Server, served
 
 if MISSING is not None:
     pytest.skip(MISSING, allow_module_level=True)
@@ -26,12 +27,11 @@ if MISSING is not None:
 from playwright.sync_api import Browser, Locator, Page, expect
 
 PATIENCE = 60_000  # ms
-DESK, PHONE = (1280, 900), (390, 844)
 #: What stands on each page once it is drawn.
 PAGES: dict[str, Callable[[Page], Locator]] = {
     "One clip": lambda page: answer(page),
     "Many clips": lambda page: page.get_by_role("button", name="CSV", exact=True),
-    "Long recording": lambda page: page.get_by_role("button", name="CSV", exact=True),
+    "Long recording": lambda page: page.get_by_role("heading", name="Share of the time"),
     "Features": lambda page: page.get_by_role("heading", name="Harmonic and percussive"),
     "Models": lambda page: page.get_by_role("heading", name="Two models on the same clip"),
     "Results": lambda page: page.get_by_text("runs of ser compare"),
@@ -42,31 +42,43 @@ expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that answers by how loud a clip is."""
-    folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    write_tiny(folder)
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two bundles that answer by how loud a clip is, each in its own way."""
+    folder = tmp_path_factory.mktemp("models")
+    write_tiny(folder / "a-tiny")
+    write_tiny(folder / "b-even", graph=waveform_graph(bias=np.zeros_like(BIAS)))
     return folder
 
 
 @pytest.fixture(scope="module")
-def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with served("--model", str(tiny), folder=tmp_path_factory.mktemp("server") / "home") as running:
+def tiny(models: Path) -> Path:
+    """The bundle that the app opens with."""
+    return models / "a-tiny"
+
+
+@pytest.fixture(scope="module")
+def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with served("--model", str(models), folder=tmp_path_factory.mktemp("server") / "home") as running:
         yield running
         assert "Traceback" not in running.log()
 
 
 @pytest.fixture
 def visit(chromium: Browser, server: Server) -> Iterator[Visit]:
-    """Open the app as a new user; when the test ends, no page may show a traceback or have met an error of its own."""
+    """Open the app as a new user.
+
+    When the test ends, no page may show a traceback, have met an error of its own or have asked another machine.
+    """
     pages: list[Page] = []
     errors: list[str] = []
+    asked: set[str] = set()
 
-    def opened(*, size: tuple[int, int] = DESK, scheme: Any = "light", address: str = server.address) -> Page:
-        context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    def opened(*, device: dict[str, Any] = DESK, scheme: Any = "light", address: str = server.address) -> Page:
+        context = chromium.new_context(**device, color_scheme=scheme)
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: asked.add(urlsplit(request.url).hostname or "127.0.0.1"))
         pages.append(page)
         page.goto(address)
         page.get_by_role("combobox", name="Model").or_(page.get_by_role("main")).first.wait_for()
@@ -78,6 +90,7 @@ def visit(chromium: Browser, server: Server) -> Iterator[Visit]:
         page.context.close()
         assert not re.search(r"Traceback|\w+Error\b|Exception|File \"", text), text
     assert not errors
+    assert asked <= {"127.0.0.1"}
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +116,7 @@ def go(page: Page, name: str) -> None:
     link.wait_for(state="attached")
     if link.get_attribute("aria-current") == "page":
         return
-    if page.viewport_size == {"width": PHONE[0], "height": PHONE[1]}:
+    if page.viewport_size == PHONE["viewport"]:
         page.get_by_test_id("stExpandSidebarButton").click()
     link.click()
 
@@ -115,17 +128,23 @@ def tour(page: Page, clips: list[Path]) -> Iterator[str]:
         if name == "Many clips":
             upload(page, *clips[-3:])
         drawn(page).wait_for()
-        page.locator("[data-test-script-state=notRunning]").wait_for()
+        settle(page)
         yield name
+
+
+def settle(page: Page) -> None:
+    """Wait until the server has nothing more to say."""
+    page.locator("[data-test-script-state=notRunning]").wait_for()
 
 
 def upload(page: Page, *files: Path) -> None:
     """Give files to the uploader that is in sight; for one clip, choose that way of bringing it first."""
     entry = page.locator("input[type=file][multiple]" if len(files) > 1 else "input[type=file]:not([multiple])")
-    way = page.get_by_role("radio", name="Upload")
-    way.or_(entry).first.wait_for(state="attached")
-    if not entry.count():
-        page.get_by_text("Upload", exact=True).first.click()
+    if len(files) == 1:
+        way = page.get_by_role("radio", name="Upload")
+        way.or_(entry).first.wait_for(state="attached")
+        if not entry.count():
+            page.get_by_text("Upload", exact=True).first.click()
     entry.set_input_files(list(files))
 
 
@@ -193,13 +212,43 @@ def tone(samples: np.ndarray) -> float:
     return float((hertz * power)[hertz < 1000].sum() / power[hertz < 1000].sum())
 
 
-def test_another_model_gives_its_own_answer(visit: Visit, tiny: Path, clips: list[Path]) -> None:
+def test_another_model_gives_its_own_answer(visit: Visit, models: Path, clips: list[Path]) -> None:
     page = visit()
     upload(page, clips[-1])
-    expect(answer(page)).to_contain_text(says(tiny, clips[-1]))
+    expect(answer(page)).to_contain_text(says(models / "a-tiny", clips[-1]))
     page.get_by_role("combobox", name="Model").click()
-    page.get_by_role("option", name="default", exact=True).click()
-    expect(answer(page)).to_contain_text(says("default", clips[-1]))
+    page.get_by_role("option", name="b-even", exact=True).click()
+    expect(answer(page)).to_contain_text(says(models / "b-even", clips[-1]))
+
+
+def test_a_row_of_the_table_is_heard_and_a_filter_narrows_it(visit: Visit, tiny: Path, clips: list[Path]) -> None:
+    page = visit()
+    go(page, "Many clips")
+    upload(page, *clips)
+    table = page.get_by_test_id("stDataFrame")
+    table.wait_for()
+    page.get_by_role("textbox", name="Name holds").fill("_17")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 of 18 answered")).to_be_visible()
+    table.click(position={"x": 15, "y": 55})  # a table is one picture: the box before its first row
+    expect(answer(page)).to_contain_text(says(tiny, clips[-1]))
+    source = page.get_by_test_id("stAudio").get_attribute("src")
+    assert source is not None
+    assert page.context.request.get(source).body() == clips[-1].read_bytes()
+
+
+def test_a_tap_on_the_strip_plays_that_stretch(visit: Visit) -> None:
+    page = visit()
+    go(page, "Long recording")
+    told = page.get_by_text(re.compile(r"\d:\d\d\.\d to \d:\d\d\.\d"))
+    PAGES["Long recording"](page).wait_for()
+    settle(page)
+    strip = page.get_by_test_id("stPlotlyChart").first
+    for share, where in ((0.02, re.compile("0:00.0 to ")), (0.97, re.compile("to 0:1[89]"))):
+        box = strip.bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + share * box["width"], box["y"] + 0.7 * box["height"])
+        expect(told.filter(has_text=where)).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -212,7 +261,7 @@ def test_text_stands_out_from_its_background(visit: Visit, clips: list[Path], sc
         assert len(found["texts"]) > 10
         # WCAG AA: 4.5, or 3 for large letters
         faint[name] = [text for text in found["texts"] if text["ratio"] < (3 if text["large"] else 4.5)]
-    assert faint == {key: [] for key in PAGES}
+    assert [f"{name}: {text}" for name in PAGES for text in faint[name]] == []
 
 
 #: Luminance of the page's background, and the contrast of each text in sight with what lies behind it, as WCAG counts.
@@ -245,8 +294,11 @@ CONTRASTS = """() => {
         if (element.closest(":disabled, [aria-hidden=true], canvas, style, script, noscript")) continue;
         const style = getComputedStyle(element);
         const colour = parsed(element instanceof SVGElement ? style.fill : style.color);
+        if (colour[3] === 0) continue;  // shown only under the pointer
         const ground = behind(element);
-        const lights = [luminance(over(colour, ground, colour[3] * clear)), luminance(ground)].sort((a, b) => b - a);
+        const seen = over(colour, ground, colour[3] * clear);
+        if (seen.join() === ground.join()) continue;  // likewise
+        const lights = [luminance(seen), luminance(ground)].sort((a, b) => b - a);
         const size = parseFloat(style.fontSize);
         texts.push({
             text: text.slice(0, 40),
@@ -259,10 +311,10 @@ CONTRASTS = """() => {
 
 
 def test_a_phone_scrolls_no_page_sideways(visit: Visit, clips: list[Path]) -> None:
-    page = visit(size=PHONE)
+    page = visit(device=PHONE)
     for name in tour(page, clips):
         for part in (page.locator("html"), page.get_by_role("main")):
-            assert part.evaluate("part => part.scrollWidth - part.clientWidth") <= 0, name
+            assert part.evaluate("part => part.scrollWidth") <= 390, name
 
 
 def test_two_users_see_each_their_own_clip(visit: Visit, tiny: Path, clips: list[Path]) -> None:

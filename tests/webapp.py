@@ -31,6 +31,15 @@ if importlib.util.find_spec("playwright") is None:
 elif CHROMIUM is None:
     MISSING = "no Chromium on this machine: apt-get install chromium, or set SERKIT_CHROMIUM to one"
 
+#: What a page is seen on, as Playwright's ``new_context`` takes it.
+DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "is_mobile": True,
+    "has_touch": True,
+    "user_agent": "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/150.0.0.0 Mobile Safari/537.36",
+}
+
 _PATIENCE = 90.0  # s
 
 

@@ -11,9 +11,13 @@ Examples
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# ONNX Runtime would report to its makers and keep an identifier in the home folder. It asks when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Public name -> the module that defines it. Loaded on first use, so that `import serkit` costs next to nothing.
 _PUBLIC = {

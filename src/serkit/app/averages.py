@@ -76,7 +76,7 @@ def measures(wave: Waveform) -> dict[str, float]:
     >>> tone = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050).astype(np.float32)
     >>> found = measures(Waveform(tone, 22050))
     >>> len(found), round(found["rms"], 1)
-    (41, -3.1)
+    (41, -3.2)
     """
     named = zip(DESCRIBED.feature_names(), DESCRIBED(wave).tolist(), strict=True)
     found = {name.removesuffix("_mean"): value for name, value in named if not name.endswith("_std")}

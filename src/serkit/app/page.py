@@ -10,6 +10,15 @@ from serkit.app import batch, features, model, models, recording, results, singl
 
 __all__ = ["main"]
 
+#: Streamlit letters its charts in a grey too faint to read on white: the colour of the text around them instead.
+_LETTERS = """<style>
+.js-plotly-plot :is([class$="tick"], .textpoint, .g-xtitle, .g-ytitle) text,
+.js-plotly-plot :is(.bartext-outside, .annotation-text, .annotation-text tspan) {
+    fill: currentColor !important;
+    fill-opacity: 0.75;
+}
+</style>"""
+
 _PAGES = (
     ("One clip", single.show, "clip"),
     ("Many clips", batch.show, "clips"),
@@ -22,7 +31,9 @@ _PAGES = (
 
 def main() -> None:
     """Draw the page."""
-    st.set_page_config(page_title="serkit", page_icon=":material/graphic_eq:", layout="centered")
+    # An emoji, as browsers would get an icon of Google's from Google
+    st.set_page_config(page_title="serkit", page_icon="🎙️", layout="centered")
+    st.html(_LETTERS)
     name, recognizer = model.choose()
     pages = [
         st.Page(partial(show, name, recognizer), title=title, url_path=path, default=k == 0)

@@ -53,7 +53,11 @@ def strip(
     if chosen is not None:
         part = parts[chosen]
         inside = (times >= part.start) & (times <= part.end)
-        _outline(figure, times[inside], low[inside], high[inside], _hue(part) if part.emotion else _CLIP)
+        hue = _hue(part) if part.emotion else _CLIP
+        _outline(figure, times[inside], low[inside], high[inside], hue)
+        figure.add_vline(
+            x=(part.start + part.end) / 2, line={"color": hue, "width": 2}, row=1, col=1
+        )  # shows any length
     whole = {"marker": {"opacity": 1}}  # what is not chosen does not fade
     figure.add_trace(
         go.Bar(
@@ -90,7 +94,7 @@ def ticks(end: float, *, most: int = 7) -> list[float]:
     Examples
     --------
     >>> ticks(21.0), ticks(3700.0)
-    ([0, 5, 10, 15, 20], [0, 900, 1800, 2700, 3600])
+    ([0, 5, 10, 15, 20], [0, 600, 1200, 1800, 2400, 3000, 3600])
     """
     step = next((step for step in _STEPS if end / step < most), _STEPS[-1])
     return [step * k for k in range(int(end / step) + 1)]
