@@ -8,7 +8,7 @@
 # make averages SERKIT_DATA=folder   write what the clips of each emotion measure on average, for the page of features
 # make notebooks SERKIT_DATA=folder   run the notebooks and keep what they print and draw
 # make screenshots   take the pictures of the app for README and docs
-# make bench  measure serkit beside librosa and scikit-learn, write docs/benchmarks.md
+# make bench  measure serkit beside what users would otherwise run, write docs/benchmarks.md
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -34,8 +34,14 @@ format: $(VENV)/.dev
 app: $(VENV)/.app
 	$(BIN)/ser app $(APP_ARGS)
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev benchmarks/.venv-keras/.made benchmarks/.venv-smile/.made
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+# Peers that need what serkit does not have an environment of their own each.
+benchmarks/.venv-%/.made: benchmarks/peers/%.txt
+	$(PYTHON) -m venv benchmarks/.venv-$*
+	benchmarks/.venv-$*/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	touch $@
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/build.py
@@ -74,7 +80,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e '.[app,dev,train,formats,notebooks]'
+	$(PIP) install -c constraints.txt -e '.[app,dev,train,formats,notebooks,parquet]'
 	touch $@ $(VENV)/.runtime $(VENV)/.app
 
 $(VENV)/.app: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -2,23 +2,101 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import subprocess
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
+from types import TracebackType
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = "| what | serkit | peer | times as fast |\n| --- | --- | --- | --- |"
+MODELS = ROOT / "benchmarks" / ".models"  # what peers are trained or saved as; made once
 
 
-def find_clips(data: Path | None, count: int) -> list[Path]:
-    """Pick clips spread evenly over RAVDESS if it is below `data`, else the synthetic ones of examples/."""
+def all_clips(data: Path | None) -> tuple[Path, list[Path]]:
+    """RAVDESS and its folder if it is below `data`, else the synthetic clips of examples/."""
     folder = data / "ravdess" if data is not None and (data / "ravdess").is_dir() else ROOT / "examples"
-    found = sorted(path for path in folder.rglob("*") if path.suffix in (".flac", ".wav"))
-    return found[:: max(1, len(found) // count)][:count]
+    return folder, sorted(path for path in folder.rglob("*") if path.suffix in (".flac", ".wav"))
+
+
+def run(*words: str | Path) -> str:
+    """Run a command as its users do, with bytecode kept, and return what it prints."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, words))} fails: {done.stderr.strip()}")
+    return done.stdout
+
+
+class Peer:
+    """A script of peers/ that runs in an environment of its own, one thread unless it is given more.
+
+    Parameters
+    ----------
+    name : str
+        How tables call it.
+    script : str
+        File in peers/.
+    environment : str
+        Folder in benchmarks/ that ``make bench`` fills from the requirements in peers/.
+    """
+
+    def __init__(self, name: str, script: str, environment: str) -> None:
+        self.name = name
+        self.python = ROOT / "benchmarks" / environment / "bin" / "python"
+        self.script = ROOT / "benchmarks" / "peers" / script
+        self.missing = "" if self.python.exists() else f"{name}: left out, as benchmarks/{environment} is not there"
+
+    def __call__(self, *words: str | Path) -> str:
+        """Run a command of the script."""
+        return run(self.python, self.script, *words)
+
+    def serve(self, model: Path, clip: Path, *, threads: int = 1) -> Served:
+        """Start it once for many clips."""
+        return Served([self.python, self.script, "serve", model, clip], threads)
+
+
+class Served:
+    """A running peer that answers clips; how long each took is its own measurement."""
+
+    def __init__(self, words: Sequence[str | Path], threads: int) -> None:
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+        environment = {**os.environ, **dict.fromkeys(names, str(threads))}
+        self._process = subprocess.Popen(
+            [*map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        self._answer()
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate()  # closes its standard input, which ends it
+
+    def seconds(self, clips: Sequence[Path]) -> float:
+        """Time for these clips, one after the other."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\t".join(map(str, clips)) + "\n")
+        self._process.stdin.flush()
+        return float(self._answer()["seconds"])
+
+    def _answer(self) -> dict[str, float]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):  # libraries print remarks of their own
+                return dict(json.loads(line))
+        raise SystemExit(f"{self._process.args} ended with {self._process.wait()}.")
+
+
+KERAS = Peer("librosa + Keras CNN (S3's way)", "keras_cnn.py", ".venv-keras")
+SMILE = Peer("openSMILE ComParE + SVM", "smile.py", ".venv-smile")
 
 
 def race(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[list[float], list[float]]:

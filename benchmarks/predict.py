@@ -1,22 +1,40 @@
-"""From a clip to its emotion: serkit against librosa's features and a scikit-learn forest (peers/forest.py)."""
+"""From a clip to its emotion, the whole command and the warm call, beside what users would otherwise run (peers/)."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
 
 import joblib
-from measure import HEAD, ROOT, race, row
+from measure import HEAD, KERAS, MODELS, ROOT, SMILE, Peer, race, row, run
 from peers import forest
 from threadpoolctl import threadpool_limits
 
 import serkit
 
-PEER = ROOT / "benchmarks" / "peers" / "forest.py"
+FOREST = ROOT / "benchmarks" / "peers" / "forest.py"
+PEERS = {"keras": (KERAS, "s3.keras"), "smile": (SMILE, "svm.joblib")}
+
+
+def ser() -> str:
+    """The command beside this Python."""
+    found = shutil.which("ser", path=str(Path(sys.executable).parent))
+    if found is None:
+        raise SystemExit("The command ser is not beside this Python: run 'make bench'.")
+    return found
+
+
+def peers() -> list[tuple[Peer, Path]]:
+    """The peers whose environments are there, each with its model, made if it is missing."""
+    MODELS.mkdir(exist_ok=True)
+    there = [(peer, MODELS / name) for peer, name in PEERS.values() if not peer.missing]
+    for peer, model in there:
+        if not model.exists():
+            peer("make", model)
+    return there
 
 
 def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
@@ -27,40 +45,47 @@ def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
     str
         Markdown.
     """
-    ser = shutil.which("ser", path=str(Path(sys.executable).parent))
-    if ser is None:
-        raise SystemExit("The command ser is not beside this Python: run 'make bench'.")
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "forest.joblib")
-        subprocess.run([sys.executable, PEER, "train", path, "0"], check=True)
-        cold = (
-            lambda: _run(ser, "predict", "--model", model, str(clips[0])),
-            lambda: _run(sys.executable, str(PEER), "predict", path, str(clips[0])),
-        )
-        race(*cold, 1)  # disk caches, and librosa's compilation at its very first call
-        rows = [row("`ser predict`, a fresh process", *race(*cold, repeats), unit="s")]
-        peer = joblib.load(path)
+    MODELS.mkdir(exist_ok=True)
+    path = MODELS / "forest.joblib"
+    run(sys.executable, FOREST, "train", path, "0")
+    clip = str(clips[0])
+    commands = {"librosa + random forest (S1's way)": lambda: run(sys.executable, FOREST, "predict", path, clip)}
+    for peer, saved in peers():
+        commands[peer.name] = lambda peer=peer, saved=saved: peer("predict", saved, clip)  # type: ignore[misc]
+    rows = []
+    for name, command in commands.items():
+        both = (lambda: run(ser(), "predict", "--model", model, clip), command)
+        race(*both, 1)  # disk caches, and librosa's compilation at its very first call
+        rows.append(row(f"a fresh process; {name}", *race(*both, repeats), unit="s"))
     with threadpool_limits(1):
         recognizer = serkit.load(model)
+        loaded = joblib.load(path)
+        for one in clips:
+            recognizer.predict(one)
+            forest.predict(loaded, str(one))
         ours: list[float] = []
         theirs: list[float] = []
-        for clip in clips:
-            warm = (lambda: recognizer.predict(clip), lambda: forest.predict(peer, str(clip)))  # noqa: B023
-            race(*warm, 1)
-            fast, slow = race(*warm, repeats)
+        for one in clips:
+            fast, slow = race(lambda: recognizer.predict(one), lambda: forest.predict(loaded, str(one)), repeats)  # noqa: B023
             ours += fast
             theirs += slow
-        rows.append(row("`Recognizer.predict`, warm", ours, theirs))
+        rows.append(row("warm; librosa + random forest (S1's way)", ours, theirs))
+        for peer, saved in peers():
+            with peer.serve(saved, clips[0]) as served:
+                ours, theirs = [], []
+                for one in clips:
+                    for _ in range(repeats):
+                        start = perf_counter()
+                        recognizer.predict(one)
+                        ours.append(perf_counter() - start)
+                        theirs.append(served.seconds([one]))
+            rows.append(row(f"warm; {peer.name}", ours, theirs))
+    left_out = [f"{peer.missing}." for peer, _ in PEERS.values() if peer.missing]
     about = (
-        f"Model {recognizer.manifest.name} {recognizer.manifest.version}. The peer loads a clip and computes S1's "
-        "features with librosa, and asks a forest of 200 trees (joblib, one thread). Whole commands: one clip, "
-        f"{repeats} runs, after one that is not counted. Warm: {len(clips)} clips from the file on, {repeats} runs "
-        "each, one thread."
+        f"Model {recognizer.manifest.name} {recognizer.manifest.version}. Peers have untrained weights, as only their "
+        "speed matters here: a forest of 200 trees on 120 librosa features; 2,376 librosa features and a Keras CNN of "
+        "7.19 million parameters; 6,373 openSMILE functionals and a linear SVM. Fresh process: `ser predict CLIP` and "
+        f"the peer's script, one clip, {repeats} runs after one that is not counted. Warm: `Recognizer.predict` and "
+        f"the peer's call from the file on, {len(clips)} clips, {repeats} runs each, one thread."
     )
-    return "\n".join(["## One clip", "", about, "", HEAD, *rows])
-
-
-def _run(*words: str) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(words)} fails: {done.stderr.strip()}")
+    return "\n".join(["## One clip", "", " ".join([about, *left_out]), "", HEAD, *rows])

@@ -5,6 +5,7 @@ Run ``make docs``. README.md keeps everything outside the marked regions.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -84,8 +85,10 @@ def demo() -> str:
 
 def reference() -> str:
     """Every command and option of ``ser``, as Markdown."""
-    from serkit.cli import app, compare, data, info, predict, score, train, web  # noqa: F401  (each registers its commands)
+    from serkit.cli import COMMANDS, app
 
+    for name in sorted(set(COMMANDS.values())):
+        importlib.import_module(f"serkit.cli.{name}")  # registers its commands
     command = typer.main.get_command(app)
     context = typer.Context(command, info_name="ser")
     return get_docs_for_click(obj=command, ctx=context, name="ser").strip() + "\n"

@@ -43,9 +43,9 @@ class Upload:
         return self.data
 
 
-def packed(members: dict[str, bytes]) -> bytes:
+def packed(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", method) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
     return file.getvalue()
@@ -83,7 +83,15 @@ def charts(page: AppTest) -> list[dict[str, Any]]:
 def test_a_zip_gives_its_recordings_and_nothing_else() -> None:
     sound = wav(voice(3, 1))
     data = packed(
-        {"b/two.wav": sound, "a.wav": b"", "__MACOSX/._a.wav": b"x", "b/.hidden.wav": b"x", "read.me": b"x", "b/": b""}
+        {
+            "b/two.wav": sound,
+            "a.wav": b"",
+            "__MACOSX/._a.wav": b"x",
+            "b/.hidden.wav": b"x",
+            "read.me": b"x",
+            "b/": b"",
+            "../up.wav": b"x",
+        }
     )
     found, problem = clips.unpacked(Upload("calls.zip", data))
     assert problem is None
@@ -103,8 +111,9 @@ def test_a_zip_that_is_none_or_too_much_is_one_sentence(monkeypatch: pytest.Monk
     assert "ser predict" in problem
 
 
-def test_a_damaged_member_fails_alone() -> None:
-    data = bytearray(packed({"a.wav": bytes(range(256)) * 40, "b.wav": wav(voice(3, 1))}))
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_a_damaged_member_fails_alone(method: int) -> None:
+    data = bytearray(packed({"a.wav": bytes(range(256)) * 40, "b.wav": wav(voice(3, 1))}, method))
     data[60:70] = b"\xff" * 10
     found, _ = clips.unpacked(Upload("x.zip", bytes(data)))
     with pytest.raises(AudioError, match=r"a\.wav cannot be unpacked"):

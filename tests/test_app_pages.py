@@ -258,17 +258,6 @@ def test_a_clip_that_cannot_be_measured_is_one_sentence(tiny: Path) -> None:
 # models
 
 
-def test_models_at_hand_come_from_a_bundle_or_a_folder_of_them(tmp_path: Path) -> None:
-    for name in ("b", "a"):
-        write_tiny(tmp_path / "shelf" / name)
-    (tmp_path / "shelf" / "notes").mkdir()
-    shelf = [str(tmp_path / "shelf" / name) for name in ("a", "b")]
-    assert models.at_hand(str(tmp_path / "shelf")) == [*shelf, "default"]
-    assert models.at_hand(shelf[1]) == [shelf[1], "default"]
-    assert models.at_hand("default") == models.at_hand(None) == ["default"]
-    assert models.at_hand("model.zip") == ["model.zip", "default"]
-
-
 def test_scores_are_shown_with_what_is_wrong_with_them(tmp_path: Path) -> None:
     scores = {
         "augmented-random": {"uar": 0.9, "warning": "it leaks."},

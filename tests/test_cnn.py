@@ -173,8 +173,10 @@ def test_without_rng_a_clip_is_only_normalised() -> None:
 
 
 def test_mixup_keeps_targets_a_distribution_and_mixes_what_it_says() -> None:
-    items = [(np.full((4, 5), float(k), np.float32), k) for k in range(3)]
-    inputs, targets = MixingCollate(3, mixup=0.4, rng=np.random.default_rng(0))(items)
+    items = [(np.full((4, 5), float(k), np.float32), k, None) for k in range(3)]
+    inputs, both = MixingCollate(3, mixup=0.4, rng=np.random.default_rng(0))(items)
+    targets, known = both.unbind(1)
+    assert (known == 1).all()
     np.testing.assert_allclose(targets.sum(1), 1, atol=1e-6)
     # Every clip is a constant equal to its class, so the mixed constant is the expected class.
     np.testing.assert_allclose(inputs["x"][:, 0, 0], targets @ torch.arange(3.0), atol=1e-6)
@@ -195,6 +197,22 @@ def test_frontend_graph_equals_the_extractor(level: str, trim_db: float | None) 
     for emotion, seconds in ((1, 0.4), (5, 1.0), (7, 2.3)):
         quiet = np.zeros(8000, np.float32)
         samples = np.concatenate([quiet, 0.1 * voice(emotion, 2, seconds=seconds), quiet])
+        expected = chosen(Waveform(samples, 16000))
+        got = session.run(None, {"waveform": samples[None]})[0][0]
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, atol=5e-3)  # dB
+
+
+@pytest.mark.parametrize(
+    ("n_fft", "win_length", "hop_length"),
+    [(512, 512, 128), (512, 401, 160), (512, 399, 161), (500, 400, 162), (1024, 640, 200), (502, None, 100)],
+)
+def test_frontend_graph_for_every_step_of_its_transform(n_fft: int, win_length: int | None, hop_length: int) -> None:
+    settings = {"n_fft": n_fft, "win_length": win_length, "hop_length": hop_length}
+    chosen = Extractor.from_dict({**extractor(trim_db=None).to_dict(), **settings})
+    session = ort.InferenceSession(frontend_graph(chosen).SerializeToString())
+    for n in (1600, 7999, 8000, 8001, 8002, 8003):  # the last frame begins before, at and after the end
+        samples = 0.1 * voice(3, 1, seconds=1.0)[:n]
         expected = chosen(Waveform(samples, 16000))
         got = session.run(None, {"waveform": samples[None]})[0][0]
         assert got.shape == expected.shape

@@ -24,7 +24,7 @@ from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
 from serkit.export import attach_scores, check_scores, export_bundle, pipeline_graph, verify
 from serkit.protocol import make_split
-from serkit.recipe import Recipe, list_recipes, parse_recipe
+from serkit.recipe import Recipe, list_recipes, load_recipe, parse_recipe
 from serkit.recognizer import Recognizer
 from serkit.training import run_evaluation, train_final
 from tests.small_recipes import shrunk
@@ -393,3 +393,25 @@ def test_real_clips_go_through_unchanged(ravdess_dir: Path, tmp_path: Path, monk
     recognizer = Recognizer(bundle)
     answers = [recognizer.predict(clips / name).emotion for name in corpus.table["path"]]
     assert np.mean(np.array(answers) == corpus.table["emotion"]) > 0.9  # its own training clips
+
+
+@pytest.mark.ravdess
+@pytest.mark.parametrize("name", ["s0-ensemble", "s1-mlp", "s3-efficient", "s4-cnn-bilstm"])
+def test_recipes_in_full_size_answer_real_clips_as_their_bundles_do(
+    name: str, ravdess_dir: Path, tmp_path: Path
+) -> None:
+    whole = read_corpus(ravdess_dir, kind="ravdess")
+    speakers = sorted(whole.table["speaker"].unique())
+    known = whole.table[whole.table["speaker"].isin(speakers[:4])]
+    known = known.groupby(["speaker", "emotion", "channel"]).head(2).reset_index(drop=True)
+    unknown = whole.table[whole.table["speaker"] == speakers[8]].groupby("emotion").head(1)["path"]
+    recipe = load_recipe(name).shortened(2)
+    small = replace(whole, table=known)
+    estimator = train_final(recipe, small)
+    recognizer = Recognizer(export_bundle(estimator, recipe, small, tmp_path / "bundle"))
+    clips = [whole.load(path) for path in unknown]
+    X = fitting.as_input([recipe.extractor(clip) for clip in clips], recipe.features.layout)
+    expected = fitting.label_probabilities(estimator, X, list(recognizer.labels))
+    assert len(clips) == 8
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    np.testing.assert_allclose([recognizer.probabilities(clip) for clip in clips], expected, atol=1e-4)

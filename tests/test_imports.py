@@ -70,6 +70,46 @@ def test_predicting_loads_nothing_of_the_learn_road(tmp_path: Path) -> None:
     assert {"onnxruntime", "numpy", "soundfile"} <= loaded
 
 
+def test_ser_predict_loads_these_files_and_no_others(tmp_path: Path) -> None:
+    sf.write(tmp_path / "a.wav", voice(3, 1), 16000)
+    write_tiny(tmp_path / "tiny")
+    words = ["ser", "predict", str(tmp_path / "a.wav"), "-m", str(tmp_path / "tiny")]
+    code = (
+        f"import sys, serkit.cli; sys.argv = {words!r}\ntry: serkit.cli.main()\nexcept SystemExit: pass\n"
+        "sys.modules = {m.replace('.', '_') if m.startswith('serkit') else m: None for m in sys.modules}"
+    )
+    loaded = loaded_after(code)
+    assert not loaded & (HEAVY | {"scipy", "pyarrow", "av", "streamlit"})
+    ours = (
+        "arrays audio bundle cli decode emotions errors headers inputs manifest onnxfile output prediction recognizer"
+    )
+    commands = ["serkit_cli_info", "serkit_cli_predict"]
+    expected = {"serkit", *commands, *(f"serkit_{name}" for name in [*ours.split(), "speech", "waveform"])}
+    assert {name for name in loaded if name.startswith("serkit")} == expected
+
+
+def test_every_command_is_found_in_the_file_that_it_is_said_to_be_in() -> None:
+    code = "\n".join(
+        [
+            "import importlib, serkit.cli as cli",
+            "found = {}",
+            "for name in sorted(set(cli.COMMANDS.values())):",
+            "    importlib.import_module(f'serkit.cli.{name}')",
+            "    groups = [group.name for group in cli.app.registered_groups]",
+            "    commands = [command.name or command.callback.__name__ for command in cli.app.registered_commands]",
+            "    found |= {command: found.get(command, name) for command in groups + commands}",
+            "assert len(found) == len(groups + commands)",
+            "wrong = {c: (found.get(c), cli.COMMANDS.get(c)) for c in {*found, *cli.COMMANDS}",
+            "         if found.get(c) != cli.COMMANDS.get(c)}",
+            "import json; print(json.dumps(wrong))",
+        ]
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    wrong = json.loads(done.stdout)
+    assert set(wrong) <= {"train", "evaluate", "attach", "recipes"}  # compare imports train
+    assert all(said == "train" for _, said in wrong.values())
+
+
 #: Makes `pandas` impossible to import, as it is where only the runtime is installed.
 WITHOUT_PANDAS = """
 import sys

@@ -207,11 +207,11 @@ def test_only_training_clips_have_augmented_copies(
     seen: list[dict[str, float]] = []
     fit, test = fitting.fit, fitting.label_probabilities
 
-    def spy_fit(pipeline: Any, X: np.ndarray, y: np.ndarray, *, groups: Any, validation: Any, progress: Any) -> Any:
+    def spy_fit(pipeline: Any, X: np.ndarray, y: np.ndarray, *, validation: Any, **given: Any) -> Any:
         seen.append({"train": (X[:, 0] > 0).mean()})
         if validation is not None:
             seen[-1]["validation"] = (validation[0][:, 0] > 0).mean()
-        return fit(pipeline, X, y, groups=groups, validation=validation, progress=progress)
+        return fit(pipeline, X, y, validation=validation, **given)
 
     def spy_test(pipeline: Any, X: np.ndarray, labels: Sequence[str]) -> np.ndarray:
         seen[-1]["test"] = (X[:, 0] > 0).mean()
@@ -238,9 +238,9 @@ def test_validation_clips_train_only_where_the_recipe_has_no_use_for_them(
     sizes: list[tuple[int, int]] = []
     fit = fitting.fit
 
-    def spy(pipeline: Any, X: np.ndarray, y: np.ndarray, *, groups: Any, validation: Any, progress: Any) -> Any:
+    def spy(pipeline: Any, X: np.ndarray, y: np.ndarray, *, validation: Any, **given: Any) -> Any:
         sizes.append((len(X), 0 if validation is None else len(validation[0])))
-        return fit(pipeline, X, y, groups=groups, validation=validation, progress=progress)
+        return fit(pipeline, X, y, validation=validation, **given)
 
     monkeypatch.setattr(fitting, "fit", spy)
     split = make_split(corpus, "speaker", n_folds=3)
@@ -452,9 +452,9 @@ def test_the_final_model_learns_from_all_clips_and_calibrates_on_held_out_speake
     seen: list[tuple[np.ndarray, np.ndarray | None]] = []
     fit = fitting.fit
 
-    def spy(pipeline: Any, X: np.ndarray, y: np.ndarray, *, groups: Any, validation: Any, progress: Any) -> Any:
+    def spy(pipeline: Any, X: np.ndarray, y: np.ndarray, *, validation: Any, **given: Any) -> Any:
         seen.append((X[:, -1], None if validation is None else validation[0][:, -1]))
-        return fit(pipeline, X, y, groups=groups, validation=validation, progress=progress)
+        return fit(pipeline, X, y, validation=validation, **given)
 
     monkeypatch.setattr(fitting, "fit", spy)
     train_final(QUICK, corpus)

@@ -30,6 +30,7 @@ __all__ = [
     "check_classes",
     "corpus_labels",
     "fit",
+    "known_labels",
     "label_probabilities",
     "make_pipeline",
     "speaker_statistics",
@@ -110,6 +111,34 @@ def corpus_labels(corpus: Corpus) -> list[str]:
     return [label for label in LABELS if label in present]
 
 
+def known_labels(
+    corpora: Sequence[str], emotions: Sequence[str], labels: Sequence[str]
+) -> dict[str, np.ndarray] | None:
+    """Which labels each corpus of a joined one gives at all.
+
+    Parameters
+    ----------
+    corpora, emotions : sequence of str
+        Corpus and emotion of every clip.
+    labels : sequence of str
+
+    Returns
+    -------
+    dict or None
+        corpus -> boolean array (n_labels,); None if all of them give every label.
+
+    Examples
+    --------
+    >>> known_labels(["a", "a", "b"], ["sad", "calm", "sad"], ["sad", "calm"])
+    {'a': array([ True,  True]), 'b': array([ True, False])}
+    """
+    given: dict[str, set[str]] = {}
+    for corpus, emotion in zip(corpora, emotions, strict=True):
+        given.setdefault(corpus, set()).add(emotion)
+    found = {corpus: np.array([label in own for label in labels]) for corpus, own in given.items()}
+    return None if all(known.all() for known in found.values()) else found
+
+
 def check_classes(recipe: Recipe, y: Sequence[str], labels: Sequence[str], *, where: str) -> None:
     """Raise TrainingError if a label is missing from the training clips, or is too rare for SMOTE."""
     counts = Counter(y)
@@ -175,12 +204,15 @@ def fit(
     y: np.ndarray,
     *,
     groups: np.ndarray | None = None,
+    known: np.ndarray | None = None,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
+    validation_known: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> Pipeline:
     """Fit ``pipeline`` in place; everything in front of the estimator sees ``X`` and ``y`` only.
 
-    ``groups`` (n,) says what must not stand on both sides of an inner fold, for estimators that make some.
+    ``groups`` (n,) says what must not stand on both sides of an inner fold, for estimators that make some. ``known``
+    and ``validation_known`` (n, n_labels) are those of :func:`known_labels`, for estimators with ``uses_known``.
 
     Raises
     ------
@@ -189,6 +221,8 @@ def fit(
     """
     model = pipeline.steps[-1][1]
     given = {"groups": groups} if getattr(model, "uses_groups", False) else {}
+    if getattr(model, "uses_known", False):
+        given |= {"known": known, "validation_known": validation_known}
     try:
         if not getattr(model, "uses_validation", False):
             pipeline.fit(X, y, **{f"model__{name}": value for name, value in given.items()})

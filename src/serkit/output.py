@@ -9,8 +9,9 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from textwrap import indent
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from serkit.emotions import colour
 from serkit.errors import SerkitError
@@ -21,7 +22,18 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["CsvWriter", "confidence_bar", "console", "printable", "to_json", "to_table"]
+__all__ = [
+    "CsvWriter",
+    "JsonWriter",
+    "columns",
+    "confidence_bar",
+    "console",
+    "csv_cells",
+    "flat_row",
+    "printable",
+    "to_json",
+    "to_table",
+]
 
 _NO_COLOUR = "#8C8C8C"  # of the bar where no emotion is named
 _WIDE = 100_000  # columns; piped output is never wrapped, so that a row stays a line
@@ -59,13 +71,39 @@ def to_json(predictions: Iterable[Prediction], *, top: int | None = None) -> str
     top : int, optional
         Keep the `top` highest probabilities of each row, highest first.
     """
-    rows = []
-    for prediction in predictions:
-        row = prediction.to_dict()
-        if top is not None:
-            row["probabilities"] = dict(prediction.top(top))
-        rows.append(row)
+    rows = [_json_row(prediction, top) for prediction in predictions]
     return json.dumps(rows, indent=2)
+
+
+def _json_row(prediction: Prediction, top: int | None) -> dict[str, Any]:
+    row = prediction.to_dict()
+    return row if top is None else {**row, "probabilities": dict(prediction.top(top))}
+
+
+class JsonWriter:
+    """Print what :func:`to_json` returns to standard output, a row as soon as it comes: nothing is kept.
+
+    Parameters
+    ----------
+    top : int, optional
+        As for :func:`to_json`.
+    """
+
+    def __init__(self, *, top: int | None = None) -> None:
+        self._top = top
+        self._before = "[\n"
+
+    def __enter__(self) -> JsonWriter:
+        return self
+
+    def write(self, prediction: Prediction) -> None:
+        """Print one row."""
+        row = indent(json.dumps(_json_row(prediction, self._top), indent=2), "  ")
+        print(f"{self._before}{row}", end="", flush=True)
+        self._before = ",\n"
+
+    def __exit__(self, *raised: object) -> None:
+        print("[]" if self._before == "[\n" else "\n]", flush=True)
 
 
 def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = True, show_affect: bool = False) -> Table:
@@ -130,6 +168,36 @@ def confidence_bar(value: float, style: str, *, width: int = 10, unicode: bool =
     return Text.assemble((full * cells, style), (empty * (width - cells), "dim"), f" {100 * value:3.0f} %")
 
 
+def columns(labels: Sequence[str]) -> list[str]:
+    """Name the columns of CSV and Parquet, one of them for each label."""
+    derived = ["derived_valence", "derived_arousal"]
+    return ["path", "start", "end", "emotion", "unsure", "confidence", *labels, *derived, "speech", "error"]
+
+
+def flat_row(prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    """Return a prediction by column; None where there is nothing to say."""
+    p = prediction
+    return {
+        "path": p.path,
+        "start": p.start,
+        "end": p.end,
+        "emotion": p.emotion,
+        "unsure": p.unsure,
+        "confidence": p.confidence,
+        **{label: p.probabilities.get(label) for label in labels},
+        "derived_valence": p.valence,
+        "derived_arousal": p.arousal,
+        "speech": p.speech,
+        "error": p.error,
+    }
+
+
+def csv_cells(prediction: Prediction, labels: Sequence[str]) -> list[Any]:
+    """Return :func:`flat_row` as CSV has it: true and false in small letters, nothing for None."""
+    values = flat_row(prediction, labels).values()
+    return ["" if value is None else str(value).lower() if isinstance(value, bool) else value for value in values]
+
+
 class CsvWriter:
     """Write predictions as CSV while they come.
 
@@ -177,26 +245,13 @@ class CsvWriter:
 
     def __enter__(self) -> CsvWriter:
         self._rows = csv.writer(self._file, lineterminator="\n")
-        derived = ["derived_valence", "derived_arousal"]
-        head = ["path", "start", "end", "emotion", "unsure", "confidence", *self._labels, *derived, "speech", "error"]
-        self._rows.writerow(head)
+        self._rows.writerow(columns(self._labels))
         return self
 
     def write(self, prediction: Prediction) -> None:
         """Write one row; a full disk is a SerkitError."""
-        p = prediction
-        truth = {True: "true", False: "false", None: ""}
-        row = [
-            *_blank(p.path, p.start, p.end, p.emotion),
-            truth[p.unsure],
-            *_blank(p.confidence),
-            *(p.probabilities.get(label, "") for label in self._labels),
-            *_blank(p.valence, p.arousal),
-            truth[p.speech],
-            p.error or "",
-        ]
         try:
-            self._rows.writerow(row)
+            self._rows.writerow(csv_cells(prediction, self._labels))
             self._file.flush()
         except OSError as error:
             if self._part is None:  # standard output: a reader that has seen enough is no mistake
@@ -223,8 +278,3 @@ class CsvWriter:
 
     def _refused(self, error: OSError) -> SerkitError:
         return SerkitError(f"Cannot write {self._name!r}: {error.strerror or error}.")
-
-
-def _blank(*values: object) -> list[object]:
-    """The values, with an empty cell for None."""
-    return ["" if value is None else value for value in values]

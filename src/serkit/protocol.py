@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from serkit.errors import ProtocolError
@@ -220,6 +221,7 @@ def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5
     Parameters
     ----------
     corpus : Corpus
+        The corpora of a joined one are dealt out one by one, each as it would be alone.
     protocol : str
         - ``random``: by clip, stratified by emotion and channel; duplicates stay together. About a tenth of the
           training part validates.
@@ -256,14 +258,18 @@ def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5
     if n_folds < 2 or n_copies < 1:
         raise ProtocolError(f"Expected at least 2 folds and 1 copy, got n_folds={n_folds} and n_copies={n_copies}.")
     clips = clip_table(corpus)
-    if protocol in _BY_SPEAKER:
-        number, roles = speaker_roles(clips, protocol, seed, n_folds)
-    else:
-        number = n_folds
-        if protocol == "augmented-random":
-            clips = pd.concat([clips.assign(copy=copy) for copy in range(n_copies + 1)], ignore_index=True)
-        roles = random_roles(clips, protocol, seed, n_folds)
-    table = pd.concat([clips.assign(fold=k, role=roles[k])[_COLUMNS] for k in range(number)])
+    if protocol == "augmented-random":
+        clips = pd.concat([clips.assign(copy=copy) for copy in range(n_copies + 1)], ignore_index=True)
+    alone = protocol == "leave-one-speaker-out"  # its number of folds is that of all speakers
+    parts = [clips] if alone else [part.reset_index(drop=True) for _, part in clips.groupby("corpus", sort=False)]
+    dealt = []
+    for part in parts:
+        if protocol in _BY_SPEAKER:
+            number, roles = speaker_roles(part.assign(row=np.arange(len(part))), protocol, seed, n_folds)
+        else:
+            number, roles = n_folds, random_roles(part, protocol, seed, n_folds)
+        dealt += [part.assign(fold=k, role=roles[k])[_COLUMNS] for k in range(number)]
+    table = pd.concat(dealt)
     table = table.sort_values(["fold", "path", "start", "end", "copy"], kind="stable", ignore_index=True)
     split = Split(protocol, seed, number, corpus.name, table)
     split.check(corpus)

@@ -172,11 +172,14 @@ class _Folds:
 
         held_out = self.recipe.validation.use != "none"
         trains = _trains(rows, self.recipe)
+        given = fitting.known_labels(self.clips["corpus"].tolist(), self.clips["emotion"].tolist(), self.labels)
         pipeline = fitting.fit(
             fitting.make_pipeline(self.recipe, self.labels, seed=self.split.seed, n_jobs=self.n_jobs),
             *pick(trains),
             groups=_groups(rows[trains], by_speaker=self.split.by_speaker),
+            known=_known(rows[trains], given),
             validation=pick(role == "validation") if held_out else None,
+            validation_known=_known(rows[role == "validation"], given) if held_out else None,
             progress=_epochs(self.progress, k),
         )
         test = rows[role == "test"]
@@ -237,6 +240,7 @@ def train_final(
             progress=progress,
         )
 
+    given = fitting.known_labels(clips["corpus"].tolist(), clips["emotion"].tolist(), labels)
     by_speaker = bool((corpus.table["speaker"] != "").all()) and corpus.table["speaker"].nunique() > 2
 
     def fit(*roles: str, validation: str | None = None) -> Pipeline:
@@ -249,7 +253,9 @@ def train_final(
             fitting.make_pipeline(recipe, labels, seed=seed, n_jobs=n_jobs),
             *pick(*roles),
             groups=_groups(clips[clips["role"].isin(roles)], by_speaker=by_speaker),
+            known=_known(clips[clips["role"].isin(roles)], given),
             validation=pick(validation) if validation else None,
+            validation_known=_known(clips[clips["role"] == validation], given) if validation else None,
             progress=_epochs(progress, None),
         )
 
@@ -307,6 +313,11 @@ def _groups(rows: pd.DataFrame, *, by_speaker: bool) -> np.ndarray:
     if by_speaker:
         return (rows["corpus"] + "/" + rows["speaker"]).to_numpy(dtype=str)
     return rows["audio_hash"].where(rows["audio_hash"] != "", rows["path"]).to_numpy(dtype=str)
+
+
+def _known(rows: pd.DataFrame, given: dict[str, np.ndarray] | None) -> np.ndarray | None:
+    """Which labels each row could have had, None where all could have all."""
+    return None if given is None else np.array([given[corpus] for corpus in rows["corpus"]])
 
 
 def _copies(recipe: Recipe) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import streamlit as st
 from serkit.app import batch_report, pictures, sound_pictures, truth
 from serkit.app.clips import Clip, answers, as_csv, as_json, unpacked, uploaded
 from serkit.app.model import least
-from serkit.app.words import headline, plain
+from serkit.app.words import headline, ink, plain
 from serkit.emotions import colour
 from serkit.errors import CorpusError
 from serkit.output import printable
@@ -165,7 +165,7 @@ def _truth(rows: Sequence[Prediction], recognizer: Recognizer) -> truth.Comparis
             strict=True,
         ):
             column.metric(name, text)
-        figure = sound_pictures.matrix(found.confusion, found.labels)
+        figure = sound_pictures.matrix(found.confusion, found.labels, ink())
         st.plotly_chart(figure, key="confusion", width="stretch", config=_CONFIG)
         says = "Rows: the label; columns: the answer. UAR is the mean of the recalls of the labels that occur."
         if found.unanswered:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import mimetypes
 import tempfile
 import zipfile
@@ -89,7 +90,7 @@ def unpacked(file: Any) -> tuple[list[Clip], str | None]:
         archive = zipfile.ZipFile(io.BytesIO(file.getvalue()))
     except (zipfile.BadZipFile, OSError):
         return [], f"{file.name} is no readable zip: pack it again."
-    members = [member for member in archive.infolist() if _is_recording(member)]
+    members = [member for member in archive.infolist() if _is_recording(member)]  # a path with .. is none
     total = sum(member.file_size for member in members)
     if not members:
         return [], f"{file.name} holds no recordings."
@@ -100,7 +101,12 @@ def unpacked(file: Any) -> tuple[list[Clip], str | None]:
         )
     members.sort(key=lambda member: member.filename)
     clips = [
-        Clip(f"{file.file_id}/{member.filename}", member.filename, _mime(member.filename), partial(_read, file, member))
+        Clip(
+            f"{file.file_id}/{member.filename}",
+            member.filename,
+            _mime(member.filename),
+            partial(_read, archive, member),
+        )
         for member in members
     ]
     return clips, None
@@ -175,13 +181,13 @@ def _is_recording(member: zipfile.ZipInfo) -> bool:
     )
 
 
-def _read(file: Any, member: zipfile.ZipInfo) -> bytes:
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     """Unpack one recording; of one that claims to be smaller than it is no more than it claims."""
     try:
-        with zipfile.ZipFile(io.BytesIO(file.getvalue())) as archive, archive.open(member) as packed:
+        with archive.open(member) as packed:
             return packed.read(member.file_size)
     # RuntimeError: a member with a password; NotImplementedError: an unknown compression
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
         raise AudioError(f"{member.filename} cannot be unpacked ({error}).") from None
 
 

@@ -12,7 +12,7 @@ from serkit.app import MODEL_VARIABLE, pictures, sound_pictures
 from serkit.app.clips import Clip, answers, examples, uploaded
 from serkit.app.model import choices, score_line, short
 from serkit.app.results import MEANINGS
-from serkit.app.words import headline, plain
+from serkit.app.words import headline, ink, plain
 from serkit.errors import SerkitError
 from serkit.manifest import Manifest
 from serkit.recognizer import Recognizer, load
@@ -116,7 +116,7 @@ def _confusion(manifest: Manifest) -> None:
         protocol = st.radio("Protocol", present, horizontal=True, label_visibility="collapsed", key="models protocol")
     rows = found[protocol]
     assert rows is not None
-    figure = sound_pictures.matrix(rows, manifest.labels)
+    figure = sound_pictures.matrix(rows, manifest.labels, ink())
     st.plotly_chart(figure, key=f"confusion {protocol}", width="stretch", config=_CONFIG)
     doubt = doubts(protocol, manifest.scores[protocol])
     if doubt:

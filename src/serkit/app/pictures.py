@@ -19,7 +19,8 @@ __all__ = ["bars", "circumplex", "confidences", "distribution", "envelope", "pie
 _BANDS = 64
 _FRAMES = 600  # at most, however long the clip: as many as a screen shows
 _SOUND_HEIGHT = 560
-_BELOW = ("fearful", "sad")  # whose names stand below their dots
+# Names that would run into one another above their dots
+_BESIDE = {"fearful": "middle left", "angry": "middle right", "disgust": "bottom center", "sad": "bottom center"}
 _TICKS = (500, 1000, 2000, 4000, 8000)  # Hz
 _HEAT = ("#0b0924", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")  # dark to light in even steps
 
@@ -73,7 +74,7 @@ def confidences(values: Sequence[float]) -> go.Figure:
     )
     _plain_axes(figure, height=200)
     figure.update_xaxes(range=[0, 100], tickvals=list(range(0, 101, 20)), ticksuffix=" %", showgrid=False)
-    figure.update_yaxes(rangemode="tozero", tickformat="d", nticks=5)
+    figure.update_yaxes(rangemode="tozero", tickformat="d", dtick=max(1, -(-int(numbers.max()) // 5)))
     return figure
 
 
@@ -94,8 +95,7 @@ def circumplex(probabilities: Mapping[str, float]) -> go.Figure:
             mode="markers+text",
             marker={"color": [emotion.colour for emotion in places], "size": 9, "opacity": 0.7},
             text=[emotion.label for emotion in places],
-            # Two pairs of emotions all but share a place: one name stands above it, the other below.
-            textposition=["bottom center" if emotion.label in _BELOW else "top center" for emotion in places],
+            textposition=[_BESIDE.get(emotion.label, "top center") for emotion in places],
             hoverinfo="skip",
         )
     )
@@ -186,6 +186,7 @@ def sound(wave: Waveform, hue: str) -> go.Figure:
     figure.update_yaxes(range=[-peak, peak], showgrid=False, zeroline=False, showticklabels=False, row=1, col=1)
     places = np.interp(ticks, centres, np.arange(_BANDS))
     figure.update_yaxes(tickvals=places, ticktext=names, showgrid=False, row=2, col=1)
+    figure.update_layout(margin={"t": 20})
     figure.update_traces(hoverinfo="skip", row=1, col=1)
     heard = pitch[np.isfinite(pitch)]
     ends = [max(50.0, 0.9 * heard.min()), 1.1 * heard.max()] if len(heard) else [50.0, 400.0]

@@ -220,8 +220,8 @@ def distances(
     return figure
 
 
-def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figure:
-    """Draw a confusion matrix: rows are the truth, columns the answers, shades the share of the row."""
+def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], ink: str) -> go.Figure:
+    """Draw a confusion matrix: rows are the truth, columns answers, shades the share of the row, numbers in `ink`."""
     table = np.asarray(counts, dtype=float)
     shared = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     figure = go.Figure(
@@ -231,7 +231,7 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figure:
             z=shared,
             zmin=0,
             zmax=1,
-            colorscale=[[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,0.7)"]],  # text shows on all of it
+            colorscale=[[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,0.6)"]],  # ink shows on all of it
             showscale=False,
             xgap=1,
             ygap=1,
@@ -242,7 +242,9 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figure:
     for truth, row in zip(labels, shared, strict=True):
         for answer, share in zip(labels, row, strict=True):
             if share >= 0.005:
-                figure.add_annotation(x=answer, y=truth, text=f"{100 * share:.0f}", showarrow=False)
+                figure.add_annotation(
+                    x=answer, y=truth, text=f"{100 * share:.0f}", showarrow=False, font={"color": ink}
+                )
     _plain(figure, height=380)
     figure.update_xaxes(title="answer", type="category", showgrid=False, ticks="", tickangle=-45)
     figure.update_yaxes(title="truth", autorange="reversed", type="category", showgrid=False, ticks="")

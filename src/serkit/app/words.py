@@ -1,15 +1,17 @@
-"""Text that came from a file name, an error or a bundle, made safe to show."""
+"""Text that came from a file name, an error or a bundle, made safe to show; and the colours of text."""
 
 from __future__ import annotations
 
 import html
 import re
 
+import streamlit as st
+
 from serkit.emotions import colour
 from serkit.output import printable
 from serkit.prediction import Prediction
 
-__all__ = ["GREY", "headline", "per_cent", "plain"]
+__all__ = ["GREY", "headline", "ink", "per_cent", "plain"]
 
 #: The colour of what is no emotion; it shows on white and on black.
 GREY = "#8C8C8C"
@@ -41,6 +43,11 @@ def per_cent(share: float) -> str:
     if 0.995 <= share < 1:
         return ">99 %"
     return f"{100 * share:.0f} %"
+
+
+def ink() -> str:
+    """The strongest colour of text in the theme that the page is shown in."""
+    return "#fafafa" if st.context.theme.type == "dark" else "#111111"
 
 
 def headline(answer: Prediction) -> str:

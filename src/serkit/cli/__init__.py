@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import io
+import os
 import sys
 
 import typer
@@ -18,9 +20,32 @@ app = typer.Typer(
 )
 
 
+#: Command -> the file that registers it on `app`. The one that is asked for is imported alone: that is faster.
+COMMANDS = {
+    "compare": "compare",
+    "data": "data",
+    "explain": "explain",
+    "models": "info",
+    "doctor": "info",
+    "predict": "predict",
+    "score": "score",
+    "train": "train",
+    "evaluate": "train",
+    "attach": "train",
+    "recipes": "train",
+    "app": "web",
+}
+
+
 def main() -> None:
     """Run ``ser``; a user's mistake is one sentence on standard error and exit code 2, Ctrl-C is exit code 130."""
-    from serkit.cli import compare, data, explain, info, predict, score, train, web  # noqa: F401  (each registers its commands on `app`)
+    asked = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    if asked == "predict" and "numpy" not in sys.modules:
+        os.environ.setdefault(
+            "OMP_NUM_THREADS", "1"
+        )  # each core has a recording of its own; a BLAS would take them all
+    for name in sorted({"info", asked} if asked else set(COMMANDS.values())):  # info holds the options of `ser` itself
+        importlib.import_module(f"serkit.cli.{name}")
 
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # a pipe on Windows or in the C locale lacks many characters

@@ -22,12 +22,13 @@ class Source(str, Enum):
 
 
 class Kind(str, Enum):
-    """Kinds of corpus, as in ``serkit.corpora.KINDS``."""
+    """Kinds of corpus, as in ``serkit.corpora.KINDS``, and two at once."""
 
     ravdess = "ravdess"
     crema_d = "crema_d"
     folders = "folders"
     manifest = "manifest"
+    ravdess_and_crema_d = "ravdess+crema_d"
 
 
 class Channel(str, Enum):

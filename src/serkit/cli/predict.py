@@ -1,13 +1,15 @@
-"""``ser predict``: recordings in, a table, JSON or CSV out."""
+"""``ser predict``: recordings in, a table, JSON or a file of rows out."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
     from serkit.prediction import Prediction
     from serkit.recognizer import Recognizer
 
+    Item: TypeAlias = "str | os.PathLike[str] | Prediction | None"  # None: standard input
+
 _SHOW_PROGRESS = 20  # recordings; fewer are done before a bar is read
+_SAY_PROGRESS = 30.0  # s; between lines where no terminal shows a bar
+_LISTED = 100  # failures with their reasons on standard error; a file of results holds all
 
 
 @app.command()
@@ -29,6 +35,13 @@ def predict(
     model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of rows and nothing else.")] = False,
     csv: Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write rows as CSV; - prints them.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Write rows as they come to FILE.csv, .jsonl or .parquet."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the --out of a run that was stopped, or add to one.")
+    ] = False,
     top: Annotated[
         int | None,
         typer.Option(
@@ -53,12 +66,16 @@ def predict(
     Exit code 0: all are answered, also by unsure. 1: some failed; standard error gives the reasons. 2: wrong usage or
     no recording.
     """
-    if as_json and csv is not None:
-        raise typer.BadParameter("--json and --csv exclude each other.")
-    if csv is not None and top is not None:
-        raise typer.BadParameter("--top goes with the table and --json; CSV has a column for each label.")
-    if affect and (as_json or csv is not None):
-        raise typer.BadParameter("--affect goes with the table; JSON and CSV always hold derived valence and arousal.")
+    if as_json + (csv is not None) + (out is not None) > 1:
+        raise typer.BadParameter("--json, --csv and --out exclude each other.")
+    if resume and out is None:
+        raise typer.BadParameter("--resume goes with --out: give the file of the run to go on with.")
+    if top is not None and (csv is not None or out is not None):
+        raise typer.BadParameter("--top goes with the table and --json; a file has all labels.")
+    if affect and (as_json or csv is not None or out is not None):
+        raise typer.BadParameter(
+            "--affect goes with the table; JSON and files always hold derived valence and arousal."
+        )
     from serkit import output
     from serkit.inputs import find_inputs
     from serkit.prediction import Prediction, check_confidence
@@ -66,38 +83,66 @@ def predict(
 
     check_confidence(min_confidence)
     recognizer = load(model)
-    inputs: list[str | os.PathLike[str] | Prediction | None] = []
-    for path in paths:
-        inputs += [None] if path == "-" else find_inputs([path], recursive=recursive)
-    rows: list[Prediction] = []
-    interrupted = False
-    with output.CsvWriter(csv, recognizer.labels) if csv is not None else contextlib.nullcontext() as writer:
+    rows: list[Prediction] = []  # of the table, whose columns are as wide as its widest row
+    tally = _Tally()
+    with contextlib.ExitStack() as stack:
+        put, results = rows.append, None
+        if out is not None:
+            from serkit.results import ResultFile
+
+            made_with = {"min_confidence": min_confidence}
+            results = stack.enter_context(ResultFile(out, recognizer.bundle, options=made_with, resume=resume))
+            put = results.write
+        elif as_json:
+            put = stack.enter_context(output.JsonWriter(top=top)).write
+        elif csv is not None:
+            put = stack.enter_context(output.CsvWriter(csv, recognizer.labels)).write
+        inputs: list[Item] = []
+        for path in paths:
+            inputs += [None] if path == "-" else find_inputs([path], recursive=recursive)
+        left = inputs if results is None else list(results.left(inputs))
+        if results is not None and results.kept:
+            typer.echo(f"ser: {results.kept} rows are there already, {len(left)} recordings are left.", err=True)
         try:
-            for row in _progress(_answers(recognizer, inputs, min_confidence), len(inputs)):
-                rows.append(row)
-                if writer is not None:
-                    writer.write(row)
+            for row in _progress(_answers(recognizer, left, min_confidence), len(left)):
+                put(row)
+                tally.add(row)
+            if results is not None:
+                results.finish()
         except KeyboardInterrupt:
-            interrupted = True
-    if as_json:
-        typer.echo(output.to_json(rows, top=top))
-    elif csv is None and any(row.error is None for row in rows):
+            tally.interrupted = True
+    if any(row.error is None for row in rows):
         console = output.console()
         unicode = console.encoding.lower().startswith("utf")
         console.print(output.to_table(rows, top=top or 3, unicode=unicode, show_affect=affect))
-    failed = [row for row in rows if row.error is not None]
-    _report(failed, len(rows))
-    if interrupted:
-        typer.echo(f"ser: interrupted after {len(rows)} of {len(inputs)} recordings; their answers are kept.", err=True)
+    _report(tally, out)
+    if tally.interrupted:
+        kept = f"--resume goes on with {output.printable(out)}" if out is not None else "their answers are kept"
+        typer.echo(f"ser: interrupted after {tally.total} of {len(left)} recordings; {kept}.", err=True)
         raise typer.Exit(130)
     if all(isinstance(item, Prediction) for item in inputs):
         raise typer.Exit(2)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if tally.failed or (results is not None and results.kept_failures) else 0)
 
 
-def _answers(
-    recognizer: Recognizer, inputs: list[str | os.PathLike[str] | Prediction | None], min_confidence: float
-) -> Iterator[Prediction]:
+@dataclass
+class _Tally:
+    """What a run comes to. Only the first failures are kept: a million of them would fill the memory."""
+
+    total: int = 0
+    failed: int = 0
+    first: list[Prediction] = field(default_factory=list)
+    interrupted: bool = False
+
+    def add(self, row: Prediction) -> None:
+        self.total += 1
+        if row.error is not None:
+            self.failed += 1
+            if self.failed <= _LISTED:
+                self.first.append(row)
+
+
+def _answers(recognizer: Recognizer, inputs: Sequence[Item], min_confidence: float) -> Iterator[Prediction]:
     """Answer each input; None is standard input, read when its turn comes."""
     sources = (sys.stdin.buffer.read() if item is None else item for item in inputs)
     for item, row in zip(inputs, recognizer.predict_iter(sources, min_confidence=min_confidence), strict=True):
@@ -105,9 +150,12 @@ def _answers(
 
 
 def _progress(rows: Iterator[Prediction], total: int) -> Iterator[Prediction]:
-    """Show a bar with pace and time left on a terminal's standard error, if there is much to do."""
-    if total <= _SHOW_PROGRESS or not sys.stderr.isatty():
+    """Show pace and time left on standard error if there is much to do: on a terminal a bar, else lines."""
+    if total <= _SHOW_PROGRESS:
         yield from rows
+        return
+    if not sys.stderr.isatty():
+        yield from _progress_lines(rows, total)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
@@ -125,11 +173,25 @@ def _progress(rows: Iterator[Prediction], total: int) -> Iterator[Prediction]:
             yield row
 
 
-def _report(failed: list[Prediction], total: int) -> None:
+def _progress_lines(rows: Iterator[Prediction], total: int) -> Iterator[Prediction]:
+    start = said = monotonic()
+    for done, row in enumerate(rows, start=1):
+        yield row
+        now = monotonic()
+        if now - said >= _SAY_PROGRESS:
+            said, pace = now, done / (now - start)
+            left = timedelta(seconds=round((total - done) / pace))
+            typer.echo(f"ser: {done} of {total} recordings, {pace:.1f} files/s, {left} left", err=True)
+
+
+def _report(tally: _Tally, out: str | None) -> None:
     """List the failures and their reasons on standard error."""
     from serkit.output import printable
 
-    if failed:
-        typer.echo(f"ser: {len(failed)} of {total} inputs failed:", err=True)
-    for row in failed:
+    if tally.failed:
+        typer.echo(f"ser: {tally.failed} of {tally.total} inputs failed:", err=True)
+    for row in tally.first:
         typer.echo(f"  {printable(row.path or '-')}: {printable(row.error or '')}", err=True)
+    if tally.failed > len(tally.first):
+        where = f"; {printable(out)} has them all" if out is not None else ""
+        typer.echo(f"  and {tally.failed - len(tally.first)} more{where}", err=True)

@@ -25,7 +25,9 @@ RecipeArgument = Annotated[str, typer.Argument(help="A packaged recipe ('ser rec
 DataOption = Annotated[Path, typer.Option("--data", envvar="SERKIT_DATA", help="Folder with the labelled recordings.")]
 CorpusOption = Annotated[
     str | None,
-    typer.Option("--corpus", "--kind", help="ravdess, crema_d, folders or manifest; recognised by default."),
+    typer.Option(
+        "--corpus", "--kind", help="ravdess, crema_d, ravdess+crema_d, folders or manifest; recognised by default."
+    ),
 ]
 ChannelOption = Annotated[str, typer.Option(help="speech, song or both.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seeds splits, augmentation and models.")]

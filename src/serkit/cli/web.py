@@ -16,6 +16,7 @@ from serkit.cli import app
 from serkit.errors import MissingExtraError, SerkitError
 
 _INK = "#0b0d12"  # Streamlit's captions are this at 60 %: still 4.5 : 1 and more on white
+_ACCENT = ("#005a8c", "#56b4e9")  # of sliders and bars, in light and dark: Streamlit's red would look like a warning
 
 
 @app.command(name="app")
@@ -53,6 +54,8 @@ def serve(
         "client.showErrorDetails": "none",
         "client.toolbarMode": "viewer",
         "theme.light.textColor": _INK,
+        "theme.light.primaryColor": _ACCENT[0],
+        "theme.dark.primaryColor": _ACCENT[1],
     }
     page = Path(serkit.__file__).with_name("app") / "page.py"
     from streamlit.web.cli import main

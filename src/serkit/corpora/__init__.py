@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from serkit.corpora import crema_d, folders, manifest, ravdess
 from serkit.corpora.files import list_audio, list_zip
+from serkit.corpora.joined import join
 from serkit.corpora.table import CHANNELS, COLUMNS, Corpus, Listing, build
 from serkit.errors import CorpusError
 
@@ -37,8 +38,9 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
         A corpus: RAVDESS (folders of any depth, or the published zip archives, read in place), CREMA-D, a folder per
         emotion, or a CSV or TSV manifest (the file, or a folder with ``manifest.csv``). Or a folder that holds
         ``ravdess/`` or ``crema_d/``.
-    kind : {"ravdess", "crema_d", "folders", "manifest"}, optional
-        What it is. By default it is recognised from the names of the files.
+    kind : str, optional
+        What it is: ravdess, crema_d, folders or manifest; or ``ravdess+crema_d``, both from a folder that holds
+        both (:func:`serkit.corpora.joined.join`). By default it is recognised from the names of the files.
     channel : {"both", "speech", "song"}
         Which recordings to take.
 
@@ -56,6 +58,8 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     """
     if channel not in CHANNELS:
         raise CorpusError(f"Unknown channel {channel!r}: expected one of {', '.join(CHANNELS)}.")
+    if kind is not None and "+" in kind:
+        return _several(Path(folder).expanduser(), kind, channel)
     if kind is not None and kind not in KINDS:
         near = difflib.get_close_matches(kind, KINDS, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
@@ -65,6 +69,20 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
         raise CorpusError(f"There is no corpus at {root}: the path does not exist.")
     root, kind = _recognise(root, kind)
     return build(_list(root, kind, channel), channel=channel)
+
+
+def _several(root: Path, kind: str, channel: str) -> Corpus:
+    """Read and join the corpora that `kind` names."""
+    names = kind.split("+")
+    folders_of = _corpora_inside(root) if root.is_dir() else {}
+    for name in names:
+        if name not in folders_of:
+            there = f"it holds {', '.join(sorted(folders_of))}" if folders_of else "it holds neither"
+            raise CorpusError(
+                f"{kind} asks for {name!r} below {root}, and {there}: give a folder that holds the folders of "
+                f"{' and '.join(sorted(set(_FOLDER_NAMES.values()), reverse=True))}."
+            )
+    return join([read_corpus(folders_of[name], kind=name, channel=channel) for name in names], root)
 
 
 def _list(root: Path, kind: str, channel: str) -> Listing:
@@ -91,7 +109,8 @@ def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
         return inside.get(kind, root), kind
     if len(inside) > 1:
         raise CorpusError(
-            f"{root} holds several corpora ({', '.join(sorted(inside))}): say which, with kind or --kind."
+            f"{root} holds several corpora ({', '.join(sorted(inside))}): say which, with kind or --kind; "
+            f"{'+'.join(sorted(inside, reverse=True))} takes them together."
         )
     if inside:
         found, path = next(iter(inside.items()))

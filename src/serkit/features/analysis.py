@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from serkit.errors import FeatureError
-from serkit.features.banks import mel_filters, taper
+from serkit.features.banks import mel_blocks, taper
 from serkit.waveform import Waveform
 
 __all__ = ["PAD_MODES", "Analysis", "as_analysis", "to_db"]
@@ -134,18 +134,19 @@ class Analysis:
         self._log_mel: dict[tuple[int, float, float, float | None], np.ndarray] = {}
         self._windowed: dict[int, Analysis] = {}
 
-    def padded(self, mode: str) -> np.ndarray:
-        """Return the samples with half a frame of padding at both ends if the frames are centred, else as they are."""
+    @cached_property
+    def padded(self) -> np.ndarray:
+        """The samples, if the frames are centred with half a frame of padding at both ends: shape (n,), float64."""
+        samples = self.samples.astype(np.float64)
         if not self.center:
-            return self.samples
+            return samples
         # np.pad knows "constant", "edge", ... as literals only; the names were checked on the way in.
-        return np.pad(self.samples, self.n_fft // 2, mode=mode)  # type: ignore[call-overload]
+        return np.pad(samples, self.n_fft // 2, mode=self.pad_mode)  # type: ignore[call-overload]
 
     @cached_property
     def frames(self) -> np.ndarray:
         """The frames before windowing, a read-only view: shape (n_frames, n_fft), float64."""
-        padded = self.padded(self.pad_mode).astype(np.float64)
-        return np.lib.stride_tricks.sliding_window_view(padded, self.n_fft)[:: self.hop_length]
+        return np.lib.stride_tricks.sliding_window_view(self.padded, self.n_fft)[:: self.hop_length]
 
     @cached_property
     def frequencies(self) -> np.ndarray:
@@ -212,7 +213,10 @@ class Analysis:
         """Return the power in mel bands, one frame a row: shape (n_frames, n_mels), float32."""
         band = self._band(n_mels, fmin, fmax)
         if band not in self._mel:
-            self._mel[band] = self.power_rows @ mel_filters(self.sample_rate, self.n_fft, *band).T
+            rows = np.empty((self.n_frames, band[0]), np.float32)
+            for bins, bands, weights in mel_blocks(self.sample_rate, self.n_fft, *band):
+                rows[:, bands] = self.power_rows[:, bins] @ weights
+            self._mel[band] = rows
         return self._mel[band]
 
     def log_mel_rows(self, n_mels: int, fmin: float, fmax: float | None, top_db: float | None) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from serkit.errors import FeatureError
 
-__all__ = ["chroma_filters", "delta_kernel", "mel_filters", "mel_frequencies", "taper"]
+__all__ = ["chroma_filters", "delta_kernel", "mel_blocks", "mel_filters", "mel_frequencies", "taper"]
 
 
 def _locked(array: np.ndarray) -> np.ndarray:
@@ -114,6 +114,33 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: fl
         )
     weights *= 2.0 / (high - low)
     return _locked(weights)
+
+
+@lru_cache(maxsize=32)
+def mel_blocks(
+    sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float
+) -> tuple[tuple[slice, slice, np.ndarray], ...]:
+    """Cut :func:`mel_filters` into blocks of neighbouring bands without most of its zeros.
+
+    Returns
+    -------
+    tuple of (slice, slice, np.ndarray)
+        Bins, bands and the transposed filters, shape (bins, bands), of each block.
+
+    Examples
+    --------
+    >>> blocks = mel_blocks(22050, 2048, 128, 0.0, 11025.0)
+    >>> sum(weights.size for _, _, weights in blocks) < 0.2 * mel_filters(22050, 2048, 128, 0.0, 11025.0).size
+    True
+    """
+    bank = mel_filters(sample_rate, n_fft, n_mels, fmin, fmax)
+    blocks = []
+    for first in range(0, n_mels, 16):
+        bands = slice(first, min(first + 16, n_mels))
+        used = np.flatnonzero(bank[bands].any(axis=0))
+        bins = slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 0)
+        blocks.append((bins, bands, _locked(np.ascontiguousarray(bank[bands, bins].T))))
+    return tuple(blocks)
 
 
 @lru_cache(maxsize=256)

@@ -39,13 +39,13 @@ def zcr(source: Analysis | Waveform) -> np.ndarray:
     np.float32(0.9995)
     """
     analysis = as_analysis(source)
-    padded = analysis.padded("edge")
-    negative = padded < -np.float32(1e-10)
-    # count[i]: crossings into samples 1 to i. A frame's crossings are those into all its samples but the first.
-    count = np.zeros(padded.size, np.int64)
-    np.cumsum(negative[1:] != negative[:-1], out=count[1:])
+    negative = analysis.samples < -np.float32(1e-10)
+    crossing = np.flatnonzero(negative[1:] != negative[:-1])  # the samples before a change of sign
+    if analysis.center:
+        crossing += analysis.n_fft // 2  # the padding repeats a sample, so nothing crosses there
     start = np.arange(analysis.n_frames) * analysis.hop_length
-    crossings = count[start + analysis.n_fft - 1] - count[start]
+    # A frame's crossings are those between its own samples.
+    crossings = np.searchsorted(crossing, start + analysis.n_fft - 1) - np.searchsorted(crossing, start)
     return (crossings / analysis.n_fft).astype(np.float32)[None]
 
 
@@ -63,8 +63,16 @@ def rms(source: Analysis | Waveform) -> np.ndarray:
     >>> float(rms(Waveform(np.full(22050, 0.5, np.float32), 22050))[0, 20])
     0.5
     """
-    frames = as_analysis(source).frames
-    return np.sqrt(np.einsum("tn,tn->t", frames, frames) / frames.shape[1]).astype(np.float32)[None]
+    analysis = as_analysis(source)
+    n_fft, hop = analysis.n_fft, analysis.hop_length
+    if n_fft % hop:
+        frames = analysis.frames
+        energy = np.einsum("tn,tn->t", frames, frames)
+    else:  # whole hops to a frame: each is summed once
+        hops = analysis.padded[: (analysis.n_frames - 1) * hop + n_fft].reshape(-1, hop)
+        sums = np.einsum("tn,tn->t", hops, hops)
+        energy = np.lib.stride_tricks.sliding_window_view(sums, n_fft // hop).sum(axis=1)
+    return np.sqrt(energy / n_fft).astype(np.float32)[None]
 
 
 def onset_strength(source: Analysis | Waveform) -> np.ndarray:

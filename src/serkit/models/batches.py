@@ -35,6 +35,7 @@ class LogMelDataset(Dataset):
         clips: Sequence[Frames],
         targets: np.ndarray,
         *,
+        known: np.ndarray | None = None,
         rng: np.random.Generator | None = None,
         crop: int = 0,
         mel_shift: float = 0.0,
@@ -45,6 +46,7 @@ class LogMelDataset(Dataset):
     ) -> None:
         self.clips = [normalise(clip) for clip in clips]
         self.targets = targets
+        self.known = known
         self.rng = rng
         self.crop = crop
         self.mel_shift = mel_shift
@@ -56,11 +58,11 @@ class LogMelDataset(Dataset):
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> tuple[Frames, int]:
+    def __getitem__(self, index: int) -> tuple[Frames, int, np.ndarray | None]:
         clip = self.clips[index]
         if self.rng is not None:
             clip = self._variant(clip, self.rng)
-        return clip, int(self.targets[index])
+        return clip, int(self.targets[index]), None if self.known is None else self.known[index]
 
     def _variant(self, clip: Frames, rng: np.random.Generator) -> Frames:
         shift = rng.normal() * self.mel_shift
@@ -99,8 +101,9 @@ def _resample_axes(clip: Frames, shift: float, tempo: float) -> Frames:
 class MixingCollate:
     """Pad clips to one length and, in training, mix pairs of them (mixup, Zhang et al., 2018).
 
-    Returns ``({"x": (batch, bands, frames), "lengths": (batch,)}, targets)``; targets are class indices without
-    mixing and class probabilities (batch, n_classes) with it.
+    Returns ``({"x": (batch, bands, frames), "lengths": (batch,)}, targets)``; targets are class indices (batch,), in
+    training what :class:`serkit.models.losses.KnownCrossEntropy` takes. A clip is mixed with one that the same labels
+    are known of.
     """
 
     def __init__(self, n_classes: int, *, mixup: float = 0.0, rng: np.random.Generator | None = None) -> None:
@@ -108,26 +111,33 @@ class MixingCollate:
         self.mixup = mixup
         self.rng = rng
 
-    def __call__(self, items: Sequence[tuple[Frames, int]]) -> tuple[dict[str, Tensor], Tensor]:
+    def __call__(self, items: Sequence[tuple[Frames, int, np.ndarray | None]]) -> tuple[dict[str, Tensor], Tensor]:
         """Collate one batch."""
-        longest = max(clip.shape[1] for clip, _ in items)
+        longest = max(clip.shape[1] for clip, *_ in items)
         x = np.zeros((len(items), items[0][0].shape[0], longest), np.float32)
         lengths = np.empty(len(items), np.int64)
-        for k, (clip, _) in enumerate(items):
+        for k, (clip, *_) in enumerate(items):
             x[k, :, : clip.shape[1]] = clip
             lengths[k] = clip.shape[1]
-        y = np.array([target for _, target in items], np.int64)
+        y = np.array([target for _, target, _ in items], np.int64)
         if self.rng is None:
             return {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}, torch.from_numpy(y)
         soft = np.eye(self.n_classes, dtype=np.float32)[y]
+        everything = np.ones(self.n_classes, bool)
+        known = np.array([everything if labels is None else labels for _, _, labels in items])
         if self.mixup > 0:
             share = float(self.rng.beta(self.mixup, self.mixup))
             share = max(share, 1 - share)
-            other = self.rng.permutation(len(items))
+            other = np.arange(len(items))
+            for labels in np.unique(known, axis=0):
+                alike = np.flatnonzero((known == labels).all(1))
+                other[alike] = alike[self.rng.permutation(len(alike))]
             x = np.float32(share) * x + np.float32(1 - share) * x[other]
             soft = np.float32(share) * soft + np.float32(1 - share) * soft[other]
             lengths = np.maximum(lengths, lengths[other])
-        return {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}, torch.from_numpy(soft)
+        return {"x": torch.from_numpy(x), "lengths": torch.from_numpy(lengths)}, torch.from_numpy(
+            np.stack([soft, known.astype(np.float32)], 1)
+        )
 
 
 class VectorBatches:

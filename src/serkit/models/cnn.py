@@ -15,6 +15,7 @@ from serkit.errors import TrainingError
 from serkit.models import check_numbers
 from serkit.models.batches import LogMelDataset, MixingCollate
 from serkit.models.loop import Net, Progress, Report, fit_temperature, label_indices, pick_device, score, softmax, train
+from serkit.models.losses import UNKNOWN, KnownCrossEntropy
 from serkit.models.nets import ResNetASP
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
     """
 
     uses_validation = True
+    uses_known = True
 
     def __init__(
         self,
@@ -134,11 +136,14 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         y: Sequence[str] | np.ndarray,
         validation: tuple[np.ndarray, Sequence[str] | np.ndarray] | None = None,
         progress: Progress | None = None,
+        known: np.ndarray | None = None,
+        validation_known: np.ndarray | None = None,
     ) -> LogMelCNN:
         """Train on clips ``X`` (n,) of log-mel frames (bands, frames) in dB with labels ``y``.
 
         ``validation`` (clips, labels) fits the temperature and feeds the curves; it never stops or selects anything.
-        ``progress`` is called with a row after each epoch.
+        ``progress`` is called with a row after each epoch. ``known`` (n, n_classes), boolean, says which labels each
+        clip could have had: the others stay out of its loss. By default all; ``validation_known`` likewise.
         """
         self.classes_ = np.asarray(self.labels)
         targets = label_indices(y, self.labels)
@@ -150,6 +155,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         dataset = LogMelDataset(
             list(X),
             targets,
+            known=known,
             rng=np.random.default_rng(seeds[0]),
             crop=self.crop,
             mel_shift=self.mel_shift,
@@ -164,7 +170,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         validate = None
         if validation is not None:
             valid_X, valid_y = validation[0], label_indices(validation[1], self.labels)
-            validate = lambda: self._score(valid_X, valid_y)  # noqa: E731
+            validate = lambda: score(self._masked(valid_X, validation_known, batch_size=32), valid_y)  # noqa: E731
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.net_ = Net(
@@ -173,7 +179,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                 module__n_classes=len(self.classes_),
                 module__width=self.width,
                 module__dropout=self.dropout,
-                criterion=torch.nn.CrossEntropyLoss,
+                criterion=KnownCrossEntropy,
                 criterion__label_smoothing=self.label_smoothing,
                 optimizer=torch.optim.AdamW,
                 optimizer__weight_decay=self.weight_decay,
@@ -208,7 +214,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         ]
         self.temperature_ = 1.0
         if validation is not None:
-            self.temperature_ = fit_temperature(self._logits(valid_X), valid_y)
+            self.temperature_ = fit_temperature(self._masked(valid_X, validation_known), valid_y)
         return self
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
@@ -245,9 +251,13 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                 done += len(logits)
         return out
 
-    def _score(self, X: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """For the curves: in padded batches, which is quicker."""
-        return score(self._logits(X, batch_size=32), targets)
+    def _masked(self, X: np.ndarray, known: np.ndarray | None, *, batch_size: int = 1) -> np.ndarray:
+        """Logits with those of the labels that a clip could not have had far below the others.
+
+        Padded batches are quicker, and good enough for the curves.
+        """
+        logits = self._logits(X, batch_size=batch_size)
+        return logits if known is None else np.where(known, logits, np.float32(UNKNOWN))
 
 
 def build(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> LogMelCNN:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["FocalLoss"]
+__all__ = ["UNKNOWN", "FocalLoss", "KnownCrossEntropy"]
+
+#: The logit of a label that a clip could not have had.
+UNKNOWN = -1e4
 
 
 class FocalLoss(nn.Module):
@@ -45,3 +48,27 @@ class FocalLoss(nn.Module):
         # Not down to 0, where a gamma below 1 has no slope: one clip that is surely right would make all weights NaN.
         wrong = (1 - log_p.exp()).clamp(min=1e-8)
         return -(share * wrong**self.gamma * log_p).sum() / share.sum()
+
+
+class KnownCrossEntropy(nn.Module):
+    """Cross-entropy over the labels that a clip could have had.
+
+    A corpus without a label says nothing about it: its clips neither raise nor lower that label. Where every label
+    is known this is torch's CrossEntropyLoss.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        Share of the target that is spread evenly over the known labels (Szegedy et al., 2016).
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Mean over the clips; ``targets`` (batch, 2, n_classes): shares that sum to 1, and 1 for known or 0."""
+        shares, known = targets.unbind(1)
+        shares = (1 - self.label_smoothing) * shares + self.label_smoothing * known / known.sum(1, keepdim=True)
+        logs = logits.masked_fill(known == 0, UNKNOWN).log_softmax(1)
+        return -(shares * logs).sum(1).mean()

@@ -1,0 +1,75 @@
+"""What an epoch of training costs: the recipe `default` beside S3's CNN, in arithmetic and in time."""
+
+from __future__ import annotations
+
+import json
+import math
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+from measure import KERAS
+from torch.utils.flop_counter import FlopCounterMode
+
+from serkit.emotions import LABELS
+from serkit.models import build
+from serkit.models.architectures import VectorCNN
+from serkit.models.nets import ResNetASP
+from serkit.recipe import load_recipe
+
+CLIPS = 1962  # of RAVDESS' 2,452 in the training part of a fold
+COPIES = 6  # S3 trains on each clip and on five altered copies of it
+S3_BATCH = 64
+
+
+def measure(clips: int, steps: int) -> str:
+    """Train `default` for one and for three epochs on `clips` made-up clips, and S3's CNN for `steps` steps.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    recipe = load_recipe("default")
+    estimator = build(recipe.model, labels=LABELS, seed=0, rows=recipe.rows)
+    crop = estimator.get_params()["crop"]
+    ours_flops = CLIPS * flops(ResNetASP(64, len(LABELS), estimator.get_params()["width"]), (64, crop))
+    s3_flops = CLIPS * COPIES * flops(VectorCNN(2376, len(LABELS)), (2376,))
+    rng = np.random.default_rng(0)
+    X = np.empty(clips, dtype=object)
+    for number in range(clips):
+        X[number] = rng.normal(-50, 15, (64, int(rng.integers(120, 400)))).astype(np.float32)
+    y = np.array(LABELS)[np.arange(clips) % len(LABELS)]
+    seconds = {}
+    for epochs in (1, 3):
+        chosen = build(recipe.model, labels=LABELS, seed=0, rows=recipe.rows).set_params(epochs=epochs)
+        start = perf_counter()
+        chosen.fit(X, y)
+        seconds[epochs] = perf_counter() - start
+    ours = (seconds[3] - seconds[1]) / 2 * CLIPS / clips
+    time = "not measured", "–"
+    if not KERAS.missing:
+        found = json.loads(KERAS("train", str(steps), str(S3_BATCH)).splitlines()[-1])
+        s3 = median(found["seconds"]) * math.ceil(CLIPS * COPIES / S3_BATCH)
+        time = f"{s3:,.0f} s", f"{s3 / ours:.0f}"
+    about = (
+        f"One epoch of one fold: {CLIPS:,} clips; S3 trains on each and on {COPIES - 1} altered copies. Arithmetic: "
+        "floating-point operations of convolutions and products, forward and backward, counted. Time, with all cores, "
+        f"is extrapolated: for `default` from two epochs on {clips} made-up clips (its loader included), for S3 from "
+        f"{steps} steps of {S3_BATCH} vectors in Keras (its features and copies not included). {KERAS.missing}"
+    )
+    rows = [
+        f"| arithmetic | {ours_flops / 1e12:.2f} TFLOP | {s3_flops / 1e12:.1f} TFLOP | {s3_flops / ours_flops:.0f} |",
+        f"| time | {ours:.1f} s | {time[0]} | {time[1]} |",
+    ]
+    head = "| an epoch | `default` | S3's CNN | times less |\n| --- | --- | --- | --- |"
+    return "\n".join(["## Training", "", about.strip(), "", head, *rows])
+
+
+def flops(network: torch.nn.Module, shape: tuple[int, ...]) -> float:
+    """Operations for one clip, forward and backward: those of a batch of 2, halved."""
+    inputs = torch.zeros(2, *shape)
+    with FlopCounterMode(display=False) as counter:
+        network.train()(inputs).sum().backward()
+    return counter.get_total_flops() / 2

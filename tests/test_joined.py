@@ -1,0 +1,165 @@
+"""Two corpora as one: the same folds as alone, and labels that one of them lacks stay out of its loss."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+import torch
+
+from serkit import fitting
+from serkit.cache import FeatureCache
+from serkit.corpora import Corpus, read_corpus
+from serkit.emotions import LABELS
+from serkit.errors import CorpusError
+from serkit.models.batches import MixingCollate
+from serkit.models.cnn import LogMelCNN
+from serkit.models.losses import KnownCrossEntropy
+from serkit.protocol import make_split
+from serkit.training import run_evaluation, train_final
+from tests.conftest import voice
+from tests.small_recipes import shrunk
+
+CREMA = {"ANG": 5, "DIS": 7, "FEA": 6, "HAP": 3, "NEU": 1, "SAD": 4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERKIT_CACHE", str(tmp_path_factory.mktemp("digests")))
+
+
+@pytest.fixture(scope="module")
+def both(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ravdess/ (six speakers, eight emotions) and crema_d/ (four speakers, six emotions)."""
+    root = tmp_path_factory.mktemp("both")
+    (root / "ravdess").symlink_to(tiny_corpus)
+    (root / "crema_d" / "AudioWAV").mkdir(parents=True)
+    for speaker in range(1, 5):
+        for code, emotion in CREMA.items():
+            for k, sentence in enumerate(("DFA", "IEO", "TIE")):
+                path = root / "crema_d" / "AudioWAV" / f"{1000 + speaker}_{sentence}_{code}_XX.wav"
+                sf.write(path, voice(emotion, 10 + speaker, seconds=0.6, seed=k), 16000, subtype="PCM_16")
+    return root
+
+
+@pytest.fixture(scope="module")
+def joined(both: Path) -> Corpus:
+    return read_corpus(both, kind="ravdess+crema_d")
+
+
+def test_the_table_holds_the_clips_of_both(both: Path, joined: Corpus) -> None:
+    assert joined.name == "ravdess+crema_d"
+    assert len(joined) == 90 + 72
+    assert joined.table["corpus"].value_counts().to_dict() == {"ravdess": 90, "crema_d": 72}
+    assert joined.table["path"].is_monotonic_increasing
+    assert {path.split("/")[0] for path in joined.table["path"]} == {"ravdess", "crema_d"}
+    alone = read_corpus(both / "crema_d")
+    row = joined.table[joined.table["corpus"] == "crema_d"].iloc[5]
+    own = alone.table[alone.table["audio_hash"] == row["audio_hash"]].iloc[0]
+    np.testing.assert_array_equal(joined.load(row).samples, alone.load(own).samples)
+    assert "CC BY-NC-SA" in joined.licence
+    assert "ODbL" in joined.licence
+
+
+@pytest.mark.parametrize("protocol", ["speaker", "speaker+enrolled", "random"])
+def test_each_corpus_is_dealt_out_as_it_would_be_alone(both: Path, joined: Corpus, protocol: str) -> None:
+    split = make_split(joined, protocol, seed=3, n_folds=3)
+    for name in ("ravdess", "crema_d"):
+        alone = make_split(read_corpus(both / name), protocol, seed=3, n_folds=3).table
+        rows = split.table[split.table["path"].str.startswith(f"{name}/")]
+        stripped = rows.assign(path=rows["path"].str[len(name) + 1 :]).reset_index(drop=True)
+        pd.testing.assert_frame_equal(stripped, alone.reset_index(drop=True))
+
+
+def test_what_cannot_be_joined_says_why(both: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"asks for 'emodb' below .* holds crema_d, ravdess"):
+        read_corpus(both, kind="ravdess+emodb")
+    with pytest.raises(CorpusError, match="it holds neither"):
+        read_corpus(tmp_path, kind="ravdess+crema_d")
+    with pytest.raises(CorpusError, match="name each one once"):
+        read_corpus(both, kind="ravdess+ravdess")
+    with pytest.raises(CorpusError, match=r"say which, with kind or --kind; ravdess\+crema_d takes them together"):
+        read_corpus(both)
+
+
+def test_the_loss_is_torchs_where_every_label_is_known() -> None:
+    rng = torch.Generator().manual_seed(0)
+    logits = torch.randn(9, 5, generator=rng)
+    shares = torch.rand(9, 5, generator=rng)
+    shares /= shares.sum(1, keepdim=True)
+    for smoothing in (0.0, 0.1):
+        expected = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)(logits, shares)
+        got = KnownCrossEntropy(smoothing)(logits, torch.stack([shares, torch.ones(9, 5)], 1))
+        torch.testing.assert_close(got, expected)
+
+
+def test_an_unknown_label_is_neither_raised_nor_lowered() -> None:
+    logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    shares = torch.eye(4)[torch.tensor([0, 1, 2, 0, 1, 2])]
+    known = torch.tensor([1.0, 1.0, 1.0, 0.0]).expand(6, 4)
+    loss = KnownCrossEntropy(0.1)(logits, torch.stack([shares, known], 1))
+    expected = torch.nn.CrossEntropyLoss(label_smoothing=0.1)(logits[:, :3], shares[:, :3])
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert logits.grad is not None
+    assert (logits.grad[:, 3] == 0).all()
+    assert (logits.grad[:, :3] != 0).all()
+
+
+def test_clips_are_mixed_with_clips_of_the_same_labels_only() -> None:
+    some = np.array([True, True, False])
+    every = np.ones(3, bool)
+    items = [(np.full((2, 3), float(k), np.float32), k % 2, every if k < 4 else some) for k in range(8)]
+    mixed = 0
+    for seed in range(20):
+        inputs, targets = MixingCollate(3, mixup=1.0, rng=np.random.default_rng(seed))(items)
+        values = inputs["x"][:, 0, 0].numpy()
+        assert (values[:4] <= 3).all()
+        assert (values[4:] >= 4).all()
+        np.testing.assert_array_equal(targets[:, 1].numpy(), [[1, 1, 1]] * 4 + [[1, 1, 0]] * 4)
+        mixed += int((values % 1 != 0).sum())
+    assert mixed > 50
+
+
+def test_known_labels_are_none_where_nothing_is_missing() -> None:
+    assert fitting.known_labels(["a", "a"], ["sad", "calm"], ["sad", "calm"]) is None
+
+
+def test_a_network_of_both_hears_what_only_one_has(joined: Corpus, tmp_path: Path) -> None:
+    recipe = shrunk("default")
+    cache = FeatureCache(tmp_path / "features")
+    split = make_split(joined, "speaker", n_folds=3)
+    run = run_evaluation(recipe, joined, split, tmp_path / "run", folds=[0], cache=cache)
+    assert set(run.results["metrics"]["groups"]["corpus"]) == {"ravdess", "crema_d"}
+    assert run.results["corpus"] == "ravdess+crema_d speech"
+    fitted = train_final(recipe, joined, cache=cache).steps[-1][1]
+    assert isinstance(fitted, LogMelCNN)
+    assert list(fitted.classes_) == list(LABELS)
+
+
+def test_clips_of_a_corpus_without_a_label_do_not_teach_it() -> None:
+    """All clips sound alike; those of the second corpus could never be calm, and must not make calm less likely."""
+    rng = np.random.default_rng(0)
+    X = np.empty(48, object)
+    X[:] = [rng.normal(size=(16, 24)).astype(np.float32) for _ in range(48)]
+    y = np.array((["calm", "sad"] * 8) + ["sad"] * 32)
+    known = np.ones((48, 2), bool)
+    known[16:, 0] = False
+    options = {"width": 2, "epochs": 12, "batch_size": 16, "learning_rate": 3e-2, "mixup": 0.0, "crop": 16, "seed": 1}
+
+    def calm(known: np.ndarray | None) -> float:
+        return float(LogMelCNN(["calm", "sad"], **options).fit(X, y, known=known).predict_proba(X)[:, 0].mean())
+
+    assert calm(None) < 0.35
+    assert 0.4 < calm(known) < 0.6
+
+
+@pytest.mark.ravdess
+def test_real_corpora_join() -> None:
+    corpus = read_corpus(os.environ["SERKIT_DATA"], kind="ravdess+crema_d", channel="speech")
+    assert corpus.table["corpus"].value_counts().to_dict() == {"crema_d": 7435, "ravdess": 1440}

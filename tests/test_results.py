@@ -1,0 +1,343 @@
+"""``ser predict --out``: rows of every format, and what a killed, stopped, repeated or changed run leaves and makes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+import serkit
+from serkit import cli
+from serkit.emotions import LABELS
+from serkit.errors import SerkitError
+from serkit.prediction import Prediction
+from serkit.recognizer import Recognizer, load
+from serkit.results import ResultFile
+from tests.conftest import voice
+from tests.tiny_models import BIAS, waveform_graph, write_tiny
+
+Ser = Callable[..., tuple[int, str, str]]
+FORMATS = ["csv", "jsonl", "parquet"]
+
+
+@pytest.fixture
+def ser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ser:
+    """Run ``ser`` in this process, in a folder with a bundle ``tiny`` and some ``clips``, three good and one bad."""
+    write_tiny(tmp_path / "tiny")
+    (tmp_path / "clips").mkdir()
+    for number in range(3):
+        sf.write(tmp_path / "clips" / f"{number}.wav", (0.3 + 0.3 * number) * voice(3, number), 16000)
+    (tmp_path / "clips" / "bad,\n.wav").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["ser", *map(str, words)])
+        with pytest.raises(SystemExit) as done:
+            cli.main()
+        printed = capsys.readouterr()
+        return int(done.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Rows as CSV and Parquet have them, whatever the format."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return list(pq.read_table(path).to_pylist())
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return [{key: typed(key, cell) for key, cell in row.items()} for row in csv.DictReader(file)]
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [
+        {
+            **{key: row[key] for key in ("path", "start", "end", "unsure", "confidence", "speech")},
+            **{"emotion": row.get("emotion"), "error": row.get("error")},
+            **{label: row["probabilities"].get(label) for label in LABELS},
+            **{f"derived_{key}": value for key, value in row["derived"].items()},
+        }
+        for row in rows
+    ]
+
+
+def typed(key: str, cell: str) -> Any:
+    if cell == "":
+        return None
+    if key in ("path", "emotion", "error"):
+        return cell
+    return cell == "true" if key in ("unsure", "speech") else float(cell)
+
+
+def paths(path: Path) -> list[str]:
+    return [row["path"] for row in read(path)]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_rows_are_what_python_gives(ser: Ser, tmp_path: Path, suffix: str) -> None:
+    code, out, err = ser("predict", "clips", "-m", "tiny", "--out", f"x.{suffix}", "--min-confidence", "0.4")
+    assert (code, out) == (1, "")
+    assert err.startswith("ser: 1 of 4 inputs failed:\n  clips/bad,\\n.wav: ")
+    answers = load(tmp_path / "tiny").predict("clips", min_confidence=0.4)
+    assert [answer.answer for answer in answers] == ["unsure", "unsure", "surprised", "failed"]
+    for row, answer in zip(read(tmp_path / f"x.{suffix}"), answers, strict=True):
+        for key in ("path", "start", "end", "emotion", "unsure", "confidence", "speech", "error"):
+            assert row[key] == getattr(answer, key)
+        assert {label: row[label] for label in LABELS if row[label] is not None} == answer.probabilities
+        assert (row["derived_valence"], row["derived_arousal"]) == (answer.valence, answer.arousal)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clips", "tiny", f"x.{suffix}", f"x.{suffix}.run.json"]
+
+
+def test_parquet_has_types(ser: Ser, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    ser("predict", "clips", "-m", "tiny", "--out", "x.parquet")
+    schema = pq.read_schema(tmp_path / "x.parquet")
+    text, truth = {"path", "emotion", "error"}, {"unsure", "speech"}
+    for field in schema:
+        assert field.type == (
+            pa.string() if field.name in text else pa.bool_() if field.name in truth else pa.float64()
+        )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_killed_run_goes_on_where_it_stopped(ser: Ser, tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "many").mkdir()
+    for number in range(400):
+        (tmp_path / "many" / f"{number:03}.wav").hardlink_to(tmp_path / "clips" / f"{number % 3}.wav")
+    target = tmp_path / f"x.{suffix}"
+    growing = tmp_path / "x.parquet.part" if suffix == "parquet" else target
+    words = ["predict", "many", "-m", "tiny", "--out", target.name]
+    code = "import sys, serkit.cli; sys.argv[0] = 'ser'; serkit.cli.main()"
+    with subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL) as process:
+        while not growing.exists() or growing.read_bytes().count(b"\n") < 5:
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    before = growing.read_bytes()
+    there = before.count(b"\n") - (suffix == "csv")
+    assert 4 <= there < 400
+    code, _, err = ser(*words)
+    assert code == 2
+    assert err.startswith(f"ser: 'x.{suffix}' is of a run that did not come to its end: add --resume")
+    growing.write_bytes(before[:-7])  # as where the power went: the last row is cut off
+    code, out, err = ser(*words, "--resume")
+    assert (code, out) == (0, "")
+    assert err == f"ser: {there - 1} rows are there already, {401 - there} recordings are left.\n"
+    assert paths(target) == [f"many/{number:03}.wav" for number in range(400)]
+    assert suffix == "parquet" or target.read_bytes().startswith(before[:-7])
+    rows = read(target)
+    assert all(rows[number] == {**rows[number % 3], "path": rows[number]["path"]} for number in range(400))
+    code, _, err = ser(*words, "--resume")
+    assert (code, err) == (0, "ser: 400 rows are there already, 0 recordings are left.\n")
+    assert read(target) == rows
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_new_recordings_are_added_and_failures_are_not_tried_again(ser: Ser, tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"x.{suffix}"
+    assert ser("predict", "./clips/1.wav", "clips/bad,\n.wav", "-m", "tiny", "--out", target.name)[0] == 1
+    sf.write(tmp_path / "clips" / "bad,\n.wav", voice(3, 1), 16000)
+    code, _, err = ser("predict", "clips", "-m", "tiny", "--out", target.name, "--resume")
+    assert (code, err) == (1, "ser: 2 rows are there already, 2 recordings are left.\n")
+    assert paths(target) == ["./clips/1.wav", "clips/bad,\n.wav", "clips/0.wav", "clips/2.wav"]
+    assert "empty" in read(target)[1]["error"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_is_given_twice_has_two_rows(ser: Ser, tmp_path: Path, suffix: str) -> None:
+    twice = ["predict", *["clips/0.wav"] * 2, "-m", "tiny", "--out", f"x.{suffix}"]
+    assert ser(*twice)[0] == ser(*twice, "--resume")[0] == 0
+    assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav"] * 2
+    assert ser(*twice, "clips/0.wav", "--resume")[0] == 0
+    assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav"] * 3
+    assert ser(*twice)[0] == 0  # a finished file is written anew
+    assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav"] * 2
+
+
+def test_names_that_are_no_unicode_are_found_again(ser: Ser, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.wav")
+    try:
+        (tmp_path / name).hardlink_to(tmp_path / "clips" / "0.wav")
+    except OSError:
+        pytest.skip("this file system takes Unicode names only")
+    for suffix in FORMATS:
+        for words in ([], ["--resume"]):
+            assert ser("predict", name, "-m", "tiny", "--out", f"x.{suffix}", *words)[0] == 0
+        assert paths(tmp_path / f"x.{suffix}") == [r"caf\udce9.wav" if suffix == "parquet" else name]
+
+
+def test_ctrl_c_leaves_what_resume_goes_on_with(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Recognizer.predict_iter
+
+    def interrupted(self: Recognizer, sources: Any, **options: Any) -> Iterator[Prediction]:
+        answers = whole(self, sources, **options)
+        yield next(answers)
+        raise KeyboardInterrupt
+
+    for suffix in FORMATS:
+        with monkeypatch.context() as patch:
+            patch.setattr(Recognizer, "predict_iter", interrupted)
+            code, _, err = ser("predict", "clips", "-m", "tiny", "--out", f"x.{suffix}")
+        assert code == 130
+        assert err == f"ser: interrupted after 1 of 4 recordings; --resume goes on with x.{suffix}.\n"
+        assert ser("predict", "clips", "-m", "tiny", "--out", f"x.{suffix}", "--resume")[0] == 1
+        assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav", "clips/1.wav", "clips/2.wav", "clips/bad,\n.wav"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["-m", "other"], "was begun with the model tiny 1.0, this run has tiny 2.0: take the same model"),
+        (["-m", "same"], "this run has tiny 1.0 of the same name, but another graph: take the same model"),
+        (["-m", "tiny", "--min-confidence", "0.5"], "with the options {'min_confidence': 0.0}, this run has"),
+    ],
+)
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_rows_of_another_model_or_with_other_options_are_refused(
+    ser: Ser, tmp_path: Path, words: list[str], says: str, suffix: str
+) -> None:
+    write_tiny(tmp_path / "other", version="2.0", graph=waveform_graph(bias=BIAS + 1))
+    write_tiny(tmp_path / "same", graph=waveform_graph(bias=BIAS[:, ::-1].copy()))
+    target = tmp_path / f"x.{suffix}"
+    ser("predict", "clips/0.wav", "-m", "tiny", "--out", target.name)
+    before = target.read_bytes()
+    code, _, err = ser("predict", "clips", *words, "--out", target.name, "--resume")
+    assert code == 2
+    assert says in err
+    assert err.count("\n") == 1
+    assert target.read_bytes() == before
+
+
+def test_rows_that_nobody_knows_are_refused(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resumed = ["predict", "clips/0.wav", "-m", "tiny", "--out", "x.csv", "--resume"]
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    assert "x.csv.run.json, which says how its rows were made, is not beside it" in ser(*resumed)[2]
+    (tmp_path / "x.csv").unlink()
+    assert ser(*resumed)[0] == 0  # nothing is there: a run from the start
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    assert "'x.csv' cannot be resumed: line 1 is not what serkit wrote there" in ser(*resumed)[2]
+    bundle = load(tmp_path / "tiny").bundle
+    (tmp_path / "there").mkdir()
+    ResultFile(tmp_path / "x.csv", bundle).finish()
+    monkeypatch.chdir(tmp_path / "there")
+    with pytest.raises(SerkitError, match="was begun with the folder"):
+        ResultFile(tmp_path / "x.csv", bundle, resume=True)
+
+
+def test_parquet_rows_that_are_merged_already_are_not_merged_twice(
+    ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["predict", "clips", "-m", "tiny", "--out", "x.parquet"]
+    with monkeypatch.context() as patch:  # killed after the file took its place, before the waiting rows were removed
+        unlink = Path.unlink
+
+        def refuse(self: Path, missing_ok: bool = False) -> None:
+            if self.suffix == ".part":
+                raise KeyboardInterrupt
+            unlink(self, missing_ok=missing_ok)
+
+        patch.setattr(Path, "unlink", refuse)
+        assert ser(*words)[0] == 130
+    assert (tmp_path / "x.parquet.part").exists()
+    assert len(paths(tmp_path / "x.parquet")) == 4
+    code, _, err = ser(*words, "--resume")
+    assert (code, err) == (1, "ser: 4 rows are there already, 0 recordings are left.\n")
+    assert len(paths(tmp_path / "x.parquet")) == 4
+
+
+def test_a_missing_pyarrow_is_said_before_the_first_recording(ser: Ser, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "pyarrow" else found(name))
+    code, _, err = ser("predict", "clips", "-m", "tiny", "--out", "x.parquet")
+    assert (code, "pip install 'serkit[parquet]'" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--out", "x.txt"], "ser: A file of results ends in .csv, .jsonl or .parquet: 'x.txt'."),
+        (["--out", "no/x.csv"], "ser: Cannot write 'no/x.csv': No such file or directory."),
+        (["--out", "folder.csv"], "ser: Cannot write 'folder.csv': it is a folder."),
+        (["--out", "x.csv", "--json"], "exclude each other"),
+        (["--out", "x.csv", "--top", "2"], "--top goes with"),
+        (["--out", "x.csv", "--affect"], "--affect goes with"),
+        (["--resume"], "--resume goes with --out"),
+    ],
+)
+def test_wrong_usage(ser: Ser, tmp_path: Path, words: list[str], says: str) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    code, out, err = ser("predict", "clips", "-m", "tiny", *words)
+    assert (code, out) == (2, "")
+    assert says in err
+
+
+def test_a_full_disk_is_one_sentence(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: ResultFile, prediction: Prediction) -> bytes:
+        raise OSError(28, "No space left on device")
+
+    with ResultFile(tmp_path / "x.csv", load(tmp_path / "tiny").bundle) as results:
+        results._encode = lambda prediction: full(results, prediction)
+        with pytest.raises(SerkitError, match=r"Cannot write '.*x.csv': No space left on device\."):
+            results.write(Prediction("a.wav", 0, 1, None, None, {}))
+
+
+def test_failures_are_listed_up_to_a_hundred(ser: Ser) -> None:
+    code, _, err = ser("predict", *(f"no{n}.wav" for n in range(250)), "-m", "tiny", "--out", "x.csv")
+    assert code == 2
+    assert err.startswith("ser: 250 of 250 inputs failed:\n")
+    assert len(err.splitlines()) == 102
+    assert err.endswith("  and 150 more; x.csv has them all\n")
+
+
+def test_memory_does_not_grow_with_the_number_of_answers(ser: Ser, tmp_path: Path) -> None:
+    import tracemalloc
+
+    answer = load(tmp_path / "tiny").predict("clips/0.wav")
+    peaks = []
+    for count in (500, 5000):
+        with ResultFile(tmp_path / f"{count}.jsonl", load(tmp_path / "tiny").bundle) as results:
+            tracemalloc.start()
+            for number in range(count):
+                results.write(replace(answer, path=str(number)))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_pace_and_time_left_stand_in_a_log(ser: Ser, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serkit.cli import predict as module
+
+    monkeypatch.setattr(module, "_SAY_PROGRESS", 0.0)
+    code, _, err = ser("predict", *["clips/0.wav"] * 21, "-m", "tiny", "--out", "x.csv")
+    assert code == 0
+    lines = err.splitlines()
+    assert len(lines) == 21
+    assert lines[0].startswith("ser: 1 of 21 recordings, ")
+    assert lines[-1].endswith(" files/s, 0:00:00 left")
+
+
+def test_silence_has_no_emotion_in_any_format(ser: Ser, tmp_path: Path) -> None:
+    sf.write(tmp_path / "silent.wav", np.zeros(16000), 16000)
+    for suffix in FORMATS:
+        assert ser("predict", "silent.wav", "-m", "tiny", "--out", f"x.{suffix}")[0] == 0
+        (row,) = read(tmp_path / f"x.{suffix}")
+        assert (row["emotion"], row["speech"], row["error"], row["sad"]) == (None, False, None, None)
+        assert serkit.__version__ in (tmp_path / f"x.{suffix}.run.json").read_text()
