@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,14 @@ def test_every_command_is_found_in_the_file_that_it_is_said_to_be_in() -> None:
     wrong = json.loads(done.stdout)
     assert set(wrong) <= {"train", "evaluate", "attach", "recipes"}  # compare imports train
     assert all(said == "train" for _, said in wrong.values())
+
+
+def test_onnx_runtime_keeps_no_identifier_in_the_home_folder(tmp_path: Path) -> None:
+    homes = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TMPDIR", "LOCALAPPDATA"), str(tmp_path))
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    code = "import serkit, onnxruntime"
+    subprocess.run([sys.executable, "-c", code], env={**environment, **homes}, check=True)
+    assert list(tmp_path.rglob("*")) == []
 
 
 #: Makes `pandas` impossible to import, as it is where only the runtime is installed.

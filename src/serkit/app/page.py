@@ -31,7 +31,7 @@ _PAGES = (
 
 def main() -> None:
     """Draw the page."""
-    # An emoji, as browsers would get an icon of Google's from Google
+    # An emoji: a Material icon would be fetched from Google by every visitor
     st.set_page_config(page_title="serkit", page_icon="🎙️", layout="centered")
     st.html(_LETTERS)
     name, recognizer = model.choose()
