@@ -105,7 +105,7 @@ def _describe(recognizer: Recognizer) -> None:
     manifest: Manifest = recognizer.manifest
     speaker = manifest.scores.get("speaker", {}).get("uar")
     if isinstance(speaker, (int, float)):
-        where = f"On {plain(manifest.corpus)}, it" if manifest.corpus else "It"
+        where = f"On {plain(manifest.corpus.upper())}, it" if manifest.corpus else "It"
         st.markdown(f"{where} recognises **{per_cent(speaker)}** of the emotions of voices that it never heard (UAR).")
     with st.expander("Scores and model card"):
         for protocol, score in manifest.scores.items():
