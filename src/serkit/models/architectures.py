@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from serkit.models.nets import AttentiveStatistics
+from serkit.models.nets import AttentiveStatistics, ResidualBlock, ResNetASP
 
 __all__ = ["ECACNN", "Attention", "CNNBiLSTM", "Dense", "FramesCNN", "VectorCNN"]
 
@@ -165,7 +164,7 @@ class FramesCNN(nn.Module):
         stem = nn.Conv2d(rows, inputs, (1, 5), padding=(0, 2), bias=False)
         layers: list[nn.Module] = [stem, nn.BatchNorm2d(inputs), nn.ReLU()]
         for k, width in enumerate(widths):
-            layers.append(_Residual(inputs, width, (1, 1) if k == 0 else (1, 2), (1, 3)))
+            layers.append(ResidualBlock(inputs, width, (1, 1) if k == 0 else (1, 2), (1, 3)))
             inputs = width
         self.body = nn.Sequential(*layers)
         self.pool = AttentiveStatistics(inputs)
@@ -219,11 +218,10 @@ class CNNBiLSTM(nn.Module):
         return self.head(h.mean(1))
 
 
-class ECACNN(nn.Module):
-    """Residual CNN with efficient channel attention over log-mel spectrograms of several window lengths.
+class ECACNN(ResNetASP):
+    """:class:`~serkit.models.nets.ResNetASP` over log-mel spectrograms of several window lengths.
 
-    The direction that S0 cites (Kim and Kwon, 2024); the attention is that of Wang et al. (2020), "ECA-Net". The
-    spectrograms are the input channels of one network, so short and long windows are seen at once.
+    The direction that S0 cites (Kim and Kwon, 2024); the attention is that of Wang et al. (2020), "ECA-Net".
 
     Parameters
     ----------
@@ -238,60 +236,8 @@ class ECACNN(nn.Module):
     """
 
     def __init__(self, rows: int, n_classes: int, *, windows: int = 3, width: int = 24, dropout: float = 0.3) -> None:
-        super().__init__()
-        if rows % windows:
-            raise ValueError(f"{rows} rows cannot be {windows} spectrograms of equal height: change windows.")
-        self.windows = windows
-        self.bands = rows // windows
-        self.body = nn.Sequential(
-            nn.Conv2d(windows, width, 5, 2, 2, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            _Residual(width, width, (1, 1)),
-            _Residual(width, 2 * width, (2, 2)),
-            _Residual(2 * width, 4 * width, (2, 2)),
-            _Residual(4 * width, 6 * width, (2, 1)),
-        )
-        height = self.bands
-        for _ in range(4):
-            height = (height + 1) // 2
-        self.project = nn.Sequential(nn.Conv1d(6 * width * height, 192, 1, bias=False), nn.BatchNorm1d(192), nn.ReLU())
-        self.pool = AttentiveStatistics(192)
-        self.head = nn.Sequential(nn.BatchNorm1d(384), nn.Dropout(dropout), nn.Linear(384, n_classes))
+        super().__init__(rows, n_classes, windows=windows, width=width, dropout=dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits (batch, n_classes) for ``x`` (batch, rows * frames)."""
-        x = x.unflatten(1, (self.windows, self.bands, -1))
-        return self.head(self.pool(self.project(self.body(x).flatten(1, 2)).float(), None))
-
-
-class _ECA(nn.Module):
-    """Weights of the channels from a convolution over their means (Wang et al., 2020)."""
-
-    def __init__(self, kernel: int = 5) -> None:
-        super().__init__()
-        self.across = nn.Conv1d(1, 1, kernel, padding=kernel // 2, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight = torch.sigmoid(self.across(x.mean((2, 3))[:, None]))[:, 0]
-        return x * weight[:, :, None, None]
-
-
-class _Residual(nn.Module):
-    """Two convolutions with batch norm, efficient channel attention and a shortcut."""
-
-    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int], kernel: tuple[int, int] = (3, 3)) -> None:
-        super().__init__()
-        padding = (kernel[0] // 2, kernel[1] // 2)
-        self.conv1 = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
-        self.norm1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, kernel, 1, padding, bias=False)
-        self.norm2 = nn.BatchNorm2d(outputs)
-        self.attention = _ECA()
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != (1, 1) or inputs != outputs:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = functional.relu(self.norm1(self.conv1(x)))
-        return functional.relu(self.attention(self.norm2(self.conv2(h))) + self.shortcut(x))
+        return super().forward(x.unflatten(1, (self.windows * self.bands, -1)), lengths)

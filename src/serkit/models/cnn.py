@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from skorch.callbacks import GradientNormClipping, LRScheduler
-from torch.utils.data import DataLoader
+from torch import nn
 
 from serkit.errors import TrainingError
 from serkit.models import check_numbers
-from serkit.models.batches import LogMelDataset, MixingCollate
+from serkit.models.batches import Clips, FrameBatches, scale
 from serkit.models.loop import Net, Progress, Report, fit_temperature, label_indices, pick_device, score, softmax, train
 from serkit.models.losses import UNKNOWN, KnownCrossEntropy
-from serkit.models.nets import ResNetASP
+from serkit.models.nets import Average, ResNetASP
 
 if TYPE_CHECKING:
     import onnx
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from serkit.features import Extractor
 
 __all__ = ["LogMelCNN", "build"]
+
+Validate = Callable[[Net], dict[str, float]] | None
 
 
 class LogMelCNN(ClassifierMixin, BaseEstimator):
@@ -33,12 +35,16 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
     ----------
     labels : sequence of str
         The classes, in the order of the probabilities.
+    windows : int
+        How many spectrograms of equal height stand one above the other in the rows.
     width : int
         Channels of the first stage.
     dropout : float
         Dropout before the output layer.
+    members : int
+        Networks of their own seeds, trained one after the other; the answer comes from the mean of their logits.
     epochs, batch_size : int
-        Length of the schedule; clips per step.
+        Length of the schedule of each; clips per step.
     learning_rate, weight_decay : float
         Peak of the one-cycle schedule (Smith and Topin, 2018); decay of AdamW.
     label_smoothing, mixup : float
@@ -46,7 +52,10 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
     crop : int
         Training clips are cut to this many frames at random places; prediction sees the whole clip.
     mel_shift, time_warp, tilt : float
-        Standard deviations of the shift in mel bands, of the log of the tempo, and of the spectral tilt (20 dB).
+        Standard deviations of the shift in mel bands, of the log of the tempo, and of the spectral tilt (dB).
+    keep_song : bool
+        Leave these three out for sung clips, where the corpus says which those are: the fine structure of a melody does
+        not survive the interpolation.
     mask_bands, mask_frames : int
         Largest SpecAugment masks.
     seed : int
@@ -58,39 +67,48 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
     ----------
     classes_ : ndarray of str
         As ``labels``.
+    net_ : torch.nn.Module
+        The fitted network, :class:`~serkit.models.nets.Average` of several where there are.
     temperature_ : float
         Divides the logits (Guo et al., 2017); fitted on the validation clips, 1.0 without them.
     history_ : list of dict
-        One row an epoch: epoch, loss and, with validation clips, validation_loss and uar.
+        One row an epoch, the members one after the other: epoch, loss and, with validation clips, validation_loss and
+        uar of that member.
     """
 
     uses_validation = True
     uses_known = True
+    uses_channels = True
 
     def __init__(
         self,
         labels: Sequence[str],
         *,
+        windows: int = 1,
         width: int = 16,
-        dropout: float = 0.2,
-        epochs: int = 60,
-        batch_size: int = 64,
-        learning_rate: float = 3e-3,
+        dropout: float = 0.3,
+        members: int = 1,
+        epochs: int = 15,
+        batch_size: int = 32,
+        learning_rate: float = 2e-3,
         weight_decay: float = 0.02,
-        label_smoothing: float = 0.1,
-        mixup: float = 0.3,
-        crop: int = 192,
-        mel_shift: float = 3.0,
-        time_warp: float = 0.15,
-        tilt: float = 0.1,
-        mask_bands: int = 9,
-        mask_frames: int = 24,
+        label_smoothing: float = 0.05,
+        mixup: float = 0.2,
+        crop: int = 150,
+        mel_shift: float = 2.0,
+        time_warp: float = 0.12,
+        tilt: float = 1.5,
+        keep_song: bool = True,
+        mask_bands: int = 8,
+        mask_frames: int = 16,
         seed: int = 0,
         device: str = "auto",
     ) -> None:
         self.labels = labels
+        self.windows = windows
         self.width = width
         self.dropout = dropout
+        self.members = members
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -101,6 +119,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         self.mel_shift = mel_shift
         self.time_warp = time_warp
         self.tilt = tilt
+        self.keep_song = keep_song
         self.mask_bands = mask_bands
         self.mask_frames = mask_frames
         self.seed = seed
@@ -111,7 +130,9 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         check_numbers(
             self,
             {
+                "windows": (int, 1, None),
                 "width": (int, 1, None),
+                "members": (int, 1, None),
                 "dropout": (float, 0, 1),
                 "epochs": (int, 1, None),
                 "batch_size": (int, 2, None),
@@ -127,6 +148,8 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                 "mask_frames": (int, 0, None),
             },
         )
+        if not isinstance(self.keep_song, bool):
+            raise ValueError(f"keep_song must be true or false, got {self.keep_song!r}.")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', got {self.device!r}.")
 
@@ -138,47 +161,67 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         progress: Progress | None = None,
         known: np.ndarray | None = None,
         validation_known: np.ndarray | None = None,
+        channels: np.ndarray | None = None,
     ) -> LogMelCNN:
-        """Train on clips ``X`` (n,) of log-mel frames (bands, frames) in dB with labels ``y``.
+        """Train on clips ``X`` (n,) of log-mel frames (rows, frames) in dB with labels ``y``.
 
         ``validation`` (clips, labels) fits the temperature and feeds the curves; it never stops or selects anything.
         ``progress`` is called with a row after each epoch. ``known`` (n, n_classes), boolean, says which labels each
         clip could have had: the others stay out of its loss. By default all; ``validation_known`` likewise.
+        ``channels`` (n,) says which clips are ``"song"``; by default none.
         """
         self.classes_ = np.asarray(self.labels)
         targets = label_indices(y, self.labels)
-        bands = {clip.shape[0] for clip in X}
-        if len(bands) != 1:
-            raise TrainingError(f"All clips need the same number of mel bands, got {sorted(bands)}.")
-        self.n_bands_ = bands.pop()
-        seeds = np.random.SeedSequence(self.seed).spawn(3)
-        dataset = LogMelDataset(
-            list(X),
-            targets,
-            known=known,
-            rng=np.random.default_rng(seeds[0]),
-            crop=self.crop,
-            mel_shift=self.mel_shift,
-            time_warp=self.time_warp,
-            tilt=self.tilt,
-            mask_bands=self.mask_bands,
-            mask_frames=self.mask_frames,
-        )
-        batch_size = min(self.batch_size, len(dataset))
-        collate = MixingCollate(len(self.classes_), mixup=self.mixup, rng=np.random.default_rng(seeds[1]))
-        order = torch.Generator().manual_seed(int(seeds[2].generate_state(1)[0]))
-        validate = None
+        rows = {clip.shape[0] for clip in X}
+        if len(rows) != 1:
+            raise TrainingError(f"All clips need the same number of mel bands, got {sorted(rows)}.")
+        self.n_rows_ = rows.pop()
+        if self.n_rows_ % self.windows:
+            raise TrainingError(f"{self.n_rows_} rows are not {self.windows} spectrograms of equal height.")
+        still = None if channels is None or not self.keep_song else np.asarray(channels) == "song"
+        dataset = Clips(list(X), targets, n_classes=len(self.classes_), known=known, still=still)
+        validate: Validate = None
         if validation is not None:
             valid_X, valid_y = validation[0], label_indices(validation[1], self.labels)
-            validate = lambda: score(self._masked(valid_X, validation_known, batch_size=32), valid_y)  # noqa: E731
+
+            def judge(module: nn.Module, *, batch_size: int = 1) -> np.ndarray:
+                """Logits of the validation clips, those of labels that a clip could not have had far below."""
+                logits = self._logits(module, valid_X, batch_size=batch_size)
+                return logits if validation_known is None else np.where(validation_known, logits, np.float32(UNKNOWN))
+
+            def validate(net: Net) -> dict[str, float]:
+                return score(judge(net.module_, batch_size=32), valid_y)  # padded: quicker, good enough for curves
+
+        nets: list[nn.Module] = []
+        self.history_: list[dict[str, Any]] = []
+        for k, seed in enumerate(np.random.SeedSequence(self.seed).spawn(self.members)):
+
+            def say(row: dict[str, Any], k: int = k) -> None:
+                row = {**row, "epoch": k * self.epochs + row["epoch"], "epochs": self.members * self.epochs}
+                self.history_.append({name: value for name, value in row.items() if name != "epochs"})
+                if progress is not None:
+                    progress(row)
+
+            nets.append(self._train(dataset, seed, say, validate))
+        self.net_ = nets[0] if len(nets) == 1 else Average(nets)
+        self.temperature_ = 1.0
+        if validation is not None:
+            self.temperature_ = fit_temperature(judge(self.net_), valid_y)
+        return self
+
+    def _train(self, dataset: Clips, seeds: np.random.SeedSequence, say: Progress, validate: Validate) -> nn.Module:
+        """One network from its first weights to its last step."""
+        order, weights = seeds.spawn(2)
+        batch_size = min(self.batch_size, len(dataset))
+        changes = ("windows", "crop", "mel_shift", "time_warp", "tilt", "mask_bands", "mask_frames", "mixup")
         with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            self.net_ = Net(
-                ResNetASP,
-                module__n_bands=self.n_bands_,
-                module__n_classes=len(self.classes_),
-                module__width=self.width,
-                module__dropout=self.dropout,
+            torch.manual_seed(int(weights.generate_state(1)[0]))
+            network = ResNetASP(
+                self.n_rows_, len(self.classes_), windows=self.windows, width=self.width, dropout=self.dropout
+            )
+            net = Net(
+                # Trains faster in this order; the stubs of torch do not know it.
+                network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
                 criterion=KnownCrossEntropy,
                 criterion__label_smoothing=self.label_smoothing,
                 optimizer=torch.optim.AdamW,
@@ -187,10 +230,9 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                 max_epochs=self.epochs,
                 batch_size=batch_size,
                 classes=list(range(len(self.classes_))),
-                iterator_train__collate_fn=collate,
-                iterator_train__shuffle=True,
-                iterator_train__generator=order,
-                iterator_train__drop_last=True,
+                iterator_train=FrameBatches,
+                iterator_train__rng=np.random.default_rng(order),
+                **{f"iterator_train__{name}": getattr(self, name) for name in changes},
                 train_split=None,
                 callbacks=[
                     GradientNormClipping(5.0),
@@ -201,63 +243,51 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                         pct_start=0.15,
                         step_every="batch",
                     ),
-                    Report(progress, validate),
+                    Report(say, validate),
                 ],
                 callbacks__valid_acc=None,
                 callbacks__print_log=None,
                 device=pick_device(self.device),
                 verbose=0,
             )
-            train(self.net_, dataset)
-        self.history_ = [
-            {k: row[k] for k in ("epoch", "loss", "validation_loss", "uar") if k in row} for row in self.net_.history
-        ]
-        self.temperature_ = 1.0
-        if validation is not None:
-            self.temperature_ = fit_temperature(self._masked(valid_X, validation_known), valid_y)
-        return self
+            train(net, dataset)
+        module: nn.Module = net.module_
+        return module
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probabilities (n, n_classes), float32, columns in the order of ``classes_``."""
-        return softmax(self._logits(X) / self.temperature_).astype(np.float32)
+        return softmax(self._logits(self.net_, X) / self.temperature_).astype(np.float32)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Most probable label of each clip."""
-        return self.classes_[self._logits(X).argmax(1)]
+        return self.classes_[self._logits(self.net_, X).argmax(1)]
 
     def to_onnx(self, extractor: Extractor) -> onnx.ModelProto:
         """The whole way from the waveform to the probabilities as one ONNX graph; see :mod:`serkit.models.graph`."""
         from serkit.models.graph import waveform_graph
 
-        return waveform_graph(self.net_.module_, self.n_bands_, self.temperature_, extractor)
+        return waveform_graph(self.net_, self.n_rows_, self.temperature_, extractor)
 
-    def _logits(self, X: np.ndarray, *, batch_size: int = 1) -> np.ndarray:
+    def _logits(self, module: nn.Module, X: np.ndarray, *, batch_size: int = 1) -> np.ndarray:
         """Logits (n, n_classes) in the order of ``X``.
 
         One clip at a time, as the exported graph answers: clips that share a batch are padded to one length, and
         what the network makes of the padding moves their probabilities by about 0.01.
         """
-        module = self.net_.module_.eval()
+        module = module.eval()
         device = pick_device(self.device)
         order = np.argsort([clip.shape[1] for clip in X], kind="stable")
-        dataset = LogMelDataset([X[k] for k in order], np.zeros(len(X), int))
-        collate = MixingCollate(len(self.classes_))
         out = np.empty((len(X), len(self.classes_)), np.float32)
-        done = 0
-        with torch.inference_mode():
-            for inputs, _ in DataLoader(dataset, batch_size=batch_size, collate_fn=collate):
-                logits = module(inputs["x"].to(device), inputs["lengths"].to(device)).cpu().numpy()
-                out[order[done : done + len(logits)]] = logits
-                done += len(logits)
+        # A GPU would round to TF32 in its convolutions, which is too coarse for the check of an exported bundle.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            for done in range(0, len(X), batch_size):
+                chosen = order[done : done + batch_size]
+                lengths = torch.tensor([X[i].shape[1] for i in chosen])
+                x = np.zeros((len(chosen), self.n_rows_, int(lengths.max())), np.float32)
+                for row, i in zip(x, chosen, strict=True):
+                    row[:, : X[i].shape[1]] = scale(X[i])
+                out[chosen] = module(torch.from_numpy(x).to(device), lengths.to(device)).cpu().numpy()
         return out
-
-    def _masked(self, X: np.ndarray, known: np.ndarray | None, *, batch_size: int = 1) -> np.ndarray:
-        """Logits with those of the labels that a clip could not have had far below the others.
-
-        Padded batches are quicker, and good enough for the curves.
-        """
-        logits = self._logits(X, batch_size=batch_size)
-        return logits if known is None else np.where(known, logits, np.float32(UNKNOWN))
 
 
 def build(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> LogMelCNN:

@@ -219,7 +219,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
         validate = None
         if validation is not None:
             valid_X, valid_y = validation[0], label_indices(validation[1], self.labels)
-            validate = lambda: score(self._logits(valid_X), valid_y)  # noqa: E731
+            validate = lambda net: score(self._logits(valid_X), valid_y)  # noqa: E731
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.net_ = Net(

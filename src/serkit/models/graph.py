@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from serkit.errors import BundleError
 from serkit.features.banks import mel_filters, taper
-from serkit.models.nets import SCALE_DB
+from serkit.models.nets import MEAN_DB, SCALE_DB
 
 if TYPE_CHECKING:
     from serkit.features import Extractor
@@ -82,16 +82,24 @@ def _trim(g: _Graph, wave: str, trim_db: float) -> str:
     return g("Slice", wave, g("Mul", first, hop), end, g.ints(1))
 
 
-def _spectrum_power(g: _Graph, wave: str, extractor: Extractor) -> tuple[str, np.ndarray]:
+def _step(n_fft: int, hop: int, win_length: int) -> int:
+    """The first step of the FFT that takes the least arithmetic, 1 to 16; see :func:`_spectrum_power`."""
+
+    def cost(step: int) -> int:
+        return (n_fft // step // 2 + 1) * (4 * win_length + 8 * step * step)
+
+    return min((step for step in (1, 2, 4, 8, 16) if math.gcd(step, hop, n_fft // 2) == step), key=cost)
+
+
+def _spectrum_power(g: _Graph, wave: str, extractor: Extractor, win_length: int) -> tuple[str, np.ndarray]:
     """Power of the bins of every frame, (n_bins, n_frames) in an order of its own, and the bin in each row.
 
     A matrix times each frame, as a convolution, but after the first step of an FFT (Cooley and Tukey, 1965): samples
-    4 apart are transformed together at a quarter of the bins, and a 4 x 4 transform joins the four parts. That is a
-    quarter of the arithmetic. Where the hop is not a multiple of 4, the step is 2 or none.
+    `step` apart are transformed together at that fraction of the bins, and a `step` x `step` transform joins the
+    parts. With 4, that is a quarter of the arithmetic.
     """
     n_fft, hop = extractor.n_fft, extractor.hop_length
-    step = math.gcd(4, hop, n_fft // 2)
-    win_length = extractor.win_length or n_fft
+    step = _step(n_fft, hop, win_length)
     start = (n_fft - win_length) // 2  # the window is zero before it: those taps are left out of the arithmetic
     taps = -(-win_length // step) * step
     window = np.zeros(taps)
@@ -120,7 +128,8 @@ def _spectrum_power(g: _Graph, wave: str, extractor: Extractor) -> tuple[str, np
 
 
 def _log_mel(g: _Graph, wave: str, extractor: Extractor, params: Mapping[str, Any]) -> str:
-    power, bins = _spectrum_power(g, wave, extractor)
+    win_length = params.get("win_length") or extractor.win_length or extractor.n_fft
+    power, bins = _spectrum_power(g, wave, extractor, win_length)
     fmax = extractor.sample_rate / 2 if params["fmax"] is None else params["fmax"]
     filters = mel_filters(extractor.sample_rate, extractor.n_fft, params["n_mels"], params["fmin"], fmax)[:, bins]
     again = np.ones(len(bins), bool)
@@ -134,25 +143,25 @@ def _log_mel(g: _Graph, wave: str, extractor: Extractor, params: Mapping[str, An
 
 
 def frontend_graph(extractor: Extractor) -> onnx.ModelProto:
-    """The extractor as an ONNX graph: ``waveform`` (1, n) float32 -> ``features`` (1, n_mels, n_frames) in dB.
+    """The extractor as an ONNX graph: ``waveform`` (1, n) float32 -> ``features`` (1, rows, n_frames) in dB.
 
     Raises
     ------
     BundleError
-        If the extractor is anything but frames of log-mel, with optional trim and level.
+        If the extractor is anything but frames of log-mel, of one or several window lengths, with optional trim and
+        level.
     """
-    window, feature = extractor.window, extractor.features[0]
+    window = extractor.window
     if (
-        [f.name for f in extractor.features] != ["log_mel"]
-        or feature.params["deltas"]
+        any(f.name not in ("log_mel", "windowed_log_mel") or f.params.get("deltas") for f in extractor.features)
         or extractor.layout != "frames"
         or (extractor.center, extractor.pad_mode) != (True, "constant")
         or window.offset
         or window.length is not None
     ):
         raise BundleError(
-            "A waveform graph takes frames of log_mel without deltas, centred and padded with zeros, with trim_db and "
-            f"level but without offset or length; got {extractor.to_dict()}."
+            "A waveform graph takes frames of log_mel or windowed_log_mel without deltas, centred and padded with "
+            f"zeros, with trim_db and level but without offset or length; got {extractor.to_dict()}."
         )
     g = _Graph()
     wave = "waveform"
@@ -165,13 +174,16 @@ def frontend_graph(extractor: Extractor) -> onnx.ModelProto:
         mean_square = g("ReduceMean", g("Mul", wave, wave), keepdims=1)
         root = g("Sqrt", g("Max", mean_square, g.floats(1e-20)))
         wave = g("Div", g("Mul", wave, g.floats(0.1)), root)
-    _log_mel(g, wave, extractor, feature.params)
+    parts = [_log_mel(g, wave, extractor, feature.params) for feature in extractor.features]
+    if len(parts) > 1:
+        g("Concat", *parts, axis=1)
     g.nodes[-1].output[0] = "features"
+    rows = sum(feature.params["n_mels"] for feature in extractor.features)
     graph = helper.make_graph(
         g.nodes,
         "frontend",
         [helper.make_tensor_value_info("waveform", TensorProto.FLOAT, [1, "samples"])],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, feature.params["n_mels"], "frames"])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, rows, "frames"])],
         g.constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
@@ -188,7 +200,7 @@ class _Probabilities(nn.Module):
         self.temperature = temperature
 
     def forward(self, features: Tensor) -> Tensor:
-        x = (features - features.mean(2, keepdim=True)) / SCALE_DB
+        x = (features - MEAN_DB) / SCALE_DB
         return (self.network(x) / self.temperature).softmax(1)
 
 
@@ -206,15 +218,15 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
-def waveform_graph(network: nn.Module, n_bands: int, temperature: float, extractor: Extractor) -> onnx.ModelProto:
+def waveform_graph(network: nn.Module, n_rows: int, temperature: float, extractor: Extractor) -> onnx.ModelProto:
     """Join the extractor's front end and a torch network: ``waveform`` (1, n) -> ``probabilities`` (1, n_classes).
 
     Parameters
     ----------
     network : torch.nn.Module
-        Normalised log-mel (1, n_bands, n_frames) -> logits (1, n_classes).
-    n_bands : int
-        Mel bands that the network was trained on.
+        Normalised log-mel (1, n_rows, n_frames) -> logits (1, n_classes).
+    n_rows : int
+        Rows of log-mel that the network was trained on.
     temperature : float
         Divides the logits.
     extractor : Extractor
@@ -226,7 +238,7 @@ def waveform_graph(network: nn.Module, n_bands: int, temperature: float, extract
     with _quiet():
         program = torch.onnx.export(
             module,
-            (torch.zeros(1, n_bands, 200),),
+            (torch.zeros(1, n_rows, 200),),
             dynamo=True,
             input_names=["features"],
             output_names=["probabilities"],

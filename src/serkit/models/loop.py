@@ -68,11 +68,11 @@ def train(net: Net, dataset: Dataset) -> None:
 class Report(Callback):
     """Send a row (epoch, loss, and the scores on the validation clips) to whoever shows progress."""
 
-    def __init__(self, send: Progress | None, validate: Callable[[], dict[str, float]] | None) -> None:
+    def __init__(self, send: Progress | None, validate: Callable[[Net], dict[str, float]] | None) -> None:
         self.send = send
         self.validate = validate
 
-    def on_epoch_end(self, net: NeuralNetClassifier, **_: Any) -> None:
+    def on_epoch_end(self, net: Net, **_: Any) -> None:
         row: dict[str, Any] = {"epoch": len(net.history), "loss": float(net.history[-1, "train_loss"])}
         if not np.isfinite(row["loss"]):
             raise TrainingError(
@@ -80,7 +80,7 @@ class Report(Callback):
                 "again."
             )
         if self.validate is not None:
-            row |= self.validate()
+            row |= self.validate(net)
         for key, value in row.items():
             net.history.record(key, value)
         if self.send is not None:

@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["SCALE_DB", "AttentiveStatistics", "ResNetASP", "ResidualBlock", "SqueezeExcitation"]
+__all__ = [
+    "MEAN_DB",
+    "SCALE_DB",
+    "AttentiveStatistics",
+    "Average",
+    "ChannelAttention",
+    "ResNetASP",
+    "ResidualBlock",
+]
 
-#: The networks see log-mel minus each band's mean over the clip, in units of this many dB.
-SCALE_DB = 15.0
+#: Networks see log-mel of a clip at full level, from which this was taken off, in units of this many dB.
+MEAN_DB, SCALE_DB = -35.0, 20.0
 
 
-class SqueezeExcitation(nn.Module):
-    """Channel attention from the mean over frequency and time (Hu et al., 2018, "Squeeze-and-Excitation Networks")."""
+class ChannelAttention(nn.Module):
+    """Weights of the channels from a convolution over their means (Wang et al., 2020, "ECA-Net")."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, kernel: int = 5) -> None:
         super().__init__()
-        hidden = max(4, channels // 4)
-        self.squeeze = nn.Linear(channels, hidden)
-        self.excite = nn.Linear(hidden, channels)
+        self.across = nn.Conv1d(1, 1, kernel, padding=kernel // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale each channel of ``x`` (batch, channels, bands, frames) by a weight in (0, 1)."""
-        weight = torch.sigmoid(self.excite(functional.relu(self.squeeze(x.mean((2, 3))))))
+        weight = torch.sigmoid(self.across(x.mean((2, 3))[:, None]))[:, 0]
         return x * weight[:, :, None, None]
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions with batch norm, squeeze-excitation and a shortcut (He et al., 2016)."""
+    """Two convolutions with batch norm, channel attention and a shortcut (He et al., 2016)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int]) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int], kernel: tuple[int, int] = (3, 3)) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        self.conv1 = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
         self.norm1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.conv2 = nn.Conv2d(outputs, outputs, kernel, 1, padding, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
-        self.attention = SqueezeExcitation(outputs)
+        self.attention = ChannelAttention()
         self.shortcut: nn.Module = nn.Identity()
         if stride != (1, 1) or inputs != outputs:
             self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
@@ -44,8 +53,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, inputs, bands, frames) -> (batch, outputs, bands / stride, frames / stride)."""
         h = functional.relu(self.norm1(self.conv1(x)))
-        h = self.attention(self.norm2(self.conv2(h)))
-        return functional.relu(h + self.shortcut(x))
+        return functional.relu(self.attention(self.norm2(self.conv2(h))) + self.shortcut(x))
 
 
 class AttentiveStatistics(nn.Module):
@@ -70,14 +78,14 @@ class AttentiveStatistics(nn.Module):
 
 
 class ResNetASP(nn.Module):
-    """Residual network over log-mel frames.
+    """Residual network over log-mel frames, pooled by attentive statistics.
 
     Parameters
     ----------
-    n_bands : int
-        Mel bands.
-    n_classes : int
-        Outputs.
+    rows, n_classes : int
+        Rows of the input, ``windows`` spectrograms of equal height one above the other; outputs.
+    windows : int
+        Number of spectrograms: the input channels of one network, so that short and long windows are seen at once.
     width : int
         Channels of the first stage; the later ones have 2, 4 and 6 times as many.
     dropout : float
@@ -86,28 +94,46 @@ class ResNetASP(nn.Module):
 
     STRIDE = 8  # frames of input per frame at the pooling
 
-    def __init__(self, n_bands: int, n_classes: int, width: int = 16, dropout: float = 0.2) -> None:
+    def __init__(self, rows: int, n_classes: int, *, windows: int = 1, width: int = 16, dropout: float = 0.3) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(1, width, 5, 2, 2, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+        if rows % windows:
+            raise ValueError(f"{rows} rows cannot be {windows} spectrograms of equal height: change windows.")
+        self.windows = windows
+        self.bands = rows // windows
         self.body = nn.Sequential(
+            nn.Conv2d(windows, width, 5, 2, 2, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
             ResidualBlock(width, width, (1, 1)),
             ResidualBlock(width, 2 * width, (2, 2)),
             ResidualBlock(2 * width, 4 * width, (2, 2)),
             ResidualBlock(4 * width, 6 * width, (2, 1)),
         )
-        bands = n_bands
+        height = self.bands
         for _ in range(4):
-            bands = (bands + 1) // 2
-        self.project = nn.Sequential(nn.Conv1d(6 * width * bands, 128, 1, bias=False), nn.BatchNorm1d(128), nn.ReLU())
-        self.pool = AttentiveStatistics(128)
-        self.head = nn.Sequential(nn.BatchNorm1d(256), nn.Dropout(dropout), nn.Linear(256, n_classes))
+            height = (height + 1) // 2
+        self.project = nn.Sequential(nn.Conv1d(6 * width * height, 192, 1, bias=False), nn.BatchNorm1d(192), nn.ReLU())
+        self.pool = AttentiveStatistics(192)
+        self.head = nn.Sequential(nn.BatchNorm1d(384), nn.Dropout(dropout), nn.Linear(384, n_classes))
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return logits (batch, n_classes) for ``x`` (batch, bands, frames); ``lengths`` are the valid frames."""
-        h = self.body(self.stem(x[:, None]))
+        """Return logits (batch, n_classes) for ``x`` (batch, rows, frames); ``lengths`` are the valid frames."""
+        h = self.body(x.unflatten(1, (self.windows, self.bands)))
         h = self.project(h.flatten(1, 2)).float()
         mask = None
         if lengths is not None:
             valid = (lengths + self.STRIDE - 1) // self.STRIDE
             mask = (torch.arange(h.shape[2], device=h.device)[None] < valid[:, None])[:, None]
         return self.head(self.pool(h, mask))
+
+
+class Average(nn.Module):
+    """The mean of the logits of several networks of one kind."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return logits (batch, n_classes)."""
+        return torch.stack([member(x, lengths) for member in self.members]).mean(0)
