@@ -236,7 +236,9 @@ class Profile:
             )
         for name in ("format", *names):
             if name not in content:
-                raise ProfileError(f"The key '{name}' is missing, so this is no speaker profile: make one with 'ser enrol'.")
+                raise ProfileError(
+                    f"The key '{name}' is missing, so this is no speaker profile: make one with 'ser enrol'."
+                )
         return cls(**{name: content[name] for name in names})
 
     def save(self, path: str | os.PathLike[str]) -> Path:
