@@ -196,7 +196,7 @@ class Enrolment(_Section):
 
     method: Literal["standardise", "answers"] = "standardise"
     weight: float = Field(default=0.6, gt=0, le=2)
-    seconds: float = Field(default=5.0, gt=0)
+    seconds: float = Field(default=5.0, gt=0, allow_inf_nan=False)
 
 
 class Recipe(_Section):
