@@ -338,10 +338,12 @@ def test_a_profile_of_another_model_is_refused(tiny: serkit.Recognizer, ann: Pro
     ]
     write_tiny(tmp_path / "newer", graph=other, version="2.0", enrolment=ENROLMENT)
     write_tiny(tmp_path / "changed", graph=other, enrolment=ENROLMENT)
+    write_tiny(tmp_path / "backwards", labels=LABELS[::-1], enrolment=ENROLMENT)
     write_tiny(tmp_path / "plain")
     for name, says in (
         ("newer", r"made with tiny 1.0, this is tiny 2.0: enrol again\."),
-        ("changed", r"made with tiny 1.0, this is tiny 1.0 of the same name, but another graph: enrol again\."),
+        ("changed", r"made with tiny 1.0, this is another model of that name: enrol again\."),
+        ("backwards", r"made with tiny 1.0, this is another model of that name: enrol again\."),
     ):
         for call in calls:
             with pytest.raises(ProfileError, match=says):
@@ -464,7 +466,7 @@ def test_a_file_of_results_goes_on_with_the_same_voice_only(ser: Ser) -> None:
         (["predict", "a.wav", "-m", "tiny", "--speaker", "no.json"], "ser: The speaker profile 'no.json' cannot be"),
         (["predict", "a.wav", "-m", "tiny", "--speaker", "a.wav"], "ser: 'a.wav' is no speaker profile"),
         (["predict", "a.wav", "-m", "tiny", "--speaker", "tiny/manifest.json"], "The key 'format' is missing"),
-        (["predict", "a.wav", "-m", "tiny", "--speaker", "other.json"], "made with tiny 1.0, this is tiny 1.0 of the"),
+        (["predict", "a.wav", "-m", "tiny", "--speaker", "other.json"], "made with tiny 1.0, this is another model"),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_code_2(ser: Ser, words: list[str], says: str) -> None:

@@ -167,12 +167,19 @@ class Profile:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def check(self, manifest: Manifest) -> None:
-        """Raise ProfileError unless the profile was made with the model of `manifest`, and BundleError if that has
-        lost what enrolment needs."""
+        """Make sure that the profile may be used with the model of `manifest`.
+
+        Raises
+        ------
+        ProfileError
+            If it was made with another one.
+        BundleError
+            If the model does not enrol voices.
+        """
         if manifest.files.get("model.onnx") != self.model_sha256 or manifest.labels != self.labels:
             made, this = f"{self.model} {self.version}", f"{manifest.name} {manifest.version}"
-            other = " of the same name, but another graph" if made == this else ""
-            raise ProfileError(f"The speaker profile was made with {made}, this is {this}{other}: enrol again.")
+            this = "another model of that name" if made == this else this
+            raise ProfileError(f"The speaker profile was made with {made}, this is {this}: enrol again.")
         need_enrolment(manifest)
 
     def adjust(self, probabilities: np.ndarray, manifest: Manifest) -> np.ndarray:
