@@ -477,6 +477,14 @@ def test_wrong_usage_is_one_sentence_and_code_2(ser: Ser, words: list[str], says
     assert "Traceback" not in err
 
 
+def test_a_wrong_profile_shows_before_anything_is_written(ser: Ser, tmp_path: Path) -> None:
+    profile(log_probabilities=REFERENCE).save("other.json")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for option in ("--out", "--csv"):
+        assert ser("predict", "a.wav", "-m", "tiny", "--speaker", "other.json", option, "rows.csv")[0] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
 def test_enrolling_loads_nothing_of_the_learn_road(ser: Ser, tmp_path: Path) -> None:
     code = "\n".join(
         [

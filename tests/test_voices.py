@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile as sf
 
 import serkit
-from serkit import fitting, training
+from serkit import cli, fitting, training
 from serkit.bundle import read_bundle
 from serkit.cache import ClipRequest, FeatureCache
 from serkit.corpora import Corpus, read_corpus
@@ -25,6 +27,7 @@ from serkit.protocol import make_split
 from serkit.recipe import Recipe, parse_recipe
 from serkit.training import run_evaluation, train_final
 from serkit.voices import reference, reference_rows
+from tests.conftest import voice
 
 TEXT = """
 name = "quick"
@@ -253,7 +256,7 @@ def test_without_voices_to_compare_there_is_no_enrolment(
     assert train_final(recipe, replace(corpus, table=corpus.table.assign(speaker=speaker))).enrolment_ == {}
 
 
-def test_from_recipe_to_profile(corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_recipe_to_profile(corpus: Corpus, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path / "features")
     final = train_final(CALIBRATED, corpus, seed=4, cache=cache)
     bundle = export_bundle(final, CALIBRATED, corpus, tmp_path / "bundle", seed=4, cache=cache)
@@ -278,6 +281,24 @@ def test_from_recipe_to_profile(corpus: Corpus, tmp_path: Path, capsys: pytest.C
     )
     assert other.manifest.enrolment == {}
     assert "Enrolment" not in other.card
+
+
+def test_ser_train_says_that_a_model_does_not_enrol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "cache"))
+    for emotion, label in ((3, "happy"), (4, "sad")):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for k in range(4):
+            sf.write(tmp_path / "data" / label / f"{k}.wav", voice(emotion, k), 16000)
+    (tmp_path / "mine.toml").write_text(TEXT + ANSWERS)
+    words = ["train", tmp_path / "mine.toml", "--data", tmp_path / "data", "--kind", "folders", "--out", tmp_path / "b"]
+    monkeypatch.setattr(sys, "argv", ["ser", *map(str, words), "--jobs", "1"])
+    with pytest.raises(SystemExit) as done:
+        cli.main()
+    assert not done.value.code
+    assert "It does not enrol voices: that needs two speakers or more" in capsys.readouterr().err
+    assert read_bundle(tmp_path / "b").manifest.enrolment == {}
 
 
 # ---------------------------------------------------------------------------------------------- recipes
