@@ -28,6 +28,8 @@ _PUBLIC = {
     "FeatureError": "serkit.errors",
     "MissingExtraError": "serkit.errors",
     "Prediction": "serkit.recognizer",
+    "Profile": "serkit.enrolment",
+    "ProfileError": "serkit.errors",
     "ProtocolError": "serkit.errors",
     "RecipeError": "serkit.errors",
     "Recognizer": "serkit.recognizer",
@@ -73,11 +75,13 @@ if TYPE_CHECKING:
     from serkit.audio import Waveform as Waveform
     from serkit.audio import load as load_audio  # noqa: F401
     from serkit.corpora import read_corpus as read_corpus
+    from serkit.enrolment import Profile as Profile
     from serkit.errors import AudioError as AudioError
     from serkit.errors import BundleError as BundleError
     from serkit.errors import CorpusError as CorpusError
     from serkit.errors import FeatureError as FeatureError
     from serkit.errors import MissingExtraError as MissingExtraError
+    from serkit.errors import ProfileError as ProfileError
     from serkit.errors import ProtocolError as ProtocolError
     from serkit.errors import RecipeError as RecipeError
     from serkit.errors import SerkitError as SerkitError

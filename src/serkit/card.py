@@ -23,6 +23,13 @@ afterwards. The model says how an utterance sounds; it does not know what anybod
 control or credit, no medical or psychological diagnosis, and no watching people who have not agreed to it.
 """
 
+_ENROLMENT = """\
+Enrolment: the model's lean towards some labels for a given voice, measured on 3 to 30 s of it, can be taken off later
+answers for that person: {weight:g} of it for a voice heard without end, half as much after {seconds:g} s. The speech to
+enrol with must be as varied as what is to be judged: if it is all in one mood, that mood becomes the person's zero
+point.
+"""
+
 _ACTED = """\
 - The voices are actors reading fixed sentences in North American English. Spontaneous speech, other languages,
   accents, children and old voices were not in training, and scores on them will be lower.
@@ -47,6 +54,7 @@ def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mappi
         "\n\n".join(_scores(protocol, document) for protocol, document in scores.items())
         or "No scores were given when this bundle was made. Run `ser evaluate` to know how good it is.",
         f"Calibration: {manifest.calibration}.",
+        *([_ENROLMENT.format(**manifest.enrolment).strip()] if manifest.enrolment else []),
         "## Intended use",
         _INTENDED.strip(),
         "## Known failures",

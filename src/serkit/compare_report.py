@@ -18,7 +18,7 @@ _ANSWERS = {
     "augmented-random": "leaks on purpose: altered copies of the test clips are in training",
     "random": "clips held out at random: known voices",
     "speaker": "whole speakers held out: an unknown voice",
-    "speaker+enrolled": "an unknown voice, standardised by some of its own unlabelled clips",
+    "speaker+enrolled": "an unknown voice, after enrolling with some of its own unlabelled clips",
 }
 
 

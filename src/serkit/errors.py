@@ -42,6 +42,10 @@ class BundleError(SerkitError):
     """A model bundle that is truncated, changed, too new or incomplete."""
 
 
+class ProfileError(SerkitError):
+    """A speaker profile that is damaged, or of another model."""
+
+
 class MissingExtraError(SerkitError, ImportError):
     """An optional dependency is needed; the message names the extra that brings it.
 

@@ -125,6 +125,7 @@ def export_bundle(
         recipe_hash=recipe.hash,
         corpus=corpus.name,
         seed=seed,
+        enrolment=getattr(estimator, "enrolment_", {}),
         calibration=_CALIBRATION[recipe.validation.use].format(getattr(model, "temperature_", 1.0)),
     )
     return _write(out, data, manifest, recipe, corpus, by_protocol)

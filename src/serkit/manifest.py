@@ -48,6 +48,10 @@ class Manifest:
         where it was kept, ``confusion`` (counts, rows truth, columns answers, in the order of the labels).
     calibration : str
         How the probabilities were calibrated, in words, temperature included.
+    enrolment : dict
+        What :mod:`serkit.enrolment` needs: ``{"weight": w, "seconds": s, "reference": {label: mean log-probability over
+        other voices}}``, where `s` seconds of a voice have half the effect of endless ones. Empty for a model that
+        does not enrol voices.
     files, sizes : dict
         SHA-256 and bytes of each file. Filled in on writing.
     format_version : int
@@ -75,6 +79,7 @@ class Manifest:
     seed: int | None = None
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
     calibration: str = ""
+    enrolment: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
@@ -85,12 +90,14 @@ class Manifest:
             _expect(key, getattr(self, key), str, "text")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):
             raise BundleError(f"Manifest: 'name' must be letters, digits, '.', '_' or '-', got {self.name!r}.")
-        for key in ("input", "scores", "files", "sizes"):
+        for key in ("input", "scores", "enrolment", "files", "sizes"):
             _expect(key, getattr(self, key), dict, "an object")
         if self.seed is not None:
             _expect("seed", self.seed, int, "a whole number or null")
         _check_labels(self.labels)
         _check_input(self.input)
+        if self.enrolment:
+            _check_enrolment(self.enrolment, self.labels)
         for protocol, score in self.scores.items():
             _expect(f"scores.{protocol}", score, dict, "an object")
         for name, digest in self.files.items():
@@ -193,7 +200,23 @@ def _check_input(content: dict[str, Any]) -> None:
         raise BundleError(f"Manifest: the input's sample_rate must be 1000 to 192000 Hz, got {rate!r}.")
     shortest, longest = content.get("min_seconds", 0.1), content.get("max_seconds", 30.0)
     for key, value in (("min_seconds", shortest), ("max_seconds", longest)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        if not _is_number(value) or value <= 0:
             raise BundleError(f"Manifest: 'input.{key}' must be a positive number of seconds, got {value!r}.")
     if shortest > longest:
         raise BundleError(f"Manifest: min_seconds ({shortest}) is above max_seconds ({longest}).")
+
+
+def _check_enrolment(content: dict[str, Any], labels: tuple[str, ...]) -> None:
+    for key in ("weight", "seconds"):
+        if not _is_number(content.get(key)) or content[key] <= 0:
+            raise BundleError(f"Manifest: 'enrolment.{key}' must be a positive number, got {content.get(key)!r}.")
+    reference = content.get("reference")
+    if not isinstance(reference, dict) or set(reference) != set(labels):
+        raise BundleError("Manifest: 'enrolment.reference' must have one number for each label and nothing else.")
+    for label, value in reference.items():
+        if not _is_number(value) or value > 0:
+            raise BundleError(f"Manifest: 'enrolment.reference.{label}' must be a number up to 0, got {value!r}.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Augment",
     "Balance",
+    "Enrolment",
     "Features",
     "Member",
     "Model",
@@ -185,6 +186,19 @@ class Validation(_Section):
     use: Literal["none", "calibration", "early-stopping", "selection"] = "none"
 
 
+class Enrolment(_Section):
+    """What some of a new person's unlabelled voice is used for: by the protocol ``speaker+enrolled``, and in bundles.
+
+    ``standardise``: features are standardised speaker by speaker, in training too; for evaluations alone.
+    ``answers``: the model is the one of ``speaker``, and a voice's lean is taken off its answers
+    (:func:`serkit.enrolment.adjust`): ``weight`` of it for a voice heard without end, half as much after ``seconds``.
+    """
+
+    method: Literal["standardise", "answers"] = "standardise"
+    weight: float = Field(default=0.6, gt=0, le=2)
+    seconds: float = Field(default=5.0, gt=0, allow_inf_nan=False)
+
+
 class Recipe(_Section):
     """A checked recipe; see ``ser recipes show NAME`` for one in full.
 
@@ -195,7 +209,7 @@ class Recipe(_Section):
     scale : {"feature", "row", "none"}
         What vectors are standardised by, on the training side: each value by itself, or all values of a row of the
         flat matrix together, so that what lies between frames is kept.
-    features, augment, balance, select, model, validation
+    features, augment, balance, select, model, validation, enrolment
         The sections.
     """
 
@@ -209,6 +223,7 @@ class Recipe(_Section):
     select: Select | None = None
     model: Model
     validation: Validation = Validation()
+    enrolment: Enrolment = Enrolment()
 
     _text: str = PrivateAttr("")
 
@@ -222,6 +237,8 @@ class Recipe(_Section):
         """SHA-256 (hex) of everything that can change a number: not of name, description, comments or formatting."""
         content = self.model_dump(mode="json", exclude={"name", "description", "system", "features"})
         content["features"] = self.extractor.to_dict()
+        if self.enrolment.method == "standardise":  # as before there was a choice; nothing else in the section counts
+            del content["enrolment"]
         for path, default in _ADDED.items():
             *sections, key = path.split(".")
             section = content

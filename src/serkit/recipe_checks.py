@@ -24,6 +24,12 @@ def check_parts(recipe: Recipe, source: str) -> None:
     except FeatureError as error:
         raise RecipeError(f"Recipe {source}, [features]: {error}") from None
     _check_augment(recipe, source)
+    unused = recipe.enrolment.model_fields_set - {"method"}
+    if recipe.enrolment.method == "standardise" and unused:
+        raise RecipeError(
+            f"Recipe {source}: [enrolment] {min(unused)} belongs to method 'answers', got method 'standardise': leave "
+            "it out."
+        )
     _check_vectors(recipe, n_features, source)
     try:
         check_model(

@@ -23,6 +23,7 @@ from serkit.prediction import Prediction, check_confidence
 from serkit.speech import speech_activity
 
 if TYPE_CHECKING:
+    from serkit.enrolment import Profile
     from serkit.explain import Explanation
 
 __all__ = ["Prediction", "Recognizer", "load", "predict"]
@@ -60,13 +61,14 @@ def predict(
     *,
     sample_rate: int | None = None,
     min_confidence: float = 0.0,
+    speaker: Profile | None = None,
     model: str | os.PathLike[str] = "default",
 ) -> Any:
     """Answer with a model that is loaded once and kept: :meth:`Recognizer.predict` in one call.
 
     Parameters
     ----------
-    source, sample_rate, min_confidence
+    source, sample_rate, min_confidence, speaker
         As for :meth:`Recognizer.predict`.
     model : str or path
         As for :func:`load`.
@@ -75,7 +77,8 @@ def predict(
     -------
     Prediction or list of Prediction
     """
-    return _cached(os.fspath(model)).predict(source, sample_rate=sample_rate, min_confidence=min_confidence)
+    recognizer = _cached(os.fspath(model))
+    return recognizer.predict(source, sample_rate=sample_rate, min_confidence=min_confidence, speaker=speaker)
 
 
 class Recognizer:
@@ -134,15 +137,28 @@ class Recognizer:
         sample_rate: int | None = None,
         recursive: bool = False,
         min_confidence: float = 0.0,
+        speaker: Profile | None = None,
     ) -> list[Prediction]: ...
 
     @overload
     def predict(
-        self, source: Any, *, sample_rate: int | None = None, recursive: bool = False, min_confidence: float = 0.0
+        self,
+        source: Any,
+        *,
+        sample_rate: int | None = None,
+        recursive: bool = False,
+        min_confidence: float = 0.0,
+        speaker: Profile | None = None,
     ) -> Any: ...  # a Prediction, or for a folder a list
 
     def predict(
-        self, source: Any, *, sample_rate: int | None = None, recursive: bool = False, min_confidence: float = 0.0
+        self,
+        source: Any,
+        *,
+        sample_rate: int | None = None,
+        recursive: bool = False,
+        min_confidence: float = 0.0,
+        speaker: Profile | None = None,
     ) -> Prediction | list[Prediction]:
         """Tell the emotion of one recording or of many.
 
@@ -156,6 +172,8 @@ class Recognizer:
             For a folder: go into its sub-folders too.
         min_confidence : float
             In [0, 1]. An answer below it names no emotion: its ``unsure`` is True; probabilities and confidence stay.
+        speaker : Profile, optional
+            Who speaks: what :meth:`enrol` made of that person's voice. By default the voice is unknown.
 
         Returns
         -------
@@ -169,16 +187,21 @@ class Recognizer:
         AudioError
             If a single recording cannot be read or is too short, or if a folder holds no recording.
         SerkitError
-            If `min_confidence` is no probability.
+            If `min_confidence` is no probability, or `speaker` is a profile of another model.
         """
         check_confidence(min_confidence)
+        self._check_speaker(speaker)
         if isinstance(source, (list, tuple)):
             if any(isinstance(item, (int, float, np.number)) for item in source):
                 raise AudioError("A list is taken as a list of recordings: for samples, use np.array(samples).")
-            return list(self.predict_iter(source, sample_rate=sample_rate, min_confidence=min_confidence))
+            return list(
+                self.predict_iter(source, sample_rate=sample_rate, min_confidence=min_confidence, speaker=speaker)
+            )
         if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):  # noqa: PTH112 - also for bad names
-            return list(self.predict_iter(scan(Path(source), recursive), min_confidence=min_confidence))
-        return self._answer(source, sample_rate).at_least(min_confidence)
+            return list(
+                self.predict_iter(scan(Path(source), recursive), min_confidence=min_confidence, speaker=speaker)
+            )
+        return self._answer(source, sample_rate, speaker=speaker).at_least(min_confidence)
 
     def predict_iter(
         self,
@@ -187,6 +210,7 @@ class Recognizer:
         sample_rate: int | None = None,
         workers: int | None = None,
         min_confidence: float = 0.0,
+        speaker: Profile | None = None,
     ) -> Iterator[Prediction]:
         """Answer many recordings one after the other, reading some ahead.
 
@@ -199,7 +223,7 @@ class Recognizer:
             Rate of arrays, Hz.
         workers : int, optional
             Recordings worked on at the same time, by default one a core and at most four.
-        min_confidence : float
+        min_confidence, speaker
             As for :meth:`predict`.
 
         Yields
@@ -208,6 +232,7 @@ class Recognizer:
             One for each source, in order; with ``error`` set where one failed.
         """
         check_confidence(min_confidence)
+        self._check_speaker(speaker)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         count = workers or min(4, cores)
         waiting: deque[Future[Prediction]] = deque()
@@ -215,7 +240,7 @@ class Recognizer:
         pool = ThreadPoolExecutor(count, thread_name_prefix="serkit")
         try:
             for source in sources:
-                waiting.append(pool.submit(self._try, source, sample_rate, stop))
+                waiting.append(pool.submit(self._try, source, sample_rate, stop, speaker))
                 if len(waiting) >= 2 * count:
                     yield waiting.popleft().result().at_least(min_confidence)
             while waiting:
@@ -260,13 +285,54 @@ class Recognizer:
 
         return explain(self, source, sample_rate=sample_rate, emotion=emotion, offset=offset, duration=duration)
 
-    def probabilities(self, wave: Waveform) -> np.ndarray:
+    def enrol(self, *sources: Source, sample_rate: int | None = None) -> Profile:
+        """Make a profile of a person's voice, which later answers for that person may use.
+
+        Speak, or choose, utterances as varied as those that are to be judged: what the voice says on average becomes
+        the person's zero point, so 30 s of one mood make that mood the zero point. Nothing is labelled, nothing is
+        trained, and the profile holds no audio and no file names.
+
+        Parameters
+        ----------
+        *sources : path, bytes, binary file object, np.ndarray, Waveform; or a folder
+            Recordings of one person alone, in the order in which they count. Those longer than the model's usual
+            window (:func:`serkit.timeline.default_window`) go window by window; windows without speech do not count.
+        sample_rate : int, optional
+            Rate of arrays, Hz.
+
+        Returns
+        -------
+        Profile
+            Of the first 30 s of speech; what comes after that is not used. Seconds are those of the windows that hold
+            speech, short pauses within them included.
+
+        Raises
+        ------
+        AudioError
+            If a recording cannot be read or is too short for the model, or if there are less than 3 s of speech.
+        BundleError
+            If the model does not enrol voices.
+
+        Examples
+        --------
+        >>> ann = recognizer.enrol("ann1.wav", "ann2.wav")                # doctest: +SKIP
+        >>> recognizer.predict("ann3.wav", speaker=ann)                   # doctest: +SKIP
+        >>> ann.save("ann.json")                                          # doctest: +SKIP
+        >>> ann = serkit.Profile.load("ann.json")                         # doctest: +SKIP
+        """
+        from serkit.enrolling import enrol
+
+        return enrol(self, *sources, sample_rate=sample_rate)
+
+    def probabilities(self, wave: Waveform, *, speaker: Profile | None = None) -> np.ndarray:
         """Run the graph on one waveform, whatever it holds and however long it is.
 
         Parameters
         ----------
         wave : Waveform
             At any rate.
+        speaker : Profile, optional
+            As for :meth:`predict`.
 
         Returns
         -------
@@ -291,17 +357,31 @@ class Recognizer:
             )
         if not (np.isfinite(result).all() and result.min() >= -1e-6 and abs(float(result.sum()) - 1) < 1e-3):
             raise BundleError(f"The model {self.manifest.name} gives no probabilities: {result[0].tolist()}.")
-        return result[0]
+        return result[0] if speaker is None else speaker.adjust(result[0], self.manifest).astype(np.float32)
 
-    def _try(self, source: Source | Prediction, sample_rate: int | None, stop: Event) -> Prediction:
+    def _check_speaker(self, speaker: Profile | None) -> None:
+        if speaker is not None:
+            from serkit.enrolment import check_speaker
+
+            check_speaker(speaker, self.manifest)
+
+    def _try(
+        self, source: Source | Prediction, sample_rate: int | None, stop: Event, speaker: Profile | None
+    ) -> Prediction:
         if isinstance(source, Prediction):
             return source
         try:
-            return self._answer(source, sample_rate, stop)
+            return self._answer(source, sample_rate, stop, speaker)
         except (SerkitError, OSError) as error:
             return failure(source, error)
 
-    def _answer(self, source: Source, sample_rate: int | None, stop: Event | None = None) -> Prediction:
+    def _answer(
+        self,
+        source: Source,
+        sample_rate: int | None,
+        stop: Event | None = None,
+        speaker: Profile | None = None,
+    ) -> Prediction:
         manifest = self.manifest
         results: list[np.ndarray] = []
         weights: list[float] = []
@@ -321,7 +401,7 @@ class Recognizer:
             wave = audio.resample(piece, self.sample_rate)
             activity = speech_activity(wave)
             if activity.present:
-                results.append(self.probabilities(wave))
+                results.append(self.probabilities(wave, speaker=speaker))
                 weights.append(max(activity.seconds, 1e-3))
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         if not results:

@@ -36,7 +36,8 @@ PROTOCOL_TEXT: dict[str, tuple[str, str]] = {
     "speaker+enrolled": (
         "On new voices after a short enrolment",
         "Protocol <b>speaker+enrolled</b>: tested speakers take no part in training, but their features are "
-        "standardised by some unlabelled clips of theirs. The score says what to expect on an unknown voice once it "
+        "standardised by some unlabelled clips of theirs, or, where the recipe says so, the answers are adjusted by "
+        "them. The score says what to expect on an unknown voice once it "
         "has spoken for a few seconds.",
     ),
     "random": (

@@ -14,6 +14,7 @@ import numpy as np
 
 from serkit import audio
 from serkit.audio import Source
+from serkit.enrolment import Profile, check_speaker
 from serkit.errors import AudioError, SerkitError
 from serkit.prediction import Prediction, check_confidence
 from serkit.recognizer import Recognizer
@@ -50,6 +51,7 @@ def timeline(
     window: float | None = None,
     hop: float | None = None,
     min_confidence: float = 0.0,
+    speaker: Profile | None = None,
     sample_rate: int | None = None,
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[Prediction]:
@@ -70,6 +72,8 @@ def timeline(
         than :data:`MIN_HOP`. Window and hop are rounded to samples of the model's rate.
     min_confidence : float
         In [0, 1]. An answer below it names no emotion.
+    speaker : Profile, optional
+        Who speaks: what :meth:`serkit.recognizer.Recognizer.enrol` made of that person's voice.
     sample_rate : int, optional
         Rate of an array, Hz.
     progress : callable
@@ -83,7 +87,8 @@ def timeline(
     Raises
     ------
     SerkitError
-        If window, hop or confidence are out of their limits; before anything is read.
+        If window, hop or confidence are out of their limits, or `speaker` is a profile of another model; before
+        anything is read.
     AudioError
         As for :func:`serkit.audio.stream`, or if the recording is too short for the model. A recording that breaks
         off raises after the windows that could be answered.
@@ -99,6 +104,7 @@ def timeline(
     ...     print(f"{part.start:7.2f} {part.end:7.2f} {part.answer}")
     """
     check_confidence(min_confidence)
+    check_speaker(speaker, recognizer.manifest)
     shortest, longest = window_limits(recognizer)
     length = default_window(recognizer) if window is None else float(window)
     if not shortest <= length <= longest:  # also nan
@@ -112,7 +118,7 @@ def timeline(
     rate = recognizer.sample_rate
     pieces = audio.stream(source, sample_rate=sample_rate, target_rate=rate, block=_BLOCK)
     cut = _cut((piece.samples for piece in pieces), max(round(length * rate), 1), max(round(step * rate), 1))
-    return _answered(recognizer, cut, min_confidence, progress)
+    return _answered(recognizer, cut, min_confidence, speaker, progress)
 
 
 def segments(windows: Iterable[Prediction]) -> list[Prediction]:
@@ -203,6 +209,7 @@ def _answered(
     recognizer: Recognizer,
     windows: Iterable[tuple[int, np.ndarray]],
     min_confidence: float,
+    speaker: Profile | None,
     progress: Callable[[float], None],
 ) -> Iterator[Prediction]:
     rate, manifest = recognizer.sample_rate, recognizer.manifest
@@ -215,7 +222,8 @@ def _answered(
             )
         wave = own(samples.copy(), rate)
         if speech_activity(wave).present:
-            values = dict(zip(recognizer.labels, recognizer.probabilities(wave).tolist(), strict=True))
+            found = recognizer.probabilities(wave, speaker=speaker).tolist()
+            values = dict(zip(recognizer.labels, found, strict=True))
             best = max(values, key=values.__getitem__)
             answer = Prediction(None, start, end, best, values[best], values, speech=True)
         else:

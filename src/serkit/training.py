@@ -20,6 +20,7 @@ from serkit.folds import validation_speakers
 from serkit.protocol import Split, make_split
 from serkit.recipe import Recipe
 from serkit.runs import CORPUS_COLUMNS, KEYS, Run
+from serkit.voices import adjust_voices, reference, reference_rows, voice_names
 
 if TYPE_CHECKING:
     from imblearn.pipeline import Pipeline
@@ -48,6 +49,11 @@ def run_evaluation(
     A fold is written when it is done, in one step: whatever stops the run, finished folds stay, and ``resume=True``
     goes on behind them. The test clips of a fold are looked at once, after everything is fitted; their labels are
     only copied into the table.
+
+    Under ``speaker+enrolled`` a recipe whose ``[enrolment]`` has ``method = "answers"`` is fitted as under ``speaker``;
+    the lean of each test voice, heard in its enrolment clips, is taken off its answers (:mod:`serkit.enrolment`). The
+    reference is the mean over the validation speakers. Without validation clips it is that over the training speakers,
+    which is biased: the model answers their clips more surely than those of any new voice.
 
     Parameters
     ----------
@@ -92,6 +98,15 @@ def run_evaluation(
     for k in chosen:
         train = clips[(clips["fold"] == k) & _trains(clips, recipe)]
         fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"Fold {k}")
+    if _adjusts(recipe, split):
+        given = fitting.known_labels(clips["corpus"].tolist(), clips["emotion"].tolist(), labels)
+        asked = clips[reference_rows(clips, recipe, given)]
+        lacking = [k for k in chosen if not (asked["fold"] == k).any()]
+        if lacking:
+            raise TrainingError(
+                f"Fold {lacking[0]} has no voice to compare with, of a corpus that gives every label: add one, or take "
+                "the method 'standardise' in the recipe's [enrolment]."
+            )
     out = Path(out_dir)
     with runs.disk(out):
         runs.start(out, recipe, corpus, split, resume=resume)
@@ -158,8 +173,9 @@ class _Folds:
         rows = rows.sort_values(KEYS, kind="stable", ignore_index=True)
         arrays = [features[key] for key in rows[KEYS].itertuples(index=False, name=None)]
         role = rows["role"].to_numpy()
-        if self.split.protocol == "speaker+enrolled":
-            voices = (rows["corpus"] + "/" + rows["speaker"]).tolist()
+        adjusts = _adjusts(self.recipe, self.split)
+        if self.split.protocol == "speaker+enrolled" and not adjusts:
+            voices = voice_names(rows).tolist()
             # Training voices by their own clips, test voices by what they enrolled with; copies are left out.
             known = np.flatnonzero((role != "test") & (rows["copy"] == 0))
             statistics = fitting.speaker_statistics([arrays[i] for i in known], [voices[i] for i in known])
@@ -183,8 +199,18 @@ class _Folds:
             validation_known=_known(rows[role == "validation"], given) if held_out else None,
             progress=_epochs(self.progress, k),
         )
+
+        def answers(mask: np.ndarray) -> np.ndarray:
+            return fitting.label_probabilities(pipeline, pick(mask)[0], self.labels)
+
         test = rows[role == "test"]
-        probabilities = fitting.label_probabilities(pipeline, pick(role == "test")[0], self.labels)
+        probabilities = answers(role == "test")
+        if adjusts:
+            asked, enrolled = reference_rows(rows, self.recipe, given), role == "enrol"
+            others = reference(answers(asked), voice_names(rows[asked]).tolist())
+            probabilities = adjust_voices(
+                probabilities, test, answers(enrolled), rows[enrolled], others, self.recipe.enrolment
+            )
         table = test[[*KEYS, "fold", "emotion"]].assign(
             predicted=np.array(self.labels)[probabilities.argmax(1)],
             confidence=probabilities.max(1),
@@ -211,10 +237,16 @@ def train_final(
     (15 %); a corpus without speakers gives the validation clips of the protocol ``random``. If they only calibrate,
     the recipe is fitted twice: without them for the temperature, then with them for everything else.
 
+    Where the recipe's ``[enrolment]`` has ``method = "answers"``, the validation speakers are also the reference that
+    enrolled voices are compared with, heard by the fit that did not learn from them. As in :func:`run_evaluation`, a
+    recipe without validation takes its training speakers, which is biased. A corpus without speakers, or of one alone,
+    or none of whose parts gives every label, leaves no reference: that model does not enrol.
+
     Returns
     -------
     imblearn.pipeline.Pipeline
-        Fitted; ``classes_`` are the corpus' labels. :func:`serkit.export.export_bundle` makes a bundle of it.
+        Fitted; ``classes_`` are the corpus' labels, ``enrolment_`` is what a manifest says under ``enrolment``.
+        :func:`serkit.export.export_bundle` makes a bundle of it.
 
     Raises
     ------
@@ -261,23 +293,35 @@ def train_final(
             progress=_epochs(progress, None),
         )
 
-    if recipe.validation.use == "none":
-        return fit("train")
-    calibrated = fit("train", validation="validation")
-    if recipe.validation.use != "calibration":
-        return calibrated
-    final = fit("train", "validation", "validation copy")
-    final.steps[-1][1].temperature_ = calibrated.steps[-1][1].temperature_
+    def enrolment(heard: Pipeline) -> dict[str, Any]:
+        asked = reference_rows(clips, recipe, given)
+        if recipe.enrolment.method != "answers" or not _has_voices(corpus) or not asked.any():
+            return {}
+        X = fitting.as_input([arrays[i] for i in np.flatnonzero(asked)], recipe.features.layout)
+        means = reference(fitting.label_probabilities(heard, X, labels), voice_names(clips[asked]).tolist())
+        settings = recipe.enrolment
+        return {
+            "weight": settings.weight,
+            "seconds": settings.seconds,
+            "reference": dict(zip(labels, means.tolist(), strict=True)),
+        }
+
+    first = fit("train", validation=None if recipe.validation.use == "none" else "validation")
+    final = first
+    if recipe.validation.use == "calibration":
+        final = fit("train", "validation", "validation copy")
+        final.steps[-1][1].temperature_ = first.steps[-1][1].temperature_
+    final.enrolment_ = enrolment(first)
     return final
 
 
 def _final_roles(corpus: Corpus, seed: int) -> pd.Series:
     table = corpus.table
-    voices = table["corpus"] + "/" + table["speaker"]
+    voices = voice_names(table)
     people = {
         str(voice): (min(rows["sex"]), frozenset(rows["emotion"])) for voice, rows in table.groupby(voices, sort=True)
     }
-    if (table["speaker"] == "").any() or len(people) < 2:
+    if not _has_voices(corpus):
         fold = _joined(make_split(corpus, "random", seed=seed), corpus)
         fold = fold[fold["fold"] == 0].set_index("row")
         return fold["role"].where(fold["role"] == "validation", "train").reindex(table.index)
@@ -288,6 +332,11 @@ def _final_roles(corpus: Corpus, seed: int) -> pd.Series:
             'clips: add speakers, or set use = "none" in the recipe\'s [validation].'
         )
     return voices.isin(chosen).map({True: "validation", False: "train"})
+
+
+def _has_voices(corpus: Corpus) -> bool:
+    """Whether all clips have a speaker, and there are two or more."""
+    return bool((corpus.table["speaker"] != "").all()) and voice_names(corpus.table).nunique() > 1
 
 
 def _joined(split: Split, corpus: Corpus) -> pd.DataFrame:
@@ -304,6 +353,11 @@ def _joined(split: Split, corpus: Corpus) -> pd.DataFrame:
     )
 
 
+def _adjusts(recipe: Recipe, split: Split) -> bool:
+    """Whether voices enrol and have their lean taken off their answers."""
+    return split.protocol == "speaker+enrolled" and recipe.enrolment.method == "answers"
+
+
 def _trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
     """Which rows the estimator is fitted on: train, and validation where the recipe has no other use for it."""
     roles = ["train", "validation"] if recipe.validation.use == "none" else ["train"]
@@ -313,7 +367,7 @@ def _trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
 def _groups(rows: pd.DataFrame, *, by_speaker: bool) -> np.ndarray:
     """What inner folds must not tear apart: the clips of a speaker, or a recording and its copies."""
     if by_speaker:
-        return (rows["corpus"] + "/" + rows["speaker"]).to_numpy(dtype=str)
+        return voice_names(rows).to_numpy(dtype=str)
     return rows["audio_hash"].where(rows["audio_hash"] != "", rows["path"]).to_numpy(dtype=str)
 
 

@@ -21,7 +21,7 @@ _CONFIG = {"displayModeBar": False}
 #: What each protocol tells, the one that counts first.
 MEANINGS = {
     "speaker": "an unknown voice: whole speakers are held out",
-    "speaker+enrolled": "an unknown voice, standardised by some of its own unlabelled clips",
+    "speaker+enrolled": "an unknown voice, after enrolling with some of its own unlabelled clips",
     "leave-one-speaker-out": "an unknown voice: each speaker is held out once",
     "random": "known voices: clips are held out at random",
     "augmented-random": "leaks on purpose: altered copies of the test clips are in training",

@@ -24,6 +24,7 @@ app = typer.Typer(
 COMMANDS = {
     "compare": "compare",
     "data": "data",
+    "enrol": "enrol",
     "explain": "explain",
     "models": "info",
     "doctor": "info",

@@ -16,6 +16,7 @@ import typer
 from serkit.cli import app
 
 if TYPE_CHECKING:
+    from serkit.enrolment import Profile
     from serkit.prediction import Prediction
     from serkit.recognizer import Recognizer
 
@@ -56,6 +57,10 @@ def predict(
         float,
         typer.Option("--min-confidence", metavar="P", help="Answer unsure instead of an emotion less probable than P."),
     ] = 0.0,
+    speaker: Annotated[
+        str | None,
+        typer.Option("--speaker", metavar="FILE.json", help="Who speaks in all of them: a profile of ser enrol."),
+    ] = None,
     affect: Annotated[
         bool,
         typer.Option("--affect", help="Add valence and arousal to the table, derived from the probabilities."),
@@ -83,6 +88,12 @@ def predict(
 
     check_confidence(min_confidence)
     recognizer = load(model)
+    profile = None
+    if speaker is not None:
+        from serkit.enrolment import Profile
+
+        profile = Profile.load(speaker)
+        profile.check(recognizer.manifest)
     rows: list[Prediction] = []  # of the table, whose columns are as wide as its widest row
     tally = _Tally()
     with contextlib.ExitStack() as stack:
@@ -90,7 +101,7 @@ def predict(
         if out is not None:
             from serkit.results import ResultFile
 
-            made_with = {"min_confidence": min_confidence}
+            made_with = {"min_confidence": min_confidence, **({"speaker": profile.key} if profile else {})}
             results = stack.enter_context(ResultFile(out, recognizer.bundle, options=made_with, resume=resume))
             put = results.write
         elif as_json:
@@ -104,7 +115,7 @@ def predict(
         if results is not None and results.kept:
             typer.echo(f"ser: {results.kept} rows are there already, {len(left)} recordings are left.", err=True)
         try:
-            for row in _progress(_answers(recognizer, left, min_confidence), len(left)):
+            for row in _progress(_answers(recognizer, left, min_confidence, profile), len(left)):
                 put(row)
                 tally.add(row)
             if results is not None:
@@ -142,10 +153,13 @@ class _Tally:
                 self.first.append(row)
 
 
-def _answers(recognizer: Recognizer, inputs: Sequence[Item], min_confidence: float) -> Iterator[Prediction]:
+def _answers(
+    recognizer: Recognizer, inputs: Sequence[Item], min_confidence: float, speaker: Profile | None
+) -> Iterator[Prediction]:
     """Answer each input; None is standard input, read when its turn comes."""
     sources = (sys.stdin.buffer.read() if item is None else item for item in inputs)
-    for item, row in zip(inputs, recognizer.predict_iter(sources, min_confidence=min_confidence), strict=True):
+    rows = recognizer.predict_iter(sources, min_confidence=min_confidence, speaker=speaker)
+    for item, row in zip(inputs, rows, strict=True):
         yield replace(row, path="-") if item is None else row
 
 

@@ -121,6 +121,11 @@ def train(
         fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=bars)
     bundle = export_bundle(fitted, loaded, recordings, out, scores=scores, seed=seed, n_jobs=jobs)
     print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
+    if loaded.enrolment.method == "answers" and not bundle.manifest.enrolment:
+        print(
+            "It does not enrol voices: that needs two speakers or more, of a corpus that gives every label.",
+            file=sys.stderr,
+        )
     if not scores:
         print("It states no scores: give --results with a results.json of 'ser evaluate'.", file=sys.stderr)
 
