@@ -12,11 +12,11 @@ from sklearn.metrics import log_loss
 from serkit.audio import Waveform
 from serkit.errors import BundleError, TrainingError
 from serkit.features import Extractor
-from serkit.models.batches import LogMelDataset, MixingCollate, normalise
+from serkit.models.batches import Clips, FrameBatches, scale
 from serkit.models.cnn import LogMelCNN
 from serkit.models.graph import frontend_graph
 from serkit.models.loop import fit_temperature
-from serkit.models.nets import ResNetASP
+from serkit.models.nets import MEAN_DB, SCALE_DB, Average, ResNetASP
 from tests.conftest import voice
 
 LABELS = ["neutral", "happy", "angry"]
@@ -34,6 +34,13 @@ def extractor(**window: object) -> Extractor:
             "hop_length": 160,
         }
     )
+
+
+def two_windows() -> Extractor:
+    """25 and 100 ms, one spectrogram above the other."""
+    params = {"n_mels": 24, "fmin": 40.0, "fmax": 8000.0}
+    rows = [{"name": "windowed_log_mel", "params": {**params, "win_length": n}} for n in (400, 1600)]
+    return Extractor.from_dict({**extractor().to_dict(), "features": rows, "n_fft": 2048, "hop_length": 320})
 
 
 def clips(n: int, *, seed: int = 0) -> tuple[np.ndarray, list[str]]:
@@ -99,8 +106,8 @@ def test_a_clip_scores_the_same_alone_and_among_longer_ones(fitted: LogMelCNN) -
 
 def test_batches_for_the_curves_come_close(fitted: LogMelCNN) -> None:
     X, _ = clips(8, seed=5)
-    padded = fitted._logits(X, batch_size=8)
-    np.testing.assert_array_equal(padded.argmax(1), fitted._logits(X).argmax(1))
+    padded = fitted._logits(fitted.net_, X, batch_size=8)
+    np.testing.assert_array_equal(padded.argmax(1), fitted._logits(fitted.net_, X).argmax(1))
 
 
 def test_order_of_clips_does_not_matter(fitted: LogMelCNN) -> None:
@@ -145,41 +152,102 @@ def test_clone_keeps_parameters() -> None:
     assert clone(small(width=5)).get_params() == small(width=5).get_params()
 
 
+def batches(clips: Clips, seed: int = 0, **options: object) -> list[tuple[dict[str, torch.Tensor], torch.Tensor]]:
+    settings = {"batch_size": len(clips), "windows": 1, "crop": 48, **options}
+    return list(FrameBatches(clips, rng=np.random.default_rng(seed), **settings))
+
+
 def test_variants_are_seeded_and_never_longer_than_the_crop() -> None:
     X, _ = clips(6)
-    options = {"crop": 30, "mel_shift": 3.0, "time_warp": 0.2, "tilt": 0.1, "mask_bands": 8, "mask_frames": 10}
-    draw = [
-        [LogMelDataset(X, np.zeros(6, int), rng=np.random.default_rng(s), **options)[k][0] for k in range(6)]
-        for s in (0, 0, 1)
-    ]
-    assert all(v.shape == (64, 30) for v in draw[0])
-    for a, b in zip(draw[0], draw[1], strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert any(not np.array_equal(a, c) for a, c in zip(draw[0], draw[2], strict=True))
+    options = {"crop": 30, "mel_shift": 3.0, "time_warp": 0.2, "tilt": 1.5, "mask_bands": 8, "mask_frames": 10}
+    data = Clips(X, np.zeros(6, int), n_classes=3)
+    one, two, other = (batches(data, seed, **options)[0][0] for seed in (0, 0, 1))
+    assert one["x"].shape == (6, 64, 30)
+    assert (one["lengths"] == 30).all()
+    assert torch.equal(one["x"], two["x"])
+    assert not torch.equal(one["x"], other["x"])
+
+
+def test_without_options_a_batch_is_the_scaled_clips_with_zeros_behind() -> None:
+    X, _ = clips(6)
+    ((inputs, targets),) = batches(Clips(X, np.arange(6), n_classes=6), crop=1000)
+    for x, length, target in zip(inputs["x"], inputs["lengths"], targets[:, 0], strict=True):
+        clip = X[int(target.argmax())]
+        assert length == clip.shape[1]
+        np.testing.assert_allclose(x[:, :length], (clip - MEAN_DB) / SCALE_DB, atol=2e-3)  # float16
+        assert (x[:, length:] == 0).all()
+
+
+def test_a_shift_of_whole_bands_and_a_tempo_move_the_axes_of_every_spectrogram() -> None:
+    """Against NumPy's own interpolation, with the draws of the same generator."""
+    rng = np.random.default_rng(7)
+    clip = rng.normal(-40, 5, (8, 60)).astype(np.float16).astype(np.float32)
+    both = np.concatenate([clip, clip + 3])
+    options = {"mel_shift": 1.0, "time_warp": 0.3, "tilt": 2.0, "windows": 2}
+    ((inputs, _),) = batches(Clips([both], np.zeros(1, int), n_classes=1), 5, **options)
+    draws = np.random.default_rng(5)
+    draws.permutation(1)
+    tempo, shift, tilt = np.exp(0.3 * draws.normal(size=1)[0]), draws.normal(size=1)[0], 2 * draws.normal(size=1)[0]
+    start = draws.uniform(size=1)[0] * max(60 - 48 * tempo, 0)
+    length = min(48, int((60 - start) / tempo))
+    assert inputs["lengths"].tolist() == [length]
+    at = np.minimum(start + tempo * np.arange(length), 59)
+    moved = np.array([np.interp(at, np.arange(60), row) for row in clip])
+    bands = np.clip(np.arange(8) + shift, 0, 7)
+    moved = np.array([np.interp(bands, np.arange(8), column) for column in moved.T]).T
+    expected = moved + np.linspace(-1, 1, 8)[:, None] * tilt
+    for k in range(2):
+        got = inputs["x"][0, 8 * k : 8 * k + 8].numpy() * SCALE_DB + MEAN_DB
+        np.testing.assert_allclose(got, expected + 3 * k, atol=0.02)
+
+
+def test_still_clips_keep_their_axes() -> None:
+    X, _ = clips(8)
+    still = np.arange(8) < 4
+    data = Clips([clip[:, :40] for clip in X], np.arange(8), n_classes=8, still=still)
+    ((inputs, targets),) = batches(data, mel_shift=3.0, time_warp=0.2, tilt=1.5)
+    for x, target in zip(inputs["x"], targets[:, 0], strict=True):
+        k = int(target.argmax())
+        same = np.allclose(x[:, :20], scale(X[k][:, :20]), atol=2e-3)
+        assert same == still[k]
+
+
+def test_song_is_still_where_the_corpus_says_so_and_the_recipe_wants_it() -> None:
+    X, y = clips(48)
+    song = np.array(["song"] * 48)
+    plain = small(epochs=1).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(small(epochs=1).fit(X, y, channels=np.array(["speech"] * 48)).predict_proba(X), plain)
+    np.testing.assert_array_equal(small(epochs=1, keep_song=False).fit(X, y, channels=song).predict_proba(X), plain)
+    assert np.abs(small(epochs=1).fit(X, y, channels=song).predict_proba(X) - plain).max() > 1e-4
 
 
 def test_masks_are_never_wider_than_the_clip() -> None:
     X, y = clips(32)
     small(epochs=1, mask_bands=500, mask_frames=500).fit(X, y)
-    dataset = LogMelDataset(list(X), np.zeros(32, int), rng=np.random.default_rng(0), crop=48, mask_bands=500)
-    assert {dataset[k][0].shape for k in range(32)} <= {(64, n) for n in range(49)}
-
-
-def test_without_rng_a_clip_is_only_normalised() -> None:
-    X, _ = clips(2)
-    np.testing.assert_array_equal(LogMelDataset(X, np.zeros(2, int))[1][0], normalise(X[1]))
-    np.testing.assert_allclose(normalise(X[1]).mean(1), 0, atol=1e-5)
-    np.testing.assert_allclose(normalise(X[1] + 12), normalise(X[1]), atol=1e-5)
 
 
 def test_mixup_keeps_targets_a_distribution_and_mixes_what_it_says() -> None:
-    items = [(np.full((4, 5), float(k), np.float32), k, None) for k in range(3)]
-    inputs, both = MixingCollate(3, mixup=0.4, rng=np.random.default_rng(0))(items)
+    data = Clips([np.full((4, 5), float(k)) for k in range(3)], np.arange(3), n_classes=3)
+    ((inputs, both),) = batches(data, mixup=0.4)
     targets, known = both.unbind(1)
     assert (known == 1).all()
     np.testing.assert_allclose(targets.sum(1), 1, atol=1e-6)
     # Every clip is a constant equal to its class, so the mixed constant is the expected class.
-    np.testing.assert_allclose(inputs["x"][:, 0, 0], targets @ torch.arange(3.0), atol=1e-6)
+    constant = inputs["x"][:, 0, 0] * SCALE_DB + MEAN_DB
+    np.testing.assert_allclose(constant, targets @ torch.arange(3.0), atol=1e-4)
+
+
+def test_members_answer_with_the_mean_of_their_logits() -> None:
+    X, y = clips(48)
+    rows: list[dict] = []
+    both = small(epochs=2, members=2).fit(X, y, progress=rows.append)
+    assert [(row["epoch"], row["epochs"]) for row in rows] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert isinstance(both.net_, Average)
+    apart = [both._logits(member, X) for member in both.net_.members]
+    assert np.abs(apart[0] - apart[1]).max() > 1e-3
+    np.testing.assert_allclose(both._logits(both.net_, X), (apart[0] + apart[1]) / 2, atol=1e-6)
+    alone = small(epochs=2).fit(X, y)
+    np.testing.assert_array_equal(alone._logits(alone.net_, X), apart[0])
 
 
 @pytest.mark.parametrize("n_bands", [40, 64, 80])
@@ -217,6 +285,30 @@ def test_frontend_graph_for_every_step_of_its_transform(n_fft: int, win_length: 
         got = session.run(None, {"waveform": samples[None]})[0][0]
         assert got.shape == expected.shape
         np.testing.assert_allclose(got, expected, atol=5e-3)  # dB
+
+
+def test_frontend_graph_of_several_windows() -> None:
+    chosen = two_windows()
+    session = ort.InferenceSession(frontend_graph(chosen).SerializeToString())
+    samples = voice(3, 1, seconds=1.1)
+    expected = chosen(Waveform(samples, 16000))
+    assert expected.shape[0] == 48
+    np.testing.assert_allclose(session.run(None, {"waveform": samples[None]})[0][0], expected, atol=5e-3)  # dB
+
+
+def test_waveform_graph_of_several_windows_and_members_equals_the_estimator() -> None:
+    chosen = two_windows()
+    X = np.empty(16, dtype=object)
+    X[:] = [chosen(Waveform(voice(1 + k % 3, k, seconds=0.5 + k / 20), 16000)) for k in range(16)]
+    model = small(windows=2, members=2, epochs=2, batch_size=8).fit(X, [LABELS[k % 3] for k in range(16)])
+    session = ort.InferenceSession(model.to_onnx(chosen).SerializeToString())
+    samples = voice(2, 3, seconds=0.9)
+    frames = np.empty(1, dtype=object)
+    frames[0] = chosen(Waveform(samples, 16000))
+    got = session.run(["probabilities"], {"waveform": samples[None]})[0]
+    np.testing.assert_allclose(got, model.predict_proba(frames), atol=1e-4)
+    with pytest.raises(TrainingError, match="48 rows are not 5 spectrograms"):
+        small(windows=5).fit(X, [LABELS[k % 3] for k in range(16)])
 
 
 def test_frontend_graph_refuses_what_it_cannot_express() -> None:

@@ -16,9 +16,10 @@ from serkit.cache import FeatureCache
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import CorpusError
-from serkit.models.batches import MixingCollate
+from serkit.models.batches import Clips, FrameBatches
 from serkit.models.cnn import LogMelCNN
 from serkit.models.losses import KnownCrossEntropy
+from serkit.models.nets import MEAN_DB, SCALE_DB
 from serkit.protocol import make_split
 from serkit.training import run_evaluation, train_final
 from tests.conftest import voice
@@ -112,17 +113,18 @@ def test_an_unknown_label_is_neither_raised_nor_lowered() -> None:
 
 
 def test_clips_are_mixed_with_clips_of_the_same_labels_only() -> None:
-    some = np.array([True, True, False])
-    every = np.ones(3, bool)
-    items = [(np.full((2, 3), float(k), np.float32), k % 2, every if k < 4 else some) for k in range(8)]
+    known = np.array([[True, True, True]] * 4 + [[True, True, False]] * 4)
+    clips = Clips([np.full((2, 3), float(k)) for k in range(8)], np.arange(8) % 2, n_classes=3, known=known)
     mixed = 0
     for seed in range(20):
-        inputs, targets = MixingCollate(3, mixup=1.0, rng=np.random.default_rng(seed))(items)
-        values = inputs["x"][:, 0, 0].numpy()
-        assert (values[:4] <= 3).all()
-        assert (values[4:] >= 4).all()
-        np.testing.assert_array_equal(targets[:, 1].numpy(), [[1, 1, 1]] * 4 + [[1, 1, 0]] * 4)
-        mixed += int((values % 1 != 0).sum())
+        rng = np.random.default_rng(seed)
+        ((inputs, targets),) = FrameBatches(clips, batch_size=8, rng=rng, windows=1, crop=3, mixup=1.0)
+        values = inputs["x"][:, 0, 0].numpy() * SCALE_DB + MEAN_DB
+        full = targets[:, 1, 2].numpy() == 1
+        assert full.sum() == 4
+        assert (values[full] <= 3.001).all()
+        assert (values[~full] >= 3.999).all()
+        mixed += int((np.abs(values - values.round()) > 1e-3).sum())
     assert mixed > 50
 
 

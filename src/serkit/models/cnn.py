@@ -16,7 +16,7 @@ from serkit.models import check_numbers
 from serkit.models.batches import Clips, FrameBatches, scale
 from serkit.models.loop import Net, Progress, Report, fit_temperature, label_indices, pick_device, score, softmax, train
 from serkit.models.losses import UNKNOWN, KnownCrossEntropy
-from serkit.models.nets import Average, ResNetASP
+from serkit.models.nets import Average, ResNetASP, in_fast_order
 
 if TYPE_CHECKING:
     import onnx
@@ -220,8 +220,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                 self.n_rows_, len(self.classes_), windows=self.windows, width=self.width, dropout=self.dropout
             )
             net = Net(
-                # Trains faster in this order; the stubs of torch do not know it.
-                network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+                in_fast_order(network),
                 criterion=KnownCrossEntropy,
                 criterion__label_smoothing=self.label_smoothing,
                 optimizer=torch.optim.AdamW,

@@ -29,6 +29,7 @@ from serkit.models.loop import (
     train,
 )
 from serkit.models.losses import FocalLoss
+from serkit.models.nets import in_fast_order
 from serkit.models.networks import NETWORKS, make_network, network_parameters, sees_time
 
 if TYPE_CHECKING:
@@ -223,8 +224,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.net_ = Net(
-                # Trains faster in this order; the stubs of torch do not know it.
-                self._network(X.shape[1]).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+                in_fast_order(self._network(X.shape[1])),
                 criterion=self._criterion(targets),
                 optimizer=torch.optim.AdamW if self.weight_decay else torch.optim.Adam,
                 lr=self.learning_rate,

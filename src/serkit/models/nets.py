@@ -16,10 +16,22 @@ __all__ = [
     "ChannelAttention",
     "ResNetASP",
     "ResidualBlock",
+    "in_fast_order",
 ]
 
 #: Networks see log-mel of a clip at full level, from which this was taken off, in units of this many dB.
 MEAN_DB, SCALE_DB = -35.0, 20.0
+
+
+def in_fast_order(network: nn.Module) -> nn.Module:
+    """``network`` with its weights in the memory order that trains a sixth faster.
+
+    torch 2.13 writes past its memory in that order where a convolution has few channels: there the order stays.
+    """
+    if any(m.out_channels % 8 for m in network.modules() if isinstance(m, nn.Conv2d)):
+        return network
+    ordered: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return ordered
 
 
 class ChannelAttention(nn.Module):
