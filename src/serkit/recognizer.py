@@ -187,6 +187,7 @@ class Recognizer:
         sample_rate: int | None = None,
         workers: int | None = None,
         min_confidence: float = 0.0,
+        detect_speech: bool = True,
     ) -> Iterator[Prediction]:
         """Answer many recordings one after the other, reading some ahead.
 
@@ -201,6 +202,9 @@ class Recognizer:
             Recordings worked on at the same time, by default one a core and at most four.
         min_confidence : float
             As for :meth:`predict`.
+        detect_speech : bool
+            False answers every recording, for those that are known to hold a voice; long ones are then weighted by
+            the seconds of their windows.
 
         Yields
         ------
@@ -215,7 +219,7 @@ class Recognizer:
         pool = ThreadPoolExecutor(count, thread_name_prefix="serkit")
         try:
             for source in sources:
-                waiting.append(pool.submit(self._try, source, sample_rate, stop))
+                waiting.append(pool.submit(self._try, source, sample_rate, stop, detect_speech))
                 if len(waiting) >= 2 * count:
                     yield waiting.popleft().result().at_least(min_confidence)
             while waiting:
@@ -293,15 +297,19 @@ class Recognizer:
             raise BundleError(f"The model {self.manifest.name} gives no probabilities: {result[0].tolist()}.")
         return result[0]
 
-    def _try(self, source: Source | Prediction, sample_rate: int | None, stop: Event) -> Prediction:
+    def _try(
+        self, source: Source | Prediction, sample_rate: int | None, stop: Event, detect_speech: bool
+    ) -> Prediction:
         if isinstance(source, Prediction):
             return source
         try:
-            return self._answer(source, sample_rate, stop)
+            return self._answer(source, sample_rate, stop, detect_speech=detect_speech)
         except (SerkitError, OSError) as error:
             return failure(source, error)
 
-    def _answer(self, source: Source, sample_rate: int | None, stop: Event | None = None) -> Prediction:
+    def _answer(
+        self, source: Source, sample_rate: int | None, stop: Event | None = None, *, detect_speech: bool = True
+    ) -> Prediction:
         manifest = self.manifest
         results: list[np.ndarray] = []
         weights: list[float] = []
@@ -319,10 +327,14 @@ class Recognizer:
                 continue
             end += piece.duration
             wave = audio.resample(piece, self.sample_rate)
-            activity = speech_activity(wave)
-            if activity.present:
-                results.append(self.probabilities(wave))
-                weights.append(max(activity.seconds, 1e-3))
+            seconds = wave.duration
+            if detect_speech:
+                activity = speech_activity(wave)
+                if not activity.present:
+                    continue
+                seconds = max(activity.seconds, 1e-3)
+            results.append(self.probabilities(wave))
+            weights.append(seconds)
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         if not results:
             return Prediction(path, 0.0, end, None, None, {}, speech=False)

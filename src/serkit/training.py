@@ -49,6 +49,10 @@ def run_evaluation(
     goes on behind them. The test clips of a fold are looked at once, after everything is fitted; their labels are
     only copied into the table.
 
+    Test clips of a joined corpus are scored over the labels that their own corpus gives
+    (:func:`serkit.fitting.known_labels`): the probabilities of the others are dropped and the rest renormalised, so
+    CREMA-D has its six labels in ``ravdess+crema_d`` too. The group ``corpus`` of the results holds the scores of each.
+
     Parameters
     ----------
     recipe : Recipe
@@ -184,6 +188,9 @@ class _Folds:
         )
         test = rows[role == "test"]
         probabilities = fitting.label_probabilities(pipeline, pick(role == "test")[0], self.labels)
+        could_be = _known(test, given)
+        if could_be is not None:
+            probabilities = fitting.restrict(probabilities, could_be)
         table = test[[*KEYS, "fold", "emotion"]].assign(
             predicted=np.array(self.labels)[probabilities.argmax(1)],
             confidence=probabilities.max(1),

@@ -33,6 +33,7 @@ COMMANDS = {
     "evaluate": "train",
     "attach": "train",
     "recipes": "train",
+    "transfer": "transfer",
     "app": "web",
 }
 
