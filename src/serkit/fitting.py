@@ -147,8 +147,8 @@ def restrict(probabilities: np.ndarray, known: np.ndarray) -> np.ndarray:
     ----------
     probabilities : np.ndarray, shape=(n, n_labels)
     known : np.ndarray of bool, shape=(n, n_labels) or (n_labels,)
-        The labels that stay. A row with fewer than two is left as it is: with one label, whatever the model hears,
-        its answer would be right.
+        The labels that stay. A row of which all stay is left as it is, and so is one of which fewer than two stay:
+        with one label, its answer would be right whatever the model hears.
 
     Returns
     -------
@@ -161,10 +161,11 @@ def restrict(probabilities: np.ndarray, known: np.ndarray) -> np.ndarray:
     array([[0. , 0.6, 0.4]])
     """
     known = np.broadcast_to(known, probabilities.shape)
+    stay = known.sum(axis=1, keepdims=True)
     kept = np.where(known, np.maximum(probabilities, 0), 0).astype(np.float64)  # a softmax may fall 1e-7 below 0
     total = kept.sum(axis=1, keepdims=True)
-    shares = np.where(total > 0, kept / np.where(total > 0, total, 1), known / np.maximum(known.sum(1), 1)[:, None])
-    return np.where(known.sum(axis=1, keepdims=True) > 1, shares, probabilities)
+    shares = np.where(total > 0, kept / np.where(total > 0, total, 1), known / np.maximum(stay, 1))
+    return np.where((stay > 1) & (stay < known.shape[1]), shares, probabilities)
 
 
 def check_classes(recipe: Recipe, y: Sequence[str], labels: Sequence[str], *, where: str) -> None:

@@ -51,7 +51,7 @@ PROTOCOL_TEXT: dict[str, tuple[str, str]] = {
     ),
     "cross-corpus": (
         "On a corpus it was never trained on",
-        "Protocol <b>cross-corpus</b>: a finished model answers every clip of a corpus of which it heard nothing. "
+        "Protocol <b>cross-corpus</b>: a finished model answers the clips of a corpus of which it heard nothing. "
         "Nothing is tuned. The score says what to expect of other people, rooms and ways of labelling.",
     ),
 }
@@ -135,6 +135,9 @@ def _transfer(results: Mapping[str, Any]) -> str:
     def counted(counts: Mapping[str, int]) -> str:
         return escape(", ".join(f"{label} {n:,}" for label, n in counts.items())) or "none"
 
+    failed = [f"{row['path']}: {row['error']}" for row in found["failures"][: sections.MOST_ROWS]]
+    if len(found["failures"]) > len(failed):
+        failed.append(f"and {len(found['failures']) - len(failed)} more in results.json")
     rows = {
         "Model": escape(f"{model['name']}, version {model['version']}, trained on {model['trained_on']}"),
         "Shared labels, which are scored": escape(", ".join(found["labels"])),
@@ -142,8 +145,7 @@ def _transfer(results: Mapping[str, Any]) -> str:
         "Clips left out, because the model lacks their label": counted(found["left_out"]),
         "Answers that were one of the model's other labels": f"{found['outside']['n']:,} "
         f"({found['outside']['share']:.1%}): {counted(found['outside']['labels'])}",
-        "Clips that failed": "<br>".join(escape(f"{row['path']}: {row['error']}") for row in found["failures"])
-        or "none",
+        "Clips that failed, which are not scored": "<br>".join(map(escape, failed)) or "none",
     }
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td class="left">{text}</td></tr>' for name, text in rows.items()
