@@ -182,7 +182,7 @@ class Recognizer:
 
     def predict_iter(
         self,
-        sources: Iterable[Source | Prediction],
+        sources: Iterable[Source | Prediction | Callable[[], Source]],
         *,
         sample_rate: int | None = None,
         workers: int | None = None,
@@ -195,7 +195,8 @@ class Recognizer:
         ----------
         sources : iterable
             Recordings as for :meth:`predict`, taken as they are needed. A Prediction, such as a failure of
-            :func:`serkit.inputs.find_inputs`, is handed on.
+            :func:`serkit.inputs.find_inputs`, is handed on. A function without arguments is called for its recording
+            in the thread that answers.
         sample_rate : int, optional
             Rate of arrays, Hz.
         workers : int, optional
@@ -298,12 +299,17 @@ class Recognizer:
         return result[0]
 
     def _try(
-        self, source: Source | Prediction, sample_rate: int | None, stop: Event, detect_speech: bool
+        self,
+        source: Source | Prediction | Callable[[], Source],
+        sample_rate: int | None,
+        stop: Event,
+        detect_speech: bool,
     ) -> Prediction:
         if isinstance(source, Prediction):
             return source
         try:
-            return self._answer(source, sample_rate, stop, detect_speech=detect_speech)
+            recording = source() if callable(source) else source
+            return self._answer(recording, sample_rate, stop, detect_speech=detect_speech)
         except (SerkitError, OSError) as error:
             return failure(source, error)
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,13 @@ import pandas as pd
 
 from serkit import fitting, runs
 from serkit.bundle import Bundle
-from serkit.errors import SerkitError, TrainingError
+from serkit.errors import TrainingError
 from serkit.evaluation import results, write_atomic, write_json
-from serkit.inputs import failure
 from serkit.recognizer import Recognizer
 from serkit.report import write_report
 from serkit.runs import CORPUS_COLUMNS, Run
 
 if TYPE_CHECKING:
-    from serkit.audio import Waveform
     from serkit.corpora import Corpus
     from serkit.manifest import Manifest
     from serkit.prediction import Prediction
@@ -167,15 +166,9 @@ def _answers(
     recognizer: Recognizer, corpus: Corpus, rows: pd.DataFrame, n_jobs: int, progress: Progress | None
 ) -> Iterator[Prediction]:
     """The answer to each row in order, with ``error`` where there is none."""
-
-    def sounds() -> Iterator[Waveform | Prediction]:
-        for _, row in rows.iterrows():
-            try:
-                yield corpus.load(row)
-            except (SerkitError, OSError) as error:
-                yield failure(row["path"], error)
-
-    given = recognizer.predict_iter(sounds(), workers=n_jobs, detect_speech=False)
+    # Decoded in the threads: libsndfile's callbacks would swallow a Ctrl-C that reaches them in the main thread.
+    sounds = (partial(corpus.load, row) for _, row in rows.iterrows())
+    given = recognizer.predict_iter(sounds, workers=n_jobs, detect_speech=False)
     for done, answer in enumerate(given, start=1):
         yield answer
         if progress is not None:
