@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
 import torch
+from sklearn.metrics import balanced_accuracy_score
 
-from serkit import fitting
+from serkit import fitting, runs
 from serkit.cache import FeatureCache
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
-from serkit.errors import CorpusError
+from serkit.errors import CorpusError, TrainingError
 from serkit.models.batches import Clips, FrameBatches
 from serkit.models.cnn import LogMelCNN
 from serkit.models.losses import KnownCrossEntropy
@@ -159,6 +162,47 @@ def test_clips_of_a_corpus_without_a_label_do_not_teach_it() -> None:
 
     assert calm(None) < 0.35
     assert 0.4 < calm(known) < 0.6
+
+
+def test_each_clip_is_scored_over_the_labels_of_its_corpus(
+    joined: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw: list[np.ndarray] = []
+    answer = fitting.label_probabilities
+
+    def keep(*args: Any) -> np.ndarray:
+        raw.append(answer(*args))
+        return raw[-1]
+
+    monkeypatch.setattr(fitting, "label_probabilities", keep)
+    split = make_split(joined, "speaker", n_folds=3)
+    cache = FeatureCache(tmp_path / "features")
+    run = run_evaluation(shrunk("s0-forest"), joined, split, tmp_path / "run", folds=[0], cache=cache)
+    table = run.predictions
+    p = table[[f"p_{label}" for label in LABELS]].to_numpy()
+    crema = (table["corpus"] == "crema_d").to_numpy()
+    six = np.isin(LABELS, ["neutral", "happy", "sad", "angry", "fearful", "disgust"])
+    assert 0 < crema.sum() < len(table)
+    assert (raw[0][crema][:, ~six] > 0).any()
+    assert (p[crema][:, ~six] == 0).all()
+    np.testing.assert_allclose(p[crema][:, six], raw[0][crema][:, six] / raw[0][crema][:, six].sum(1, keepdims=True))
+    np.testing.assert_array_equal(p[~crema], raw[0][~crema])
+    assert (table["predicted"] == np.array(LABELS)[p.argmax(1)]).all()
+    group = run.results["metrics"]["groups"]["corpus"]["crema_d"]
+    rows = table[crema]
+    assert group["classes"] == 6
+    assert group["uar"] == pytest.approx(balanced_accuracy_score(rows["emotion"], rows["predicted"]))
+
+
+def test_folds_that_were_scored_otherwise_do_not_join(joined: Corpus, tmp_path: Path) -> None:
+    recipe, split = shrunk("s0-forest"), make_split(joined, "speaker", n_folds=3)
+    runs.start(tmp_path / "run", recipe, joined, split, resume=False)
+    file = tmp_path / "run" / "run.json"
+    state = json.loads(file.read_text())
+    del state["way of scoring"]  # as a version wrote it that scored all clips over all labels
+    file.write_text(json.dumps(state))
+    with pytest.raises(TrainingError, match="started with another way of scoring: resume it with the same one, or use"):
+        run_evaluation(recipe, joined, split, tmp_path / "run", resume=True)
 
 
 @pytest.mark.ravdess

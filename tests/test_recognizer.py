@@ -339,6 +339,30 @@ def test_labels_in_another_order_stay_with_their_probabilities(tmp_path: Path, s
     assert second.probabilities == pytest.approx(first.probabilities, abs=1e-6)
 
 
+def test_a_function_is_called_for_its_recording_in_a_thread(recognizer: Recognizer, sound: np.ndarray) -> None:
+    threads = []
+
+    def made() -> audio.Waveform:
+        threads.append(threading.current_thread())
+        return audio.load(sound, sample_rate=16000)
+
+    def broken() -> audio.Waveform:
+        raise AudioError("nothing there.")
+
+    answers = list(recognizer.predict_iter([made, broken]))
+    assert answers[0] == recognizer.predict(sound, sample_rate=16000)
+    assert (answers[1].error, answers[1].emotion) == ("nothing there.", None)
+    assert threads[0] is not threading.main_thread()
+
+
+def test_silence_is_answered_where_speech_is_taken_for_granted(recognizer: Recognizer) -> None:
+    silence = np.zeros(16000, np.float32)
+    (nothing,) = recognizer.predict_iter([silence], sample_rate=16000)
+    (answer,) = recognizer.predict_iter([silence], sample_rate=16000, detect_speech=False)
+    assert (nothing.speech, nothing.emotion) == (False, None)
+    np.testing.assert_allclose(list(answer.probabilities.values()), softmax(BIAS[0]), atol=1e-6)
+
+
 def test_the_default_model_answers_the_examples() -> None:
     examples = sorted((Path(__file__).parent.parent / "examples").glob("*.flac"))
     assert len(examples) == 6

@@ -71,6 +71,8 @@ RUN_INFO = (
     "environment",
     "time",
 )
+#: What stands in the results of a finished model on another corpus, and nowhere else.
+TRANSFER_INFO = ("model", "transfer")
 
 
 def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 1000, seed: int = 0) -> dict[str, Any]:
@@ -217,7 +219,8 @@ def results(
         ``protocol``, ``split_hash``, ``folds`` (number), ``folds_run`` (which of them, from 0), ``choices`` (a fold
         each: what a search or ``best_of`` chose), ``seed``, ``warning`` (the leakage warning of the
         protocol), ``environment`` (name -> version; :func:`environment` where absent) and ``time`` (stage ->
-        seconds). What is absent is ``None``.
+        seconds). What is absent is ``None``. ``model`` and ``transfer``, of
+        :func:`serkit.transfer.run_transfer`, are in the document if they are given.
     predictions, labels, n_boot, seed
         As in :func:`evaluate`; `seed` is that of the intervals, the seed of the run stands in `run_info`.
 
@@ -232,7 +235,7 @@ def results(
     TrainingError
         If `run_info` has an entry that no results document knows, or as :func:`evaluate`.
     """
-    unknown = sorted(set(run_info) - set(RUN_INFO))
+    unknown = sorted(set(run_info) - {*RUN_INFO, *TRANSFER_INFO})
     if unknown:
         raise TrainingError(f"Unknown run information {unknown}: a results document knows {', '.join(RUN_INFO)}.")
     info = {name: run_info.get(name) for name in RUN_INFO}
@@ -244,6 +247,7 @@ def results(
             "serkit": serkit.__version__,
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             **info,
+            **{name: run_info[name] for name in TRANSFER_INFO if name in run_info},
             "metrics": evaluate(predictions, labels, n_boot=n_boot, seed=seed),
         }
     )

@@ -333,6 +333,11 @@ def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[st
     """Results by protocol, after making sure that all are of ``recipe`` and none comes twice."""
     found: dict[str, Mapping[str, Any]] = {}
     for document in scores:
+        if document.get("transfer"):
+            raise TrainingError(
+                f"A results file is of the protocol '{document['protocol']}': on a model stand scores of its recipe "
+                "on its own corpus; give a results.json of 'ser evaluate'."
+            )
         if document.get("recipe_hash") != recipe.hash:
             raise TrainingError(
                 f"A results file is of the recipe {document.get('recipe')!r} with other contents than {recipe.name!r}: "

@@ -33,6 +33,7 @@ __all__ = [
     "known_labels",
     "label_probabilities",
     "make_pipeline",
+    "restrict",
     "speaker_statistics",
     "standardise",
 ]
@@ -137,6 +138,34 @@ def known_labels(
         given.setdefault(corpus, set()).add(emotion)
     found = {corpus: np.array([label in own for label in labels]) for corpus, own in given.items()}
     return None if all(known.all() for known in found.values()) else found
+
+
+def restrict(probabilities: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Probabilities over the labels that a clip could have had: the others become 0, the rest sums to 1 again.
+
+    Parameters
+    ----------
+    probabilities : np.ndarray, shape=(n, n_labels)
+    known : np.ndarray of bool, shape=(n, n_labels) or (n_labels,)
+        The labels that stay. A row of which all stay is left as it is, and so is one of which fewer than two stay:
+        with one label, its answer would be right whatever the model hears.
+
+    Returns
+    -------
+    np.ndarray, float64, shape=(n, n_labels)
+        Where a model gives nothing at all to the labels that stay, they get equal shares.
+
+    Examples
+    --------
+    >>> restrict(np.array([[0.5, 0.3, 0.2]]), np.array([False, True, True]))
+    array([[0. , 0.6, 0.4]])
+    """
+    known = np.broadcast_to(known, probabilities.shape)
+    stay = known.sum(axis=1, keepdims=True)
+    kept = np.where(known, np.maximum(probabilities, 0), 0).astype(np.float64)  # a softmax may fall 1e-7 below 0
+    total = kept.sum(axis=1, keepdims=True)
+    shares = np.where(total > 0, kept / np.where(total > 0, total, 1), known / np.maximum(stay, 1))
+    return np.where((stay > 1) & (stay < known.shape[1]), shares, probabilities)
 
 
 def check_classes(recipe: Recipe, y: Sequence[str], labels: Sequence[str], *, where: str) -> None:

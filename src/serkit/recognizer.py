@@ -205,12 +205,13 @@ class Recognizer:
 
     def predict_iter(
         self,
-        sources: Iterable[Source | Prediction],
+        sources: Iterable[Source | Prediction | Callable[[], Source]],
         *,
         sample_rate: int | None = None,
         workers: int | None = None,
         min_confidence: float = 0.0,
         speaker: Profile | None = None,
+        detect_speech: bool = True,
     ) -> Iterator[Prediction]:
         """Answer many recordings one after the other, reading some ahead.
 
@@ -218,13 +219,17 @@ class Recognizer:
         ----------
         sources : iterable
             Recordings as for :meth:`predict`, taken as they are needed. A Prediction, such as a failure of
-            :func:`serkit.inputs.find_inputs`, is handed on.
+            :func:`serkit.inputs.find_inputs`, is handed on. A function without arguments is called for its recording
+            in the thread that answers.
         sample_rate : int, optional
             Rate of arrays, Hz.
         workers : int, optional
             Recordings worked on at the same time, by default one a core and at most four.
         min_confidence, speaker
             As for :meth:`predict`.
+        detect_speech : bool
+            False answers every recording, for those that are known to hold a voice; long ones are then weighted by
+            the seconds of their windows.
 
         Yields
         ------
@@ -240,7 +245,7 @@ class Recognizer:
         pool = ThreadPoolExecutor(count, thread_name_prefix="serkit")
         try:
             for source in sources:
-                waiting.append(pool.submit(self._try, source, sample_rate, stop, speaker))
+                waiting.append(pool.submit(self._try, source, sample_rate, stop, speaker, detect_speech))
                 if len(waiting) >= 2 * count:
                     yield waiting.popleft().result().at_least(min_confidence)
             while waiting:
@@ -366,12 +371,18 @@ class Recognizer:
             check_speaker(speaker, self.manifest)
 
     def _try(
-        self, source: Source | Prediction, sample_rate: int | None, stop: Event, speaker: Profile | None
+        self,
+        source: Source | Prediction | Callable[[], Source],
+        sample_rate: int | None,
+        stop: Event,
+        speaker: Profile | None,
+        detect_speech: bool,
     ) -> Prediction:
         if isinstance(source, Prediction):
             return source
         try:
-            return self._answer(source, sample_rate, stop, speaker)
+            recording = source() if callable(source) else source
+            return self._answer(recording, sample_rate, stop, speaker, detect_speech=detect_speech)
         except (SerkitError, OSError) as error:
             return failure(source, error)
 
@@ -381,6 +392,8 @@ class Recognizer:
         sample_rate: int | None,
         stop: Event | None = None,
         speaker: Profile | None = None,
+        *,
+        detect_speech: bool = True,
     ) -> Prediction:
         manifest = self.manifest
         results: list[np.ndarray] = []
@@ -399,10 +412,14 @@ class Recognizer:
                 continue
             end += piece.duration
             wave = audio.resample(piece, self.sample_rate)
-            activity = speech_activity(wave)
-            if activity.present:
-                results.append(self.probabilities(wave, speaker=speaker))
-                weights.append(max(activity.seconds, 1e-3))
+            seconds = wave.duration
+            if detect_speech:
+                activity = speech_activity(wave)
+                if not activity.present:
+                    continue
+                seconds = max(activity.seconds, 1e-3)
+            results.append(self.probabilities(wave, speaker=speaker))
+            weights.append(seconds)
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         if not results:
             return Prediction(path, 0.0, end, None, None, {}, speech=False)

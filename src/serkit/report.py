@@ -50,6 +50,11 @@ PROTOCOL_TEXT: dict[str, tuple[str, str]] = {
         "Protocol <b>augmented-random</b>: clips are augmented first and dealt to folds afterwards, so altered copies "
         "of tested clips are in training. The score only answers whether a published number can be reproduced.",
     ),
+    "cross-corpus": (
+        "On a corpus it was never trained on",
+        "Protocol <b>cross-corpus</b>: a finished model answers the clips of a corpus of which it heard nothing. "
+        "Nothing is tuned. The score says what to expect of other people, rooms and ways of labelling.",
+    ),
 }
 
 
@@ -107,6 +112,7 @@ def write_report(
         facts=sections.facts(results),
         sections="\n".join(
             [
+                _transfer(results),
                 sections.classes(metrics),
                 sections.confusion(metrics),
                 sections.confidence(metrics),
@@ -119,6 +125,38 @@ def write_report(
         ),
     )
     return write_atomic(page, path)
+
+
+def _transfer(results: Mapping[str, Any]) -> str:
+    """Which labels two corpora share, and what could not be scored; nothing where a recipe was evaluated."""
+    found, model = results.get("transfer"), results.get("model")
+    if not found or not model:
+        return ""
+
+    def counted(counts: Mapping[str, int]) -> str:
+        return escape(", ".join(f"{label} {n:,}" for label, n in counts.items())) or "none"
+
+    failed = [f"{row['path']}: {row['error']}" for row in found["failures"][: sections.MOST_ROWS]]
+    if len(found["failures"]) > len(failed):
+        failed.append(f"and {len(found['failures']) - len(failed)} more in results.json")
+    rows = {
+        "Model": escape(f"{model['name']}, version {model['version']}, trained on {model['trained_on']}"),
+        "Shared labels, which are scored": escape(", ".join(found["labels"])),
+        "Labels of the model that the corpus never gives": escape(", ".join(found["dropped"])) or "none",
+        "Clips left out, because the model lacks their label": counted(found["left_out"]),
+        "Answers that were one of the model's other labels": f"{found['outside']['n']:,} "
+        f"({found['outside']['share']:.1%}): {counted(found['outside']['labels'])}",
+        "Clips that failed, which are not scored": "<br>".join(map(escape, failed)) or "none",
+    }
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td class="left">{text}</td></tr>' for name, text in rows.items()
+    )
+    return (
+        f'<section class="card"><h2>What the two corpora share</h2><div class="scroll"><table><tbody>{body}</tbody>'
+        '</table></div><p class="note-text" style="margin:10px 0 0">Each clip is scored over the labels that its '
+        "corpus gives: the model's probabilities of others are dropped and the rest sums to 1 again. How often such a "
+        "label was the answer before stands above.</p></section>"
+    )
 
 
 def summary_table(results: Mapping[str, Any]) -> Table:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from serkit.emotions import LABELS
 from serkit.errors import TrainingError
 from serkit.evaluation import results, write_atomic, write_json
+from serkit.fitting import known_labels
 from serkit.protocol import Split
 from serkit.recipe import Recipe
 from serkit.report import write_report
@@ -77,6 +79,8 @@ def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
         "corpus": hashlib.sha256("\n".join(rows).encode("utf-8", "surrogateescape")).hexdigest(),
         "version of the features": recipe.extractor.key,
     }
+    if known_labels(corpus.table["corpus"].tolist(), corpus.table["emotion"].tolist(), LABELS) is not None:
+        state["way of scoring"] = "each clip over the labels of its corpus"  # folds scored otherwise do not join these
     if recipe.augment is not None:  # the recipe knows where these folders are, not what is in them
         for kind, folder in recipe.augment.surroundings()._asdict().items():
             if folder is not None:
@@ -235,13 +239,13 @@ def _curves(out: Path, chosen: Sequence[int]) -> list[dict[str, list[float | Non
 
 
 @contextmanager
-def disk(out: Path | None) -> Iterator[None]:
-    """Say in a sentence that the disk is full or may not be written."""
+def disk(out: Path | None, *, keeps: bool = True) -> Iterator[None]:
+    """Say in a sentence that the disk is full or may not be written, and if it ``keeps`` them where the folds are."""
     try:
         yield
     except OSError as error:
         where = error.filename or out or "the cache"
-        kept = f" Finished folds in {out} are kept: go on with --resume." if out is not None else ""
+        kept = f" Finished folds in {out} are kept: go on with --resume." if out is not None and keeps else ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TrainingError(f"The disk is full (writing {where}): free some space.{kept}") from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):

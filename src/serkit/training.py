@@ -55,6 +55,10 @@ def run_evaluation(
     reference is the mean over the validation speakers. Without validation clips it is that over the training speakers,
     which is biased: the model answers their clips more surely than those of any new voice.
 
+    Test clips of a joined corpus are scored over the labels that their own corpus gives
+    (:func:`serkit.fitting.known_labels`): the probabilities of the others are dropped and the rest renormalised, so
+    CREMA-D has its six labels in ``ravdess+crema_d`` too. The group ``corpus`` of the results holds the scores of each.
+
     Parameters
     ----------
     recipe : Recipe
@@ -211,6 +215,9 @@ class _Folds:
             probabilities = adjust_voices(
                 probabilities, test, answers(enrolled), rows[enrolled], others, self.recipe.enrolment
             )
+        could_be = _known(test, given)
+        if could_be is not None:
+            probabilities = fitting.restrict(probabilities, could_be)
         table = test[[*KEYS, "fold", "emotion"]].assign(
             predicted=np.array(self.labels)[probabilities.argmax(1)],
             confidence=probabilities.max(1),

@@ -34,6 +34,7 @@ COMMANDS = {
     "evaluate": "train",
     "attach": "train",
     "recipes": "train",
+    "transfer": "transfer",
     "app": "web",
 }
 

@@ -59,7 +59,10 @@ def evaluate(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     jobs: JobsOption = JOBS,
 ) -> None:
-    """Train and test a recipe fold by fold; write predictions, results and a report."""
+    """Train and test a recipe fold by fold; write predictions, results and a report.
+
+    Of several corpora (ravdess+crema_d), each clip is scored over the labels that its own corpus gives.
+    """
     need_train("Training")
     from serkit.corpora import read_corpus
     from serkit.protocol import make_split
@@ -200,9 +203,10 @@ class Bars:
         self.progress.stop()
 
     def __call__(self, event: dict[str, Any]) -> None:
-        """Show an event of :mod:`serkit.training`."""
-        if event["stage"] == "features":
-            self._update("Features", event["done"], event["total"], f"{event['done']}/{event['total']} clips")
+        """Show an event of :mod:`serkit.training` or :mod:`serkit.transfer`."""
+        if event["stage"] in ("features", "answers"):
+            note = f"{event['done']}/{event['total']} clips"
+            self._update(event["stage"].capitalize(), event["done"], event["total"], note)
         elif event["stage"] == "fold":
             self.folds_done = event["done"]
             self._update("Folds", event["done"], event["total"], f"{event['done']}/{event['total']}")

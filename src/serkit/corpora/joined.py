@@ -29,7 +29,7 @@ def join(corpora: Sequence[Corpus], root: Path) -> Corpus:
         Named after its parts, such as ``ravdess+crema_d``. A column that only one of them has is ``""`` for the clips
         of the others. A label that one of them never gives, such as calm in CREMA-D, says nothing about its clips:
         the model ``cnn`` leaves it out of their loss (:func:`serkit.fitting.known_labels`), the others take it for
-        absent.
+        absent. Evaluations score each clip over the labels of its own corpus (:func:`serkit.fitting.restrict`).
 
     Raises
     ------

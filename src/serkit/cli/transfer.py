@@ -1,0 +1,84 @@
+"""``ser transfer``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from serkit.cli import app
+from serkit.cli.extras import need_train
+from serkit.cli.train import JOBS, Bars, ChannelOption, CorpusOption, DataOption, JobsOption, print_summary
+from serkit.output import printable
+
+_LISTED = 100  # failures on standard error; results.json holds all
+
+
+@app.command()
+def transfer(
+    model: Annotated[str, typer.Argument(help="Name of a packaged model, or a bundle.")],
+    data: DataOption,
+    corpus: CorpusOption = None,
+    channel: ChannelOption = "both",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run; default below runs/.")] = None,
+    jobs: JobsOption = JOBS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
+) -> None:
+    """Score a finished model on a corpus that it was never trained on; write predictions, results and a report.
+
+    Only the labels that both know are scored. Nothing is tuned.
+
+    Exit code 0: all clips are answered. 1: some failed; standard error names them. 2: wrong usage, or the model was
+    trained on this corpus.
+    """
+    need_train("Scoring")
+    from serkit.corpora import read_corpus
+    from serkit.recognizer import load
+    from serkit.transfer import run_transfer
+
+    try:
+        recognizer = load(model)
+        recordings = read_corpus(data, kind=corpus, channel=channel)
+        what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"
+        folder = out or Path("runs") / f"{recognizer.manifest.name}-on-{what}"
+        with Bars() as bars:
+            run = run_transfer(recognizer, recordings, folder, n_jobs=jobs, progress=bars)
+    except KeyboardInterrupt:
+        print("ser: interrupted; nothing was written.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if as_json:
+        print(json.dumps(run.results, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print_summary(run.results)
+        _show(run.results["transfer"])
+        print(f"Report: {run.folder / 'report.html'}")
+    failures = run.results["transfer"]["failures"]
+    if failures:
+        total = run.results["metrics"]["n_clips"] + len(failures)
+        print(f"ser: {len(failures)} of {total} clips failed and are not scored:", file=sys.stderr)
+        for row in failures[:_LISTED]:
+            print(f"  {printable(row['path'])}: {printable(row['error'])}", file=sys.stderr)
+        if len(failures) > _LISTED:
+            print(f"  and {len(failures) - _LISTED} more; results.json has them all", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    print(f"Shared labels: {', '.join(found['labels'])}.")
+    if found["left_out"]:
+        print(f"Left out, because the model lacks their label: {_counted(found['left_out'])}.")
+    if found["dropped"]:
+        outside = found["outside"]
+        counts = f" ({_counted(outside['labels'])})" if outside["n"] else ""
+        print(
+            f"The model also knows {', '.join(found['dropped'])}: its answer before they were dropped for "
+            f"{outside['n']:,} clips, {outside['share']:.1%}{counts}."
+        )
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{label} {n:,}" for label, n in counts.items())
