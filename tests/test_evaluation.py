@@ -234,6 +234,19 @@ def test_without_two_known_speakers_clips_are_resampled(speaker: str) -> None:
     assert got["spread"]["speaker"]["accuracy_sd"] is None
 
 
+def test_a_channel_is_scored_as_if_it_were_alone() -> None:
+    frame = random_table(301, LABELS, 3)
+    frame["channel"] = np.where(np.arange(301) % 3, "song", "speech")
+    got = evaluate(frame, LABELS, n_boot=50)["groups"]["channel"]
+    assert sorted(got) == ["song", "speech"]
+    for name, row in got.items():
+        alone = evaluate(frame[frame["channel"] == name], LABELS, n_boot=50)
+        for score in ("accuracy", "uar", "ece", "accuracy_surest_half"):
+            assert row[score] == pytest.approx(alone[score], abs=1e-12)
+        for score in ("accuracy", "uar"):
+            assert row["intervals"][score] == pytest.approx(alone["intervals"][score], abs=1e-12)
+
+
 def test_groups_sum_up_to_the_whole() -> None:
     frame = random_table(301, list(LABELS), 8)
     got = evaluate(frame, LABELS, n_boot=2)

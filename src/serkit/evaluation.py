@@ -39,6 +39,8 @@ __all__ = ["environment", "evaluate", "results", "write_atomic", "write_json"]
 
 #: The scores that come with an interval.
 INTERVALS = ("accuracy", "uar", "f1_macro", "f1_weighted")
+#: The groups that are scored like the whole, with intervals and calibration.
+WHOLE = ("channel", "corpus")
 #: The packages whose versions may change a result.
 PACKAGES = (
     "numpy",
@@ -121,7 +123,8 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
           proportion, so the order of the rows has no say.
         - ``groups``: for speaker, sex, intensity, statement, channel, corpus and fold, a table value -> ``n,
           accuracy, uar, classes``; ``uar`` is over the ``classes`` present in that group; unknown values are
-          ``"unknown"``; speakers that share a name across corpora are ``corpus/speaker``
+          ``"unknown"``; speakers that share a name across corpora are ``corpus/speaker``. Channels and corpora have
+          ``intervals`` (of accuracy and uar), ``ece`` and ``accuracy_surest_half`` of their own too
         - ``spread``: over speakers and over folds, mean and standard deviation (ddof 1) of their accuracy
           and UAR
 
@@ -151,8 +154,8 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
     confidence = probabilities[np.arange(n), predicted]
     correct = (truth == predicted).astype(float)
 
-    def counts(groups: np.ndarray, n_groups: int) -> np.ndarray:
-        cells = (groups * n_labels + truth) * n_labels + predicted
+    def counts(groups: np.ndarray, n_groups: int, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        cells = ((groups * n_labels + truth) * n_labels + predicted)[rows]
         return np.bincount(cells, minlength=n_groups * n_labels**2).reshape(n_groups, n_labels, n_labels)
 
     values = {column: group_values(predictions, column) for column in GROUPS}
@@ -168,6 +171,20 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
     sure = correct_among_surest(confidence, correct)
     half = (n + 1) // 2
     groups = {column: group_table(values[column][0], stacks[column]) for column in GROUPS}
+    for column in WHOLE:
+        for k, row in enumerate(groups[column].values()):
+            inside = values[column][1] == k
+            voices = counts(values["speaker"][1], len(values["speaker"][0]), inside)
+            voices = voices[voices.sum(axis=(1, 2)) > 0]
+            again = scores_of(resample(voices if len(voices) > 1 else voices.sum(axis=0)[None], n_boot, seed))
+            most = (row["n"] + 1) // 2
+            row |= {
+                "intervals": {
+                    s: [float(q) for q in np.quantile(again[s], [0.025, 0.975])] for s in ("accuracy", "uar")
+                },
+                "ece": calibration(confidence[inside], correct[inside])[0],
+                "accuracy_surest_half": correct_among_surest(confidence[inside], correct[inside])(most) / most,
+            }
     return {
         "n_clips": n,
         "n_speakers": len(speakers),
