@@ -212,6 +212,18 @@ def test_still_clips_keep_their_axes() -> None:
         assert same == still[k]
 
 
+def test_an_epoch_takes_as_many_clips_of_each_corpus_as_the_smallest_has() -> None:
+    corpora = np.array(["large"] * 30 + ["small"] * 6)
+    data = Clips([np.full((4, 9), 10.0 * k) for k in range(36)], np.arange(36), n_classes=36, corpora=corpora)
+    assert data.epoch == 12
+    drawn = [data.order(np.random.default_rng(seed)) for seed in range(20)]
+    for order in drawn:
+        assert sorted(order[order >= 30]) == list(range(30, 36))
+        assert len(set(order[order < 30])) == 6
+    assert len(set(np.concatenate(drawn))) == 36
+    assert [len(x["x"]) for x, _ in batches(data, batch_size=4)] == [4, 4, 4]
+
+
 def test_song_is_still_where_the_corpus_says_so_and_the_recipe_wants_it() -> None:
     X, y = clips(48)
     song = np.array(["song"] * 48)

@@ -115,7 +115,9 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     spread = metrics["spread"]["speaker"]
     if spread["accuracy_sd"] is not None:
         mean, deviation = _percent(spread["accuracy_mean"]), _percent(spread["accuracy_sd"])
-        lines += ["", f"Accuracy over speakers: {mean} with a standard deviation of {deviation}."]
+        voices = metrics["groups"]["speaker"].items()
+        by_speaker = ", ".join(f"{name} {_percent(row['accuracy'])}" for name, row in voices)
+        lines += ["", f"Accuracy over speakers: {mean} with a standard deviation of {deviation} ({by_speaker})."]
     if rows:
         lines += ["", "| group | value | clips | accuracy | UAR |", "| --- | --- | --- | --- | --- |", *rows]
     return "\n".join(lines)

@@ -235,6 +235,7 @@ def fit(
     groups: np.ndarray | None = None,
     known: np.ndarray | None = None,
     channels: np.ndarray | None = None,
+    corpora: np.ndarray | None = None,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     validation_known: np.ndarray | None = None,
     progress: Progress | None = None,
@@ -243,7 +244,7 @@ def fit(
 
     ``groups`` (n,) says what must not stand on both sides of an inner fold, for estimators that make some. ``known``
     and ``validation_known`` (n, n_labels) are those of :func:`known_labels`, for estimators with ``uses_known``;
-    ``channels`` (n,) says which clips are sung, for estimators with ``uses_channels``.
+    ``channels`` and ``corpora`` (n,) say where the clips come from, for estimators with ``uses_origin``.
 
     Raises
     ------
@@ -254,8 +255,8 @@ def fit(
     given = {"groups": groups} if getattr(model, "uses_groups", False) else {}
     if getattr(model, "uses_known", False):
         given |= {"known": known, "validation_known": validation_known}
-    if getattr(model, "uses_channels", False):
-        given["channels"] = channels
+    if getattr(model, "uses_origin", False):
+        given |= {"channels": channels, "corpora": corpora}
     try:
         if not getattr(model, "uses_validation", False):
             pipeline.fit(X, y, **{f"model__{name}": value for name, value in given.items()})

@@ -198,7 +198,7 @@ class _Folds:
             *pick(trains),
             groups=_groups(rows[trains], by_speaker=self.split.by_speaker),
             known=_known(rows[trains], given),
-            channels=rows["channel"].to_numpy(dtype=str)[trains],
+            **_origin(rows[trains]),
             validation=pick(role == "validation") if held_out else None,
             validation_known=_known(rows[role == "validation"], given) if held_out else None,
             progress=_epochs(self.progress, k),
@@ -294,7 +294,7 @@ def train_final(
             *pick(*roles),
             groups=_groups(clips[clips["role"].isin(roles)], by_speaker=by_speaker),
             known=_known(clips[clips["role"].isin(roles)], given),
-            channels=clips.loc[clips["role"].isin(roles), "channel"].to_numpy(dtype=str),
+            **_origin(clips[clips["role"].isin(roles)]),
             validation=pick(validation) if validation else None,
             validation_known=_known(clips[clips["role"] == validation], given) if validation else None,
             progress=_epochs(progress, None),
@@ -381,6 +381,11 @@ def _groups(rows: pd.DataFrame, *, by_speaker: bool) -> np.ndarray:
 def _known(rows: pd.DataFrame, given: dict[str, np.ndarray] | None) -> np.ndarray | None:
     """Which labels each row could have had, None where all could have all."""
     return None if given is None else np.array([given[corpus] for corpus in rows["corpus"]])
+
+
+def _origin(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Channel and corpus of each row."""
+    return {"channels": rows["channel"].to_numpy(dtype=str), "corpora": rows["corpus"].to_numpy(dtype=str)}
 
 
 def _copies(recipe: Recipe) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Clips(Dataset):
         Which labels each clip could have had; by default all.
     still : np.ndarray of shape (n,), optional
         Clips whose axes :class:`FrameBatches` leaves as they are; by default none.
+    corpora : np.ndarray of shape (n,), optional
+        Where each clip comes from. An epoch takes as many of each corpus as the smallest one has.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Clips(Dataset):
         n_classes: int,
         known: np.ndarray | None = None,
         still: np.ndarray | None = None,
+        corpora: np.ndarray | None = None,
     ) -> None:
         self.clips = [np.ascontiguousarray(clip.T, dtype=np.float16) for clip in clips]
         self.lengths = np.array([len(clip) for clip in self.clips])
@@ -52,6 +55,20 @@ class Clips(Dataset):
         self.n_classes = n_classes
         self.known = np.ones((len(self.clips), n_classes), bool) if known is None else np.asarray(known, bool)
         self.still = np.zeros(len(self.clips), bool) if still is None else np.asarray(still, bool)
+        names = np.zeros(len(self.clips), int) if corpora is None else np.asarray(corpora)
+        self.of_corpus = [np.flatnonzero(names == name) for name in np.unique(names)]
+
+    @property
+    def epoch(self) -> int:
+        """Number of clips of an epoch."""
+        return min(map(len, self.of_corpus)) * len(self.of_corpus)
+
+    def order(self, rng: np.random.Generator) -> np.ndarray:
+        """The clips of one epoch, shuffled: all of the smallest corpus, and as many drawn from each other one."""
+        if len(self.of_corpus) == 1:
+            return rng.permutation(len(self.clips))
+        size = min(map(len, self.of_corpus))
+        return rng.permutation(np.concatenate([rng.permutation(rows)[:size] for rows in self.of_corpus]))
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -76,7 +93,7 @@ class FrameBatches:
     ----------
     dataset : Clips
     batch_size : int
-        At most the number of clips.
+        At most the number of clips of an epoch.
     rng : numpy.random.Generator
         Order and changes.
     windows : int
@@ -119,10 +136,10 @@ class FrameBatches:
         self.mixup = mixup
 
     def __len__(self) -> int:
-        return len(self.data) // self.batch_size
+        return self.data.epoch // self.batch_size
 
     def __iter__(self) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        order = self.rng.permutation(len(self.data))
+        order = self.data.order(self.rng)
         for k in range(len(self)):
             chosen = order[k * self.batch_size : (k + 1) * self.batch_size]
             x, lengths = self._variants(chosen)

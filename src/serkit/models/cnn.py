@@ -78,7 +78,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
 
     uses_validation = True
     uses_known = True
-    uses_channels = True
+    uses_origin = True
 
     def __init__(
         self,
@@ -162,13 +162,15 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         known: np.ndarray | None = None,
         validation_known: np.ndarray | None = None,
         channels: np.ndarray | None = None,
+        corpora: np.ndarray | None = None,
     ) -> LogMelCNN:
         """Train on clips ``X`` (n,) of log-mel frames (rows, frames) in dB with labels ``y``.
 
         ``validation`` (clips, labels) fits the temperature and feeds the curves; it never stops or selects anything.
         ``progress`` is called with a row after each epoch. ``known`` (n, n_classes), boolean, says which labels each
         clip could have had: the others stay out of its loss. By default all; ``validation_known`` likewise.
-        ``channels`` (n,) says which clips are ``"song"``; by default none.
+        ``channels`` (n,) says which clips are ``"song"``; by default none. ``corpora`` (n,) names the corpus of each:
+        an epoch takes as many clips of each as the smallest one has.
         """
         self.classes_ = np.asarray(self.labels)
         targets = label_indices(y, self.labels)
@@ -179,7 +181,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         if self.n_rows_ % self.windows:
             raise TrainingError(f"{self.n_rows_} rows are not {self.windows} spectrograms of equal height.")
         still = None if channels is None or not self.keep_song else np.asarray(channels) == "song"
-        dataset = Clips(list(X), targets, n_classes=len(self.classes_), known=known, still=still)
+        dataset = Clips(list(X), targets, n_classes=len(self.classes_), known=known, still=still, corpora=corpora)
         validate: Validate = None
         if validation is not None:
             valid_X, valid_y = validation[0], label_indices(validation[1], self.labels)
@@ -212,7 +214,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
     def _train(self, dataset: Clips, seeds: np.random.SeedSequence, say: Progress, validate: Validate) -> nn.Module:
         """One network from its first weights to its last step."""
         order, weights = seeds.spawn(2)
-        batch_size = min(self.batch_size, len(dataset))
+        batch_size = min(self.batch_size, dataset.epoch)
         changes = ("windows", "crop", "mel_shift", "time_warp", "tilt", "mask_bands", "mask_frames", "mixup")
         with torch.random.fork_rng():
             torch.manual_seed(int(weights.generate_state(1)[0]))
@@ -238,7 +240,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                     LRScheduler(
                         torch.optim.lr_scheduler.OneCycleLR,
                         max_lr=self.learning_rate,
-                        total_steps=self.epochs * (len(dataset) // batch_size) + 1,
+                        total_steps=self.epochs * (dataset.epoch // batch_size) + 1,
                         pct_start=0.15,
                         step_every="batch",
                     ),
