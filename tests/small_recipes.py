@@ -8,6 +8,7 @@ from serkit.recipe import Recipe, load_recipe, parse_recipe
 
 _SMALLER = {
     r"^epochs = \d+": "epochs = 2",
+    r"^members = \d+": "members = 1",
     r"\bwidth = (16|24)": "width = 4",
     r"\bwidth = 32": "width = 8",
     r"widths = \[.*?\]": "widths = [8, 8]",

@@ -216,7 +216,7 @@ def test_an_epoch_takes_as_many_clips_of_each_corpus_as_the_smallest_has() -> No
     corpora = np.array(["large"] * 30 + ["small"] * 6)
     data = Clips([np.full((4, 9), 10.0 * k) for k in range(36)], np.arange(36), n_classes=36, corpora=corpora)
     assert data.epoch == 12
-    drawn = [data.order(np.random.default_rng(seed)) for seed in range(20)]
+    drawn = [data.order(np.random.default_rng(seed)) for seed in range(60)]
     for order in drawn:
         assert sorted(order[order >= 30]) == list(range(30, 36))
         assert len(set(order[order < 30])) == 6
