@@ -150,12 +150,13 @@ def test_ctrl_c_says_how_to_go_on(ser: Ser, tiny_corpus: Path, place: Path, monk
 def test_train_writes_a_bundle_with_the_scores_of_this_recipe_only(ser: Ser, tiny_corpus: Path, place: Path) -> None:
     assert ser("evaluate", "quick.toml", "--data", tiny_corpus, "--folds", "3", "--out", "run")[0] == 0
     train = ("train", "quick.toml", "--data", tiny_corpus, "--out", "bundle", "--results", "run/results.json")
-    code, out, err = ser(*train)
+    code, out, err = ser(*train, "--model-version", "7")
     assert (code, err) == (0, "")
     assert "Bundle: bundle" in out
     manifest = read_bundle(place / "bundle").manifest
     results = json.loads((place / "run/results.json").read_text())
     assert manifest.scores["speaker"]["uar"] == results["metrics"]["uar"]
+    assert manifest.version == "7"
     (place / "quick.toml").write_text(RECIPE.replace("n_mfcc = 13", "n_mfcc = 12"), encoding="utf-8")
     code, _, err = ser(*train)
     assert code == 2

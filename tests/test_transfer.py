@@ -348,7 +348,7 @@ def test_ser_transfer_refuses_and_stops(
     assert "No model 'no-such-model'" in err
     answers = 0
 
-    def stop(*_: Any) -> np.ndarray:
+    def stop(*_: object, **__: object) -> np.ndarray:
         nonlocal answers
         answers += 1
         raise KeyboardInterrupt

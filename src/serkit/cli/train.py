@@ -104,6 +104,7 @@ def train(
     channel: ChannelOption = "both",
     seed: SeedOption = 0,
     results: ResultsOption = None,
+    model_version: Annotated[str, typer.Option(help="The model's version, for its manifest.")] = "1",
     jobs: JobsOption = JOBS,
 ) -> None:
     """Train a recipe on all recordings and write a model bundle."""
@@ -122,7 +123,9 @@ def train(
     recordings = read_corpus(data, kind=corpus, channel=channel)
     with Bars() as bars:
         fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=bars)
-    bundle = export_bundle(fitted, loaded, recordings, out, scores=scores, seed=seed, n_jobs=jobs)
+    bundle = export_bundle(
+        fitted, loaded, recordings, out, scores=scores, seed=seed, version=model_version, n_jobs=jobs
+    )
     print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
     if loaded.enrolment.method == "answers" and not bundle.manifest.enrolment:
         print(
