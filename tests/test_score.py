@@ -283,6 +283,10 @@ def test_probabilities_alone_or_labels_alone_are_enough(ser: Callable[..., Any],
     assert not (tmp_path / "scored/report.html").exists()
     needing = {"ece", "reliability", "mean_confidence", "log_loss", "brier", "accuracy_surest_half", "risk_coverage"}
     assert {name for name, value in labels["metrics"].items() if value is None} == needing
+    for column in ("channel", "corpus"):
+        for name, row in labels["metrics"]["groups"][column].items():
+            assert {key for key, value in row.items() if value is None} == {"ece", "accuracy_surest_half"}
+            row |= {key: both["metrics"]["groups"][column][name][key] for key in ("ece", "accuracy_surest_half")}
     assert {name: value for name, value in labels["metrics"].items() if name not in needing} == {
         name: value for name, value in both["metrics"].items() if name not in needing
     }

@@ -35,7 +35,7 @@ from serkit.metrics import (
     spread,
 )
 
-__all__ = ["environment", "evaluate", "results", "write_atomic", "write_json"]
+__all__ = ["WHOLE", "environment", "evaluate", "results", "write_atomic", "write_json"]
 
 #: The scores that come with an interval.
 INTERVALS = ("accuracy", "uar", "f1_macro", "f1_weighted")

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 from serkit.errors import TrainingError
-from serkit.evaluation import results
+from serkit.evaluation import WHOLE, results
 from serkit.paired import MIN_SPEAKERS, holm, paired_test
 from serkit.submission import Submission
 
@@ -53,7 +53,9 @@ def score(submission: Submission, name: str) -> dict[str, Any]:
     }
     document = results(info, submission.table, yardstick.labels)
     if not submission.probabilities:
-        document["metrics"] |= dict.fromkeys(OF_PROBABILITIES)
+        metrics = document["metrics"]
+        for row in (metrics, *(row for column in WHOLE for row in metrics["groups"][column].values())):
+            row |= {name: None for name in OF_PROBABILITIES if name in row}
     return document | {
         "yardstick": yardstick.hash,
         "channel": submission.channel,
