@@ -101,7 +101,7 @@ class Recognizer:
     --------
     >>> recognizer = load()                                       # doctest: +SKIP
     >>> recognizer.predict("examples/plain.flac").top(1)          # doctest: +SKIP
-    [('sad', 0.27...)]
+    [('angry', 0.99...)]
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
