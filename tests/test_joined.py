@@ -150,19 +150,20 @@ def test_a_network_of_both_hears_what_only_one_has(joined: Corpus, tmp_path: Pat
 def test_clips_of_a_corpus_without_a_label_do_not_teach_it() -> None:
     """All clips sound alike; those of the second corpus could never be calm, and must not make calm less likely."""
     rng = np.random.default_rng(0)
+    sound = rng.normal(-35, 20, (16, 24))
     X = np.empty(48, object)
-    X[:] = [rng.normal(-35, 20, (16, 24)).astype(np.float32) for _ in range(48)]
+    X[:] = [(sound + rng.normal(size=(16, 24))).astype(np.float32) for _ in range(48)]
     y = np.array((["calm", "sad"] * 8) + ["sad"] * 32)
     known = np.ones((48, 2), bool)
     known[16:, 0] = False
-    options = {"width": 2, "epochs": 12, "batch_size": 16, "learning_rate": 1e-2, "mixup": 0.0, "crop": 16}
+    plain = {"mixup": 0.0, "mel_shift": 0.0, "time_warp": 0.0, "tilt": 0.0, "mask_bands": 0, "mask_frames": 0}
+    options = {"width": 8, "dropout": 0.0, "epochs": 30, "batch_size": 16, "learning_rate": 1e-3, "crop": 24, **plain}
 
-    def calm(known: np.ndarray | None, seed: int) -> float:
-        model = LogMelCNN(["calm", "sad"], seed=seed, **options).fit(X, y, known=known)
-        return float(model.predict_proba(X)[:, 0].mean())
+    def calm(known: np.ndarray | None) -> float:
+        return float(LogMelCNN(["calm", "sad"], **options).fit(X, y, known=known).predict_proba(X)[:, 0].mean())
 
-    for seed in range(3):
-        assert calm(known, seed) > 2 * calm(None, seed)
+    assert calm(None) < 0.32
+    assert 0.35 < calm(known) < 0.65
 
 
 def test_each_clip_is_scored_over_the_labels_of_its_corpus(
