@@ -12,11 +12,11 @@ from sklearn.metrics import log_loss
 from serkit.audio import Waveform
 from serkit.errors import BundleError, TrainingError
 from serkit.features import Extractor
-from serkit.models.batches import Clips, FrameBatches, scale
+from serkit.models.batches import Clips, FrameBatches
 from serkit.models.cnn import LogMelCNN
 from serkit.models.graph import frontend_graph
 from serkit.models.loop import fit_temperature
-from serkit.models.nets import MEAN_DB, SCALE_DB, Average, ResNetASP
+from serkit.models.nets import MEAN_DB, SCALE_DB, Average, ResNetASP, scale
 from tests.conftest import voice
 
 LABELS = ["neutral", "happy", "angry"]
@@ -159,7 +159,7 @@ def batches(clips: Clips, seed: int = 0, **options: object) -> list[tuple[dict[s
 
 def test_variants_are_seeded_and_never_longer_than_the_crop() -> None:
     X, _ = clips(6)
-    options = {"crop": 30, "mel_shift": 3.0, "time_warp": 0.2, "tilt": 1.5, "mask_bands": 8, "mask_frames": 10}
+    options = {"crop": 30, "mel_shift": 3.0, "time_warp": 0.2, "colour": 1.5, "noise": 0.5, "mask_bands": 8, "mask_frames": 10}
     data = Clips(X, np.zeros(6, int), n_classes=3)
     one, two, other = (batches(data, seed, **options)[0][0] for seed in (0, 0, 1))
     assert one["x"].shape == (6, 64, 30)
@@ -183,11 +183,11 @@ def test_a_shift_of_whole_bands_and_a_tempo_move_the_axes_of_every_spectrogram()
     rng = np.random.default_rng(7)
     clip = rng.normal(-40, 5, (8, 60)).astype(np.float16).astype(np.float32)
     both = np.concatenate([clip, clip + 3])
-    options = {"mel_shift": 1.0, "time_warp": 0.3, "tilt": 2.0, "windows": 2}
+    options = {"mel_shift": 1.0, "time_warp": 0.3, "colour": 2.0, "windows": 2}
     ((inputs, _),) = batches(Clips([both], np.zeros(1, int), n_classes=1), 5, **options)
     draws = np.random.default_rng(5)
     draws.permutation(1)
-    tempo, shift, tilt = np.exp(0.3 * draws.normal(size=1)[0]), draws.normal(size=1)[0], 2 * draws.normal(size=1)[0]
+    tempo, shift = np.exp(0.3 * draws.normal(size=1)[0]), draws.normal(size=1)[0]
     start = draws.uniform(size=1)[0] * max(60 - 48 * tempo, 0)
     length = min(48, int((60 - start) / tempo))
     assert inputs["lengths"].tolist() == [length]
@@ -195,17 +195,42 @@ def test_a_shift_of_whole_bands_and_a_tempo_move_the_axes_of_every_spectrogram()
     moved = np.array([np.interp(at, np.arange(60), row) for row in clip])
     bands = np.clip(np.arange(8) + shift, 0, 7)
     moved = np.array([np.interp(bands, np.arange(8), column) for column in moved.T]).T
-    expected = moved + np.linspace(-1, 1, 8)[:, None] * tilt
-    for k in range(2):
-        got = inputs["x"][0, 8 * k : 8 * k + 8].numpy() * SCALE_DB + MEAN_DB
-        np.testing.assert_allclose(got, expected + 3 * k, atol=0.02)
+    got = [inputs["x"][0, 8 * k : 8 * k + 8].numpy() * SCALE_DB + MEAN_DB for k in range(2)]
+    np.testing.assert_allclose(got[1], got[0] + 3, atol=0.02)
+    colour = got[0] - moved
+    np.testing.assert_allclose(colour, np.repeat(colour[:, :1], length, 1), atol=0.02)
+    waves = np.cos(np.pi * np.outer(np.arange(1, 5), np.arange(8) + 0.5) / 8)
+    np.testing.assert_allclose(waves.T @ np.linalg.lstsq(waves.T, colour[:, 0], rcond=None)[0], colour[:, 0], atol=0.02)
+    assert 0.1 < np.abs(colour).max() < 10
+
+
+def test_colours_have_the_standard_deviation_that_is_asked_for() -> None:
+    data = Clips([np.zeros((32, 10))] * 4000, np.zeros(4000, int), n_classes=1)
+    ((inputs, _),) = batches(data, colour=3.0)
+    curves = inputs["x"][:, :, 0].numpy() * SCALE_DB + MEAN_DB
+    assert np.sqrt((curves**2).mean()) == pytest.approx(3.0, rel=0.03)
+    assert np.abs(np.diff(curves, axis=1)).max() < 8
+
+
+def test_noise_covers_what_is_quieter_than_it_in_as_many_clips_as_asked_for() -> None:
+    clip = np.full((16, 12), -110.0)
+    clip[5, 3:6] = 10.0
+    ((inputs, _),) = batches(Clips([clip] * 400, np.zeros(400, int), n_classes=1), noise=0.25)
+    got = inputs["x"].numpy() * SCALE_DB + MEAN_DB
+    np.testing.assert_allclose(got[:, 5, 3:6], 10, atol=0.5)
+    floor = np.delete(got, 5, axis=1).mean((1, 2))
+    noisy = floor > -109
+    assert noisy.mean() == pytest.approx(0.25, abs=0.06)
+    np.testing.assert_allclose(floor[~noisy], -110, atol=0.1)
+    assert (np.abs(floor[noisy] - (-42.5 + 10)) < 17.5 + 3).all()
+    assert 30 < np.ptp(floor[noisy]) < 41
 
 
 def test_still_clips_keep_their_axes() -> None:
     X, _ = clips(8)
     still = np.arange(8) < 4
     data = Clips([clip[:, :40] for clip in X], np.arange(8), n_classes=8, still=still)
-    ((inputs, targets),) = batches(data, mel_shift=3.0, time_warp=0.2, tilt=1.5)
+    ((inputs, targets),) = batches(data, mel_shift=3.0, time_warp=0.2)
     for x, target in zip(inputs["x"], targets[:, 0], strict=True):
         k = int(target.argmax())
         same = np.allclose(x[:, :20], scale(X[k][:, :20]), atol=2e-3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from serkit.models.cnn import LogMelCNN
 from serkit.models.losses import KnownCrossEntropy
 from serkit.models.nets import MEAN_DB, SCALE_DB
 from serkit.protocol import make_split
-from serkit.training import run_evaluation, train_final
+from serkit.recipe import parse_recipe
+from serkit.training import _copies_of, run_evaluation, train_final
 from tests.conftest import voice
 from tests.small_recipes import shrunk
 
@@ -147,6 +149,21 @@ def test_a_network_of_both_hears_what_only_one_has(joined: Corpus, tmp_path: Pat
     assert list(fitted.classes_) == list(LABELS)
 
 
+def test_copies_make_the_parts_of_a_joined_corpus_equally_large(joined: Corpus) -> None:
+    text = shrunk("default").text
+    recipe = parse_recipe(re.sub(r"(?s)\[augment\].*?\n\n", '[augment]\nchains = ["noise", "gain"]\ncopies = 5\n\n', text))
+    gets = _copies_of(joined, recipe)
+    own = (joined.table["corpus"] == "crema_d").to_numpy()
+    small, large = sorted([own.sum(), (~own).sum()])
+    assert (small, large) == (own.sum(), (~own).sum())
+    assert gets[own].all(axis=None)
+    (each,) = gets[~own].sum(axis=1).unique()
+    assert 6 * small <= (1 + each) * large < 6 * small + large
+    assert np.ptp(gets[~own].sum(axis=0)) <= 1
+    alone = joined.table[~own]
+    assert _copies_of(Corpus(joined.name, joined.root, alone), recipe).all(axis=None)
+
+
 def test_clips_of_a_corpus_without_a_label_do_not_teach_it() -> None:
     """All clips sound alike; those of the second corpus could never be calm, and must not make calm less likely."""
     rng = np.random.default_rng(0)
@@ -156,7 +173,7 @@ def test_clips_of_a_corpus_without_a_label_do_not_teach_it() -> None:
     y = np.array((["calm", "sad"] * 8) + ["sad"] * 32)
     known = np.ones((48, 2), bool)
     known[16:, 0] = False
-    plain = {"mixup": 0.0, "mel_shift": 0.0, "time_warp": 0.0, "tilt": 0.0, "mask_bands": 0, "mask_frames": 0}
+    plain = {"mixup": 0.0, "mel_shift": 0.0, "time_warp": 0.0, "colour": 0.0, "mask_bands": 0, "mask_frames": 0}
     options = {"width": 8, "dropout": 0.0, "epochs": 30, "batch_size": 16, "learning_rate": 1e-3, "crop": 24, **plain}
 
     def calm(known: np.ndarray | None) -> float:

@@ -168,7 +168,8 @@ class _Folds:
         if self.recipe.augment is None or self.split.protocol == "augmented-random":
             return fold
         train = fold[_trains(fold, self.recipe)]
-        copies = [train.assign(copy=c) for c in range(1, self.recipe.augment.copies + 1)]
+        gets = _copies_of(self.corpus, self.recipe)
+        copies = [train[gets.loc[train["row"], c].to_numpy()].assign(copy=c) for c in gets]
         return pd.concat([fold, *copies], ignore_index=True)
 
     def _fold(
@@ -266,10 +267,11 @@ def train_final(
         clips["role"] = _final_roles(corpus, seed)
     train = clips[clips["role"] == "train"]
     fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"The corpus {corpus.name}")
-    copies = range(1, recipe.augment.copies + 1) if recipe.augment else ()
+    gets = _copies_of(corpus, recipe)
     # Copies of validation clips serve the second fit only.
     source = clips.assign(role=clips["role"].replace("validation", "validation copy"))
-    clips = pd.concat([clips, *(source.assign(copy=c) for c in copies)]).sort_values(KEYS, ignore_index=True)
+    copies = [source[gets[c]].assign(copy=c) for c in gets]
+    clips = pd.concat([clips, *copies]).sort_values(KEYS, ignore_index=True)
     with runs.disk(None):
         arrays = compute_features(
             corpus,
@@ -369,6 +371,24 @@ def _trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
     """Which rows the estimator is fitted on: train, and validation where the recipe has no other use for it."""
     roles = ["train", "validation"] if recipe.validation.use == "none" else ["train"]
     return rows["role"].isin(roles).to_numpy()
+
+
+def _copies_of(corpus: Corpus, recipe: Recipe) -> pd.DataFrame:
+    """Which copies each clip of ``corpus`` gets while it trains: boolean, a column for each copy.
+
+    Of a joined corpus the smallest part gets them all, a larger one as many as make it as large, its clips taking turns.
+    """
+    table, n = corpus.table, recipe.augment.copies if recipe.augment else 0
+    gets = pd.DataFrame(False, index=table.index, columns=range(1, n + 1))
+    parts = [rows for _, rows in table.groupby("corpus")]
+    smallest = min(map(len, parts))
+    for rows in parts if n else ():
+        each = min(n, -(-(n + 1) * smallest // len(rows)) - 1)
+        turns = (np.arange(len(rows))[:, None] * each + np.arange(each)) % n
+        own = np.zeros((len(rows), n), bool)
+        np.put_along_axis(own, turns, True, axis=1)
+        gets.loc[rows.index] = own
+    return gets
 
 
 def _groups(rows: pd.DataFrame, *, by_speaker: bool) -> np.ndarray:

@@ -10,14 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
 
-from serkit.models.nets import MEAN_DB, SCALE_DB
+from serkit.models.nets import scale
 
-__all__ = ["Clips", "FrameBatches", "VectorBatches", "scale"]
+__all__ = ["Clips", "FrameBatches", "VectorBatches"]
 
-
-def scale(frames: np.ndarray) -> np.ndarray:
-    """Log-mel in dB of a clip at full level -> about zero mean and unit variance over a corpus; float32."""
-    return ((frames - np.float32(MEAN_DB)) / np.float32(SCALE_DB)).astype(np.float32)
+# How far below its loudest band the noise lies that a clip may get, dB, and how it moves from frame to frame, dB
+_NOISE_DB, _NOISE_JITTER = (-60.0, -25.0), 2.0
+_NEPER = np.log(10) / 10  # of power, in a dB
 
 
 class Clips(Dataset):
@@ -73,16 +72,13 @@ class Clips(Dataset):
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        return scale(self.clips[index].T.astype(np.float32)), int(self.targets[index])
-
 
 class FrameBatches:
     """Shuffled batches of :class:`Clips`; each access draws a new variant of the clip.
 
     The variants are what a voice or a room might have done: the spectrum moved along the mel axis (a vocal tract of
-    another length, after Jaitly and Hinton, 2013), another tempo, a tilted spectrum, bands and stretches masked
-    (SpecAugment, Park et al., 2019), pairs of clips mixed (mixup, Zhang et al., 2018). A whole batch is changed at a
+    another length, after Jaitly and Hinton, 2013), another tempo, another microphone's frequency response, a floor of noise,
+    bands and stretches masked (SpecAugment, Park et al., 2019), pairs of clips mixed (mixup, Zhang et al., 2018). A whole batch is changed at a
     time, with matrix products, so it costs little beside the network. The last clips of an epoch that do not fill a
     batch are left out.
 
@@ -100,8 +96,12 @@ class FrameBatches:
         The rows are that many spectrograms, one above the other, which are changed in the same way.
     crop : int
         Clips are cut to this many frames, at random places.
-    mel_shift, time_warp, tilt : float
-        Standard deviations of the shift (bands), of the log of the tempo, and of the tilt (dB at both ends).
+    mel_shift, time_warp : float
+        Standard deviations of the shift (bands) and of the log of the tempo.
+    colour : float
+        Standard deviation (dB) of a smooth curve over the bands that is added to all frames of a clip.
+    noise : float
+        Share of the clips that get a steady noise of some colour, 25 to 60 dB below their loudest band.
     mask_bands, mask_frames : int
         Largest masks, two of each a clip.
     mixup : float
@@ -118,7 +118,8 @@ class FrameBatches:
         crop: int,
         mel_shift: float = 0.0,
         time_warp: float = 0.0,
-        tilt: float = 0.0,
+        colour: float = 0.0,
+        noise: float = 0.0,
         mask_bands: int = 0,
         mask_frames: int = 0,
         mixup: float = 0.0,
@@ -130,7 +131,8 @@ class FrameBatches:
         self.crop = crop
         self.mel_shift = mel_shift
         self.time_warp = time_warp
-        self.tilt = tilt
+        self.colour = colour
+        self.noise = noise
         self.mask_bands = mask_bands
         self.mask_frames = mask_frames
         self.mixup = mixup
@@ -146,8 +148,7 @@ class FrameBatches:
             shares = functional.one_hot(torch.from_numpy(self.data.targets[chosen]), self.data.n_classes).float()
             known = self.data.known[chosen]
             if self.mixup:
-                share = float(self.rng.beta(self.mixup, self.mixup))
-                share = max(share, 1 - share)
+                share = _share(self.rng, self.mixup)
                 other = torch.from_numpy(self._partners(known))
                 x = share * x + (1 - share) * x[other]
                 shares = share * shares + (1 - share) * shares[other]
@@ -165,7 +166,6 @@ class FrameBatches:
         moves = ~self.data.still[chosen]
         tempo = np.exp(rng.normal(size=n) * self.time_warp * moves)
         shift = rng.normal(size=n) * self.mel_shift * moves
-        tilt = rng.normal(size=n) * self.tilt * moves
         start = rng.uniform(size=n) * np.maximum(length - self.crop * tempo, 0)
         kept = np.clip(np.floor((length - start) / tempo), 1, self.crop).astype(np.int64)
         size = int(kept.max())
@@ -174,14 +174,29 @@ class FrameBatches:
         x = torch.bmm(_interpolation(times, length.max()), torch.from_numpy(frames))
         x = x.view(n, size, self.windows, bands).permute(0, 2, 3, 1)
         x = torch.matmul(_interpolation(rows, bands)[:, None], x)
-        slope = np.linspace(-1, 1, bands) * tilt[:, None]
-        x = (x + torch.from_numpy(slope).float()[:, None, :, None] - MEAN_DB) / SCALE_DB
+        if self.colour:
+            x = x + _curves(rng, n, bands, self.colour)[:, None, :, None]
+        if self.noise:
+            x = self._noisy(x)
+        x = scale(x)
         lengths = torch.from_numpy(kept)
         hidden = (torch.arange(size) >= lengths[:, None])[:, None]
         for _ in range(2):
             hidden = hidden | _mask(rng, n, bands, self.mask_bands)[:, :, None]
             hidden = hidden | _mask(rng, n, size, self.mask_frames)[:, None]
         return x.masked_fill(hidden[:, None], 0.0), lengths
+
+    def _noisy(self, x: Tensor) -> Tensor:
+        """The batch (n, windows, bands, frames) in dB, some clips with noise."""
+        n, windows, bands, frames = x.shape
+        where = np.flatnonzero(self.rng.random(n) < self.noise)
+        level = self.rng.uniform(*_NOISE_DB, size=len(where))
+        jitter = self.rng.standard_normal((len(where), windows, bands, frames), np.float32) * _NOISE_JITTER
+        floor = _curves(self.rng, len(where), bands, 5.0)[:, None, :, None] + torch.from_numpy(jitter)
+        some = x[where]
+        floor = floor + some.amax((1, 2, 3), keepdim=True) + torch.from_numpy(level).float()[:, None, None, None]
+        x[where] = torch.logaddexp(some * _NEPER, floor * _NEPER) / _NEPER
+        return x
 
     def _partners(self, known: np.ndarray) -> np.ndarray:
         """For each clip of a batch another one that the same labels are known of."""
@@ -190,6 +205,19 @@ class FrameBatches:
             alike = np.flatnonzero((known == labels).all(1))
             other[alike] = self.rng.permutation(alike)
         return other
+
+
+def _share(rng: np.random.Generator, mixup: float) -> float:
+    """What stays of a clip under mixup, at least a half."""
+    share = float(rng.beta(mixup, mixup))
+    return max(share, 1 - share)
+
+
+def _curves(rng: np.random.Generator, n: int, bands: int, std: float) -> Tensor:
+    """Smooth curves (n, bands) over the bands: four cosines with amplitudes that fall as 1 / k, ``std`` in all."""
+    k = np.arange(1, 5)
+    waves = np.cos(np.pi * np.outer(k, np.arange(bands) + 0.5) / bands) / k[:, None]
+    return torch.from_numpy(rng.normal(size=(n, 4)) @ waves * (std / np.sqrt((1 / k**2).sum() / 2))).float()
 
 
 def _interpolation(places: np.ndarray, size: int) -> Tensor:
@@ -279,7 +307,6 @@ class VectorBatches:
         if not self.mixup:
             return x, y
         soft = functional.one_hot(y, self.n_classes).float()
-        share = float(self.rng.beta(self.mixup, self.mixup))
-        share = max(share, 1 - share)
+        share = _share(self.rng, self.mixup)
         other = torch.from_numpy(self.rng.permutation(n))
         return share * x + (1 - share) * x[other], share * soft + (1 - share) * soft[other]

@@ -13,10 +13,10 @@ from torch import nn
 
 from serkit.errors import TrainingError
 from serkit.models import check_numbers
-from serkit.models.batches import Clips, FrameBatches, scale
+from serkit.models.batches import Clips, FrameBatches
 from serkit.models.loop import Net, Progress, Report, fit_temperature, label_indices, pick_device, score, softmax, train
 from serkit.models.losses import UNKNOWN, KnownCrossEntropy
-from serkit.models.nets import Average, ResNetASP, in_fast_order
+from serkit.models.nets import Average, ResNetASP, in_fast_order, scale
 
 if TYPE_CHECKING:
     import onnx
@@ -51,13 +51,17 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         Smoothing of the targets; parameter of mixup's beta distribution, 0 for none.
     crop : int
         Training clips are cut to this many frames at random places; prediction sees the whole clip.
-    mel_shift, time_warp, tilt : float
-        Standard deviations of the shift in mel bands, of the log of the tempo, and of the spectral tilt (dB).
+    mel_shift, time_warp : float
+        Standard deviations of the shift in mel bands and of the log of the tempo.
     keep_song : bool
-        Leave these three out for sung clips, where the corpus says which those are: the fine structure of a melody does
+        Leave these two out for sung clips, where the corpus says which those are: the fine structure of a melody does
         not survive the interpolation.
+    colour, noise : float
+        Standard deviation (dB) of a random frequency response; share of the clips that get a floor of noise.
     mask_bands, mask_frames : int
         Largest SpecAugment masks.
+    temperature : float
+        Divides the logits where no validation clips are there to fit it on.
     seed : int
         Weights, order, augmentation.
     device : str
@@ -97,10 +101,12 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         crop: int = 150,
         mel_shift: float = 2.0,
         time_warp: float = 0.12,
-        tilt: float = 1.5,
         keep_song: bool = True,
+        colour: float = 2.0,
+        noise: float = 0.0,
         mask_bands: int = 8,
         mask_frames: int = 16,
+        temperature: float = 1.0,
         seed: int = 0,
         device: str = "auto",
     ) -> None:
@@ -118,10 +124,12 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         self.crop = crop
         self.mel_shift = mel_shift
         self.time_warp = time_warp
-        self.tilt = tilt
         self.keep_song = keep_song
+        self.colour = colour
+        self.noise = noise
         self.mask_bands = mask_bands
         self.mask_frames = mask_frames
+        self.temperature = temperature
         self.seed = seed
         self.device = device
 
@@ -143,9 +151,11 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                 "crop": (int, 8, None),
                 "mel_shift": (float, 0, None),
                 "time_warp": (float, 0, None),
-                "tilt": (float, 0, None),
+                "colour": (float, 0, None),
+                "noise": (float, 0, 1),
                 "mask_bands": (int, 0, None),
                 "mask_frames": (int, 0, None),
+                "temperature": (float, 0.05, 20),
             },
         )
         if not isinstance(self.keep_song, bool):
@@ -206,7 +216,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
 
             nets.append(self._train(dataset, seed, say, validate))
         self.net_ = nets[0] if len(nets) == 1 else Average(nets)
-        self.temperature_ = 1.0
+        self.temperature_ = self.temperature
         if validation is not None:
             self.temperature_ = fit_temperature(judge(self.net_), valid_y)
         return self
@@ -215,7 +225,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         """One network from its first weights to its last step."""
         order, weights = seeds.spawn(2)
         batch_size = min(self.batch_size, dataset.epoch)
-        changes = ("windows", "crop", "mel_shift", "time_warp", "tilt", "mask_bands", "mask_frames", "mixup")
+        changes = ("windows", "crop", "mel_shift", "time_warp", "colour", "noise", "mask_bands", "mask_frames", "mixup")
         with torch.random.fork_rng():
             torch.manual_seed(int(weights.generate_state(1)[0]))
             network = ResNetASP(
@@ -286,7 +296,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                 lengths = torch.tensor([X[i].shape[1] for i in chosen])
                 x = np.zeros((len(chosen), self.n_rows_, int(lengths.max())), np.float32)
                 for row, i in zip(x, chosen, strict=True):
-                    row[:, : X[i].shape[1]] = scale(X[i])
+                    row[:, : X[i].shape[1]] = scale(X[i].astype(np.float32, copy=False))
                 out[chosen] = module(torch.from_numpy(x).to(device), lengths.to(device)).cpu().numpy()
         return out
 

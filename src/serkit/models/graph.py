@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from serkit.errors import BundleError
 from serkit.features.banks import mel_filters, taper
-from serkit.models.nets import MEAN_DB, SCALE_DB
+from serkit.models.nets import scale
 
 if TYPE_CHECKING:
     from serkit.features import Extractor
@@ -200,8 +200,7 @@ class _Probabilities(nn.Module):
         self.temperature = temperature
 
     def forward(self, features: Tensor) -> Tensor:
-        x = (features - MEAN_DB) / SCALE_DB
-        return (self.network(x) / self.temperature).softmax(1)
+        return (self.network(scale(features)) / self.temperature).softmax(1)
 
 
 @contextlib.contextmanager

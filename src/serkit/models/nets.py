@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,10 +19,18 @@ __all__ = [
     "ResNetASP",
     "ResidualBlock",
     "in_fast_order",
+    "scale",
 ]
 
 #: Networks see log-mel of a clip at full level, from which this was taken off, in units of this many dB.
 MEAN_DB, SCALE_DB = -35.0, 20.0
+
+Decibels = TypeVar("Decibels", np.ndarray, Tensor)
+
+
+def scale(frames: Decibels) -> Decibels:
+    """Log-mel in dB of a clip at full level -> about zero mean and unit variance over a corpus."""
+    return (frames - MEAN_DB) / SCALE_DB
 
 
 def in_fast_order(network: nn.Module) -> nn.Module:
