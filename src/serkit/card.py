@@ -31,8 +31,8 @@ point.
 """
 
 _ACTED = """\
-- The voices are actors reading fixed sentences in North American English. Spontaneous speech, other languages,
-  accents, children and old voices were not in training, and scores on them will be lower.
+- The voices are actors reading fixed sentences in North American English. Spontaneous speech, other languages
+  and children were not in training, accents and old voices hardly, and scores on them will be lower.
 """
 
 _FAILURES = """\
@@ -124,7 +124,7 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
 
 
 def _failures(corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = _ACTED + _FAILURES if corpus.name == "ravdess" else _FAILURES
+    lines = _ACTED + _FAILURES if set(corpus.table["corpus"]) <= {"ravdess", "crema_d"} else _FAILURES
     document = scores.get("speaker") or next(iter(scores.values()), None)
     if document is not None:
         labels, confusion = document["metrics"]["labels"], document["metrics"]["confusion"]

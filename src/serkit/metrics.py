@@ -94,12 +94,15 @@ def _numbers(table: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def group_values(table: pd.DataFrame, column: str) -> tuple[list[str], np.ndarray]:
-    """Sorted values of a column (as text; numbers by size) and the index of each row's value among them."""
+    """Sorted values of a column (as text; numbers by size) and the index of each row's value among them.
+
+    Speakers and channels that several corpora have go by ``corpus/name``.
+    """
     if column == "fold":
         text = pd.Series(_numbers(table, "fold").astype(int).astype(str), index=table.index)
     else:
         text = _text(table[column]).replace("", "unknown")
-    if column == "speaker":
+    if column in ("speaker", "channel"):
         corpora = _text(table["corpus"])
         shared = corpora.groupby(text).transform("nunique") > 1
         text = text.where(~shared | (text == "unknown"), corpora + "/" + text)
