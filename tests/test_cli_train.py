@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from serkit import cli, fitting
+from serkit import fitting
 from serkit.bundle import read_bundle
 from serkit.cli.train import Bars
 from serkit.recipe import list_recipes, load_recipe
+from tests.conftest import Ser
 
 RECIPE = """
 name = "quick"
@@ -23,31 +23,6 @@ features = [{ name = "mfcc", params = { n_mfcc = 13 } }]
 [model]
 name = "logistic"
 """
-
-
-class Ser:
-    """Runs ``ser`` in this process; gives exit code, standard output and standard error."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch = monkeypatch
-        self.capsys = capsys
-
-    def __call__(self, *arguments: str | Path) -> tuple[int, str, str]:
-        self.monkeypatch.setattr(sys, "argv", ["ser", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = self.capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-
-@pytest.fixture
-def ser(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ser:
-    monkeypatch.setenv("COLUMNS", "150")
-    return Ser(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ import pytest
 import soundfile as sf
 
 import serkit
-from serkit import cli, fitting, training
+from serkit import fitting, training
 from serkit.bundle import read_bundle
 from serkit.cache import ClipRequest, FeatureCache
 from serkit.corpora import Corpus, read_corpus
@@ -27,7 +26,7 @@ from serkit.protocol import make_split
 from serkit.recipe import Recipe, parse_recipe
 from serkit.training import run_evaluation, train_final
 from serkit.voices import reference, reference_rows
-from tests.conftest import voice
+from tests.conftest import Ser, voice
 
 TEXT = """
 name = "quick"
@@ -283,9 +282,7 @@ def test_from_recipe_to_profile(corpus: Corpus, tmp_path: Path) -> None:
     assert "Enrolment" not in other.card
 
 
-def test_ser_train_says_that_a_model_does_not_enrol(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ser_train_says_that_a_model_does_not_enrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ser: Ser) -> None:
     monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "cache"))
     for emotion, label in ((3, "happy"), (4, "sad")):
         (tmp_path / "data" / label).mkdir(parents=True)
@@ -293,11 +290,9 @@ def test_ser_train_says_that_a_model_does_not_enrol(
             sf.write(tmp_path / "data" / label / f"{k}.wav", voice(emotion, k), 16000)
     (tmp_path / "mine.toml").write_text(TEXT + ANSWERS)
     words = ["train", tmp_path / "mine.toml", "--data", tmp_path / "data", "--kind", "folders", "--out", tmp_path / "b"]
-    monkeypatch.setattr(sys, "argv", ["ser", *map(str, words), "--jobs", "1"])
-    with pytest.raises(SystemExit) as done:
-        cli.main()
-    assert not done.value.code
-    assert "It does not enrol voices: that needs two speakers or more" in capsys.readouterr().err
+    code, _, err = ser(*words, "--jobs", "1")
+    assert not code
+    assert "It does not enrol voices: that needs two speakers or more" in err
     assert read_bundle(tmp_path / "b").manifest.enrolment == {}
 
 
