@@ -26,17 +26,9 @@ from serkit.submission import match, read_predictions
 from serkit.training import run_evaluation
 from serkit.yardstick import Yardstick, load_yardstick, make_yardstick, packaged, write_yardstick
 from tests.conftest import Ser
+from tests.small_recipes import QUICK_TEXT
 
 TWINS = ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]
-RECIPE = """
-name = "quick"
-description = "MFCC means and logistic regression"
-[features]
-sample_rate = 16000
-features = [{ name = "mfcc", params = { n_mfcc = 13 } }]
-[model]
-name = "logistic"
-"""
 
 
 # --- the fold files ---------------------------------------------------------------------------------------------------
@@ -236,7 +228,7 @@ def test_the_predictions_of_an_evaluation_give_exactly_its_results(
     protocol: str, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "quick.toml").write_text(RECIPE)
+    (tmp_path / "quick.toml").write_text(QUICK_TEXT)
     corpus = read_corpus(tiny_corpus)
     split = make_split(corpus, protocol, seed=1, n_folds=3)
     run = run_evaluation(load_recipe(tmp_path / "quick.toml"), corpus, split, tmp_path / "run")
@@ -492,7 +484,7 @@ def test_what_compare_writes_can_be_tested_against(
     from serkit import compare
 
     monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "quick.toml").write_text(RECIPE)
+    (tmp_path / "quick.toml").write_text(QUICK_TEXT)
     corpus = read_corpus(tiny_corpus)
     for folds in (5, 3):
         cells = compare.plan([str(tmp_path / "quick.toml")], protocols=["speaker"], seeds=[0], folds=folds)
