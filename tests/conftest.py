@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +13,14 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from serkit import cli
 from tests import webapp
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+#: What the fixture `ser` is: words of the command line and standard input -> exit code, standard output and error.
+Ser = Callable[..., tuple[int, str, str]]
 
 
 def data_dir() -> Path | None:
@@ -47,6 +53,31 @@ def crema_dir() -> Path:
     root = data_dir()
     assert root is not None
     return root / "crema_d"
+
+
+def call_ser(*words: object, stdin: bytes = b"") -> int:
+    """Run ``ser`` in this process, as the shell would, and return its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["ser", *map(str, words)])
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as done:
+            cli.main()
+    return int(done.value.code or 0)
+
+
+@pytest.fixture
+def ser(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ser:
+    """Run ``ser`` in this process: exit code, standard output and error, in which no traceback may stand."""
+    monkeypatch.setenv("COLUMNS", "150")
+
+    def run(*words: object, stdin: bytes = b"") -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = call_ser(*words, stdin=stdin)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, out, err
+
+    return run
 
 
 def voice(emotion: int, speaker: int, *, seconds: float = 1.0, rate: int = 16000, seed: int = 0) -> np.ndarray:

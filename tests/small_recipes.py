@@ -1,10 +1,21 @@
-"""The packaged recipes, made small enough for the tiny corpus: fewer epochs, trees, channels and trials."""
+"""A quick recipe; and the packaged ones, small enough for the tiny corpus: fewer epochs, trees, channels and trials."""
 
 from __future__ import annotations
 
 import re
 
 from serkit.recipe import Recipe, load_recipe, parse_recipe
+
+#: For tests that need any model: no network, no trees.
+QUICK_TEXT = """
+name = "quick"
+description = "MFCC means and logistic regression"
+[features]
+sample_rate = 16000
+features = [{ name = "mfcc", params = { n_mfcc = 13 } }]
+[model]
+name = "logistic"
+"""
 
 _SMALLER = {
     r"^epochs = \d+": "epochs = 2",

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +17,19 @@ import pytest
 import soundfile as sf
 
 import serkit
-from serkit import cli, diagnosis, output
+from serkit import diagnosis, output
 from serkit.emotions import LABELS
 from serkit.recognizer import Recognizer, load
-from tests.conftest import voice
+from tests.conftest import Ser, voice
 from tests.tiny_models import tiny_manifest, waveform_graph, write_tiny
-
-Ser = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def ser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ser:
-    """Run ``ser`` in this process, in a folder with a tiny bundle ``tiny``: exit code, standard output and error."""
+def ser(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ser:
+    """Run ``ser`` in a folder with a tiny bundle ``tiny``: exit code, standard output and error."""
     write_tiny(tmp_path / "tiny")
     monkeypatch.chdir(tmp_path)
-
-    def run(*words: object, stdin: bytes = b"") -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["ser", *map(str, words)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(done.value.code or 0), printed.out, printed.err
-
-    return run
+    return ser
 
 
 @pytest.fixture

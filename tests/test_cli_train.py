@@ -3,51 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from serkit import cli, fitting
+from serkit import fitting
 from serkit.bundle import read_bundle
 from serkit.cli.train import Bars
 from serkit.recipe import list_recipes, load_recipe
-
-RECIPE = """
-name = "quick"
-description = "MFCC means and logistic regression"
-[features]
-sample_rate = 16000
-features = [{ name = "mfcc", params = { n_mfcc = 13 } }]
-[model]
-name = "logistic"
-"""
-
-
-class Ser:
-    """Runs ``ser`` in this process; gives exit code, standard output and standard error."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.monkeypatch = monkeypatch
-        self.capsys = capsys
-
-    def __call__(self, *arguments: str | Path) -> tuple[int, str, str]:
-        self.monkeypatch.setattr(sys, "argv", ["ser", *map(str, arguments)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = self.capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-
-@pytest.fixture
-def ser(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ser:
-    monkeypatch.setenv("COLUMNS", "150")
-    return Ser(monkeypatch, capsys)
+from tests.conftest import Ser
+from tests.small_recipes import QUICK_TEXT
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +27,7 @@ def place(tmp_path: Path, caches: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SERKIT_CACHE", str(caches))
     monkeypatch.delenv("SERKIT_DATA", raising=False)
-    (tmp_path / "quick.toml").write_text(RECIPE, encoding="utf-8")
+    (tmp_path / "quick.toml").write_text(QUICK_TEXT, encoding="utf-8")
     return tmp_path
 
 
@@ -157,7 +123,7 @@ def test_train_writes_a_bundle_with_the_scores_of_this_recipe_only(ser: Ser, tin
     results = json.loads((place / "run/results.json").read_text())
     assert manifest.scores["speaker"]["uar"] == results["metrics"]["uar"]
     assert manifest.version == "7"
-    (place / "quick.toml").write_text(RECIPE.replace("n_mfcc = 13", "n_mfcc = 12"), encoding="utf-8")
+    (place / "quick.toml").write_text(QUICK_TEXT.replace("n_mfcc = 13", "n_mfcc = 12"), encoding="utf-8")
     code, _, err = ser(*train)
     assert code == 2
     assert "only scores of the very recipe may stand on a model" in err
@@ -207,7 +173,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     (place / "full").mkdir()
     (place / "full/file").write_text("")
     (place / "some.json").write_text("{}")
-    net = RECIPE.replace("[features]", '[features]\nlayout = "frames"').replace("logistic", "cnn")
+    net = QUICK_TEXT.replace("[features]", '[features]\nlayout = "frames"').replace("logistic", "cnn")
     (place / "net.toml").write_text(net)
     code, _, err = ser(*(str(tiny_corpus) if a == "DATA" else a for a in arguments))
     assert code == 2

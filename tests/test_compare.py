@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from serkit import cli, compare, fitting
+from serkit import compare, fitting
 from serkit.compare import collect, plan, read_grid
 from serkit.compare_picture import picture
 from serkit.compare_report import markdown
@@ -23,6 +22,7 @@ from serkit.errors import RecipeError, TrainingError
 from serkit.paired import paired_test
 from serkit.protocol import PROTOCOLS
 from serkit.recipe import list_recipes, load_recipe
+from tests.conftest import call_ser as ser
 
 RECIPE = """
 name = "{name}"
@@ -74,16 +74,6 @@ def _work_there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def corpus(tiny_corpus: Path) -> Corpus:
     return read_corpus(tiny_corpus)
-
-
-def ser(*arguments: str | Path) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["ser", *map(str, arguments)])
-        try:
-            cli.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-    return 0
 
 
 def grid_arguments(tiny_corpus: Path) -> list[str | Path]:

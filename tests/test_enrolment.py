@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import serkit
-from serkit import cli
 from serkit.emotions import LABELS
 from serkit.enrolling import enrol
 from serkit.enrolment import Profile, adjust, voice_mean
 from serkit.errors import AudioError, BundleError, ProfileError
 from serkit.timeline import timeline
-from tests.conftest import voice
+from tests.conftest import Ser, voice
 from tests.test_imports import HEAVY, loaded_after
 from tests.tiny_models import BIAS, expected, softmax, tiny_manifest, waveform_graph, write_tiny
 
@@ -394,12 +391,10 @@ def test_a_manifest_may_say_nothing_of_enrolment() -> None:
 
 # ------------------------------------------------------------------------------------------------- command line
 
-Ser = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def ser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ser:
-    """Run ``ser`` in this process, in a folder with a bundle ``tiny`` and recordings: exit code, output and error."""
+def ser(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ser:
+    """Run ``ser`` in a folder with a bundle ``tiny`` and recordings: exit code, output and error."""
     write_tiny(tmp_path / "tiny", enrolment=ENROLMENT)
     write_tiny(tmp_path / "plain", name="plain")
     (tmp_path / "ann").mkdir()
@@ -407,17 +402,7 @@ def ser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     sf.write(tmp_path / "ann" / "2.flac", 0.1 * voice(5, 1, seconds=2.0), RATE)
     sf.write(tmp_path / "a.wav", 0.3 * voice(6, 1, seconds=2.0), RATE)
     monkeypatch.chdir(tmp_path)
-
-    def run(*words: object, stdin: bytes = b"") -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["ser", *map(str, words)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(done.value.code or 0), printed.out, printed.err
-
-    return run
+    return ser
 
 
 def test_enrol_and_predict_from_the_command_line(ser: Ser, tmp_path: Path) -> None:

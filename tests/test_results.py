@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,38 +19,27 @@ import pytest
 import soundfile as sf
 
 import serkit
-from serkit import cli
 from serkit.emotions import LABELS
 from serkit.errors import SerkitError
 from serkit.prediction import Prediction
 from serkit.recognizer import Recognizer, load
 from serkit.results import ResultFile
-from tests.conftest import voice
+from tests.conftest import Ser, voice
 from tests.tiny_models import BIAS, waveform_graph, write_tiny
 
-Ser = Callable[..., tuple[int, str, str]]
 FORMATS = ["csv", "jsonl", "parquet"]
 
 
 @pytest.fixture
-def ser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ser:
-    """Run ``ser`` in this process, in a folder with a bundle ``tiny`` and some ``clips``, three good and one bad."""
+def ser(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ser:
+    """Run ``ser`` in a folder with a bundle ``tiny`` and some ``clips``, three good and one bad."""
     write_tiny(tmp_path / "tiny")
     (tmp_path / "clips").mkdir()
     for number in range(3):
         sf.write(tmp_path / "clips" / f"{number}.wav", (0.3 + 0.3 * number) * voice(3, number), 16000)
     (tmp_path / "clips" / "bad,\n.wav").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["ser", *map(str, words)])
-        with pytest.raises(SystemExit) as done:
-            cli.main()
-        printed = capsys.readouterr()
-        return int(done.value.code or 0), printed.out, printed.err
-
-    return run
+    return ser
 
 
 def read(path: Path) -> list[dict[str, Any]]:

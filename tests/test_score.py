@@ -15,7 +15,7 @@ import pytest
 import soundfile as sf
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from serkit import cli, scoring
+from serkit import scoring
 from serkit.corpora import COLUMNS, Corpus, crema_d, read_corpus
 from serkit.errors import ProtocolError, TrainingError
 from serkit.evaluation import evaluate
@@ -25,17 +25,10 @@ from serkit.recipe import load_recipe
 from serkit.submission import match, read_predictions
 from serkit.training import run_evaluation
 from serkit.yardstick import Yardstick, load_yardstick, make_yardstick, packaged, write_yardstick
+from tests.conftest import Ser
+from tests.small_recipes import QUICK_TEXT
 
 TWINS = ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]
-RECIPE = """
-name = "quick"
-description = "MFCC means and logistic regression"
-[features]
-sample_rate = 16000
-features = [{ name = "mfcc", params = { n_mfcc = 13 } }]
-[model]
-name = "logistic"
-"""
 
 
 # --- the fold files ---------------------------------------------------------------------------------------------------
@@ -197,26 +190,19 @@ def answers(corpus: str = "ravdess", protocol: str = "speaker", seed: int = 0) -
 
 
 @pytest.fixture
-def ser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+def ser(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ser:
     """``ser score`` on a table, in an empty folder; gives exit code, standard output and standard error."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "150")
 
     def run(table: pd.DataFrame | str, *options: str) -> tuple[int, str, str]:
         text = table if isinstance(table, str) else table.to_csv(index=False)
         Path("mine.csv").write_text(text, encoding="utf-8")
-        monkeypatch.setattr(sys, "argv", ["ser", "score", "mine.csv", *options])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return code, *capsys.readouterr()
+        return ser("score", "mine.csv", *options)
 
     return run
 
 
-def test_the_scores_are_those_of_scikit_learn(ser: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_scores_are_those_of_scikit_learn(ser: Ser, tmp_path: Path) -> None:
     table = answers()
     code, out, err = ser(table, "--out", "scored")
     assert (code, err) == (0, "")
@@ -242,7 +228,7 @@ def test_the_predictions_of_an_evaluation_give_exactly_its_results(
     protocol: str, tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "quick.toml").write_text(RECIPE)
+    (tmp_path / "quick.toml").write_text(QUICK_TEXT)
     corpus = read_corpus(tiny_corpus)
     split = make_split(corpus, protocol, seed=1, n_folds=3)
     run = run_evaluation(load_recipe(tmp_path / "quick.toml"), corpus, split, tmp_path / "run")
@@ -271,7 +257,7 @@ def test_names_folders_order_and_labels_of_others_are_understood() -> None:
     assert two["intervals"] == one["intervals"]
 
 
-def test_probabilities_alone_or_labels_alone_are_enough(ser: Callable[..., Any], tmp_path: Path) -> None:
+def test_probabilities_alone_or_labels_alone_are_enough(ser: Ser, tmp_path: Path) -> None:
     table = answers()
     both = json.loads(ser(table, "--json")[1])
     only_p = json.loads(ser(table.drop(columns="predicted"), "--json")[1])
@@ -296,7 +282,7 @@ def test_probabilities_alone_or_labels_alone_are_enough(ser: Callable[..., Any],
     assert "calibration error │" not in out
 
 
-def test_a_channel_alone_is_scored_with_the_same_folds(ser: Callable[..., Any]) -> None:
+def test_a_channel_alone_is_scored_with_the_same_folds(ser: Ser) -> None:
     table = answers()
     channel = load_yardstick("ravdess").table["channel"]
     whole = json.loads(ser(table, "--json")[1])["metrics"]
@@ -319,7 +305,7 @@ def test_a_channel_alone_is_scored_with_the_same_folds(ser: Callable[..., Any]) 
     assert "To score the speech alone, ask for --channel speech." in err
 
 
-def test_clips_to_enrol_with_are_not_scored(ser: Callable[..., Any]) -> None:
+def test_clips_to_enrol_with_are_not_scored(ser: Ser) -> None:
     plain = answers()
     clips = load_yardstick("ravdess", "speaker+enrolled").table
     enrolled = clips.loc[clips["role"] == "enrol", "clip"]
@@ -330,7 +316,7 @@ def test_clips_to_enrol_with_are_not_scored(ser: Callable[..., Any]) -> None:
     assert without["metrics"] == scored["metrics"]
 
 
-def test_crema_d_is_scored_in_its_six_classes(ser: Callable[..., Any]) -> None:
+def test_crema_d_is_scored_in_its_six_classes(ser: Ser) -> None:
     results = json.loads(ser(answers("crema_d"), "--corpus", "crema_d", "--json")[1])
     assert results["metrics"]["labels"] == ["neutral", "happy", "sad", "angry", "fearful", "disgust"]
     assert results["metrics"]["n_speakers"] == 91
@@ -339,7 +325,7 @@ def test_crema_d_is_scored_in_its_six_classes(ser: Callable[..., Any]) -> None:
     assert "p_calm is the probability of no label of crema_d" in err
 
 
-def test_a_prediction_against_its_own_probabilities_is_pointed_out(ser: Callable[..., Any]) -> None:
+def test_a_prediction_against_its_own_probabilities_is_pointed_out(ser: Ser) -> None:
     table = answers()
     table.loc[:9, "predicted"] = "disgust"
     less = (table["p_disgust"] < table.filter(like="p_").max(axis=1)).loc[:9].sum()
@@ -390,7 +376,7 @@ def edited(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.
         (lambda t: "clip,fold,predicted\na,1\n", "line 2: 2 fields, expected the 3"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused(ser: Callable[..., Any], change: Callable[[Any], Any], says: str) -> None:
+def test_what_does_not_fit_is_refused(ser: Ser, change: Callable[[Any], Any], says: str) -> None:
     code, out, err = ser(change(answers()))
     assert (code, out) == (2, "")
     assert err.startswith("ser: ")
@@ -398,7 +384,7 @@ def test_what_does_not_fit_is_refused(ser: Callable[..., Any], change: Callable[
     assert err.count("\n") == 1
 
 
-def test_all_missing_clips_are_written_down(ser: Callable[..., Any], tmp_path: Path) -> None:
+def test_all_missing_clips_are_written_down(ser: Ser, tmp_path: Path) -> None:
     table = answers()
     gone = table.sample(30, random_state=1).sort_values("clip")
     code, _, err = ser(table.drop(index=gone.index), "--out", "scored")
@@ -438,7 +424,7 @@ def row_of(table: pd.DataFrame, recipe: str, folds: list[int], **more: Any) -> d
     } | more
 
 
-def test_the_paired_test_is_over_speakers(ser: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_paired_test_is_over_speakers(ser: Ser, monkeypatch: pytest.MonkeyPatch) -> None:
     table = answers()
     worse = table.copy()
     worse.loc[::4, "predicted"] = "calm"
@@ -474,7 +460,7 @@ def test_the_paired_test_is_over_speakers(ser: Callable[..., Any], monkeypatch: 
     assert "Not compared, because scored on other clips: worse, same." in notes
 
 
-def test_without_rows_it_says_so(ser: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_rows_it_says_so(ser: Ser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "our_rows", list)
     code, out, _ = ser(answers())
     assert code == 0
@@ -498,7 +484,7 @@ def test_what_compare_writes_can_be_tested_against(
     from serkit import compare
 
     monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "quick.toml").write_text(RECIPE)
+    (tmp_path / "quick.toml").write_text(QUICK_TEXT)
     corpus = read_corpus(tiny_corpus)
     for folds in (5, 3):
         cells = compare.plan([str(tmp_path / "quick.toml")], protocols=["speaker"], seeds=[0], folds=folds)

@@ -25,21 +25,11 @@ from serkit.errors import TrainingError
 from serkit.protocol import make_split
 from serkit.recipe import Recipe, list_recipes, parse_recipe
 from serkit.training import run_evaluation, train_final
-from tests.small_recipes import shrunk
+from tests.small_recipes import QUICK_TEXT, shrunk
 
-TEXT = """
-name = "quick"
-description = "MFCC means and logistic regression."
-[features]
-sample_rate = 16000
-layout = "mean_std"
-features = [{ name = "mfcc", params = { n_mfcc = 13 } }]
-[model]
-name = "logistic"
-"""
-QUICK = parse_recipe(TEXT)
-CALIBRATED = parse_recipe(TEXT + '[validation]\nuse = "calibration"\n')
-AUGMENTED = parse_recipe(TEXT + '[augment]\nchains = ["noise", "gain"]\n')
+QUICK = parse_recipe(QUICK_TEXT)
+CALIBRATED = parse_recipe(QUICK_TEXT + '[validation]\nuse = "calibration"\n')
+AUGMENTED = parse_recipe(QUICK_TEXT + '[augment]\nchains = ["noise", "gain"]\n')
 COLUMNS = [
     *("path", "start", "end", "copy", "fold", "emotion", "predicted", "confidence"),
     *(f"p_{label}" for label in LABELS),
@@ -405,7 +395,7 @@ def test_too_little_memory_in_a_fold_keeps_those_before_it(
 
 
 def test_smote_with_too_few_clips_says_how_many_it_needs(corpus: Corpus, tmp_path: Path) -> None:
-    recipe = parse_recipe(TEXT + '[balance]\nkind = "smote"\n')
+    recipe = parse_recipe(QUICK_TEXT + '[balance]\nkind = "smote"\n')
     with pytest.raises(TrainingError, match=r"Fold 0 has 4 training clip.* of neutral, and SMOTE .* at least 6"):
         run_evaluation(recipe, corpus, make_split(corpus, "speaker", n_folds=3), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -415,7 +405,7 @@ def test_smote_evens_out_the_classes_of_the_training_side(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_up(monkeypatch, lambda c, r: noise(c.path) + signal(r))
-    recipe = parse_recipe(TEXT + '[balance]\nkind = "smote"\nk_neighbors = 2\n[select]\nk = 5\n')
+    recipe = parse_recipe(QUICK_TEXT + '[balance]\nkind = "smote"\nk_neighbors = 2\n[select]\nk = 5\n')
     pipeline = train_final(recipe, corpus)
     assert [name for name, _ in pipeline.steps] == ["scale", "select", "balance", "model"]
     made = {label: count for label, count in pipeline.named_steps["balance"].sampling_strategy_.items() if count}

@@ -25,8 +25,7 @@ from serkit.export import check_scores
 from serkit.recipe import load_recipe
 from serkit.recognizer import Recognizer
 from serkit.transfer import check_transfer, run_transfer
-from tests.conftest import voice
-from tests.test_cli_train import Ser, ser  # noqa: F401
+from tests.conftest import Ser, voice
 from tests.tiny_models import softmax, tiny_manifest, waveform_graph, write_tiny
 
 #: The model knows these; the corpus gives happy, sad, angry and surprised.
@@ -302,7 +301,7 @@ def test_such_scores_do_not_stand_on_a_model(bundle: Bundle, foreign: Path, tmp_
 # ---------------------------------------------------------------------------------------------- ser transfer
 
 
-def test_ser_transfer(bundle: Bundle, foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ser: Ser) -> None:  # noqa: F811
+def test_ser_transfer(bundle: Bundle, foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ser: Ser) -> None:
     monkeypatch.chdir(tmp_path)
     code, out, err = ser("transfer", bundle.path, "--data", foreign, "--jobs", "1")
     assert (code, err) == (0, "")
@@ -321,7 +320,7 @@ def test_ser_transfer(bundle: Bundle, foreign: Path, tmp_path: Path, monkeypatch
     assert ser("transfer", bundle.path, "--data", foreign, "--out", "again")[0] == 2
 
 
-def test_ser_transfer_with_a_clip_that_fails(bundle: Bundle, foreign: Path, tmp_path: Path, ser: Ser) -> None:  # noqa: F811
+def test_ser_transfer_with_a_clip_that_fails(bundle: Bundle, foreign: Path, tmp_path: Path, ser: Ser) -> None:
     sf.write(foreign / "0_sad_0.wav", voice(0, 0, seconds=0.2), 16000)
     code, out, err = ser("transfer", bundle.path, "--data", foreign, "--out", tmp_path / "out")
     assert code == 1
@@ -337,7 +336,7 @@ def test_ser_transfer_refuses_and_stops(
     foreign: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    ser: Ser,  # noqa: F811
+    ser: Ser,
 ) -> None:
     out = tmp_path / "out"
     code, _, err = ser("transfer", bundle.path, "--data", tiny_corpus, "--out", out)

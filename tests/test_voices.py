@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +15,7 @@ import pytest
 import soundfile as sf
 
 import serkit
-from serkit import cli, fitting, training
+from serkit import fitting, training
 from serkit.bundle import read_bundle
 from serkit.cache import ClipRequest, FeatureCache
 from serkit.corpora import Corpus, read_corpus
@@ -27,22 +26,13 @@ from serkit.protocol import make_split
 from serkit.recipe import Recipe, parse_recipe
 from serkit.training import run_evaluation, train_final
 from serkit.voices import reference, reference_rows
-from tests.conftest import voice
+from tests.conftest import Ser, voice
+from tests.small_recipes import QUICK_TEXT
 
-TEXT = """
-name = "quick"
-description = "MFCC means and logistic regression."
-[features]
-sample_rate = 16000
-layout = "mean_std"
-features = [{ name = "mfcc", params = { n_mfcc = 13 } }]
-[model]
-name = "logistic"
-"""
 ANSWERS = '[enrolment]\nmethod = "answers"\n'
 CALIBRATION = '[validation]\nuse = "calibration"\n'
-QUICK = parse_recipe(TEXT + ANSWERS)
-CALIBRATED = parse_recipe(TEXT + CALIBRATION + ANSWERS)
+QUICK = parse_recipe(QUICK_TEXT + ANSWERS)
+CALIBRATED = parse_recipe(QUICK_TEXT + CALIBRATION + ANSWERS)
 COLUMNS = [f"p_{label}" for label in LABELS]
 
 
@@ -117,7 +107,7 @@ def logs(pipeline: Any, rows: pd.DataFrame) -> dict[str, list[np.ndarray]]:
 def test_an_evaluation_is_that_of_speaker_with_each_voice_taken_off(
     more: str, weight: float, half: float, corpus: Corpus, tmp_path: Path, sounds: dict[str, float], fitted: list[Any]
 ) -> None:
-    recipe = parse_recipe(TEXT + more)
+    recipe = parse_recipe(QUICK_TEXT + more)
     plain = run_evaluation(recipe, corpus, make_split(corpus, "speaker", n_folds=3, seed=2), tmp_path / "speaker")
     models = list(fitted)
     split = make_split(corpus, "speaker+enrolled", n_folds=3, seed=2)
@@ -149,7 +139,7 @@ def test_an_evaluation_is_that_of_speaker_with_each_voice_taken_off(
 
 def test_the_standard_is_to_standardise(corpus: Corpus, tmp_path: Path, sounds: dict[str, float]) -> None:
     split = make_split(corpus, "speaker+enrolled", n_folds=3)
-    texts = TEXT, TEXT + '[enrolment]\nmethod = "standardise"\n', TEXT + ANSWERS
+    texts = QUICK_TEXT, QUICK_TEXT + '[enrolment]\nmethod = "standardise"\n', QUICK_TEXT + ANSWERS
     tables = [
         run_evaluation(parse_recipe(text), corpus, split, tmp_path / str(i)).predictions for i, text in enumerate(texts)
     ]
@@ -221,7 +211,7 @@ def test_corpora_that_all_lack_labels(corpus: Corpus, tmp_path: Path, sounds: di
     with pytest.raises(TrainingError, match=r"Fold 0 has no voice to compare with, .* 'standardise'"):
         run_evaluation(CALIBRATED, two, split, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    run_evaluation(parse_recipe(TEXT + CALIBRATION), two, split, tmp_path / "run")
+    run_evaluation(parse_recipe(QUICK_TEXT + CALIBRATION), two, split, tmp_path / "run")
     assert train_final(CALIBRATED, two).enrolment_ == {}
 
 
@@ -275,7 +265,7 @@ def test_from_recipe_to_profile(corpus: Corpus, tmp_path: Path) -> None:
     z = np.log(plain[9:]) - 0.6 * 9 / 14 * (own - np.array(list(final.enrolment_["reference"].values())))
     got = np.array([list(answer.probabilities.values()) for answer in recognizer.predict(paths[9:], speaker=who)])
     np.testing.assert_allclose(got, np.exp(z) / np.exp(z).sum(1, keepdims=True), atol=1e-5)
-    plain_recipe = parse_recipe(TEXT + CALIBRATION)
+    plain_recipe = parse_recipe(QUICK_TEXT + CALIBRATION)
     other = export_bundle(
         train_final(plain_recipe, corpus, cache=cache), plain_recipe, corpus, tmp_path / "other", cache=cache
     )
@@ -283,21 +273,17 @@ def test_from_recipe_to_profile(corpus: Corpus, tmp_path: Path) -> None:
     assert "Enrolment" not in other.card
 
 
-def test_ser_train_says_that_a_model_does_not_enrol(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ser_train_says_that_a_model_does_not_enrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ser: Ser) -> None:
     monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "cache"))
     for emotion, label in ((3, "happy"), (4, "sad")):
         (tmp_path / "data" / label).mkdir(parents=True)
         for k in range(4):
             sf.write(tmp_path / "data" / label / f"{k}.wav", voice(emotion, k), 16000)
-    (tmp_path / "mine.toml").write_text(TEXT + ANSWERS)
+    (tmp_path / "mine.toml").write_text(QUICK_TEXT + ANSWERS)
     words = ["train", tmp_path / "mine.toml", "--data", tmp_path / "data", "--kind", "folders", "--out", tmp_path / "b"]
-    monkeypatch.setattr(sys, "argv", ["ser", *map(str, words), "--jobs", "1"])
-    with pytest.raises(SystemExit) as done:
-        cli.main()
-    assert not done.value.code
-    assert "It does not enrol voices: that needs two speakers or more" in capsys.readouterr().err
+    code, _, err = ser(*words, "--jobs", "1")
+    assert not code
+    assert "It does not enrol voices: that needs two speakers or more" in err
     assert read_bundle(tmp_path / "b").manifest.enrolment == {}
 
 
@@ -307,11 +293,11 @@ def test_ser_train_says_that_a_model_does_not_enrol(
 def test_hashes_of_recipes_without_the_section_stay() -> None:
     manifest = read_bundle("default").manifest  # written before there was one
     assert parse_recipe(manifest.recipe).hash == manifest.recipe_hash
-    base = parse_recipe(TEXT).hash
-    assert parse_recipe(TEXT + '[enrolment]\nmethod = "standardise"\n').hash == base
-    hashes = {parse_recipe(TEXT + ANSWERS + more).hash for more in ("", "weight = 0.7\n", "seconds = 6.0\n")}
+    base = parse_recipe(QUICK_TEXT).hash
+    assert parse_recipe(QUICK_TEXT + '[enrolment]\nmethod = "standardise"\n').hash == base
+    hashes = {parse_recipe(QUICK_TEXT + ANSWERS + more).hash for more in ("", "weight = 0.7\n", "seconds = 6.0\n")}
     assert len({base, *hashes}) == 4
-    assert parse_recipe(TEXT + ANSWERS + "weight = 0.6\n").hash == parse_recipe(TEXT + ANSWERS).hash
+    assert parse_recipe(QUICK_TEXT + ANSWERS + "weight = 0.6\n").hash == parse_recipe(QUICK_TEXT + ANSWERS).hash
 
 
 @pytest.mark.parametrize(
@@ -328,4 +314,4 @@ def test_hashes_of_recipes_without_the_section_stay() -> None:
 )
 def test_a_mistake_in_the_section_is_one_sentence(text: str, says: str) -> None:
     with pytest.raises(RecipeError, match=says):
-        parse_recipe(TEXT + text)
+        parse_recipe(QUICK_TEXT + text)

@@ -14,7 +14,7 @@ import pandas as pd
 import serkit
 from serkit import runs
 from serkit.evaluation import environment
-from serkit.metrics import resample, scores_of
+from serkit.metrics import interval, resample, scores_of
 from serkit.paired import MIN_SPEAKERS, holm, paired_test
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _row(members: Sequence[tuple[Cell, runs.Run]]) -> dict[str, Any]:
         row[score] = float(np.mean(values))
         row[f"{score}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
         if score in drawn:
-            row[f"{score}_interval"] = [float(q) for q in np.quantile(drawn[score], [0.025, 0.975])]
+            row[f"{score}_interval"] = interval(drawn[score])
     return row
 
 

@@ -24,11 +24,13 @@ from serkit.errors import TrainingError
 from serkit.files import write_atomic
 from serkit.metrics import (
     GROUPS,
+    accuracy_surest_half,
     calibration,
     checked,
     correct_among_surest,
     group_table,
     group_values,
+    interval,
     per_class,
     resample,
     scores_of,
@@ -169,7 +171,6 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
     of_truth = probabilities[np.arange(n), truth]
     tiny = np.finfo(np.float64).eps
     sure = correct_among_surest(confidence, correct)
-    half = (n + 1) // 2
     groups = {column: group_table(values[column][0], stacks[column]) for column in GROUPS}
     for column in WHOLE:
         for k, row in enumerate(groups[column].values()):
@@ -177,13 +178,10 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
             voices = counts(values["speaker"][1], len(values["speaker"][0]), inside)
             voices = voices[voices.sum(axis=(1, 2)) > 0]
             again = scores_of(resample(voices if len(voices) > 1 else voices.sum(axis=0)[None], n_boot, seed))
-            most = (row["n"] + 1) // 2
             row |= {
-                "intervals": {
-                    s: [float(q) for q in np.quantile(again[s], [0.025, 0.975])] for s in ("accuracy", "uar")
-                },
+                "intervals": {score: interval(again[score]) for score in ("accuracy", "uar")},
                 "ece": calibration(confidence[inside], correct[inside])[0],
-                "accuracy_surest_half": correct_among_surest(confidence[inside], correct[inside])(most) / most,
+                "accuracy_surest_half": accuracy_surest_half(confidence[inside], correct[inside]),
             }
     return {
         "n_clips": n,
@@ -195,7 +193,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
         "f1_macro": scores["f1_macro"],
         "f1_micro": scores["accuracy"],
         "f1_weighted": scores["f1_weighted"],
-        "intervals": {name: [float(q) for q in np.quantile(resampled[name], [0.025, 0.975])] for name in INTERVALS},
+        "intervals": {name: interval(resampled[name]) for name in INTERVALS},
         "interval_unit": "speaker" if by_speaker else "clip",
         "interval_level": 0.95,
         "n_boot": n_boot,
@@ -207,7 +205,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
         "mean_confidence": float(confidence.mean()),
         "log_loss": float(-np.log(np.clip(of_truth, tiny, 1 - tiny)).mean()),
         "brier": float((probabilities**2).sum(axis=1).mean() - 2 * of_truth.mean() + 1),
-        "accuracy_surest_half": sure(half) / half,
+        "accuracy_surest_half": accuracy_surest_half(confidence, correct),
         "risk_coverage": [
             {"coverage": share, "risk": 1 - sure(share * n) / (share * n)} for share in (k / 20 for k in range(1, 21))
         ],

@@ -13,11 +13,13 @@ from serkit.errors import TrainingError
 __all__ = [
     "GROUPS",
     "KEY",
+    "accuracy_surest_half",
     "calibration",
     "checked",
     "correct_among_surest",
     "group_table",
     "group_values",
+    "interval",
     "per_class",
     "resample",
     "scores_of",
@@ -145,6 +147,11 @@ def resample(stack: np.ndarray, n_boot: int, seed: int) -> np.ndarray:
     return drawn.reshape(n_boot, n_labels, n_labels)
 
 
+def interval(resampled: np.ndarray) -> list[float]:
+    """The 95 % percentile interval ``[low, high]`` of a score, from its values over resamples."""
+    return [float(q) for q in np.quantile(resampled, [0.025, 0.975])]
+
+
 def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, list[dict[str, Any]]]:
     """Expected calibration error and its bins ``(low, high]``; a confidence of exactly 0 joins the first."""
     edges = np.linspace(0, 1, N_BINS + 1)
@@ -167,6 +174,12 @@ def correct_among_surest(confidence: np.ndarray, correct: np.ndarray) -> Callabl
     reached = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(levels)))])
     right = np.concatenate([[0], np.cumsum(np.bincount(codes, weights=correct, minlength=len(levels)))])
     return lambda k: float(np.interp(k, reached, right))
+
+
+def accuracy_surest_half(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """Accuracy on the half of the clips (rounded up) with the highest confidence."""
+    half = (len(confidence) + 1) // 2
+    return correct_among_surest(confidence, correct)(half) / half
 
 
 def per_class(confusion: np.ndarray, labels: list[str]) -> dict[str, dict[str, Any]]:

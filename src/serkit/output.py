@@ -8,6 +8,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from textwrap import indent
 from types import TracebackType
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 __all__ = [
+    "MOST_FAILURES",
     "CsvWriter",
     "JsonWriter",
     "columns",
@@ -30,10 +32,14 @@ __all__ = [
     "console",
     "csv_cells",
     "flat_row",
+    "print_failures",
     "printable",
     "to_json",
     "to_table",
 ]
+
+#: Failures that are listed with their reasons; a file of results holds all.
+MOST_FAILURES = 100
 
 _NO_COLOUR = "#8C8C8C"  # of the bar where no emotion is named
 _WIDE = 100_000  # columns; piped output is never wrapped, so that a row stays a line
@@ -51,6 +57,31 @@ def printable(text: str) -> str:
     return "".join(
         c if unicodedata.category(c) not in _UNSAFE else c.encode("unicode_escape").decode("ascii") for c in text
     )
+
+
+def print_failures(
+    heading: str, failures: Iterable[tuple[str, str]], *, total: int, rest_in: str | None = None
+) -> None:
+    """Print to standard error what failed and why: at most :data:`MOST_FAILURES`, and how many more there are.
+
+    Parameters
+    ----------
+    heading : str
+        The line before them, without its colon.
+    failures : iterable of (str, str)
+        Name and reason of each, or of the first.
+    total : int
+        How many failed altogether.
+    rest_in : str, optional
+        The file that holds all of them.
+    """
+    listed = list(islice(failures, MOST_FAILURES))
+    print(f"{heading}:", file=sys.stderr)
+    for name, reason in listed:
+        print(f"  {printable(name)}: {printable(reason)}", file=sys.stderr)
+    if total > len(listed):
+        where = f"; {printable(rest_in)} has them all" if rest_in is not None else ""
+        print(f"  and {total - len(listed)} more{where}", file=sys.stderr)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from serkit import folds
+from serkit.corpora.table import voice_names
 from serkit.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def clip_table(corpus: Corpus) -> pd.DataFrame:
         row=np.arange(len(table)),
         copy=0,
         group=folds.recording_groups(table),
-        voice=table["corpus"] + "/" + table["speaker"],
+        voice=voice_names(table),
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from serkit.corpora.table import voice_names
 from serkit.enrolment import adjust, voice_mean
 from serkit.errors import TrainingError
 
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from serkit.recipe import Enrolment, Recipe
 
 __all__ = ["adjust_voices", "reference", "reference_rows", "voice_names"]
-
-
-def voice_names(rows: pd.DataFrame) -> pd.Series:
-    """Each row's speaker within its corpus."""
-    return rows["corpus"] + "/" + rows["speaker"]
 
 
 def reference_rows(rows: pd.DataFrame, recipe: Recipe, given: Mapping[str, np.ndarray] | None) -> np.ndarray:

@@ -43,9 +43,8 @@ def main() -> None:
     """Run ``ser``; a user's mistake is one sentence on standard error and exit code 2, Ctrl-C is exit code 130."""
     asked = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
     if asked == "predict" and "numpy" not in sys.modules:
-        os.environ.setdefault(
-            "OMP_NUM_THREADS", "1"
-        )  # each core has a recording of its own; a BLAS would take them all
+        # Each core has a recording of its own; a BLAS would take them all.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in sorted({"info", asked} if asked else set(COMMANDS.values())):  # info holds the options of `ser` itself
         importlib.import_module(f"serkit.cli.{name}")
 

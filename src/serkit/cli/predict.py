@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from serkit import output
 from serkit.cli import app
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _SHOW_PROGRESS = 20  # recordings; fewer are done before a bar is read
 _SAY_PROGRESS = 30.0  # s; between lines where no terminal shows a bar
-_LISTED = 100  # failures with their reasons on standard error; a file of results holds all
 
 
 @app.command()
@@ -81,7 +81,6 @@ def predict(
         raise typer.BadParameter(
             "--affect goes with the table; JSON and files always hold derived valence and arousal."
         )
-    from serkit import output
     from serkit.inputs import find_inputs
     from serkit.prediction import Prediction, check_confidence
     from serkit.recognizer import load
@@ -126,7 +125,10 @@ def predict(
         console = output.console()
         unicode = console.encoding.lower().startswith("utf")
         console.print(output.to_table(rows, top=top or 3, unicode=unicode, show_affect=affect))
-    _report(tally, out)
+    if tally.failed:
+        reasons = ((row.path or "-", row.error or "") for row in tally.first)
+        heading = f"ser: {tally.failed} of {tally.total} inputs failed"
+        output.print_failures(heading, reasons, total=tally.failed, rest_in=out)
     if tally.interrupted:
         kept = f"--resume goes on with {output.printable(out)}" if out is not None else "their answers are kept"
         typer.echo(f"ser: interrupted after {tally.total} of {len(left)} recordings; {kept}.", err=True)
@@ -149,7 +151,7 @@ class _Tally:
         self.total += 1
         if row.error is not None:
             self.failed += 1
-            if self.failed <= _LISTED:
+            if self.failed <= output.MOST_FAILURES:
                 self.first.append(row)
 
 
@@ -196,16 +198,3 @@ def _progress_lines(rows: Iterator[Prediction], total: int) -> Iterator[Predicti
             said, pace = now, done / (now - start)
             left = timedelta(seconds=round((total - done) / pace))
             typer.echo(f"ser: {done} of {total} recordings, {pace:.1f} files/s, {left} left", err=True)
-
-
-def _report(tally: _Tally, out: str | None) -> None:
-    """List the failures and their reasons on standard error."""
-    from serkit.output import printable
-
-    if tally.failed:
-        typer.echo(f"ser: {tally.failed} of {tally.total} inputs failed:", err=True)
-    for row in tally.first:
-        typer.echo(f"  {printable(row.path or '-')}: {printable(row.error or '')}", err=True)
-    if tally.failed > len(tally.first):
-        where = f"; {printable(out)} has them all" if out is not None else ""
-        typer.echo(f"  and {tally.failed - len(tally.first)} more{where}", err=True)

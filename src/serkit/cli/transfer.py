@@ -13,9 +13,7 @@ import typer
 from serkit.cli import app
 from serkit.cli.extras import need_train
 from serkit.cli.train import JOBS, Bars, ChannelOption, CorpusOption, DataOption, JobsOption, print_summary
-from serkit.output import printable
-
-_LISTED = 100  # failures on standard error; results.json holds all
+from serkit.output import print_failures
 
 
 @app.command()
@@ -59,11 +57,9 @@ def transfer(
     failures = run.results["transfer"]["failures"]
     if failures:
         total = run.results["metrics"]["n_clips"] + len(failures)
-        print(f"ser: {len(failures)} of {total} clips failed and are not scored:", file=sys.stderr)
-        for row in failures[:_LISTED]:
-            print(f"  {printable(row['path'])}: {printable(row['error'])}", file=sys.stderr)
-        if len(failures) > _LISTED:
-            print(f"  and {len(failures) - _LISTED} more; results.json has them all", file=sys.stderr)
+        heading = f"ser: {len(failures)} of {total} clips failed and are not scored"
+        reasons = ((row["path"], row["error"]) for row in failures)
+        print_failures(heading, reasons, total=len(failures), rest_in="results.json")
         raise typer.Exit(1)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from serkit.corpora.table import Corpus
+from serkit.corpora.table import Corpus, voice_names
 from serkit.emotions import LABELS, colour
 from serkit.errors import CorpusError
 
@@ -34,7 +34,7 @@ def describe(corpus: Corpus) -> dict[str, Any]:
     """
     table = corpus.table
     seconds = table["end"] - table["start"]
-    voices = table["corpus"] + "/" + table["speaker"]
+    voices = voice_names(table)
     known = voices[table["speaker"] != ""]
     classes = []
     for emotion in _order(set(table["emotion"])):

@@ -14,7 +14,7 @@ from serkit.corpora.digests import Clip, digest_clips
 from serkit.corpora.files import Store
 from serkit.errors import CorpusError
 
-__all__ = ["CHANNELS", "COLUMNS", "Corpus", "Listing", "build"]
+__all__ = ["CHANNELS", "COLUMNS", "Corpus", "Listing", "build", "voice_names"]
 
 CHANNELS = ("both", "speech", "song")
 
@@ -110,6 +110,17 @@ class Listing:
     rows: list[dict[str, Any]]
     licence: str
     citation: str
+
+
+def voice_names(rows: pd.DataFrame) -> pd.Series:
+    """Each row's speaker within its corpus: two corpora may give different people the same name.
+
+    Examples
+    --------
+    >>> voice_names(pd.DataFrame({"corpus": ["ravdess", "crema_d"], "speaker": ["07", "1007"]})).tolist()
+    ['ravdess/07', 'crema_d/1007']
+    """
+    return rows["corpus"] + "/" + rows["speaker"]
 
 
 def build(listing: Listing, *, channel: str) -> Corpus:
