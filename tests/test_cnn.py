@@ -159,7 +159,15 @@ def batches(clips: Clips, seed: int = 0, **options: object) -> list[tuple[dict[s
 
 def test_variants_are_seeded_and_never_longer_than_the_crop() -> None:
     X, _ = clips(6)
-    options = {"crop": 30, "mel_shift": 3.0, "time_warp": 0.2, "colour": 1.5, "noise": 0.5, "mask_bands": 8, "mask_frames": 10}
+    options = {
+        "crop": 30,
+        "mel_shift": 3.0,
+        "time_warp": 0.2,
+        "colour": 1.5,
+        "noise": 0.5,
+        "mask_bands": 8,
+        "mask_frames": 10,
+    }
     data = Clips(X, np.zeros(6, int), n_classes=3)
     one, two, other = (batches(data, seed, **options)[0][0] for seed in (0, 0, 1))
     assert one["x"].shape == (6, 64, 30)

@@ -234,6 +234,17 @@ def test_without_two_known_speakers_clips_are_resampled(speaker: str) -> None:
     assert got["spread"]["speaker"]["accuracy_sd"] is None
 
 
+def test_a_channel_of_two_corpora_is_two_groups() -> None:
+    frame = random_table(301, LABELS, 4)
+    frame["corpus"] = np.where(np.arange(301) % 2, "a", "b")
+    frame["channel"] = np.where((np.arange(301) % 6) == 1, "song", "speech")
+    got = evaluate(frame, LABELS, n_boot=50)["groups"]["channel"]
+    assert set(got) == {"a/speech", "b/speech", "song"}
+    alone = evaluate(frame[(frame["corpus"] == "a") & (frame["channel"] == "speech")], LABELS, n_boot=50)
+    assert got["a/speech"]["uar"] == alone["uar"]
+    assert got["a/speech"]["n"] == alone["n_clips"]
+
+
 def test_a_channel_is_scored_as_if_it_were_alone() -> None:
     frame = random_table(301, LABELS, 3)
     frame["channel"] = np.where(np.arange(301) % 3, "song", "speech")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from serkit.protocol import make_split
 from serkit.recipe import parse_recipe
 from serkit.training import _copies_of, run_evaluation, train_final
 from tests.conftest import voice
-from tests.small_recipes import shrunk
+from tests.small_recipes import QUICK_TEXT, shrunk
 
 CREMA = {"ANG": 5, "DIS": 7, "FEA": 6, "HAP": 3, "NEU": 1, "SAD": 4}
 
@@ -150,8 +149,7 @@ def test_a_network_of_both_hears_what_only_one_has(joined: Corpus, tmp_path: Pat
 
 
 def test_copies_make_the_parts_of_a_joined_corpus_equally_large(joined: Corpus) -> None:
-    text = shrunk("default").text
-    recipe = parse_recipe(re.sub(r"(?s)\[augment\].*?\n\n", '[augment]\nchains = ["noise", "gain"]\ncopies = 5\n\n', text))
+    recipe = parse_recipe(QUICK_TEXT + '[augment]\nchains = ["noise", "gain"]\ncopies = 5\n')
     gets = _copies_of(joined, recipe)
     own = (joined.table["corpus"] == "crema_d").to_numpy()
     small, large = sorted([own.sum(), (~own).sum()])

@@ -102,8 +102,8 @@ def run_evaluation(
     for k in chosen:
         train = clips[(clips["fold"] == k) & _trains(clips, recipe)]
         fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"Fold {k}")
+    given = fitting.known_labels(clips["corpus"].tolist(), clips["emotion"].tolist(), labels)
     if _adjusts(recipe, split):
-        given = fitting.known_labels(clips["corpus"].tolist(), clips["emotion"].tolist(), labels)
         asked = clips[reference_rows(clips, recipe, given)]
         lacking = [k for k in chosen if not (asked["fold"] == k).any()]
         if lacking:
@@ -117,7 +117,7 @@ def run_evaluation(
         todo = [k for k in chosen if not runs.finished(out, k)]
         if todo:
             runner = _Folds(
-                recipe, corpus, split, chosen, clips, labels, out, n_jobs, cache or FeatureCache(), progress
+                recipe, corpus, split, chosen, clips, labels, given, out, n_jobs, cache or FeatureCache(), progress
             )
             runner.run(todo)
         return runs.close(out, recipe, corpus, split, labels, chosen)
@@ -133,6 +133,7 @@ class _Folds:
     chosen: Sequence[int]
     clips: pd.DataFrame
     labels: list[str]
+    given: dict[str, np.ndarray] | None
     out: Path
     n_jobs: int
     cache: FeatureCache
@@ -169,7 +170,7 @@ class _Folds:
             return fold
         train = fold[_trains(fold, self.recipe)]
         gets = _copies_of(self.corpus, self.recipe)
-        copies = [train[gets.loc[train["row"], c].to_numpy()].assign(copy=c) for c in gets]
+        copies = [train[gets[c].loc[train["row"]].to_numpy()].assign(copy=c) for c in gets]
         return pd.concat([fold, *copies], ignore_index=True)
 
     def _fold(
@@ -193,15 +194,14 @@ class _Folds:
 
         held_out = self.recipe.validation.use != "none"
         trains = _trains(rows, self.recipe)
-        given = fitting.known_labels(self.clips["corpus"].tolist(), self.clips["emotion"].tolist(), self.labels)
         pipeline = fitting.fit(
             fitting.make_pipeline(self.recipe, self.labels, seed=self.split.seed, n_jobs=self.n_jobs),
             *pick(trains),
             groups=_groups(rows[trains], by_speaker=self.split.by_speaker),
-            known=_known(rows[trains], given),
+            known=_known(rows[trains], self.given),
             **_origin(rows[trains]),
             validation=pick(role == "validation") if held_out else None,
-            validation_known=_known(rows[role == "validation"], given) if held_out else None,
+            validation_known=_known(rows[role == "validation"], self.given) if held_out else None,
             progress=_epochs(self.progress, k),
         )
 
@@ -211,12 +211,12 @@ class _Folds:
         test = rows[role == "test"]
         probabilities = answers(role == "test")
         if adjusts:
-            asked, enrolled = reference_rows(rows, self.recipe, given), role == "enrol"
+            asked, enrolled = reference_rows(rows, self.recipe, self.given), role == "enrol"
             others = reference(answers(asked), voice_names(rows[asked]).tolist())
             probabilities = adjust_voices(
                 probabilities, test, answers(enrolled), rows[enrolled], others, self.recipe.enrolment
             )
-        could_be = _known(test, given)
+        could_be = _known(test, self.given)
         if could_be is not None:
             probabilities = fitting.restrict(probabilities, could_be)
         table = test[[*KEYS, "fold", "emotion"]].assign(
@@ -376,7 +376,7 @@ def _trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
 def _copies_of(corpus: Corpus, recipe: Recipe) -> pd.DataFrame:
     """Which copies each clip of ``corpus`` gets while it trains: boolean, a column for each copy.
 
-    Of a joined corpus the smallest part gets them all, a larger one as many as make it as large, its clips taking turns.
+    Of a joined corpus the smallest part gets them all, a larger one as many as make it as large; its clips take turns.
     """
     table, n = corpus.table, recipe.augment.copies if recipe.augment else 0
     gets = pd.DataFrame(False, index=table.index, columns=range(1, n + 1))

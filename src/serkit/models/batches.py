@@ -76,11 +76,11 @@ class Clips(Dataset):
 class FrameBatches:
     """Shuffled batches of :class:`Clips`; each access draws a new variant of the clip.
 
-    The variants are what a voice or a room might have done: the spectrum moved along the mel axis (a vocal tract of
-    another length, after Jaitly and Hinton, 2013), another tempo, another microphone's frequency response, a floor of noise,
-    bands and stretches masked (SpecAugment, Park et al., 2019), pairs of clips mixed (mixup, Zhang et al., 2018). A whole batch is changed at a
-    time, with matrix products, so it costs little beside the network. The last clips of an epoch that do not fill a
-    batch are left out.
+    The variants are what a voice, a room or a microphone might have done: the spectrum moved along the mel axis (a
+    vocal tract of another length, after Jaitly and Hinton, 2013), another tempo, another frequency response, a floor of
+    noise. Also, bands and stretches are masked (SpecAugment, Park et al., 2019) and pairs of clips mixed (mixup, Zhang
+    et al., 2018). A whole batch is changed at a time, with matrix products, so it costs little beside the network. The
+    last clips of an epoch that do not fill a batch are left out.
 
     Yields ``({"x": (batch, rows, frames), "lengths": (batch,)}, targets)``, the targets as
     :class:`serkit.models.losses.KnownCrossEntropy` takes them.

@@ -8,13 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
-from skorch.callbacks import GradientNormClipping, LRScheduler
+from skorch.callbacks import GradientNormClipping
 from torch import nn
 
 from serkit.errors import TrainingError
 from serkit.models import check_numbers
 from serkit.models.batches import Clips, FrameBatches
-from serkit.models.loop import Net, Progress, Report, fit_temperature, label_indices, pick_device, score, softmax, train
+from serkit.models.loop import (
+    Net,
+    Progress,
+    Report,
+    exactly,
+    fit_temperature,
+    label_indices,
+    one_cycle,
+    pick_device,
+    score,
+    softmax,
+    train,
+)
 from serkit.models.losses import UNKNOWN, KnownCrossEntropy
 from serkit.models.nets import Average, ResNetASP, in_fast_order, scale
 
@@ -247,13 +259,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                 train_split=None,
                 callbacks=[
                     GradientNormClipping(5.0),
-                    LRScheduler(
-                        torch.optim.lr_scheduler.OneCycleLR,
-                        max_lr=self.learning_rate,
-                        total_steps=self.epochs * (dataset.epoch // batch_size) + 1,
-                        pct_start=0.15,
-                        step_every="batch",
-                    ),
+                    one_cycle(self.learning_rate, epochs=self.epochs, steps=dataset.epoch // batch_size),
                     Report(say, validate),
                 ],
                 callbacks__valid_acc=None,
@@ -289,8 +295,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         device = pick_device(self.device)
         order = np.argsort([clip.shape[1] for clip in X], kind="stable")
         out = np.empty((len(X), len(self.classes_)), np.float32)
-        # A GPU would round to TF32 in its convolutions, which is too coarse for the check of an exported bundle.
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with exactly():
             for done in range(0, len(X), batch_size):
                 chosen = order[done : done + batch_size]
                 lengths = torch.tensor([X[i].shape[1] for i in chosen])

@@ -21,8 +21,10 @@ from serkit.models.loop import (
     Progress,
     Report,
     Stop,
+    exactly,
     fit_temperature,
     label_indices,
+    one_cycle,
     pick_device,
     score,
     softmax,
@@ -291,11 +293,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
     def _callbacks(self, steps: int, progress: Progress | None, validate: Any) -> list[Callback]:
         callbacks: list[Callback] = [GradientNormClipping(5.0), LearningRate(), Report(progress, validate)]
         if self.schedule == "one_cycle":
-            cycle = torch.optim.lr_scheduler.OneCycleLR
-            total = self.epochs * steps + 1
-            callbacks.append(
-                LRScheduler(cycle, max_lr=self.learning_rate, total_steps=total, pct_start=0.15, step_every="batch")
-            )
+            callbacks.append(one_cycle(self.learning_rate, epochs=self.epochs, steps=steps))
         if self.reduce_on_plateau:
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau
             callbacks.append(
@@ -309,8 +307,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
     def _logits(self, X: np.ndarray) -> np.ndarray:
         module = self.net_.module_.eval()
         device = pick_device(self.device)
-        # A GPU would round to TF32 in its convolutions, which is too coarse for the check of an exported bundle.
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with exactly():
             parts = [
                 module(torch.from_numpy(np.ascontiguousarray(X[k : k + _CHUNK], np.float32)).to(device)).cpu().numpy()
                 for k in range(0, len(X), _CHUNK)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import balanced_accuracy_score
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -22,8 +23,10 @@ __all__ = [
     "Progress",
     "Report",
     "Stop",
+    "exactly",
     "fit_temperature",
     "label_indices",
+    "one_cycle",
     "pick_device",
     "score",
     "softmax",
@@ -106,6 +109,24 @@ class Stop(EarlyStopping):
         except KeyboardInterrupt:
             net.stopped_early = True
             raise
+
+
+def one_cycle(learning_rate: float, *, epochs: int, steps: int) -> LRScheduler:
+    """The one-cycle schedule (Smith and Topin, 2018) up to ``learning_rate`` over ``epochs`` of ``steps`` batches."""
+    return LRScheduler(
+        torch.optim.lr_scheduler.OneCycleLR,
+        max_lr=learning_rate,
+        total_steps=epochs * steps + 1,
+        pct_start=0.15,
+        step_every="batch",
+    )
+
+
+@contextmanager
+def exactly() -> Iterator[None]:
+    """Answers only, in full precision: a GPU's TF32 is too coarse for the check of an exported bundle."""
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
 
 
 def label_indices(y: Sequence[str] | np.ndarray, labels: Sequence[str]) -> np.ndarray:
