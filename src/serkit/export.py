@@ -44,7 +44,7 @@ TOLERANCE = 1e-4
 _OPSET, _IR_VERSION = 15, 8  # the newest operator set that onnxmltools converts XGBoost to
 _MAX_CLIPS = 64
 _CALIBRATION = {
-    "none": "none",
+    "none": "temperature {:.4f}, set in the recipe",
     "selection": "none",
     "calibration": "temperature {:.4f}, fitted on speakers held out of a training of its own",
     "early-stopping": "temperature {:.4f}, fitted on the held-out speakers that scheduled the training too",
@@ -126,9 +126,15 @@ def export_bundle(
         corpus=corpus.name,
         seed=seed,
         enrolment=getattr(estimator, "enrolment_", {}),
-        calibration=_CALIBRATION[recipe.validation.use].format(getattr(model, "temperature_", 1.0)),
+        calibration=_calibration(recipe, getattr(model, "temperature_", 1.0)),
     )
     return _write(out, data, manifest, recipe, corpus, by_protocol)
+
+
+def _calibration(recipe: Recipe, temperature: float) -> str:
+    if recipe.validation.use == "none" and temperature == 1.0:
+        return "none"
+    return _CALIBRATION[recipe.validation.use].format(temperature)
 
 
 def attach_scores(
