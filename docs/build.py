@@ -76,7 +76,7 @@ def made(several: Sequence[dict[str, Any]]) -> str:
 def scores() -> str:
     """The table of the shipped recipe's scores."""
     lines = [
-        "| trained on | protocol | RAVDESS speech: accuracy / UAR [95 %] | RAVDESS song | CREMA-D (Opus) | ECE | made by |",
+        "| trained on | protocol | RAVDESS speech: accuracy / UAR | RAVDESS song | CREMA-D (Opus) | ECE | made by |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for (corpus, protocol), several in documents().items():

@@ -274,9 +274,9 @@ def test_folders_take_emotion_and_speaker_from_the_way_to_the_file(tmp_path: Pat
 
 def test_folders_refuse_what_has_no_emotion_or_two(tmp_path: Path) -> None:
     write(tmp_path / "angry" / "1.wav", 0)
-    write(tmp_path / "bored" / "2.wav", 1)
+    write(tmp_path / "bordom" / "2.wav", 1)
     write(tmp_path / "happy" / "sad" / "3.wav", 2)
-    with pytest.raises(CorpusError, match=r"2 of 3 audio files .* bored/2.wav, happy/sad/3.wav"):
+    with pytest.raises(CorpusError, match=r"2 of 3 audio files .* bordom/2.wav, happy/sad/3.wav"):
         read_corpus(tmp_path)
 
 
@@ -325,7 +325,10 @@ def test_a_table_written_as_manifest_reads_back(tmp_path: Path) -> None:
     [
         (["file,label", "a.wav,sad"], "lacks the column path: its header is file, label"),
         (["path,emotion,emotion", "a.wav,sad,sad"], "two columns named 'emotion'"),
-        (["path,emotion", "a.wav,sad", "a.wav,boredom"], r"line 3: Unknown emotion label 'boredom'"),
+        (
+            ["path,emotion", "a.wav,sad", "a.wav,bordom"],
+            r"line 3: Unknown emotion label 'bordom': expected .*, boredom",
+        ),
         (["path,emotion", "a.wav,sad,1"], r"line 2: 3 fields, expected the 2 of the header"),
         (["path,emotion", ",sad"], "line 2: the path is empty"),
         (["path,emotion", "/a.wav,sad"], "line 2: /a.wav is an absolute path"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from serkit.errors import CorpusError
 
-__all__ = ["ALIASES", "EMOTIONS", "LABELS", "Emotion", "affect", "canonical", "colour"]
+__all__ = ["ALIASES", "EMOTIONS", "LABELS", "OTHERS", "Emotion", "affect", "canonical", "colour"]
 
 
 @dataclass(frozen=True)
@@ -97,21 +97,36 @@ ALIASES: dict[str, str] = {
     "ps": "surprised",
 }
 
+#: Names of emotions that corpora have besides: no model here knows them, and measuring one leaves them out.
+OTHERS: dict[str, str] = {
+    "boredom": "boredom",
+    "bored": "boredom",
+    "contempt": "contempt",
+    "excitement": "excitement",
+    "excited": "excitement",
+    "exc": "excitement",
+    "frustration": "frustration",
+    "frustrated": "frustration",
+    "fru": "frustration",
+}
+
 _BY_LABEL = {e.label: e for e in EMOTIONS}
 
 
-def canonical(name: str) -> str:
+def canonical(name: str, *, others: bool = False) -> str:
     """Return serkit's label for an emotion's name in any of the supported corpora.
 
     Parameters
     ----------
     name : str
         A label such as ``"ANG"``, ``"Fear"`` or ``"happy"``; case and surrounding blanks do not matter.
+    others : bool
+        Take the names in :data:`OTHERS` too.
 
     Returns
     -------
     str
-        One of :data:`LABELS`.
+        One of :data:`LABELS`, or a value of :data:`OTHERS`.
 
     Raises
     ------
@@ -123,11 +138,13 @@ def canonical(name: str) -> str:
     >>> canonical("ANG"), canonical(" Fear ")
     ('angry', 'fearful')
     """
+    known = ALIASES | OTHERS if others else ALIASES
     try:
-        return ALIASES[name.strip().lower().replace(" ", "_")]
+        return known[name.strip().lower().replace(" ", "_")]
     except KeyError:
+        more = f", {', '.join(sorted(set(OTHERS.values())))}" if others else ""
         raise CorpusError(
-            f"Unknown emotion label {name!r}: expected one of {', '.join(LABELS)} or a common alias "
+            f"Unknown emotion label {name!r}: expected one of {', '.join(LABELS)}{more} or a common alias "
             "such as ANG or fear."
         ) from None
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from serkit.corpora.files import list_audio
 from serkit.corpora.table import Listing
-from serkit.emotions import ALIASES, canonical
+from serkit.emotions import ALIASES, OTHERS, canonical
 from serkit.errors import CorpusError
 
 __all__ = ["is_emotion", "read"]
@@ -19,7 +19,7 @@ def is_emotion(name: str) -> bool:
     Plain numbers are not: ``"01"`` may well be a speaker.
     """
     key = name.strip().lower().replace(" ", "_")
-    return key in ALIASES and not key.isdigit()
+    return (key in ALIASES or key in OTHERS) and not key.isdigit()
 
 
 def read(root: Path) -> Listing:
@@ -52,7 +52,7 @@ def read(root: Path) -> Listing:
         others = [name for name in folders if name != emotions[0]]
         prefix = _prefix(path)
         speaker = "/".join(others) or (prefix if prefixes[prefix] > 1 else "")
-        rows.append({"path": path, "emotion": canonical(emotions[0]), "speaker": speaker})
+        rows.append({"path": path, "emotion": canonical(emotions[0], others=True), "speaker": speaker})
     if wrong:
         raise CorpusError(
             f"{len(wrong)} of {len(paths)} audio files in {root} do not lie in exactly one folder named after an "

@@ -33,8 +33,9 @@ def read(file: Path) -> Listing:
     """List a corpus that a manifest describes.
 
     The file is UTF-8 with a header: columns ``path`` (relative to the manifest's folder, with ``/``) and
-    ``emotion``; optional are ``start`` and ``end`` (seconds; empty: the file's start, its end), ``speaker``, ``sex``
-    (female, male, f, m), ``channel`` (speech, song), ``intensity``, ``statement``, ``repetition`` and ``corpus``.
+    ``emotion`` (a label, an alias, or one of :data:`serkit.emotions.OTHERS`); optional are ``start`` and ``end``
+    (seconds; empty: the file's start, its end), ``speaker``, ``sex`` (female, male, f, m), ``channel`` (speech, song),
+    ``intensity``, ``statement``, ``repetition`` and ``corpus``.
     Other columns are kept as text; ``audio_hash`` is always computed anew. ``.tsv`` files are separated by tabs, all
     others by commas.
 
@@ -94,7 +95,7 @@ def _row(values: dict[str, str], root: Path) -> dict[str, Any]:
     if Path(row["path"]).is_absolute():
         raise CorpusError(f"{row['path']} is an absolute path: give it relative to {root}.")
     row["path"] = posixpath.normpath(row["path"])
-    row["emotion"] = canonical(row["emotion"])
+    row["emotion"] = canonical(row["emotion"], others=True)
     for name in ("start", "end"):
         row[name] = _seconds(name, row.get(name, ""))
     if row["end"] is not None and row["end"] <= (row["start"] or 0.0):
