@@ -8,7 +8,7 @@ import mimetypes
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -24,7 +24,7 @@ from serkit.output import CsvWriter, to_json
 from serkit.prediction import Prediction
 from serkit.recognizer import Recognizer
 
-__all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "unpacked", "uploaded"]
+__all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "pick", "unpacked", "uploaded"]
 
 #: Clips that one zip may hold.
 MAX_CLIPS = 5000
@@ -73,6 +73,48 @@ def examples() -> list[Clip]:
         return []
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
     return [Clip(str(path), path.name, _mime(path.name), path.read_bytes) for path in paths]
+
+
+def pick(
+    place: str,
+    known: Mapping[str, Clip] | None = None,
+    *,
+    label: str = "A recording",
+    note: str = "",
+    microphone: bool = False,
+) -> Clip | None:
+    """Let the user bring a recording, and return it.
+
+    Parameters
+    ----------
+    place : str
+        Part of the page; the keys of its widgets begin with it.
+    known : mapping of str to Clip, optional
+        What to offer as examples, by name; the example clips by default.
+    label : str
+        Of the uploader.
+    note : str
+        What is said of the examples.
+    microphone : bool
+        Whether one may be recorded too.
+    """
+    if known is None:
+        known = {clip.name.rpartition(".")[0].replace("_", " "): clip for clip in examples()}
+    ways = [*(["Example"] if known else []), "Upload", *(["Record"] if microphone else [])]
+    key = f"{place} way"
+    way = st.radio("Where the recording comes from", ways, horizontal=True, label_visibility="collapsed", key=key)
+    if way == "Example":
+        name = next(iter(known))
+        if len(known) > 1:
+            name = st.selectbox("Example", list(known), label_visibility="collapsed", key=f"{place} example")
+        if note:
+            st.caption(note)
+        return known[name]
+    if way == "Record":
+        recording = st.audio_input("Record a sentence", key=f"{place} record")
+        return None if recording is None else uploaded(recording, name="recording.wav")
+    file = st.file_uploader(label, key=f"{place} upload")
+    return None if file is None else uploaded(file)
 
 
 def unpacked(file: Any) -> tuple[list[Clip], str | None]:

@@ -13,7 +13,7 @@ import streamlit as st
 
 from serkit import audio
 from serkit.app import pictures, sound_pictures
-from serkit.app.clips import Clip, as_csv, as_json, examples, uploaded
+from serkit.app.clips import Clip, as_csv, as_json, examples, pick
 from serkit.app.words import per_cent, plain
 from serkit.errors import SerkitError
 from serkit.prediction import Prediction
@@ -23,6 +23,7 @@ from serkit.timeline import MIN_HOP, default_window, segments, shares, timeline,
 __all__ = ["Heard", "clock", "listen", "outline", "show", "stretch"]
 
 _CONFIG = {"displayModeBar": False}
+_EXAMPLES = "A synthetic voice in six styles, one after the other. No answer is right or wrong: it feels nothing."
 _PLAYED = 120.0  # s of a segment at most, so that a click is answered at once
 _STEP = 0.02  # s of sound in one column of the outline
 
@@ -49,8 +50,10 @@ class Heard:
 
 def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
-    clip = _pick()
+    joined = _joined()
+    clip = pick("long", {joined.name: joined} if joined else {}, label="A long recording", note=_EXAMPLES)
     if clip is None:
+        st.caption("A meeting, a call, a podcast: an hour is fine.")
         return
     window, hop, least = _settings(model, recognizer)
     heard = _heard(model, recognizer, clip, window, hop)
@@ -173,23 +176,6 @@ def _joined() -> Clip | None:
     file = io.BytesIO()
     sf.write(file, samples, 16000, format="WAV", subtype="PCM_16")
     return Clip("joined examples", "examples.wav", "audio/wav", file.getvalue)
-
-
-def _pick() -> Clip | None:
-    joined = _joined()
-    ways = [*(["Example"] if joined else []), "Upload"]
-    way = st.radio(
-        "Where the recording comes from", ways, horizontal=True, label_visibility="collapsed", key="long way"
-    )
-    if way == "Example":
-        st.caption(
-            "A synthetic voice in six styles, one after the other. No answer is right or wrong: it feels nothing."
-        )
-        return joined
-    file = st.file_uploader("A long recording", key="long upload")
-    if file is None:
-        st.caption("A meeting, a call, a podcast: an hour is fine.")
-    return None if file is None else uploaded(file)
 
 
 def _settings(model: str, recognizer: Recognizer) -> tuple[float, float, float]:

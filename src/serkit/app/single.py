@@ -6,7 +6,7 @@ import streamlit as st
 
 from serkit import audio
 from serkit.app import pictures
-from serkit.app.clips import Clip, answers, examples, uploaded
+from serkit.app.clips import Clip, answers, pick
 from serkit.app.model import least
 from serkit.app.words import GREY, headline, per_cent, plain
 from serkit.emotions import colour
@@ -17,13 +17,14 @@ from serkit.recognizer import Recognizer
 
 __all__ = ["explained", "show"]
 
+_EXAMPLES = "A synthetic voice in six styles. It feels nothing, so no answer is right or wrong."
 _SHOWN = 60.0  # seconds of a long recording that are drawn
 _CONFIG = {"displayModeBar": False}
 
 
 def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
-    clip = _pick()
+    clip = pick("one", note=_EXAMPLES, microphone=True)
     if clip is None:
         return
     (found,) = answers("one", model, recognizer, [clip])
@@ -60,22 +61,6 @@ def explained(why: Explanation) -> str:
         f"Shaded: what spoke for {why.emotion}. With {start:.1f} to {end:.1f} s covered, it would be {without} instead "
         f"of {per_cent(why.probability)}."
     )
-
-
-def _pick() -> Clip | None:
-    """Let the user bring a clip, and return it."""
-    at_hand = {clip.name.rpartition(".")[0].replace("_", " "): clip for clip in examples()}
-    ways = [*(["Example"] if at_hand else []), "Upload", "Record"]
-    way = st.radio("Where the clip comes from", ways, horizontal=True, label_visibility="collapsed", key="way")
-    if way == "Example":
-        name = st.selectbox("Example", list(at_hand), label_visibility="collapsed", key="example")
-        st.caption("A synthetic voice in six styles. It feels nothing, so no answer is right or wrong.")
-        return at_hand[name]
-    if way == "Upload":
-        file = st.file_uploader("A recording", key="upload")
-        return None if file is None else uploaded(file)
-    recording = st.audio_input("Record a sentence", key="record")
-    return None if recording is None else uploaded(recording, name="recording.wav")
 
 
 def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer) -> None:
