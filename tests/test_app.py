@@ -235,10 +235,10 @@ def test_answers_are_kept_until_the_file_goes(tiny: Path, monkeypatch: pytest.Mo
     asked: list[str] = []
     real = serkit.Recognizer.predict_iter
 
-    def counted(self: serkit.Recognizer, sources: Any) -> Iterator[Prediction]:
+    def counted(self: serkit.Recognizer, sources: Any, **options: Any) -> Iterator[Prediction]:
         given = list(sources)
         asked.extend(source.name for source in given)
-        return real(self, given)
+        return real(self, given, **options)
 
     monkeypatch.setattr(serkit.Recognizer, "predict_iter", counted)
     page = upload(opened(), "me.wav", VOICE)

@@ -18,6 +18,7 @@ import streamlit as st
 
 import serkit
 from serkit.audio import AUDIO_SUFFIXES
+from serkit.enrolment import Profile
 from serkit.errors import AudioError
 from serkit.inputs import failure
 from serkit.output import CsvWriter, to_json
@@ -160,6 +161,7 @@ def answers(
     recognizer: Recognizer,
     clips: Sequence[Clip],
     *,
+    speaker: Profile | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Prediction]:
     """Answer each clip, failures included, in order; what the session has asked before is not worked out again.
@@ -172,18 +174,21 @@ def answers(
         Name under which `recognizer` was chosen.
     recognizer : Recognizer
     clips : sequence of Clip
+    speaker : Profile, optional
+        Who speaks in all of them.
     progress : callable
         Told the number of clips done.
     """
-    known: dict[tuple[str, str], Prediction] = st.session_state.get(f"answers {place}", {})
-    found = {(model, clip.key): known.get((model, clip.key)) for clip in clips}
-    missing = [clip for clip in clips if found[model, clip.key] is None]
-    for done, (clip, answer) in enumerate(_ask(recognizer, missing), start=1):
-        found[model, clip.key] = answer
+    known: dict[tuple[str, str, str], Prediction] = st.session_state.get(f"answers {place}", {})
+    who = speaker.key if speaker else ""
+    found = {(model, who, clip.key): known.get((model, who, clip.key)) for clip in clips}
+    missing = [clip for clip in clips if found[model, who, clip.key] is None]
+    for done, (clip, answer) in enumerate(_ask(recognizer, missing, speaker), start=1):
+        found[model, who, clip.key] = answer
         progress(len(clips) - len(missing) + done)
     complete = {key: answer for key, answer in found.items() if answer is not None}
     st.session_state[f"answers {place}"] = complete
-    return [complete[model, clip.key] for clip in clips]
+    return [complete[model, who, clip.key] for clip in clips]
 
 
 def as_csv(rows: Sequence[Prediction], labels: Sequence[str]) -> bytes:
@@ -201,8 +206,8 @@ def as_json(rows: Sequence[Prediction]) -> bytes:
     return f"{to_json(rows)}\n".encode("ascii")
 
 
-def _ask(recognizer: Recognizer, clips: Sequence[Clip]) -> Iterator[tuple[Clip, Prediction]]:
-    for clip, answer in zip(clips, recognizer.predict_iter(map(_opened, clips)), strict=True):
+def _ask(recognizer: Recognizer, clips: Sequence[Clip], speaker: Profile | None) -> Iterator[tuple[Clip, Prediction]]:
+    for clip, answer in zip(clips, recognizer.predict_iter(map(_opened, clips), speaker=speaker), strict=True):
         yield clip, replace(answer, path=clip.name)
 
 
