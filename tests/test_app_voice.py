@@ -190,7 +190,7 @@ def test_what_is_no_voice_is_one_sentence(tiny: Path, files: dict[str, bytes], s
     assert str(caught.value).startswith(says)
 
 
-def test_nothing_of_the_recordings_stays_in_the_session(tiny: Path) -> None:
+def test_no_recording_stays_in_the_state_of_the_session(tiny: Path) -> None:
     page = enrolling(switched(opened(tiny)), ANN)
     assert not {"voice files", "voice record"} & set(vars(page.session_state)["_state"].filtered_state)
     (profile,) = page.session_state["voices"].values()

@@ -42,7 +42,7 @@ def choose(recognizer: Recognizer) -> Profile | None:
         made = _enrol(recognizer, others=bool(voices))
     if made is not None:
         voices[model] = made
-        st.rerun()  # without the uploader, and so without the recordings
+        st.rerun()  # with the voice in place of the uploader
     return None
 
 
