@@ -75,8 +75,8 @@ def opened_batch(model: Path) -> AppTest:
 
 def upload(page: AppTest, name: str, content: bytes) -> AppTest:
     """Upload a clip on the first page."""
-    page.radio(key="way").set_value("Upload").run()
-    page.file_uploader(key="upload").upload(name, content).run()
+    page.radio(key="one way").set_value("Upload").run()
+    page.file_uploader(key="one upload").upload(name, content).run()
     assert not page.exception
     return page
 
@@ -106,7 +106,7 @@ def title(answer: Prediction) -> str:
 
 def test_an_example_is_answered_as_the_page_opens(tiny: Path) -> None:
     page = opened()
-    name = page.selectbox(key="example").value.replace(" ", "_")
+    name = page.selectbox(key="one example").value.replace(" ", "_")
     expected = serkit.load(tiny).predict(EXAMPLES / f"{name}.flac")
     assert said(page).startswith(title(expected))
     assert f"{words.per_cent(expected.confidence)} confidence" in said(page)
@@ -124,7 +124,7 @@ def test_an_example_is_answered_as_the_page_opens(tiny: Path) -> None:
 def test_another_example_is_another_answer(tiny: Path) -> None:
     page = opened()
     before = said(page)
-    page.selectbox(key="example").select("soft breathy").run()
+    page.selectbox(key="one example").select("soft breathy").run()
     expected = serkit.load(tiny).predict(EXAMPLES / "soft_breathy.flac")
     assert words.per_cent(expected.confidence) in said(page)
     assert said(page) != before
@@ -144,9 +144,9 @@ def test_an_upload_is_answered_in_the_models_own_label_order(tmp_path: Path, mon
 
 def test_a_recording_from_the_microphone_is_answered(tiny: Path) -> None:
     page = opened()
-    page.radio(key="way").set_value("Record").run()
+    page.radio(key="one way").set_value("Record").run()
     assert not page.get("plotly_chart")
-    page.audio_input(key="record").set_value(("audio.wav", VOICE, "audio/wav")).run()
+    page.audio_input(key="one record").set_value(("audio.wav", VOICE, "audio/wav")).run()
     assert not page.exception
     assert said(page).startswith(title(serkit.load(tiny).predict(VOICE)))
 
@@ -235,10 +235,10 @@ def test_answers_are_kept_until_the_file_goes(tiny: Path, monkeypatch: pytest.Mo
     asked: list[str] = []
     real = serkit.Recognizer.predict_iter
 
-    def counted(self: serkit.Recognizer, sources: Any) -> Iterator[Prediction]:
+    def counted(self: serkit.Recognizer, sources: Any, **options: Any) -> Iterator[Prediction]:
         given = list(sources)
         asked.extend(source.name for source in given)
-        return real(self, given)
+        return real(self, given, **options)
 
     monkeypatch.setattr(serkit.Recognizer, "predict_iter", counted)
     page = upload(opened(), "me.wav", VOICE)

@@ -21,6 +21,7 @@ from serkit.emotions import LABELS
 from serkit.enrolling import enrol
 from serkit.enrolment import Profile, adjust, voice_mean
 from serkit.errors import AudioError, BundleError, ProfileError
+from serkit.explain import cover_bands, cover_stretches
 from serkit.timeline import timeline
 from tests.conftest import Ser, voice
 from tests.test_imports import HEAVY, loaded_after
@@ -324,6 +325,31 @@ def test_a_voice_like_the_reference_changes_no_answer(tiny: serkit.Recognizer, a
     np.testing.assert_allclose(values(answers[0]), values(answers[1]), atol=1e-6)
 
 
+def test_an_explanation_is_of_the_adjusted_answers(tiny: serkit.Recognizer, ann: Profile) -> None:
+    sound = 0.3 * voice(6, 1, seconds=1.5)
+    found = tiny.explain(sound, sample_rate=RATE, speaker=ann)
+    assert found.prediction == tiny.predict(sound, sample_rate=RATE, speaker=ann)
+    assert found.speaker is ann
+    assert found.to_dict()["speaker"] == {"utterances": 2, "seconds": 4.5}
+    at = LABELS.index(found.emotion)
+    covers = [*cover_stretches(found.wave, found.times), *cover_bands(found.wave, found.bands)]
+    scores = [math.log(by_hand(expected(samples), ann)[at]) for samples in (sound, *covers)]
+    got = np.concatenate([found.time_effect, found.band_effect])
+    np.testing.assert_allclose(got, scores[0] - np.array(scores[1:]), atol=1e-4)
+    raw = tiny.explain(sound, sample_rate=RATE, emotion=found.emotion)
+    assert raw.to_dict()["speaker"] is None
+    assert np.abs(raw.time_effect - found.time_effect).max() > 0.01
+
+
+def test_a_voice_like_the_reference_changes_no_explanation(tiny: serkit.Recognizer, ann: Profile) -> None:
+    average = replace(ann, log_probabilities=REFERENCE)
+    sound = 0.3 * voice(6, 1, seconds=1.5)
+    raw, same = (tiny.explain(sound, sample_rate=RATE, speaker=who) for who in (None, average))
+    assert same.emotion == raw.emotion
+    np.testing.assert_allclose(same.time_effect, raw.time_effect, atol=1e-5)
+    np.testing.assert_allclose(same.band_effect, raw.band_effect, atol=1e-5)
+
+
 def test_a_profile_of_another_model_is_refused(tiny: serkit.Recognizer, ann: Profile, tmp_path: Path) -> None:
     other = waveform_graph(bias=BIAS + np.eye(8, dtype=np.float32)[:1])
     sound = voice(3, 1)
@@ -332,6 +358,7 @@ def test_a_profile_of_another_model_is_refused(tiny: serkit.Recognizer, ann: Pro
         lambda recognizer, who: recognizer.predict([sound], sample_rate=RATE, speaker=who),
         lambda recognizer, who: list(recognizer.predict_iter([sound], sample_rate=RATE, speaker=who)),
         lambda recognizer, who: timeline(recognizer, "not even looked for.wav", speaker=who),
+        lambda recognizer, who: recognizer.explain("not even looked for.wav", speaker=who),
     ]
     write_tiny(tmp_path / "newer", graph=other, version="2.0", enrolment=ENROLMENT)
     write_tiny(tmp_path / "changed", graph=other, enrolment=ENROLMENT)
@@ -421,6 +448,18 @@ def test_enrol_and_predict_from_the_command_line(ser: Ser, tmp_path: Path) -> No
     assert json.loads(out)[0]["probabilities"] != recognizer.predict("a.wav").probabilities
 
 
+def test_explain_with_a_speaker_from_the_command_line(ser: Ser) -> None:
+    ser("enrol", "ann", "-m", "tiny", "--out", "ann.json")
+    words = ["explain", "a.wav", "-m", "tiny"]
+    code, out, err = ser(*words, "--speaker", "ann.json", "--json", "--out", "with.html")
+    wanted = serkit.load("tiny").explain("a.wav", speaker=Profile.load("ann.json"))
+    assert (code, json.loads(out), err) == (0, wanted.to_dict(), "")
+    assert ser(*words, "--out", "without.html")[0] == 0
+    pages = [Path(name).read_text(encoding="utf-8") for name in ("with.html", "without.html")]
+    assert [page.count("adjusted to this voice, 4 s heard") for page in pages] == [1, 0]
+    assert [page.count("after 4 s of it, is taken off each answer") for page in pages] == [1, 0]
+
+
 def test_a_file_of_results_goes_on_with_the_same_voice_only(ser: Ser) -> None:
     ser("enrol", "ann", "-m", "tiny", "--out", "ann.json")
     ser("enrol", "ann/2.flac", "a.wav", "-m", "tiny", "--out", "ben.json")
@@ -452,6 +491,13 @@ def test_a_file_of_results_goes_on_with_the_same_voice_only(ser: Ser) -> None:
         (["predict", "a.wav", "-m", "tiny", "--speaker", "a.wav"], "ser: 'a.wav' is no speaker profile"),
         (["predict", "a.wav", "-m", "tiny", "--speaker", "tiny/manifest.json"], "The key 'format' is missing"),
         (["predict", "a.wav", "-m", "tiny", "--speaker", "other.json"], "made with tiny 1.0, this is another model"),
+        (["explain", "a.wav", "-m", "tiny", "--json", "--speaker", "no.json"], "ser: The speaker profile 'no.json' ca"),
+        (["explain", "a.wav", "-m", "tiny", "--json", "--speaker", "a.wav"], "ser: 'a.wav' is no speaker profile"),
+        (
+            ["explain", "a.wav", "-m", "tiny", "--json", "--speaker", "other.json"],
+            "made with tiny 1.0, this is another",
+        ),
+        (["explain", "a.wav", "-m", "plain", "--json", "--speaker", "other.json"], "this is plain 1.0: enrol again."),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_code_2(ser: Ser, words: list[str], says: str) -> None:
@@ -465,8 +511,8 @@ def test_wrong_usage_is_one_sentence_and_code_2(ser: Ser, words: list[str], says
 def test_a_wrong_profile_shows_before_anything_is_written(ser: Ser, tmp_path: Path) -> None:
     profile(log_probabilities=REFERENCE).save("other.json")
     before = sorted(path.name for path in tmp_path.iterdir())
-    for option in ("--out", "--csv"):
-        assert ser("predict", "a.wav", "-m", "tiny", "--speaker", "other.json", option, "rows.csv")[0] == 2
+    for command, option in (("predict", "--out"), ("predict", "--csv"), ("explain", "--out")):
+        assert ser(command, "a.wav", "-m", "tiny", "--speaker", "other.json", option, "rows.csv")[0] == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 

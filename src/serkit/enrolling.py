@@ -65,7 +65,7 @@ def _utterances(
                 if one.speech:
                     yield one, new
         except AudioError as error:
-            name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
+            name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", ""))
             raise AudioError(str(error) if name in str(error) else f"{name}: {error}") from None
 
 

@@ -219,6 +219,10 @@ class Profile:
         """Return the profile as JSON-able dictionary."""
         return {"format": _FORMAT, **asdict(self)}
 
+    def to_json(self) -> str:
+        """Return what :meth:`save` writes."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
     @classmethod
     def from_dict(cls, content: object) -> Profile:
         """Make a profile from parsed JSON, checking all of it; keys that are not known are passed over.
@@ -256,11 +260,10 @@ class Profile:
         ProfileError
             If it cannot be written.
         """
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
         try:
             if Path(path).is_dir():
                 raise ProfileError(f"Cannot write '{os.fspath(path)}': it is a folder.")
-            return write_atomic(text, path)
+            return write_atomic(self.to_json(), path)
         except (OSError, ValueError) as error:  # ValueError: a name with a null byte
             reason = getattr(error, "strerror", None) or error
             raise ProfileError(f"Cannot write '{os.fspath(path)}': {reason}.") from None
@@ -281,8 +284,25 @@ class Profile:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ProfileError(f"The speaker profile '{name}' cannot be read: {reason}.") from None
+        return cls.from_json(raw, name=name)
+
+    @classmethod
+    def from_json(cls, data: bytes, *, name: str) -> Profile:
+        """Read what :meth:`save` wrote from memory, checking all of it.
+
+        Parameters
+        ----------
+        data : bytes
+        name : str
+            Of the file, for messages.
+
+        Raises
+        ------
+        ProfileError
+            As :meth:`load`.
+        """
         try:
-            content = json.loads(raw[:_MAX_BYTES].decode("utf-8"))
+            content = json.loads(data[:_MAX_BYTES].decode("utf-8"))
         except (ValueError, RecursionError):
             raise ProfileError(f"'{name}' is no speaker profile, nor any JSON: make one with 'ser enrol'.") from None
         try:

@@ -21,6 +21,7 @@ import numpy as np
 
 from serkit import audio
 from serkit.audio import Source, Waveform
+from serkit.enrolment import Profile, check_speaker
 from serkit.errors import AudioError, SerkitError, nearest
 from serkit.features.banks import mel_frequencies
 from serkit.prediction import Prediction
@@ -70,6 +71,8 @@ class Explanation:
         What was explained, at the model's rate.
     model : str
         Name and version.
+    speaker : Profile or None
+        Whose voice the answers were adjusted to, those to the covered recording too.
     """
 
     prediction: Prediction
@@ -81,15 +84,18 @@ class Explanation:
     band_effect: np.ndarray
     wave: Waveform = field(repr=False)
     model: str = ""
+    speaker: Profile | None = None
 
     def covered(self, effect: float) -> float:
         """Return the probability of the emotion without a part of that effect."""
         return min(self.probability * math.exp(-effect), 1.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the waveform, ready for JSON."""
+        """Return everything but the waveform, ready for JSON; of a profile, how much it was made of."""
+        who = self.speaker
         return {
             "model": self.model,
+            "speaker": None if who is None else {"utterances": who.utterances, "seconds": who.seconds},
             "prediction": self.prediction.to_dict(),
             "emotion": self.emotion,
             "probability": self.probability,
@@ -112,6 +118,7 @@ def explain(
     emotion: str | None = None,
     offset: float = 0.0,
     duration: float | None = None,
+    speaker: Profile | None = None,
 ) -> Explanation:
     """Cover each stretch and each band of a recording in turn, and measure what that does to the answer.
 
@@ -125,7 +132,7 @@ def explain(
     Parameters
     ----------
     recognizer : Recognizer
-    source, sample_rate, emotion, offset, duration
+    source, sample_rate, emotion, offset, duration, speaker
         As for :meth:`serkit.Recognizer.explain`.
 
     Returns
@@ -147,6 +154,7 @@ def explain(
             f"The model {manifest.name} does not know {emotion!r}{nearest(emotion, recognizer.labels)} "
             f"It answers with {', '.join(recognizer.labels)}."
         )
+    check_speaker(speaker, manifest)
     most = manifest.max_seconds
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
     length = most + 1 if duration is None else min(duration, most + 1)  # an hour is not read to be refused
@@ -156,7 +164,8 @@ def explain(
             f"There are more than {most:g} s to explain, which is all that the model {manifest.name} hears at once: "
             "choose a part by offset and duration."
         )
-    prediction = replace(recognizer.predict(heard), path=path, start=offset, end=offset + heard.duration)
+    answer = recognizer.predict(heard, speaker=speaker)
+    prediction = replace(answer, path=path, start=offset, end=offset + heard.duration)
     if not prediction.speech:
         raise AudioError(f"There is no speech in {path or 'the recording'}, so there is no answer to explain.")
     wave = audio.resample(heard, recognizer.sample_rate)
@@ -164,7 +173,7 @@ def explain(
     at = recognizer.labels.index(label)
 
     def probability(samples: np.ndarray) -> float:
-        return float(recognizer.probabilities(own(samples, wave.sample_rate))[at])
+        return float(recognizer.probabilities(own(samples, wave.sample_rate), speaker=speaker)[at])
 
     # One by one: a graph takes one recording at a time (docs/architecture.md).
     whole = probability(wave.samples)
@@ -181,6 +190,7 @@ def explain(
         band_effect=np.array(by_band),
         wave=wave,
         model=f"{manifest.name} {manifest.version}",
+        speaker=speaker,
     )
 
 

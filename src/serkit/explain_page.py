@@ -29,6 +29,10 @@ _FULL = 0.2  # the smallest effect that is drawn in full colour, so that next to
 _POINTS = 700  # of the waveform and columns of the spectrogram, at most
 _ROWS = 6  # of the spectrogram in each band
 _RANGE_DB = 70.0
+_SPEAKER = (
+    "<li>A profile of the speaker was used: what the model makes of this voice in general, after {heard} of it, is "
+    "taken off each answer, with the part and without it.</li>\n"
+)
 _TICKS = (200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
 
 
@@ -58,17 +62,20 @@ def explanation_page(explanation: Explanation) -> str:
     share = prediction.confidence or 0.0
     title = said.capitalize() if share >= 0.5 else f"Perhaps {said}"
     asked = "" if said == explanation.emotion else f" · explained here: {explanation.emotion}"
+    heard = f"{explanation.speaker.seconds:.0f} s" if explanation.speaker else ""
+    adjusted = f" · adjusted to this voice, {heard} heard" if heard else ""
     return Template(template).substitute(
         version=escape(serkit.__version__),
         title=_text(f"{explanation.emotion} {_percent(explanation.probability)}: {name}"),
         heading=_text(name),
-        subtitle=_text(f"{_seconds(prediction.start, prediction.end)} · model {explanation.model}{asked}"),
+        subtitle=_text(f"{_seconds(prediction.start, prediction.end)} · model {explanation.model}{adjusted}{asked}"),
         answer=(
             f'<div class="said" style="border-color:{colour(said)}"><b>{_text(title)}</b>'
             f"<span>{escape(_percent(share))} confidence</span></div>"
         ),
         shares=_shares(explanation),
         emotion=emotion,
+        speaker=_SPEAKER.format(heard=heard) if heard else "",
         findings=f'<ul class="found">{"".join(f"<li>{_unbroken(line)}</li>" for line in findings(explanation))}</ul>',
         figure=_figure(explanation),
         tables=_tables(explanation),

@@ -262,6 +262,7 @@ class Recognizer:
         emotion: str | None = None,
         offset: float = 0.0,
         duration: float | None = None,
+        speaker: Profile | None = None,
     ) -> Explanation:
         """Tell which stretches and which frequency bands of a recording moved the answer.
 
@@ -273,6 +274,8 @@ class Recognizer:
             The label to explain, by default the most probable one.
         offset, duration : float
             The part to explain, s; by default all of it. It may be as long as what the model hears at once.
+        speaker : Profile, optional
+            As for :meth:`predict`: what is explained is the adjusted answer.
 
         Returns
         -------
@@ -284,11 +287,13 @@ class Recognizer:
         AudioError
             If the recording cannot be read, is too short or too long, or holds no speech.
         SerkitError
-            If the model has no such label.
+            If the model has no such label, or `speaker` is a profile of another model.
         """
         from serkit.explain import explain
 
-        return explain(self, source, sample_rate=sample_rate, emotion=emotion, offset=offset, duration=duration)
+        return explain(
+            self, source, sample_rate=sample_rate, emotion=emotion, offset=offset, duration=duration, speaker=speaker
+        )
 
     def enrol(self, *sources: Source, sample_rate: int | None = None) -> Profile:
         """Make a profile of a person's voice, which later answers for that person may use.

@@ -8,7 +8,7 @@ import mimetypes
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -18,13 +18,14 @@ import streamlit as st
 
 import serkit
 from serkit.audio import AUDIO_SUFFIXES
+from serkit.enrolment import Profile
 from serkit.errors import AudioError
 from serkit.inputs import failure
 from serkit.output import CsvWriter, to_json
 from serkit.prediction import Prediction
 from serkit.recognizer import Recognizer
 
-__all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "unpacked", "uploaded"]
+__all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "pick", "unpacked", "uploaded"]
 
 #: Clips that one zip may hold.
 MAX_CLIPS = 5000
@@ -75,6 +76,48 @@ def examples() -> list[Clip]:
     return [Clip(str(path), path.name, _mime(path.name), path.read_bytes) for path in paths]
 
 
+def pick(
+    place: str,
+    known: Mapping[str, Clip] | None = None,
+    *,
+    label: str = "A recording",
+    note: str = "",
+    microphone: bool = False,
+) -> Clip | None:
+    """Let the user bring a recording, and return it.
+
+    Parameters
+    ----------
+    place : str
+        Part of the page; the keys of its widgets begin with it.
+    known : mapping of str to Clip, optional
+        What to offer as examples, by name; the example clips by default.
+    label : str
+        Of the uploader.
+    note : str
+        What is said of the examples.
+    microphone : bool
+        Whether one may be recorded too.
+    """
+    if known is None:
+        known = {clip.name.rpartition(".")[0].replace("_", " "): clip for clip in examples()}
+    ways = [*(["Example"] if known else []), "Upload", *(["Record"] if microphone else [])]
+    key = f"{place} way"
+    way = st.radio("Where the recording comes from", ways, horizontal=True, label_visibility="collapsed", key=key)
+    if way == "Example":
+        name = next(iter(known))
+        if len(known) > 1:
+            name = st.selectbox("Example", list(known), label_visibility="collapsed", key=f"{place} example")
+        if note:
+            st.caption(note)
+        return known[name]
+    if way == "Record":
+        recording = st.audio_input("Record a sentence", key=f"{place} record")
+        return None if recording is None else uploaded(recording, name="recording.wav")
+    file = st.file_uploader(label, key=f"{place} upload")
+    return None if file is None else uploaded(file)
+
+
 def unpacked(file: Any) -> tuple[list[Clip], str | None]:
     """Return the recordings in an uploaded zip, sorted by name, and what is wrong with the zip, if anything.
 
@@ -118,6 +161,7 @@ def answers(
     recognizer: Recognizer,
     clips: Sequence[Clip],
     *,
+    speaker: Profile | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Prediction]:
     """Answer each clip, failures included, in order; what the session has asked before is not worked out again.
@@ -130,18 +174,21 @@ def answers(
         Name under which `recognizer` was chosen.
     recognizer : Recognizer
     clips : sequence of Clip
+    speaker : Profile, optional
+        Who speaks in all of them.
     progress : callable
         Told the number of clips done.
     """
-    known: dict[tuple[str, str], Prediction] = st.session_state.get(f"answers {place}", {})
-    found = {(model, clip.key): known.get((model, clip.key)) for clip in clips}
-    missing = [clip for clip in clips if found[model, clip.key] is None]
-    for done, (clip, answer) in enumerate(_ask(recognizer, missing), start=1):
-        found[model, clip.key] = answer
+    known: dict[tuple[str, str, str], Prediction] = st.session_state.get(f"answers {place}", {})
+    who = speaker.key if speaker else ""
+    found = {(model, who, clip.key): known.get((model, who, clip.key)) for clip in clips}
+    missing = [clip for clip in clips if found[model, who, clip.key] is None]
+    for done, (clip, answer) in enumerate(_ask(recognizer, missing, speaker), start=1):
+        found[model, who, clip.key] = answer
         progress(len(clips) - len(missing) + done)
     complete = {key: answer for key, answer in found.items() if answer is not None}
     st.session_state[f"answers {place}"] = complete
-    return [complete[model, clip.key] for clip in clips]
+    return [complete[model, who, clip.key] for clip in clips]
 
 
 def as_csv(rows: Sequence[Prediction], labels: Sequence[str]) -> bytes:
@@ -159,8 +206,8 @@ def as_json(rows: Sequence[Prediction]) -> bytes:
     return f"{to_json(rows)}\n".encode("ascii")
 
 
-def _ask(recognizer: Recognizer, clips: Sequence[Clip]) -> Iterator[tuple[Clip, Prediction]]:
-    for clip, answer in zip(clips, recognizer.predict_iter(map(_opened, clips)), strict=True):
+def _ask(recognizer: Recognizer, clips: Sequence[Clip], speaker: Profile | None) -> Iterator[tuple[Clip, Prediction]]:
+    for clip, answer in zip(clips, recognizer.predict_iter(map(_opened, clips), speaker=speaker), strict=True):
         yield clip, replace(answer, path=clip.name)
 
 

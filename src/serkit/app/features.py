@@ -12,7 +12,7 @@ import streamlit as st
 from serkit import audio
 from serkit.app import sound_pictures
 from serkit.app.averages import DESCRIBED, averages, measures
-from serkit.app.clips import Clip, examples, uploaded
+from serkit.app.clips import Clip, pick
 from serkit.app.words import plain
 from serkit.audio import Waveform
 from serkit.errors import SerkitError
@@ -152,7 +152,7 @@ class Sound:
 
 def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
-    clip = _pick()
+    clip = pick("feature")
     if clip is None:
         return
     try:
@@ -217,16 +217,6 @@ def _in_decibels(feature: Feature, values: np.ndarray) -> np.ndarray:
     if feature.name not in ("rms", "harmonic_percussive"):
         return values
     return 20 * np.log10(np.maximum(values, 1e-5))
-
-
-def _pick() -> Clip | None:
-    at_hand = {clip.name.rpartition(".")[0].replace("_", " "): clip for clip in examples()}
-    ways = [*(["Example"] if at_hand else []), "Upload"]
-    way = st.radio("Where the clip comes from", ways, horizontal=True, label_visibility="collapsed", key="feature way")
-    if way == "Example":
-        return at_hand[st.selectbox("Example", list(at_hand), label_visibility="collapsed", key="feature example")]
-    file = st.file_uploader("A recording", key="feature upload")
-    return None if file is None else uploaded(file)
 
 
 def _sound(clip: Clip) -> Sound:

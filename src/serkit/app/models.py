@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from serkit.app import MODEL_VARIABLE, pictures, sound_pictures
-from serkit.app.clips import Clip, answers, examples, uploaded
+from serkit.app.clips import answers, pick
 from serkit.app.model import choices, score_line, short
 from serkit.app.results import MEANINGS
 from serkit.app.words import headline, ink, plain
@@ -131,7 +131,7 @@ def _side_by_side(name: str, first: Recognizer, others: Sequence[str]) -> None:
         return
     other = st.selectbox("Beside it", others, format_func=short, key="models second")
     second = _loaded(other)
-    clip = _pick()
+    clip = pick("models")
     if second is None or clip is None:
         return
     st.audio(clip.read(), format=clip.mime)
@@ -148,13 +148,3 @@ def _side_by_side(name: str, first: Recognizer, others: Sequence[str]) -> None:
             if answer.probabilities:
                 figure = pictures.bars(answer.probabilities)
                 st.plotly_chart(figure, key=f"beside {number}", width="stretch", config=_CONFIG)
-
-
-def _pick() -> Clip | None:
-    known = {clip.name.rpartition(".")[0].replace("_", " "): clip for clip in examples()}
-    ways = [*(["Example"] if known else []), "Upload"]
-    way = st.radio("Where the clip comes from", ways, horizontal=True, label_visibility="collapsed", key="models way")
-    if way == "Example":
-        return known[st.selectbox("Example", list(known), label_visibility="collapsed", key="models example")]
-    file = st.file_uploader("A recording", key="models upload")
-    return None if file is None else uploaded(file)

@@ -12,9 +12,10 @@ import soundfile as sf
 import streamlit as st
 
 from serkit import audio
-from serkit.app import pictures, sound_pictures
-from serkit.app.clips import Clip, as_csv, as_json, examples, uploaded
+from serkit.app import pictures, sound_pictures, voice
+from serkit.app.clips import Clip, as_csv, as_json, examples, pick
 from serkit.app.words import per_cent, plain
+from serkit.enrolment import Profile
 from serkit.errors import SerkitError
 from serkit.prediction import Prediction
 from serkit.recognizer import Recognizer
@@ -23,6 +24,7 @@ from serkit.timeline import MIN_HOP, default_window, segments, shares, timeline,
 __all__ = ["Heard", "clock", "listen", "outline", "show", "stretch"]
 
 _CONFIG = {"displayModeBar": False}
+_EXAMPLES = "A synthetic voice in six styles, one after the other. No answer is right or wrong: it feels nothing."
 _PLAYED = 120.0  # s of a segment at most, so that a click is answered at once
 _STEP = 0.02  # s of sound in one column of the outline
 
@@ -49,17 +51,20 @@ class Heard:
 
 def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
-    clip = _pick()
+    joined = _joined()
+    clip = pick("long", {joined.name: joined} if joined else {}, label="A long recording", note=_EXAMPLES)
+    speaker = voice.choose(recognizer)
     if clip is None:
+        st.caption("A meeting, a call, a podcast: an hour is fine.")
         return
     window, hop, least = _settings(model, recognizer)
-    heard = _heard(model, recognizer, clip, window, hop)
+    heard = _heard(model, recognizer, clip, window, hop, speaker)
     if heard.error is not None:
         st.error(plain(heard.error))
     if not heard.windows:
         return
     parts = [replace(part, path=clip.name) for part in segments(one.at_least(least) for one in heard.windows)]
-    place = f"{model} {clip.key} {window} {hop} {least}"
+    place = f"{model} {clip.key} {window} {hop} {least} {speaker.key if speaker else ''}"
     if st.session_state.get("long place") != place:
         st.session_state.update({"long place": place, "long chosen": None, "long taps": 0})
     _strip(heard, parts, place)
@@ -98,19 +103,20 @@ def listen(
     *,
     window: float,
     hop: float,
+    speaker: Profile | None = None,
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Heard:
     """Work through a recording; what could be read of a broken one is kept.
 
     Parameters
     ----------
-    recognizer, window, hop, progress
+    recognizer, window, hop, speaker, progress
         As for :func:`serkit.timeline.timeline`.
     clip : Clip
     """
     windows: list[Prediction] = []
     try:
-        for one in timeline(recognizer, clip.open(), window=window, hop=hop, progress=progress):
+        for one in timeline(recognizer, clip.open(), window=window, hop=hop, speaker=speaker, progress=progress):
             windows.append(one)
     except SerkitError as error:
         return Heard(windows, *outline(clip, end=windows[-1].end if windows else 0.0), error=str(error))
@@ -175,23 +181,6 @@ def _joined() -> Clip | None:
     return Clip("joined examples", "examples.wav", "audio/wav", file.getvalue)
 
 
-def _pick() -> Clip | None:
-    joined = _joined()
-    ways = [*(["Example"] if joined else []), "Upload"]
-    way = st.radio(
-        "Where the recording comes from", ways, horizontal=True, label_visibility="collapsed", key="long way"
-    )
-    if way == "Example":
-        st.caption(
-            "A synthetic voice in six styles, one after the other. No answer is right or wrong: it feels nothing."
-        )
-        return joined
-    file = st.file_uploader("A long recording", key="long upload")
-    if file is None:
-        st.caption("A meeting, a call, a podcast: an hour is fine.")
-    return None if file is None else uploaded(file)
-
-
 def _settings(model: str, recognizer: Recognizer) -> tuple[float, float, float]:
     shortest, longest = window_limits(recognizer)
     usual = round(default_window(recognizer), 1)
@@ -220,9 +209,9 @@ def _settings(model: str, recognizer: Recognizer) -> tuple[float, float, float]:
     return window, hop, least / 100
 
 
-def _heard(model: str, recognizer: Recognizer, clip: Clip, window: float, hop: float) -> Heard:
+def _heard(model: str, recognizer: Recognizer, clip: Clip, window: float, hop: float, speaker: Profile | None) -> Heard:
     """What this session knows of the recording; only the last one is kept."""
-    key = (model, clip.key, window, hop)
+    key = (model, clip.key, window, hop, speaker)
     known: tuple[object, Heard] | None = st.session_state.get("answers long")
     if known is not None and known[0] == key:
         return known[1]
@@ -233,7 +222,7 @@ def _heard(model: str, recognizer: Recognizer, clip: Clip, window: float, hop: f
         says = f"{clock(seconds)} of {clock(total)}" if total else clock(seconds)
         bar.progress(min(seconds / total, 1.0) if total else 0.0, text=says)
 
-    heard = listen(recognizer, clip, window=window, hop=hop, progress=progress)
+    heard = listen(recognizer, clip, window=window, hop=hop, speaker=speaker, progress=progress)
     bar.empty()
     st.session_state["answers long"] = (key, heard)
     return heard

@@ -5,11 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from serkit import audio
-from serkit.app import pictures
-from serkit.app.clips import Clip, answers, examples, uploaded
+from serkit.app import pictures, voice
+from serkit.app.clips import Clip, answers, pick
 from serkit.app.model import least
 from serkit.app.words import GREY, headline, per_cent, plain
 from serkit.emotions import colour
+from serkit.enrolment import Profile
 from serkit.errors import SerkitError
 from serkit.explain import Explanation
 from serkit.prediction import Prediction
@@ -17,16 +18,18 @@ from serkit.recognizer import Recognizer
 
 __all__ = ["explained", "show"]
 
+_EXAMPLES = "A synthetic voice in six styles. It feels nothing, so no answer is right or wrong."
 _SHOWN = 60.0  # seconds of a long recording that are drawn
 _CONFIG = {"displayModeBar": False}
 
 
 def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
-    clip = _pick()
+    clip = pick("one", note=_EXAMPLES, microphone=True)
+    speaker = voice.choose(recognizer)
     if clip is None:
         return
-    (found,) = answers("one", model, recognizer, [clip])
+    (found,) = answers("one", model, recognizer, [clip], speaker=speaker)
     if found.error is not None:
         st.error(plain(found.error))
         return
@@ -40,7 +43,7 @@ def show(model: str, recognizer: Recognizer) -> None:
             as_pie = st.toggle("As a pie", key="pie")
             draw = pictures.pie if as_pie else pictures.bars
             st.plotly_chart(draw(answer.probabilities), key="bars", width="stretch", config=_CONFIG)
-    _sound(clip, answer, recognizer)
+    _sound(clip, answer, recognizer, speaker)
     if answer.valence is not None and answer.arousal is not None:
         st.subheader("Valence and arousal")
         st.plotly_chart(pictures.circumplex(answer.probabilities), key="affect", width="stretch", config=_CONFIG)
@@ -62,23 +65,7 @@ def explained(why: Explanation) -> str:
     )
 
 
-def _pick() -> Clip | None:
-    """Let the user bring a clip, and return it."""
-    at_hand = {clip.name.rpartition(".")[0].replace("_", " "): clip for clip in examples()}
-    ways = [*(["Example"] if at_hand else []), "Upload", "Record"]
-    way = st.radio("Where the clip comes from", ways, horizontal=True, label_visibility="collapsed", key="way")
-    if way == "Example":
-        name = st.selectbox("Example", list(at_hand), label_visibility="collapsed", key="example")
-        st.caption("A synthetic voice in six styles. It feels nothing, so no answer is right or wrong.")
-        return at_hand[name]
-    if way == "Upload":
-        file = st.file_uploader("A recording", key="upload")
-        return None if file is None else uploaded(file)
-    recording = st.audio_input("Record a sentence", key="record")
-    return None if recording is None else uploaded(recording, name="recording.wav")
-
-
-def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer) -> None:
+def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, speaker: Profile | None) -> None:
     """Draw the sound at once, and shade it when it is known what moved the answer."""
     wave = audio.load(clip.open(), duration=_SHOWN, target_rate=recognizer.sample_rate)
     hue = colour(answer.emotion) if answer.emotion else GREY
@@ -92,7 +79,7 @@ def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer) -> None:
         return
     below.caption("Listening for what moved the answer …")
     try:
-        why = _explain(clip, answer.emotion, recognizer)
+        why = _explain(clip, answer.emotion, recognizer, speaker)
     except SerkitError as error:
         below.caption(plain(str(error)))
         return
@@ -101,11 +88,11 @@ def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer) -> None:
     below.caption(explained(why))
 
 
-def _explain(clip: Clip, emotion: str, recognizer: Recognizer) -> Explanation:
+def _explain(clip: Clip, emotion: str, recognizer: Recognizer, speaker: Profile | None) -> Explanation:
     """The explanation; only that of the last clip is kept."""
-    key = (id(recognizer), clip.key, emotion)
+    key = (id(recognizer), clip.key, emotion, speaker)
     known: tuple[object, Explanation] | None = st.session_state.get("explanation")
     if known is None or known[0] != key:
-        known = (key, recognizer.explain(clip.open(), emotion=emotion))
+        known = (key, recognizer.explain(clip.open(), emotion=emotion, speaker=speaker))
         st.session_state["explanation"] = known
     return known[1]

@@ -26,6 +26,9 @@ def explain(
     duration: Annotated[
         float | None, typer.Option("--duration", metavar="S", help="How many seconds to explain; all by default.")
     ] = None,
+    speaker: Annotated[
+        str | None, typer.Option("--speaker", metavar="FILE.json", help="Who speaks: a profile of ser enrol.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the effects as JSON and nothing else.")] = False,
 ) -> None:
     """Show which stretches and which frequency bands of a recording moved the answer.
@@ -34,15 +37,19 @@ def explain(
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the page should go, as in --out page.html, or ask for --json.")
+    from serkit.enrolment import Profile
     from serkit.explain_page import findings, write_explanation
     from serkit.output import printable
     from serkit.recognizer import load
 
     recognizer = load(model)
+    profile = None if speaker is None else Profile.load(speaker)
+    if profile is not None:
+        profile.check(recognizer.manifest)
     if out is not None and out.is_dir():
         raise SerkitError(f"Cannot write '{out}': it is a folder.")
     source = sys.stdin.buffer.read() if clip == "-" else _file(clip)
-    found = recognizer.explain(source, emotion=emotion, offset=offset, duration=duration)
+    found = recognizer.explain(source, emotion=emotion, offset=offset, duration=duration, speaker=profile)
     if clip == "-":
         found = replace(found, prediction=replace(found.prediction, path="-"))
     if out is not None:

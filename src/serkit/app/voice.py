@@ -1,0 +1,117 @@
+"""Whose voice it is: a person who was enrolled in this session, from recordings or from a saved profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from serkit.app.clips import Clip, uploaded
+from serkit.app.words import plain
+from serkit.enrolling import MIN_SECONDS
+from serkit.enrolment import MAX_SECONDS, Profile, need_enrolment
+from serkit.errors import BundleError, ProfileError, SerkitError
+from serkit.recognizer import Recognizer
+
+__all__ = ["choose", "made_of"]
+
+_TELLS = (
+    "Let the model hear a person, and it takes off its answers what it makes of that voice in general. It needs "
+    f"{MIN_SECONDS:.0f}\N{NO-BREAK SPACE}s of speech and uses up to {MAX_SECONDS:.0f}\N{NO-BREAK SPACE}s, without "
+    "labels. Choose sentences as varied as those to be judged: what they say on average becomes the zero point."
+)
+
+
+def choose(recognizer: Recognizer) -> Profile | None:
+    """Draw the part of the page in which a voice is enrolled, kept and forgotten, and return the profile to use.
+
+    A profile is for one model and lives in the state of the session; of the recordings it holds nothing.
+    """
+    # A page without this part would make the session forget the switch
+    st.session_state.setdefault("voice switch", st.session_state.get("voice on", False))
+    on = st.toggle("Adjust to the speaker's voice", key="voice switch")
+    st.session_state["voice on"] = on
+    if not on:
+        return None
+    voices: dict[str, Profile] = st.session_state.setdefault("voices", {})
+    model = recognizer.manifest.files["model.onnx"]
+    with st.container(border=True):
+        if model in voices and _fits(voices[model], recognizer):
+            _enrolled(voices, model)
+            return voices[model]
+        made = _enrol(recognizer, others=bool(voices))
+    if made is not None:
+        voices[model] = made
+        st.rerun()  # with the voice in place of the uploader
+    return None
+
+
+def made_of(recognizer: Recognizer, clips: Sequence[Clip]) -> Profile:
+    """Return the profile that recordings of a person give, or the one that was saved.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+    clips : sequence of Clip
+        Recordings of one person, or one file whose name ends with ``.json``.
+
+    Raises
+    ------
+    AudioError, BundleError
+        As :meth:`serkit.Recognizer.enrol`.
+    ProfileError
+        If the file is no profile, or one of another model, or if it does not come alone.
+    """
+    saved = [clip for clip in clips if clip.name.lower().endswith(".json")]
+    if not saved:
+        return recognizer.enrol(*(clip.open() for clip in clips))
+    if len(clips) > 1:
+        raise ProfileError(f"'{saved[0].name}' is a saved profile, or none: give it alone, without other files.")
+    profile = Profile.from_json(saved[0].read(), name=saved[0].name)
+    profile.check(recognizer.manifest)
+    return profile
+
+
+def _fits(profile: Profile, recognizer: Recognizer) -> bool:
+    try:
+        profile.check(recognizer.manifest)  # bundles may share a graph, and one of them not enrol
+    except SerkitError:
+        return False
+    return True
+
+
+def _enrolled(voices: dict[str, Profile], model: str) -> None:
+    profile = voices[model]
+    count = f"{profile.utterances} utterance{'s' if profile.utterances > 1 else ''}"
+    st.markdown(f"**Answers adjusted to this voice**, {profile.seconds:.0f} s heard ({count}).")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.download_button("Save as JSON", profile.to_json(), "voice.json", "application/json", on_click="ignore")
+        st.button("Forget this voice", on_click=voices.pop, args=(model,))
+    st.caption("On One clip and Long recording, until you close the page. The file holds no audio.")
+
+
+def _enrol(recognizer: Recognizer, *, others: bool) -> Profile | None:
+    """Let the user bring recordings or a profile; None until there is one that can be used."""
+    try:
+        need_enrolment(recognizer.manifest)
+    except BundleError as error:
+        st.info(plain(str(error)))
+        return None
+    st.markdown(_TELLS)
+    if others:
+        st.caption("A profile is for one model: let this one hear the voice too.")
+    files = st.file_uploader(
+        "Recordings of one person, or a saved profile (JSON)", accept_multiple_files=True, key="voice files"
+    )
+    recording = st.audio_input("Or record some sentences", key="voice record")
+    clips = [uploaded(file) for file in files]
+    if recording is not None:
+        clips.append(uploaded(recording, name="recording.wav"))
+    if not st.button("Use this voice", disabled=not clips):
+        return None
+    try:
+        with st.spinner("Listening to the voice …"):
+            return made_of(recognizer, clips)
+    except SerkitError as error:
+        st.error(plain(str(error)))
+        return None
