@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -156,9 +157,19 @@ def test_an_interrupt_keeps_what_was_computed_and_leaves_no_scraps(
 ) -> None:
     cache = FeatureCache(tmp_path)
     seen = computed(monkeypatch)
+    stopped = threading.Event()
+    extract = cache_module._extract
+
+    def held(*args: Any) -> np.ndarray:
+        if len(seen) > 5:  # on a busy machine all would be done before the main thread hears of the first
+            stopped.wait(30)
+        return extract(*args)
+
+    monkeypatch.setattr(cache_module, "_extract", held)
 
     def stop(event: dict[str, Any]) -> None:
         if event["done"] == 4:
+            stopped.set()
             raise KeyboardInterrupt
 
     clips = clips_of(corpus)

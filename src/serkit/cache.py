@@ -212,11 +212,10 @@ def _in_threads(
     todo: Iterable[tuple[str, ClipRequest]],
     n_jobs: int,
 ) -> Iterable[tuple[str, np.ndarray]]:
-    """Results as they come; on Ctrl-C or an error the clips that have not begun are dropped."""
-    if n_jobs <= 1:
-        for key, clip in todo:
-            yield compute(key, clip)
-        return
+    """Results as they come; on Ctrl-C or an error the clips that have not begun are dropped.
+
+    One thread is one too: libsndfile's callbacks would swallow a Ctrl-C that reaches them in the main thread.
+    """
     pool = ThreadPoolExecutor(max_workers=n_jobs)
     try:
         futures: list[Future[tuple[str, np.ndarray]]] = [pool.submit(compute, key, clip) for key, clip in todo]
