@@ -67,10 +67,12 @@ def interval(rows: Sequence[dict[str, Any]], score: str) -> str:
     return f"[{low:.1f}, {high:.1f}]"
 
 
-def made(several: Sequence[dict[str, Any]]) -> str:
-    """Folds, seeds and date."""
+def made(several: Documents) -> str:
+    """Folds, seeds and date, and whether the recipe was another one then."""
     seeds = ", ".join(str(d["seed"]) for d in several)
-    return f"{several[0]['folds']} folds, seed{'s' if len(several) > 1 else ''} {seeds}, {several[-1]['date'][:10]}"
+    text = f"{several[0]['folds']} folds, seed{'s' if len(several) > 1 else ''} {seeds}, {several[-1]['date'][:10]}"
+    same = {d["recipe_hash"] for d in several} == {read_bundle("default").manifest.recipe_hash}
+    return text if same else f"{text}; the recipe before this one"
 
 
 def scores() -> str:

@@ -148,6 +148,15 @@ def test_unknown_label_and_mixed_bands_are_refused() -> None:
         small().fit(X, y)
 
 
+def test_without_validation_the_temperature_is_the_one_that_was_set() -> None:
+    X, y = clips(24)
+    plain, cool = (small(epochs=1, temperature=t).fit(X, y) for t in (1.0, 0.5))
+    squared = plain.predict_proba(X).astype(float) ** 2
+    np.testing.assert_allclose(cool.predict_proba(X), squared / squared.sum(1, keepdims=True), atol=1e-5)
+    fitted = small(epochs=1, temperature=0.5).fit(X, y, validation=(X, y))
+    assert fitted.temperature_ == small(epochs=1).fit(X, y, validation=(X, y)).temperature_
+
+
 def test_clone_keeps_parameters() -> None:
     assert clone(small(width=5)).get_params() == small(width=5).get_params()
 
