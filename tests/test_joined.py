@@ -16,6 +16,7 @@ from sklearn.metrics import balanced_accuracy_score
 
 from serkit import fitting, runs
 from serkit.cache import FeatureCache
+from serkit.clip_rows import copies_of
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import CorpusError, TrainingError
@@ -25,7 +26,7 @@ from serkit.models.losses import KnownCrossEntropy
 from serkit.models.nets import MEAN_DB, SCALE_DB
 from serkit.protocol import make_split
 from serkit.recipe import parse_recipe
-from serkit.training import _copies_of, run_evaluation, train_final
+from serkit.training import run_evaluation, train_final
 from tests.conftest import voice
 from tests.small_recipes import QUICK_TEXT, shrunk
 
@@ -150,7 +151,7 @@ def test_a_network_of_both_hears_what_only_one_has(joined: Corpus, tmp_path: Pat
 
 def test_copies_make_the_parts_of_a_joined_corpus_equally_large(joined: Corpus) -> None:
     recipe = parse_recipe(QUICK_TEXT + '[augment]\nchains = ["noise", "gain"]\ncopies = 5\n')
-    gets = _copies_of(joined, recipe)
+    gets = copies_of(joined, recipe)
     own = (joined.table["corpus"] == "crema_d").to_numpy()
     small, large = sorted([own.sum(), (~own).sum()])
     assert (small, large) == (own.sum(), (~own).sum())
@@ -159,7 +160,7 @@ def test_copies_make_the_parts_of_a_joined_corpus_equally_large(joined: Corpus) 
     assert 6 * small <= (1 + each) * large < 6 * small + large
     assert np.ptp(gets[~own].sum(axis=0)) <= 1
     alone = joined.table[~own]
-    assert _copies_of(Corpus(joined.name, joined.root, alone), recipe).all(axis=None)
+    assert copies_of(Corpus(joined.name, joined.root, alone), recipe).all(axis=None)
 
 
 def test_clips_of_a_corpus_without_a_label_do_not_teach_it() -> None:

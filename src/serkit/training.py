@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from serkit import fitting, runs
-from serkit.augment import S2_CHAINS
+from serkit import clip_rows, fitting, runs
 from serkit.cache import FeatureCache, compute_features, requests
 from serkit.errors import TrainingError
 from serkit.folds import validation_speakers
@@ -93,14 +92,14 @@ def run_evaluation(
     """
     split.check(corpus)
     labels = fitting.corpus_labels(corpus)
-    clips = _joined(split, corpus)
+    clips = clip_rows.joined(split, corpus)
     chosen = sorted(set(range(split.n_folds) if folds is None else folds))
     strange = [k for k in chosen if k not in range(split.n_folds)]
     if strange or not chosen:
         what = f"There is no fold {', '.join(map(str, strange))}" if strange else "No fold is asked for"
         raise TrainingError(f"{what}: this split has folds 0 to {split.n_folds - 1}.")
     for k in chosen:
-        train = clips[(clips["fold"] == k) & _trains(clips, recipe)]
+        train = clips[(clips["fold"] == k) & clip_rows.trains(clips, recipe)]
         fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"Fold {k}")
     given = fitting.known_labels(clips["corpus"].tolist(), clips["emotion"].tolist(), labels)
     if _adjusts(recipe, split):
@@ -144,7 +143,7 @@ class _Folds:
         needed = pd.concat(rows.values()).drop_duplicates(KEYS).sort_values(KEYS)
         arrays = compute_features(
             self.corpus,
-            requests(needed, seed=self.split.seed, **_copies(self.recipe)),
+            requests(needed, seed=self.split.seed, **clip_rows.how_copied(self.recipe)),
             self.recipe.extractor,
             cache=self.cache,
             n_jobs=self.n_jobs,
@@ -168,8 +167,8 @@ class _Folds:
         """The rows of a fold with the recipe's augmented copies of its training clips behind them."""
         if self.recipe.augment is None or self.split.protocol == "augmented-random":
             return fold
-        train = fold[_trains(fold, self.recipe)]
-        gets = _copies_of(self.corpus, self.recipe)
+        train = fold[clip_rows.trains(fold, self.recipe)]
+        gets = clip_rows.copies_of(self.corpus, self.recipe)
         copies = [train[gets[c].loc[train["row"]].to_numpy()].assign(copy=c) for c in gets]
         return pd.concat([fold, *copies], ignore_index=True)
 
@@ -193,15 +192,15 @@ class _Folds:
             return X, rows["emotion"].to_numpy(dtype=str)[chosen]
 
         held_out = self.recipe.validation.use != "none"
-        trains = _trains(rows, self.recipe)
+        trains = clip_rows.trains(rows, self.recipe)
         pipeline = fitting.fit(
             fitting.make_pipeline(self.recipe, self.labels, seed=self.split.seed, n_jobs=self.n_jobs),
             *pick(trains),
-            groups=_groups(rows[trains], by_speaker=self.split.by_speaker),
-            known=_known(rows[trains], self.given),
-            **_origin(rows[trains]),
+            groups=clip_rows.groups(rows[trains], by_speaker=self.split.by_speaker),
+            known=clip_rows.known(rows[trains], self.given),
+            **clip_rows.origin(rows[trains]),
             validation=pick(role == "validation") if held_out else None,
-            validation_known=_known(rows[role == "validation"], self.given) if held_out else None,
+            validation_known=clip_rows.known(rows[role == "validation"], self.given) if held_out else None,
             progress=_epochs(self.progress, k),
         )
 
@@ -216,7 +215,7 @@ class _Folds:
             probabilities = adjust_voices(
                 probabilities, test, answers(enrolled), rows[enrolled], others, self.recipe.enrolment
             )
-        could_be = _known(test, self.given)
+        could_be = clip_rows.known(test, self.given)
         if could_be is not None:
             probabilities = fitting.restrict(probabilities, could_be)
         table = test[[*KEYS, "fold", "emotion"]].assign(
@@ -267,7 +266,7 @@ def train_final(
         clips["role"] = _final_roles(corpus, seed)
     train = clips[clips["role"] == "train"]
     fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"The corpus {corpus.name}")
-    gets = _copies_of(corpus, recipe)
+    gets = clip_rows.copies_of(corpus, recipe)
     # Copies of validation clips serve the second fit only.
     source = clips.assign(role=clips["role"].replace("validation", "validation copy"))
     copies = [source[gets[c]].assign(copy=c) for c in gets]
@@ -275,7 +274,7 @@ def train_final(
     with runs.disk(None):
         arrays = compute_features(
             corpus,
-            requests(clips, seed=seed, **_copies(recipe)),
+            requests(clips, seed=seed, **clip_rows.how_copied(recipe)),
             recipe.extractor,
             cache=cache or FeatureCache(),
             n_jobs=n_jobs,
@@ -294,11 +293,11 @@ def train_final(
         return fitting.fit(
             fitting.make_pipeline(recipe, labels, seed=seed, n_jobs=n_jobs),
             *pick(*roles),
-            groups=_groups(clips[clips["role"].isin(roles)], by_speaker=by_speaker),
-            known=_known(clips[clips["role"].isin(roles)], given),
-            **_origin(clips[clips["role"].isin(roles)]),
+            groups=clip_rows.groups(clips[clips["role"].isin(roles)], by_speaker=by_speaker),
+            known=clip_rows.known(clips[clips["role"].isin(roles)], given),
+            **clip_rows.origin(clips[clips["role"].isin(roles)]),
             validation=pick(validation) if validation else None,
-            validation_known=_known(clips[clips["role"] == validation], given) if validation else None,
+            validation_known=clip_rows.known(clips[clips["role"] == validation], given) if validation else None,
             progress=_epochs(progress, None),
         )
 
@@ -331,7 +330,7 @@ def _final_roles(corpus: Corpus, seed: int) -> pd.Series:
         str(voice): (min(rows["sex"]), frozenset(rows["emotion"])) for voice, rows in table.groupby(voices, sort=True)
     }
     if not _has_voices(corpus):
-        fold = _joined(make_split(corpus, "random", seed=seed), corpus)
+        fold = clip_rows.joined(make_split(corpus, "random", seed=seed), corpus)
         fold = fold[fold["fold"] == 0].set_index("row")
         return fold["role"].where(fold["role"] == "validation", "train").reindex(table.index)
     chosen = validation_speakers(people, max(1, round(0.15 * len(people))), seed=seed, purpose="validation/final")
@@ -348,71 +347,9 @@ def _has_voices(corpus: Corpus) -> bool:
     return bool((corpus.table["speaker"] != "").all()) and voice_names(corpus.table).nunique() > 1
 
 
-def _joined(split: Split, corpus: Corpus) -> pd.DataFrame:
-    """The split's rows with what the corpus knows of each clip, joined by key; ``row`` is the corpus' index."""
-
-    def keyed(table: pd.DataFrame) -> pd.DataFrame:
-        return table.assign(**{f"{c}_ms": (table[c] * 1000).round().astype("int64") for c in ("start", "end")})
-
-    keys = ["path", "start_ms", "end_ms"]
-    right = keyed(corpus.table)[[*keys, "start", "end", "emotion", "audio_hash", *CORPUS_COLUMNS]]
-    left = keyed(split.table)[[*keys, "copy", "fold", "role"]]
-    return left.merge(right.assign(row=corpus.table.index), on=keys, how="left", validate="many_to_one").drop(
-        columns=keys[1:]
-    )
-
-
 def _adjusts(recipe: Recipe, split: Split) -> bool:
     """Whether voices enrol and have their lean taken off their answers."""
     return split.protocol == "speaker+enrolled" and recipe.enrolment.method == "answers"
-
-
-def _trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
-    """Which rows the estimator is fitted on: train, and validation where the recipe has no other use for it."""
-    roles = ["train", "validation"] if recipe.validation.use == "none" else ["train"]
-    return rows["role"].isin(roles).to_numpy()
-
-
-def _copies_of(corpus: Corpus, recipe: Recipe) -> pd.DataFrame:
-    """Which copies each clip of ``corpus`` gets while it trains: boolean, a column for each copy.
-
-    Of a joined corpus the smallest part gets them all, a larger one as many as make it as large; its clips take turns.
-    """
-    table, n = corpus.table, recipe.augment.copies if recipe.augment else 0
-    gets = pd.DataFrame(False, index=table.index, columns=range(1, n + 1))
-    parts = [rows for _, rows in table.groupby("corpus")]
-    smallest = min(map(len, parts))
-    for rows in parts if n else ():
-        each = min(n, -(-(n + 1) * smallest // len(rows)) - 1)
-        turns = (np.arange(len(rows))[:, None] * each + np.arange(each)) % n
-        own = np.zeros((len(rows), n), bool)
-        np.put_along_axis(own, turns, True, axis=1)
-        gets.loc[rows.index] = own
-    return gets
-
-
-def _groups(rows: pd.DataFrame, *, by_speaker: bool) -> np.ndarray:
-    """What inner folds must not tear apart: the clips of a speaker, or a recording and its copies."""
-    if by_speaker:
-        return voice_names(rows).to_numpy(dtype=str)
-    return rows["audio_hash"].where(rows["audio_hash"] != "", rows["path"]).to_numpy(dtype=str)
-
-
-def _known(rows: pd.DataFrame, given: dict[str, np.ndarray] | None) -> np.ndarray | None:
-    """Which labels each row could have had, None where all could have all."""
-    return None if given is None else np.array([given[corpus] for corpus in rows["corpus"]])
-
-
-def _origin(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Channel and corpus of each row."""
-    return {"channels": rows["channel"].to_numpy(dtype=str), "corpora": rows["corpus"].to_numpy(dtype=str)}
-
-
-def _copies(recipe: Recipe) -> dict[str, Any]:
-    """How copies are made: the recipe's chains, or S2's where ``augmented-random`` asks a recipe without any."""
-    if recipe.augment is None:
-        return {"chains": S2_CHAINS}
-    return {"chains": recipe.augment.chains, "surroundings": recipe.augment.surroundings()}
 
 
 def _epochs(progress: Progress | None, fold: int | None) -> Progress | None:
