@@ -160,7 +160,7 @@ def test_copies_make_the_parts_of_a_joined_corpus_equally_large(joined: Corpus) 
     assert 6 * small <= (1 + each) * large < 6 * small + large
     assert np.ptp(gets[~own].sum(axis=0)) <= 1
     alone = joined.table[~own]
-    assert copies_of(Corpus(joined.name, joined.root, alone), recipe).all(axis=None)
+    assert copies_of(Corpus("ravdess", joined.root, alone, "", ""), recipe).all(axis=None)
 
 
 def test_clips_of_a_corpus_without_a_label_do_not_teach_it() -> None:
