@@ -96,7 +96,7 @@ def test_a_second_half_of_silence_has_no_effect_on_the_shipped_model() -> None:
     silent = found.times[:, 0] > wave.duration + 0.02  # resampling rings on for a moment
     assert silent.sum() > 15
     assert np.abs(found.time_effect[silent]).max() < 0.01
-    assert np.abs(found.time_effect[~silent]).max() > 0.1
+    assert np.abs(found.time_effect[~silent]).max() > 0.05
 
 
 def test_the_same_recording_has_the_same_explanation() -> None:

@@ -124,7 +124,7 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
 
 
 def _failures(corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = _ACTED + _FAILURES if set(corpus.table["corpus"]) <= {"ravdess", "crema_d"} else _FAILURES
+    lines = _ACTED + _FAILURES if set(corpus.name.split("+")) <= {"ravdess", "crema_d"} else _FAILURES
     document = scores.get("speaker") or next(iter(scores.values()), None)
     if document is not None:
         labels, confusion = document["metrics"]["labels"], document["metrics"]["confusion"]
