@@ -90,13 +90,13 @@ def test_effects_speak_for_one_emotion_and_against_another(recognizer: Recognize
 
 
 def test_a_second_half_of_silence_has_no_effect_on_the_shipped_model() -> None:
-    wave = audio.load(EXAMPLE)
+    wave = audio.load(EXAMPLE.with_name("soft_breathy.flac"))  # an answer that is not sure can be moved
     both = np.concatenate([wave.samples, np.zeros_like(wave.samples)])
     found = load().explain(both, sample_rate=wave.sample_rate)
     silent = found.times[:, 0] > wave.duration + 0.02  # resampling rings on for a moment
     assert silent.sum() > 15
     assert np.abs(found.time_effect[silent]).max() < 0.01
-    assert np.abs(found.time_effect[~silent]).max() > 0.05
+    assert np.abs(found.time_effect[~silent]).max() > 0.1
 
 
 def test_the_same_recording_has_the_same_explanation() -> None:

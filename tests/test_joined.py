@@ -179,7 +179,7 @@ def test_clips_of_a_corpus_without_a_label_do_not_teach_it() -> None:
         return float(LogMelCNN(["calm", "sad"], **options).fit(X, y, known=known).predict_proba(X)[:, 0].mean())
 
     assert calm(None) < 0.32
-    assert 0.35 < calm(known) < 0.65
+    assert 0.4 < calm(known) < 0.6
 
 
 def test_each_clip_is_scored_over_the_labels_of_its_corpus(

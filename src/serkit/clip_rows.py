@@ -9,6 +9,7 @@ import pandas as pd
 
 from serkit.augment import S2_CHAINS
 from serkit.corpora.table import voice_names
+from serkit.roles import milliseconds
 from serkit.runs import CORPUS_COLUMNS
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def joined(split: Split, corpus: Corpus) -> pd.DataFrame:
     """The split's rows with what the corpus knows of each clip, joined by key; ``row`` is the corpus' index."""
 
     def keyed(table: pd.DataFrame) -> pd.DataFrame:
-        return table.assign(**{f"{c}_ms": (table[c] * 1000).round().astype("int64") for c in ("start", "end")})
+        return table.assign(**{f"{c}_ms": milliseconds(table[c]) for c in ("start", "end")})
 
     keys = ["path", "start_ms", "end_ms"]
     right = keyed(corpus.table)[[*keys, "start", "end", "emotion", "audio_hash", *CORPUS_COLUMNS]]

@@ -139,7 +139,8 @@ class _Folds:
     progress: Progress | None
 
     def run(self, todo: Sequence[int]) -> None:
-        rows = {k: self._with_copies(self.clips[self.clips["fold"] == k]) for k in todo}
+        gets = clip_rows.copies_of(self.corpus, self.recipe)
+        rows = {k: self._with_copies(self.clips[self.clips["fold"] == k], gets) for k in todo}
         needed = pd.concat(rows.values()).drop_duplicates(KEYS).sort_values(KEYS)
         arrays = compute_features(
             self.corpus,
@@ -163,12 +164,11 @@ class _Folds:
             done = sum(runs.finished(self.out, k) for k in self.chosen)
             self.progress({"stage": "fold", "fold": fold, "done": done, "total": len(self.chosen)})
 
-    def _with_copies(self, fold: pd.DataFrame) -> pd.DataFrame:
+    def _with_copies(self, fold: pd.DataFrame, gets: pd.DataFrame) -> pd.DataFrame:
         """The rows of a fold with the recipe's augmented copies of its training clips behind them."""
         if self.recipe.augment is None or self.split.protocol == "augmented-random":
             return fold
         train = fold[clip_rows.trains(fold, self.recipe)]
-        gets = clip_rows.copies_of(self.corpus, self.recipe)
         copies = [train[gets[c].loc[train["row"]].to_numpy()].assign(copy=c) for c in gets]
         return pd.concat([fold, *copies], ignore_index=True)
 
