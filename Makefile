@@ -1,7 +1,7 @@
 # make demo   predict the example clips with the shipped model (light runtime only)
 # make test   install everything that the tests need and run them
 # make app    serve the web app on this machine
-# make lint   ruff and mypy
+# make lint   ruff, mypy, and which room may import which
 # make docs   write the scores, the model card and the command reference into README and docs
 # make results SERKIT_DATA=folder   run or resume the whole comparison, write docs/results.md and what takes from it
 # make yardstick SERKIT_DATA=folder   write the fold files anew from the corpora in the folder
@@ -26,6 +26,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -18,8 +18,9 @@ import soxr
 from threadpoolctl import threadpool_limits
 
 import serkit
-from serkit import audio, speech
-from serkit.waveform import QUALITY
+from serkit import audio
+from serkit.audio import voice_activity
+from serkit.audio.waveform import QUALITY
 
 
 def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
@@ -45,7 +46,7 @@ def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
     stages = {
         "decode": f"{typical['bytes'] / 1024:.0f} KiB; libsndfile alone",
         "resample": "soxr alone",
-        "is there speech": f"{typical['transforms']:.0f} transforms of {speech._N_FFT} samples",
+        "is there speech": f"{typical['transforms']:.0f} transforms of {voice_activity._N_FFT} samples",
         "front end": f"{typical['front end, work'] / 1e6:.0f} million multiply-adds",
         "network": f"{typical['network, work'] / 1e6:.0f} million multiply-adds",
     }
@@ -64,8 +65,8 @@ def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
         f"of {repeats} runs, mean over the clips: {length / typical['whole']:.0f} times real time on a core. The limit "
         "is what the same work takes where nothing stands in its way, measured in the same run: "
         f"{products / 1e9:.0f} thousand million multiply-adds a second in a product of two matrices, "
-        f"{1e6 / transforms:.1f} µs for a real transform of {speech._N_FFT} samples, libsndfile and soxr called "
-        "directly. Network and front end share one graph; their parts are those of ONNX Runtime's own profile."
+        f"{1e6 / transforms:.1f} µs for a real transform of {voice_activity._N_FFT} samples, libsndfile and soxr "
+        "called directly. Network and front end share one graph; their parts are those of ONNX Runtime's own profile."
     )
     head = "| stage | ms | share | work | limit, ms | times the limit |\n| --- | --- | --- | --- | --- | --- |"
     return "\n".join(["## Where the time goes", "", about, "", head, *rows])
@@ -88,7 +89,7 @@ def _clip(recognizer: serkit.Recognizer, graph: _Graph, clip: Path, repeats: int
         "bytes": clip.stat().st_size,
         "resample": _fast(lambda: audio.resample(raw, rate), repeats),
         "resample, limit": alone if raw.sample_rate != rate else 0.0,
-        "is there speech": _fast(lambda: speech.speech_activity(wave), repeats),
+        "is there speech": _fast(lambda: voice_activity.speech_activity(wave), repeats),
         "transforms": _transforms(wave),
         "front end": run * front / (front + rest) + _fast(lambda: recognizer._prepare(wave), repeats),
         "front end, work": work_front,
@@ -100,7 +101,7 @@ def _clip(recognizer: serkit.Recognizer, graph: _Graph, clip: Path, repeats: int
 def _transforms(wave: audio.Waveform) -> int:
     """Transforms that the search for speech needs: one for each frame, another for each loud one."""
     counts: list[int] = []
-    voicing, spectra = speech._voicing, speech._spectra
+    voicing, spectra = voice_activity._voicing, voice_activity._spectra
 
     def counted(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
         def call(given: np.ndarray) -> np.ndarray:
@@ -110,11 +111,11 @@ def _transforms(wave: audio.Waveform) -> int:
 
         return call
 
-    speech._voicing, speech._spectra = counted(voicing), counted(spectra)
+    voice_activity._voicing, voice_activity._spectra = counted(voicing), counted(spectra)
     try:
-        speech.speech_activity(wave)
+        voice_activity.speech_activity(wave)
     finally:
-        speech._voicing, speech._spectra = voicing, spectra
+        voice_activity._voicing, voice_activity._spectra = voicing, spectra
     return sum(counts)
 
 
@@ -142,7 +143,7 @@ def _products_per_second() -> float:
 
 def _transforms_per_second() -> float:
     """Real transforms a second of the size that the search for speech uses."""
-    rows = np.ones((32, speech._N_FFT), np.float32)
+    rows = np.ones((32, voice_activity._N_FFT), np.float32)
     return 32 / _fast(lambda: np.fft.rfft(rows), 20)
 
 

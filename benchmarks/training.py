@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from serkit.emotions import LABELS
 from serkit.models import build
-from serkit.models.architectures import VectorCNN
-from serkit.models.nets import ResNetASP
-from serkit.recipe import load_recipe
+from serkit.models.resnet import ResNetASP
+from serkit.models.system_networks import VectorCNN
+from serkit.training.recipe_files import load_recipe
 
 CLIPS = 1962  # of RAVDESS' 2,452 in the training part of a fold
 COPIES = 6  # S3 trains on each clip and on five altered copies of it

@@ -25,7 +25,7 @@ from serkit.bundle import Bundle, read_bundle
 ROOT = Path(__file__).resolve().parent.parent
 SCORES = ROOT / "docs" / "scores"
 COMPARISON = ROOT / "docs" / "results.json"
-PACKAGED = ROOT / "src" / "serkit" / "yardstick" / "results.json"
+PACKAGED = ROOT / "src" / "serkit" / "protocol" / "yardstick" / "results.json"
 CARD = ROOT / "src" / "serkit" / "bundles" / "default" / "README.md"
 TITLES = {"ravdess": "RAVDESS", "crema_d": "CREMA-D (Opus)"}
 ORDER = ("speaker", "speaker+enrolled", "leave-one-speaker-out", "random", "augmented-random", "cross-corpus")
@@ -166,7 +166,7 @@ def arithmetic(bundle: Bundle) -> float:
 
 def comparison() -> str:
     """The first table of docs/results.md, with its warning."""
-    from serkit.compare_report import overview
+    from serkit.compare.page import overview
 
     return overview(json.loads(COMPARISON.read_text(encoding="utf-8")))
 

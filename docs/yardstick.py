@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from serkit.corpora import read_corpus
-from serkit.yardstick import write_yardstick
+from serkit.protocol.yardstick import write_yardstick
 
-TARGET = Path(__file__).resolve().parent.parent / "src" / "serkit" / "yardstick"
+TARGET = Path(__file__).resolve().parent.parent / "src" / "serkit" / "protocol" / "yardstick"
 SEEDS = {"ravdess": (0, 1, 2), "crema_d": (0,)}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from serkit.recipe import Recipe, load_recipe, parse_recipe
+from serkit.training.recipe import Recipe
+from serkit.training.recipe_files import load_recipe, parse_recipe
 
 #: For tests that need any model: no network, no trees.
 QUICK_TEXT = """

@@ -24,10 +24,10 @@ from streamlit.testing.v1 import AppTest
 import serkit
 from serkit.app import MODEL_VARIABLE, clips, pictures, words
 from serkit.app.batch import counts
-from serkit.app.model import choices
+from serkit.app.chosen_model import choices
 from serkit.emotions import LABELS, colour
 from serkit.errors import SerkitError
-from serkit.prediction import Prediction
+from serkit.recognition.prediction import Prediction
 from tests.conftest import voice
 from tests.tiny_models import BIAS, SLOPE, waveform_graph, write_tiny
 from tests.webapp import started
@@ -265,7 +265,9 @@ def test_a_damaged_model_is_one_sentence(tiny: Path) -> None:
 
 
 def test_the_given_model_comes_first_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serkit.app.model.packaged", lambda: {"alpha": Path(), "default": Path(), "zeta": Path()})
+    monkeypatch.setattr(
+        "serkit.app.chosen_model.packaged", lambda: {"alpha": Path(), "default": Path(), "zeta": Path()}
+    )
     assert choices(None) == ["default", "alpha", "zeta"]
     assert choices("zeta") == ["zeta", "default", "alpha"]
     assert choices("runs/mine") == ["runs/mine", "default", "alpha", "zeta"]

@@ -18,11 +18,11 @@ from streamlit.testing.v1 import AppTest
 
 import serkit
 from serkit.app import MODEL_VARIABLE, batch, batch_report, clips, pictures, single, truth
-from serkit.app.model import choices
+from serkit.app.chosen_model import choices
 from serkit.emotions import EMOTIONS, LABELS, colour
 from serkit.errors import AudioError, CorpusError
-from serkit.explain import Explanation
-from serkit.prediction import Prediction
+from serkit.recognition.explain import Explanation
+from serkit.recognition.prediction import Prediction
 from tests.conftest import voice
 from tests.tiny_models import write_tiny
 

@@ -17,15 +17,15 @@ from streamlit.testing.v1 import AppTest
 
 import serkit
 from serkit import audio
-from serkit.app import MODEL_VARIABLE, features, models, recording, results, sound_pictures
+from serkit.app import MODEL_VARIABLE, features, models_page, recording, results_page, sound_pictures
 from serkit.app.averages import averages, measures, table
 from serkit.app.clips import Clip, as_csv, as_json
 from serkit.app.words import per_cent, plain
+from serkit.audio.waveform import Window
 from serkit.emotions import LABELS, colour
 from serkit.features import Analysis, centroid, harmonic_percussive, rms, tempo
-from serkit.prediction import Prediction
-from serkit.timeline import segments, timeline
-from serkit.waveform import Window
+from serkit.recognition.prediction import Prediction
+from serkit.recognition.timeline import segments, timeline
 from tests.conftest import voice
 from tests.tiny_models import write_tiny
 
@@ -265,7 +265,7 @@ def test_scores_are_shown_with_what_is_wrong_with_them(tmp_path: Path) -> None:
         "speaker": {"uar": 0.5, "uar_interval": [0.4, 0.6]},
     }
     write_tiny(tmp_path / "tiny", scores=scores)
-    page = opened("models", tmp_path / "tiny")
+    page = opened("models_page", tmp_path / "tiny")
     lines = [text.value for text in page.markdown if "UAR" in text.value]
     assert [line.split("\n")[0].strip() for line in lines] == [
         "**speaker**: UAR 50.0 % (40.0 to 60.0)",
@@ -281,7 +281,7 @@ def test_scores_are_shown_with_what_is_wrong_with_them(tmp_path: Path) -> None:
 def test_a_confusion_matrix_is_shown_where_there_is_one(tmp_path: Path) -> None:
     counts = (np.eye(8, dtype=int) * 3 + np.eye(8, k=1, dtype=int)).tolist()
     write_tiny(tmp_path / "tiny", scores={"speaker": {"uar": 0.5, "confusion": counts}})
-    page = opened("models", tmp_path / "tiny")
+    page = opened("models_page", tmp_path / "tiny")
     heat = charts(page)[0]
     assert heat["data"][0]["x"] == heat["data"][0]["y"] == list(LABELS)
     cells = {(note["y"], note["x"]): note["text"] for note in heat["layout"]["annotations"]}
@@ -295,11 +295,11 @@ def test_a_confusion_matrix_is_shown_where_there_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", [[[1, 2], [3, 4]], "no", [["a"] * 8] * 8, None])
 def test_what_is_no_matrix_of_the_labels_is_not_shown(tmp_path: Path, rows: Any) -> None:
     bundle = write_tiny(tmp_path / "tiny", scores={"speaker": {"confusion": rows}})
-    assert models.confusion_of(bundle.manifest, "speaker") is None
+    assert models_page.confusion_of(bundle.manifest, "speaker") is None
 
 
 def test_two_models_answer_the_same_clip(tiny: Path) -> None:
-    page = uploaded(opened("models", tiny), "models", "me.wav", wav(voice(3, 1)))
+    page = uploaded(opened("models_page", tiny), "models", "me.wav", wav(voice(3, 1)))
     data = wav(voice(3, 1))
     shown = [chart["data"][0] for chart in charts(page)]
     for bar, model in zip(shown, (str(tiny), "default"), strict=True):
@@ -309,7 +309,7 @@ def test_two_models_answer_the_same_clip(tiny: Path) -> None:
 
 def test_one_model_alone_says_how_to_bring_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
-    page = opened("models", Path("default"))
+    page = opened("models_page", Path("default"))
     assert any("Only one model" in info.value for info in page.info)
 
 
@@ -318,7 +318,7 @@ def test_a_damaged_neighbour_is_one_sentence(tmp_path: Path, monkeypatch: pytest
         write_tiny(tmp_path / name)
     (tmp_path / "bad" / "model.onnx").write_bytes(b"not what it was")
     monkeypatch.setenv(MODEL_VARIABLE, str(tmp_path))
-    page = opened("models", tmp_path / "good")
+    page = opened("models_page", tmp_path / "good")
     page.selectbox(key="models second").select(str(tmp_path / "bad")).run()
     assert not page.exception
     (error,) = page.error
@@ -337,31 +337,31 @@ def test_the_story_takes_its_numbers_from_the_document() -> None:
         row("large", "augmented-random", 0.95), row("large", "random", 0.75), row("large", "speaker", 0.55),
         row("half", "augmented-random", 0.99), row("half", "random", 0.9),
     ]  # fmt: skip
-    first, second, third = results.story({"rows": rows})
+    first, second, third = results_page.story({"rows": rows})
     assert "large, scores 95.0 %, 75.0 % or 55.0 %" in first
     assert second.startswith("⚠ 95.0 % is a leak and no result")
     assert third.endswith("expect 55.0 %.")
-    assert results.story({"rows": rows[-2:]}) == []
+    assert results_page.story({"rows": rows[-2:]}) == []
 
 
 def test_the_shipped_results_are_those_of_the_documentation() -> None:
     written = Path(__file__).parent.parent / "docs" / "results.json"
-    assert results.document() == json.loads(written.read_text(encoding="utf-8"))
+    assert results_page.document() == json.loads(written.read_text(encoding="utf-8"))
 
 
 def test_the_table_is_the_documents_best_first() -> None:
-    found = results.document()
-    shown = results.scores(found, "speaker")
+    found = results_page.document()
+    shown = results_page.scores(found, "speaker")
     rows = {row["recipe"]: row for row in found["rows"] if row["protocol"] == "speaker"}
     assert sorted(shown["recipe"]) == sorted(rows)
     assert shown["accuracy"] == sorted(shown["accuracy"], reverse=True)
     assert shown["accuracy"] == [100 * rows[name]["accuracy"] for name in shown["recipe"]]
     assert dict(zip(shown["recipe"], shown["reported"], strict=True))["s4-cnn-bilstm"] == "62.5"
-    assert all(name.startswith("⚠ ") for name in results.scores(found, "augmented-random")["recipe"])
+    assert all(name.startswith("⚠ ") for name in results_page.scores(found, "augmented-random")["recipe"])
 
 
 def test_a_leaky_number_never_stands_alone(tiny: Path) -> None:
-    page = opened("results", tiny)
+    page = opened("results_page", tiny)
     assert page.selectbox(key="results protocol").value == "speaker"
     assert not page.warning
     page.selectbox(key="results protocol").select("augmented-random").run()
@@ -374,10 +374,10 @@ def test_a_leaky_number_never_stands_alone(tiny: Path) -> None:
 
 
 def test_every_score_of_the_document_is_in_the_picture() -> None:
-    found = results.document()
+    found = results_page.document()
     drawn = {
         (y, trace.name.removeprefix("⚠ ").removesuffix(" (leaks)")): x
-        for trace in results.picture(found).data
+        for trace in results_page.picture(found).data
         if trace.mode == "markers"
         for x, y in zip(trace.x, trace.y, strict=True)
     }
@@ -389,7 +389,7 @@ def test_every_score_of_the_document_is_in_the_picture() -> None:
 
 def test_the_pages_load_nothing_of_the_learn_road() -> None:
     code = (
-        "import sys\nfrom serkit.app import features, models, recording, results\nresults.document()\n"
+        "import sys\nfrom serkit.app import features, models_page, recording, results_page\nresults_page.document()\n"
         "print({'torch', 'sklearn', 'librosa', 'matplotlib', 'numba', 'serkit.protocol'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

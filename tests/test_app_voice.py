@@ -13,9 +13,9 @@ import serkit
 from serkit.app import voice as page_part
 from serkit.app.clips import Clip
 from serkit.app.words import per_cent, plain
-from serkit.enrolment import Profile
 from serkit.errors import SerkitError
-from serkit.timeline import segments, timeline
+from serkit.recognition.profile import Profile
+from serkit.recognition.timeline import segments, timeline
 from tests.conftest import voice
 from tests.test_app import charts, numbers, said, title, wav
 from tests.test_enrolment import ENROLMENT

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from serkit.models.architectures import ECACNN, Attention, CNNBiLSTM, Dense, FramesCNN, VectorCNN
 from serkit.models.graph import vector_graph
 from serkit.models.losses import FocalLoss
-from serkit.models.networks import NETWORKS, make_network, network_parameters, sees_time
+from serkit.models.network_registry import NETWORKS, make_network, network_parameters, sees_time
+from serkit.models.system_networks import ECACNN, Attention, CNNBiLSTM, Dense, FramesCNN, VectorCNN
 
 # A small one of each, with the length of its vector.
 SMALL: dict[str, tuple[Callable[[], nn.Module], int]] = {

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serkit.audio import Waveform
-from serkit.augment import CHAINS, S2_CHAINS, S3_CHAINS, augment, chain_key, check_chain, clip_seed
 from serkit.errors import RecipeError
+from serkit.training.augment import CHAINS, S2_CHAINS, S3_CHAINS, augment, chain_key, check_chain, clip_seed
 
 RATE = 16000
 # The chains of the first release: their sound and their keys stay, and with them everybody's cached features.

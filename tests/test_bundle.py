@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from serkit.bundle import Manifest, find_bundles, pack, packaged, read_bundle, write_bundle
+from serkit.bundle.onnxfile import read_outline
 from serkit.emotions import LABELS
 from serkit.errors import BundleError
-from serkit.onnxfile import read_outline
 from tests.tiny_models import (
     BIAS,
     SLOPE,
@@ -156,7 +156,7 @@ def test_a_zip_reads_like_its_folder_and_is_reproducible(folder: Path, tmp_path:
 
 
 def test_missing_paths_name_the_packaged_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serkit.bundle._BUNDLES", tmp_path)
+    monkeypatch.setattr("serkit.bundle.store._BUNDLES", tmp_path)
     write_tiny(tmp_path / "small")
     assert packaged() == {"small": tmp_path / "small"}
     assert read_bundle("small").manifest.name == "tiny"
@@ -167,7 +167,7 @@ def test_missing_paths_name_the_packaged_models(tmp_path: Path, monkeypatch: pyt
 
 
 def test_find_bundles_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serkit.bundle._BUNDLES", tmp_path / "none")
+    monkeypatch.setattr("serkit.bundle.store._BUNDLES", tmp_path / "none")
     write_tiny(tmp_path / "a")
     pack(tmp_path / "a", tmp_path / "b.zip")
     (tmp_path / "notes").mkdir()

@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import soundfile as sf
 
-from serkit import cache as cache_module
-from serkit.cache import ClipRequest, FeatureCache, compute_features, requests
+from serkit.audio.waveform import Window
 from serkit.corpora import Corpus, read_corpus
 from serkit.errors import TrainingError
 from serkit.features import Extractor, Feature
-from serkit.surroundings import Surroundings
-from serkit.waveform import Window
+from serkit.training import feature_cache
+from serkit.training.feature_cache import ClipRequest, FeatureCache, compute_features, requests
+from serkit.training.noise_and_rooms import Surroundings
 
 EXTRACTOR = Extractor(16000, Window(length=0.5), (Feature("rms"), Feature("zcr")), "mean_std")
 CLIP = ClipRequest("a.wav", 0.0, 1.0, "ab" * 32)
@@ -40,13 +40,13 @@ def clips_of(corpus: Corpus, *, copies: int = 0) -> list[ClipRequest]:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[ClipRequest]:
     """The requests that are computed from now on, not read."""
     seen: list[ClipRequest] = []
-    original = cache_module._extract
+    original = feature_cache._extract
 
     def spy(corpus: Corpus, clip: ClipRequest, extractor: Extractor) -> np.ndarray:
         seen.append(clip)
         return original(corpus, clip, extractor)
 
-    monkeypatch.setattr(cache_module, "_extract", spy)
+    monkeypatch.setattr(feature_cache, "_extract", spy)
     return seen
 
 
@@ -158,14 +158,14 @@ def test_an_interrupt_keeps_what_was_computed_and_leaves_no_scraps(
     cache = FeatureCache(tmp_path)
     seen = computed(monkeypatch)
     stopped = threading.Event()
-    extract = cache_module._extract
+    extract = feature_cache._extract
 
     def held(*args: Any) -> np.ndarray:
         if len(seen) > 5:  # on a busy machine all would be done before the main thread hears of the first
             stopped.wait(30)
         return extract(*args)
 
-    monkeypatch.setattr(cache_module, "_extract", held)
+    monkeypatch.setattr(feature_cache, "_extract", held)
 
     def stop(event: dict[str, Any]) -> None:
         if event["done"] == 4:

@@ -17,9 +17,10 @@ import pytest
 import soundfile as sf
 
 import serkit
-from serkit import diagnosis, output
+from serkit.cli import diagnosis
 from serkit.emotions import LABELS
-from serkit.recognizer import Recognizer, load
+from serkit.recognition import rows
+from serkit.recognition.recognizer import Recognizer, load
 from tests.conftest import Ser, voice
 from tests.tiny_models import tiny_manifest, waveform_graph, write_tiny
 
@@ -288,13 +289,13 @@ def test_csv_replaces_the_file_behind_a_link_and_only_at_the_end(
     (tmp_path / "real.csv").write_text("old")
     (tmp_path / "link.csv").symlink_to("real.csv")
     seen = []
-    write = output.CsvWriter.write
+    write = rows.CsvWriter.write
 
-    def spying(self: output.CsvWriter, prediction: serkit.Prediction) -> None:
+    def spying(self: rows.CsvWriter, prediction: serkit.Prediction) -> None:
         write(self, prediction)
         seen.append(((tmp_path / "real.csv").read_text(), (tmp_path / ".real.csv.part").read_text().count("\n")))
 
-    monkeypatch.setattr(output.CsvWriter, "write", spying)
+    monkeypatch.setattr(rows.CsvWriter, "write", spying)
     assert ser("predict", "clips/a.wav", "clips/b.flac", "-m", "tiny", "--csv", "link.csv")[0] == 0
     assert seen == [("old", 2), ("old", 3)]  # header and rows, flushed one by one
     assert (tmp_path / "link.csv").is_symlink()
@@ -333,7 +334,7 @@ def test_ascii_terminals_get_ascii() -> None:
     from rich.console import Console
 
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    Console(file=file, width=200).print(output.to_table([answer], top=2, unicode=False))
+    Console(file=file, width=200).print(rows.to_table([answer], top=2, unicode=False))
     file.seek(0)
     assert "\\xe9t\\xe9.wav" in (text := file.read())
     assert "#####.....  50 %" in text
@@ -368,7 +369,7 @@ def test_help_names_every_command(ser: Ser) -> None:
 
 
 def test_models(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serkit.bundle._BUNDLES", tmp_path / "shipped")
+    monkeypatch.setattr("serkit.bundle.store._BUNDLES", tmp_path / "shipped")
     assert ser("models")[:2] == (0, "No models found.\n")
     write_tiny(tmp_path / "shipped" / "small", version="3.1")
     code, out, _ = ser("models")
@@ -391,7 +392,7 @@ def test_models(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_doctor_when_all_is_well(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serkit.bundle._BUNDLES", tmp_path)
+    monkeypatch.setattr("serkit.bundle.store._BUNDLES", tmp_path)
     monkeypatch.setenv("SERKIT_DATA", str(tmp_path))
     write_tiny(tmp_path / "default")
     code, out, _ = ser("doctor", "--json")
@@ -409,7 +410,7 @@ def test_doctor_when_all_is_well(ser: Ser, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_doctor_names_what_is_missing(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serkit.bundle._BUNDLES", tmp_path / "none")
+    monkeypatch.setattr("serkit.bundle.store._BUNDLES", tmp_path / "none")
     monkeypatch.setenv("SERKIT_DATA", str(tmp_path / "gone"))
     monkeypatch.setattr(
         diagnosis.metadata,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from serkit import fitting
 from serkit.bundle import read_bundle
 from serkit.cli.train import Bars
-from serkit.recipe import list_recipes, load_recipe
+from serkit.training import fitting
+from serkit.training.recipe_files import list_recipes, load_recipe
 from tests.conftest import Ser
 from tests.small_recipes import QUICK_TEXT
 

@@ -16,7 +16,7 @@ from serkit.models.batches import Clips, FrameBatches
 from serkit.models.cnn import LogMelCNN
 from serkit.models.graph import frontend_graph
 from serkit.models.loop import fit_temperature
-from serkit.models.nets import MEAN_DB, SCALE_DB, Average, ResNetASP, scale
+from serkit.models.resnet import MEAN_DB, SCALE_DB, Average, ResNetASP, scale
 from tests.conftest import voice
 
 LABELS = ["neutral", "happy", "angry"]

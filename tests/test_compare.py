@@ -13,15 +13,17 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from serkit import compare, fitting
-from serkit.compare import collect, plan, read_grid
-from serkit.compare_picture import picture
-from serkit.compare_report import markdown
+from serkit.compare import grid as compare
+from serkit.compare.grid import plan, read_grid
+from serkit.compare.page import markdown
+from serkit.compare.picture import picture
+from serkit.compare.scores import collect
 from serkit.corpora import Corpus, read_corpus
 from serkit.errors import RecipeError, TrainingError
-from serkit.paired import paired_test
+from serkit.evaluation.paired import paired_test
 from serkit.protocol import PROTOCOLS
-from serkit.recipe import list_recipes, load_recipe
+from serkit.training import fitting
+from serkit.training.recipe_files import list_recipes, load_recipe
 from tests.conftest import call_ser as ser
 
 RECIPE = """

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from serkit import audio
+from serkit import audio, ravdess_names
 from serkit.corpora import COLUMNS, KINDS, Corpus, crema_d, folders, ravdess, read_corpus
 from serkit.corpora.describe import describe, plot
 from serkit.corpora.digests import cache_dir
@@ -64,7 +64,7 @@ def write_ravdess(root: Path, layout: str) -> Path:
         for channel, archive in ravdess.ARCHIVES.items():
             with zipfile.ZipFile(root / archive, "w", zipfile.ZIP_DEFLATED) as opened:
                 for file in sorted((root / "all").iterdir()):
-                    if ravdess.parse_stem(file.stem)["channel"] == channel:
+                    if ravdess_names.parse_stem(file.stem)["channel"] == channel:
                         opened.write(file, f"Actor_{file.stem[-2:]}/{file.name}")
         shutil.rmtree(root / "all")
     return root

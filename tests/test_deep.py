@@ -16,14 +16,14 @@ from sklearn.metrics import log_loss, recall_score
 from sklearn.utils.class_weight import compute_class_weight
 from torch.utils.data import TensorDataset
 
-from serkit import fitting
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
 from serkit.models import MODELS
 from serkit.models.batches import VectorBatches
 from serkit.models.deep import DeepClassifier
-from serkit.models.networks import NETWORKS, sees_time
-from serkit.recipe import list_recipes, load_recipe
+from serkit.models.network_registry import NETWORKS, sees_time
+from serkit.training import fitting
+from serkit.training.recipe_files import list_recipes, load_recipe, shortened
 
 NAMES = ["neutral", "happy", "angry"]  # not in alphabetical order
 SMALL: dict[str, dict[str, Any]] = {
@@ -422,7 +422,7 @@ def test_a_recipe_makes_its_estimator_and_can_be_shortened(name: str) -> None:
     estimator = fitting.make_pipeline(recipe, list(LABELS), seed=7).steps[-1][1]
     assert (estimator.network, estimator.seed, estimator.rows) == (model, 7, recipe.rows if sees_time(model) else None)
     assert estimator.stops_early == (recipe.validation.use == "early-stopping")
-    assert recipe.shortened(2).epochs == 2
+    assert shortened(recipe, 2).epochs == 2
 
 
 def test_recipes_balance_stop_and_schedule_as_their_systems_did() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from serkit.emotions import EMOTIONS, LABELS, affect
 from serkit.errors import SerkitError
-from serkit.prediction import Prediction
+from serkit.recognition.prediction import Prediction
 
 #: Where Russell's circumplex has them, as signs of valence and arousal.
 QUADRANTS = {

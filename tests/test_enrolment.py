@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import serkit
+from serkit.audio.voice_activity import speech_activity
 from serkit.emotions import LABELS
-from serkit.enrolling import enrol
-from serkit.enrolment import Profile, adjust, voice_mean
 from serkit.errors import AudioError, BundleError, ProfileError
-from serkit.explain import cover_bands, cover_stretches
-from serkit.timeline import timeline
+from serkit.recognition.enrol import enrol
+from serkit.recognition.explain import cover_bands, cover_stretches
+from serkit.recognition.profile import Profile, adjust, voice_mean
+from serkit.recognition.timeline import timeline
 from tests.conftest import Ser, voice
 from tests.test_imports import HEAVY, loaded_after
 from tests.tiny_models import BIAS, expected, softmax, tiny_manifest, waveform_graph, write_tiny
@@ -312,7 +313,7 @@ def test_a_long_recording_is_adjusted_window_by_window(tiny: serkit.Recognizer, 
     parts = 0.3 * voice(6, 1, seconds=10.0), 0.05 * voice(4, 1, seconds=10.0)
     answer = tiny.predict(np.concatenate(parts), sample_rate=RATE, speaker=ann)
     single = np.array([by_hand(expected(part), ann) for part in parts])
-    seconds = [serkit.speech.speech_activity(serkit.load_audio(part, sample_rate=RATE)).seconds for part in parts]
+    seconds = [speech_activity(serkit.load_audio(part, sample_rate=RATE)).seconds for part in parts]
     np.testing.assert_allclose(values(answer), np.average(single, axis=0, weights=seconds), atol=1e-5)
     windows = list(timeline(tiny, np.concatenate(parts), sample_rate=RATE, window=10, hop=10, speaker=ann))
     np.testing.assert_allclose([values(one) for one in windows], single, atol=1e-5)

@@ -16,7 +16,8 @@ from sklearn import metrics as sk
 
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
-from serkit.evaluation import environment, evaluate, results, write_json
+from serkit.evaluation.scores import environment, evaluate, results
+from serkit.files import write_json
 
 
 def table(

@@ -20,11 +20,11 @@ from serkit import audio
 from serkit.audio import Waveform
 from serkit.emotions import LABELS
 from serkit.errors import AudioError, SerkitError
-from serkit.explain import Explanation, cover_bands, cover_stretches, stretches
-from serkit.explain_page import explanation_page, findings, grey_png, write_explanation
 from serkit.features import Extractor, Feature
-from serkit.prediction import Prediction
-from serkit.recognizer import Recognizer, load
+from serkit.recognition.explain import Explanation, cover_bands, cover_stretches, stretches
+from serkit.recognition.explain_page import explanation_page, findings, grey_png, write_explanation
+from serkit.recognition.prediction import Prediction
+from serkit.recognition.recognizer import Recognizer, load
 from tests.conftest import voice
 from tests.tiny_models import expected, features_graph, softmax, write_tiny
 

@@ -16,17 +16,18 @@ import pytest
 from imblearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from serkit import export, fitting
 from serkit.bundle import read_bundle
-from serkit.cache import FeatureCache
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
-from serkit.export import attach_scores, check_scores, export_bundle, pipeline_graph, verify
 from serkit.protocol import make_split
-from serkit.recipe import Recipe, list_recipes, load_recipe, parse_recipe
-from serkit.recognizer import Recognizer
-from serkit.training import run_evaluation, train_final
+from serkit.recognition.recognizer import Recognizer
+from serkit.training import export, fitting
+from serkit.training.export import attach_scores, check_scores, export_bundle, pipeline_graph, verify
+from serkit.training.feature_cache import FeatureCache
+from serkit.training.recipe import Recipe
+from serkit.training.recipe_files import list_recipes, load_recipe, parse_recipe, shortened
+from serkit.training.run import run_evaluation, train_final
 from tests.small_recipes import shrunk
 
 TEXT = """
@@ -406,7 +407,7 @@ def test_recipes_in_full_size_answer_real_clips_as_their_bundles_do(
     known = whole.table[whole.table["speaker"].isin(speakers[:4])]
     known = known.groupby(["speaker", "emotion", "channel"]).head(2).reset_index(drop=True)
     unknown = whole.table[whole.table["speaker"] == speakers[8]].groupby("emotion").head(1)["path"]
-    recipe = load_recipe(name).shortened(2)
+    recipe = shortened(load_recipe(name), 2)
     small = replace(whole, table=known)
     estimator = train_final(recipe, small)
     recognizer = Recognizer(export_bundle(estimator, recipe, small, tmp_path / "bundle"))

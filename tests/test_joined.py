@@ -14,19 +14,19 @@ import soundfile as sf
 import torch
 from sklearn.metrics import balanced_accuracy_score
 
-from serkit import fitting, runs
-from serkit.cache import FeatureCache
-from serkit.clip_rows import copies_of
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import CorpusError, TrainingError
 from serkit.models.batches import Clips, FrameBatches
 from serkit.models.cnn import LogMelCNN
 from serkit.models.losses import KnownCrossEntropy
-from serkit.models.nets import MEAN_DB, SCALE_DB
+from serkit.models.resnet import MEAN_DB, SCALE_DB
 from serkit.protocol import make_split
-from serkit.recipe import parse_recipe
-from serkit.training import run_evaluation, train_final
+from serkit.training import fitting, run_folder
+from serkit.training.feature_cache import FeatureCache
+from serkit.training.recipe_files import parse_recipe
+from serkit.training.run import run_evaluation, train_final
+from serkit.training.split_rows import copies_of
 from tests.conftest import voice
 from tests.small_recipes import QUICK_TEXT, shrunk
 
@@ -214,7 +214,7 @@ def test_each_clip_is_scored_over_the_labels_of_its_corpus(
 
 def test_folds_that_were_scored_otherwise_do_not_join(joined: Corpus, tmp_path: Path) -> None:
     recipe, split = shrunk("s0-forest"), make_split(joined, "speaker", n_folds=3)
-    runs.start(tmp_path / "run", recipe, joined, split, resume=False)
+    run_folder.start(tmp_path / "run", recipe, joined, split, resume=False)
     file = tmp_path / "run" / "run.json"
     state = json.loads(file.read_text())
     del state["way of scoring"]  # as a version wrote it that scored all clips over all labels

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from serkit.errors import TrainingError
-from serkit.paired import holm, paired_test
+from serkit.evaluation.paired import holm, paired_test
 
 # Shares such as accuracies are: many ties, and sums that rounding tells apart.
 SHARES = st.builds(lambda right, n: right / n, st.integers(0, 60), st.sampled_from([60, 104]))

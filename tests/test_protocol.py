@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from serkit.corpora import COLUMNS, Corpus, read_corpus
 from serkit.corpora.table import Listing
 from serkit.errors import ProtocolError
-from serkit.folds import enrolment, recording_groups, speaker_folds
 from serkit.protocol import PROTOCOLS, Split, make_split
+from serkit.protocol.folds import enrolment, recording_groups, speaker_folds
 
 CLEAN = tuple(name for name in PROTOCOLS if name != "augmented-random")
 BY_SPEAKER = ("speaker", "speaker+enrolled", "leave-one-speaker-out")

@@ -9,7 +9,7 @@ import pytest
 from serkit.errors import RecipeError
 from serkit.features import s0, s1
 from serkit.models import COMBINED, MODELS
-from serkit.recipe import list_recipes, load_recipe, parse_recipe
+from serkit.training.recipe_files import list_recipes, load_recipe, parse_recipe
 
 BASE = """
 name = "mine"

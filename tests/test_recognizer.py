@@ -15,12 +15,12 @@ import soundfile as sf
 
 import serkit
 from serkit import audio
+from serkit.audio.voice_activity import speech_activity
 from serkit.emotions import LABELS
 from serkit.errors import AudioError, BundleError
 from serkit.features import Extractor, Feature
-from serkit.inputs import find_inputs
-from serkit.recognizer import Prediction, Recognizer, load
-from serkit.speech import speech_activity
+from serkit.recognition.inputs import find_inputs
+from serkit.recognition.recognizer import Prediction, Recognizer, load
 from tests.conftest import voice
 from tests.tiny_models import BIAS, SLOPE, WAVEFORM_INPUT, expected, features_graph, softmax, waveform_graph, write_tiny
 

@@ -17,9 +17,9 @@ from rich.console import Console
 
 from serkit.emotions import LABELS, colour
 from serkit.errors import TrainingError
-from serkit.evaluation import results
-from serkit.plots import curves_svg, pct, reliability_svg, risk_coverage_svg, save_confusion, speakers_svg
-from serkit.report import PROTOCOL_TEXT, summary_table, write_report
+from serkit.evaluation.plots import curves_svg, pct, reliability_svg, risk_coverage_svg, save_confusion, speakers_svg
+from serkit.evaluation.report import PROTOCOL_TEXT, summary_table, write_report
+from serkit.evaluation.scores import results
 
 VOID = {"meta", "br"}
 

@@ -21,9 +21,9 @@ import soundfile as sf
 import serkit
 from serkit.emotions import LABELS
 from serkit.errors import SerkitError
-from serkit.prediction import Prediction
-from serkit.recognizer import Recognizer, load
-from serkit.results import ResultFile
+from serkit.recognition.answer_file import ResultFile
+from serkit.recognition.prediction import Prediction
+from serkit.recognition.recognizer import Recognizer, load
 from tests.conftest import Ser, voice
 from tests.tiny_models import BIAS, waveform_graph, write_tiny
 

@@ -15,16 +15,16 @@ import pytest
 import soundfile as sf
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from serkit import scoring
 from serkit.corpora import COLUMNS, Corpus, crema_d, read_corpus
 from serkit.errors import ProtocolError, TrainingError
-from serkit.evaluation import evaluate
-from serkit.paired import paired_test
+from serkit.evaluation import submission_scores
+from serkit.evaluation.paired import paired_test
+from serkit.evaluation.scores import evaluate
+from serkit.evaluation.submission import match, read_predictions
 from serkit.protocol import make_split
-from serkit.recipe import load_recipe
-from serkit.submission import match, read_predictions
-from serkit.training import run_evaluation
-from serkit.yardstick import Yardstick, load_yardstick, make_yardstick, packaged, write_yardstick
+from serkit.protocol.yardstick import Yardstick, load_yardstick, make_yardstick, packaged, write_yardstick
+from serkit.training.recipe_files import load_recipe
+from serkit.training.run import run_evaluation
 from tests.conftest import Ser
 from tests.small_recipes import QUICK_TEXT
 
@@ -38,7 +38,7 @@ def test_the_packaged_files_are_those_that_were_promised() -> None:
     wanted = [("ravdess", seed) for seed in (0, 1, 2)] + [("crema_d", 0)]
     protocols = ("random", "speaker", "speaker+enrolled")
     assert packaged() == sorted((corpus, protocol, seed) for corpus, seed in wanted for protocol in protocols)
-    folder = Path(sys.modules["serkit.yardstick"].__file__ or "").parent
+    folder = Path(sys.modules["serkit.protocol.yardstick"].__file__ or "").parent
     for corpus, protocol, seed in packaged():
         assert (folder / f"{corpus}-{protocol}-{seed}.csv").stat().st_size < {"ravdess": 250, "crema_d": 700}[
             corpus
@@ -235,7 +235,7 @@ def test_the_predictions_of_an_evaluation_give_exactly_its_results(
     table = read_predictions(tmp_path / "run/predictions.csv")
     submission = match(table, make_yardstick(corpus, protocol, seed=1, n_folds=3))
     assert submission.notes == []
-    document = scoring.score(submission, "quick")
+    document = submission_scores.score(submission, "quick")
     stored = json.loads((tmp_path / "run/results.json").read_text())
     assert json.loads(json.dumps(document["metrics"])) == stored["metrics"]
     assert run.results["metrics"]["n_clips"] == len(submission.table)
@@ -243,13 +243,13 @@ def test_the_predictions_of_an_evaluation_give_exactly_its_results(
 
 def test_names_folders_order_and_labels_of_others_are_understood() -> None:
     plain = answers()
-    one = scoring.score(match(plain.astype(str), load_yardstick("ravdess")), "x")["metrics"]
+    one = submission_scores.score(match(plain.astype(str), load_yardstick("ravdess")), "x")["metrics"]
     short = {"neutral": "NEU", "happy": "Happiness", "fearful": "fear", "angry": "ANG", "surprised": "surprise"}
     other = plain.sample(frac=1, random_state=3).reset_index(drop=True)
     other["file"] = [f"C:\\RAVDESS\\Actor\\{name}.wav.npy" for name in other.pop("clip")]
     other["predicted"] = other["predicted"].replace(short)
     other = other.rename(columns={f"p_{label}": f"p_{alias}" for label, alias in short.items()})
-    two = scoring.score(match(other.astype(str), load_yardstick("ravdess")), "x")["metrics"]
+    two = submission_scores.score(match(other.astype(str), load_yardstick("ravdess")), "x")["metrics"]
     for name, value in one.items():
         if isinstance(value, float):
             assert two[name] == pytest.approx(value, abs=1e-12), name
@@ -433,7 +433,7 @@ def test_the_paired_test_is_over_speakers(ser: Ser, monkeypatch: pytest.MonkeyPa
         row_of(table, "same", [0, 2], reduced="3 of 40 epochs"),
         row_of(worse, "other seed", [0, 1, 2, 3, 4], seed=1),
     ]
-    monkeypatch.setattr(scoring, "our_rows", lambda: rows)
+    monkeypatch.setattr(submission_scores, "our_rows", lambda: rows)
     code, out, _ = ser(table, "--json")
     assert code == 0
     first, second = json.loads(out)["against"]
@@ -461,7 +461,7 @@ def test_the_paired_test_is_over_speakers(ser: Ser, monkeypatch: pytest.MonkeyPa
 
 
 def test_without_rows_it_says_so(ser: Ser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "our_rows", list)
+    monkeypatch.setattr(submission_scores, "our_rows", list)
     code, out, _ = ser(answers())
     assert code == 0
     assert "none packaged" in out
@@ -471,9 +471,9 @@ def test_without_rows_it_says_so(ser: Ser, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_packaged_rows_can_be_tested_against() -> None:
-    rows = [row for row in scoring.our_rows() if (row["protocol"], row["seed"]) == ("speaker", 0)]
+    rows = [row for row in submission_scores.our_rows() if (row["protocol"], row["seed"]) == ("speaker", 0)]
     submission = match(answers().astype(str), load_yardstick("ravdess"))
-    tested, notes = scoring.compare(submission, scoring.our_rows())
+    tested, notes = submission_scores.compare(submission, submission_scores.our_rows())
     assert notes == []
     assert [row["recipe"] for row in tested] == [row["recipe"] for row in rows]
 
@@ -481,7 +481,8 @@ def test_the_packaged_rows_can_be_tested_against() -> None:
 def test_what_compare_writes_can_be_tested_against(
     tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from serkit import compare
+    from serkit.compare import grid as compare
+    from serkit.compare.scores import collect
 
     monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "cache"))
     (tmp_path / "quick.toml").write_text(QUICK_TEXT)
@@ -489,12 +490,12 @@ def test_what_compare_writes_can_be_tested_against(
     for folds in (5, 3):
         cells = compare.plan([str(tmp_path / "quick.toml")], protocols=["speaker"], seeds=[0], folds=folds)
         outcomes = list(compare.run(cells, corpus, tmp_path / f"runs{folds}"))
-        rows = scoring.our_rows(json.loads(json.dumps(compare.collect(outcomes, corpus))))
+        rows = submission_scores.our_rows(json.loads(json.dumps(collect(outcomes, corpus))))
         if folds == 5:
             assert outcomes[0].run is not None
             table = read_predictions(outcomes[0].run.folder / "predictions.csv")
             submission = match(table, make_yardstick(corpus))
-        tested, notes = scoring.compare(submission, rows)
+        tested, notes = submission_scores.compare(submission, rows)
         if folds == 5:
             assert notes == []
             assert [(row["recipe"], row["difference"], row["p_value"]) for row in tested] == [("quick", 0, 1)]

@@ -16,12 +16,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.utils.class_weight import compute_sample_weight
 from xgboost.core import XGBoostError
 
-from serkit import fitting
 from serkit.emotions import LABELS
 from serkit.errors import RecipeError, TrainingError
 from serkit.models.classical import ClassWeighted, gradient_boosting
 from serkit.models.selection import BestOf, Searched, SoftVoting
-from serkit.recipe import load_recipe, parse_recipe
+from serkit.training import fitting
+from serkit.training.recipe_files import load_recipe, parse_recipe, shortened
 
 TEXT = """
 name = "mine"
@@ -347,12 +347,12 @@ def test_spectrograms_of_unequal_height_are_refused_with_both_numbers() -> None:
 def test_a_shortened_recipe_says_so_in_its_text() -> None:
     text = TEXT + '[model]\nname = "dense"\n[model.params]\nepochs = 40  # as published\nbatch_size = 8\n'
     whole = parse_recipe(text)
-    short = whole.shortened(3)
+    short = shortened(whole, 3)
     assert (whole.epochs, short.epochs, short.name) == (40, 3, whole.name)
     assert "epochs = 3  # a reduced schedule: the recipe has 40\n" in short.text
     assert parse_recipe(short.text).hash == short.hash != whole.hash
-    assert whole.shortened(40) is whole
-    assert parse_recipe(TEXT + '[model]\nname = "svm"\n').shortened(3).epochs is None
+    assert shortened(whole, 40) is whole
+    assert shortened(parse_recipe(TEXT + '[model]\nname = "svm"\n'), 3).epochs is None
 
 
 def test_hashes_of_older_recipes_stay() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serkit.audio import Waveform, find_audio, load, resample
-from serkit.speech import SpeechActivity, speech_activity
+from serkit.audio.voice_activity import SpeechActivity, speech_activity
 from tests.conftest import voice
 
 RATE = 16000

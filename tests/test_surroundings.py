@@ -10,15 +10,15 @@ import pytest
 import soundfile as sf
 from scipy.signal import correlate
 
-from serkit import surroundings as surroundings_module
 from serkit.audio import Waveform
-from serkit.augment import augment, chain_key
 from serkit.corpora import Corpus, read_corpus
 from serkit.errors import AudioError, RecipeError, TrainingError
 from serkit.protocol import make_split
-from serkit.recipe import parse_recipe
-from serkit.surroundings import SoundFolder, Surroundings
-from serkit.training import run_evaluation
+from serkit.training import noise_and_rooms
+from serkit.training.augment import augment, chain_key
+from serkit.training.noise_and_rooms import SoundFolder, Surroundings
+from serkit.training.recipe_files import parse_recipe
+from serkit.training.run import run_evaluation
 from tests.conftest import voice
 
 RATE = 16000
@@ -105,7 +105,7 @@ def test_the_background_has_the_level_that_was_drawn(
     found = [snr(seed) for seed in range(25)]
     assert 4.99 <= min(found) < 8
     assert 17 < max(found) <= 20.01
-    monkeypatch.setattr(surroundings_module, "SNR_DB", (12.0, 12.0))
+    monkeypatch.setattr(noise_and_rooms, "SNR_DB", (12.0, 12.0))
     assert [snr(seed) for seed in range(5)] == pytest.approx([12.0] * 5, abs=0.01)
 
 

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import serkit
+from serkit.audio.waveform import Waveform
 from serkit.emotions import LABELS
 from serkit.errors import AudioError, SerkitError
 from serkit.features import s3
-from serkit.prediction import Prediction
-from serkit.timeline import _cut, default_window, segments, shares, timeline, window_limits
-from serkit.waveform import Waveform
+from serkit.recognition.prediction import Prediction
+from serkit.recognition.timeline import _cut, default_window, segments, shares, timeline, window_limits
 from tests.conftest import voice
 from tests.tiny_models import WAVEFORM_INPUT, expected, features_graph, write_tiny
 

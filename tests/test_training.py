@@ -17,14 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from serkit import fitting, runs, training
-from serkit.cache import ClipRequest, FeatureCache
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
 from serkit.protocol import make_split
-from serkit.recipe import Recipe, list_recipes, parse_recipe
-from serkit.training import run_evaluation, train_final
+from serkit.training import fitting, run_folder
+from serkit.training import run as training
+from serkit.training.feature_cache import ClipRequest, FeatureCache
+from serkit.training.recipe import Recipe
+from serkit.training.recipe_files import list_recipes, parse_recipe
+from serkit.training.run import run_evaluation, train_final
 from tests.small_recipes import QUICK_TEXT, shrunk
 
 QUICK = parse_recipe(QUICK_TEXT)
@@ -354,18 +356,18 @@ def test_a_full_disk_is_a_sentence_and_finished_folds_stay(
     corpus: Corpus, cache: FeatureCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = make_split(corpus, "speaker", n_folds=3)
-    write = runs.write_json
+    write = run_folder.write_json
 
     def full(data: Any, path: Path) -> Path:
         if "fold-1" in str(path):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         return write(data, path)
 
-    monkeypatch.setattr(runs, "write_json", full)
+    monkeypatch.setattr(run_folder, "write_json", full)
     with pytest.raises(TrainingError, match=r"disk is full .* free some space.* go on with --resume"):
         run_evaluation(QUICK, corpus, split, tmp_path / "run", cache=cache)
     monkeypatch.undo()
-    assert [k for k in range(3) if runs.finished(tmp_path / "run", k)] == [0]
+    assert [k for k in range(3) if run_folder.finished(tmp_path / "run", k)] == [0]
     resumed = run_evaluation(QUICK, corpus, split, tmp_path / "run", resume=True, cache=cache)
     assert len(resumed.predictions) == 90
 
@@ -386,7 +388,7 @@ def test_too_little_memory_in_a_fold_keeps_those_before_it(
     monkeypatch.setattr(LogisticRegression, "fit", starve)
     with pytest.raises(TrainingError, match=r"memory does not suffice .* lower batch_size"):
         run_evaluation(QUICK, corpus, split, tmp_path / "run", cache=cache)
-    assert [k for k in range(3) if runs.finished(tmp_path / "run", k)] == [0]
+    assert [k for k in range(3) if run_folder.finished(tmp_path / "run", k)] == [0]
     run_evaluation(QUICK, corpus, split, tmp_path / "run", resume=True, cache=cache)
     assert calls == 4
 

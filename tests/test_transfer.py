@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from serkit import fitting, transfer
 from serkit.bundle import Bundle
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
-from serkit.export import check_scores
-from serkit.recipe import load_recipe
-from serkit.recognizer import Recognizer
-from serkit.transfer import check_transfer, run_transfer
+from serkit.recognition.recognizer import Recognizer
+from serkit.training import fitting, transfer
+from serkit.training.export import check_scores
+from serkit.training.recipe_files import load_recipe
+from serkit.training.transfer import check_transfer, run_transfer
 from tests.conftest import Ser, voice
 from tests.tiny_models import softmax, tiny_manifest, waveform_graph, write_tiny
 

@@ -15,17 +15,19 @@ import pytest
 import soundfile as sf
 
 import serkit
-from serkit import fitting, training
 from serkit.bundle import read_bundle
-from serkit.cache import ClipRequest, FeatureCache
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import RecipeError, TrainingError
-from serkit.export import attach_scores, export_bundle
 from serkit.protocol import make_split
-from serkit.recipe import Recipe, parse_recipe
-from serkit.training import run_evaluation, train_final
-from serkit.voices import reference, reference_rows
+from serkit.training import fitting
+from serkit.training import run as training
+from serkit.training.export import attach_scores, export_bundle
+from serkit.training.feature_cache import ClipRequest, FeatureCache
+from serkit.training.recipe import Recipe
+from serkit.training.recipe_files import parse_recipe
+from serkit.training.run import run_evaluation, train_final
+from serkit.training.voice_adjustment import reference, reference_rows
 from tests.conftest import Ser, voice
 from tests.small_recipes import QUICK_TEXT
 

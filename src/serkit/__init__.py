@@ -14,7 +14,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from serkit._version import __version__ as __version__
 
 # ONNX Runtime would report to its makers and keep an identifier in the home folder. It asks when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -22,32 +22,50 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # Public name -> the module that defines it. Loaded on first use, so that `import serkit` costs next to nothing.
 _PUBLIC = {
     "AudioError": "serkit.errors",
+    "Bundle": "serkit.bundle",
     "BundleError": "serkit.errors",
     "CorpusError": "serkit.errors",
-    "Explanation": "serkit.explain",
+    "Explanation": "serkit.recognition.explain",
     "FeatureError": "serkit.errors",
     "MissingExtraError": "serkit.errors",
-    "Prediction": "serkit.recognizer",
-    "Profile": "serkit.enrolment",
+    "Prediction": "serkit.recognition.prediction",
+    "Profile": "serkit.recognition.profile",
     "ProfileError": "serkit.errors",
     "ProtocolError": "serkit.errors",
     "RecipeError": "serkit.errors",
-    "Recognizer": "serkit.recognizer",
+    "Recognizer": "serkit.recognition.recognizer",
     "SerkitError": "serkit.errors",
     "TrainingError": "serkit.errors",
     "Waveform": "serkit.audio",
-    "load": "serkit.recognizer",
+    "evaluate": "serkit.evaluation.scores",
+    "export_bundle": "serkit.training.export",
+    "load": "serkit.recognition.recognizer",
     "load_audio": "serkit.audio",
-    "load_recipe": "serkit.recipe",
+    "load_recipe": "serkit.training.recipe_files",
     "make_split": "serkit.protocol",
-    "predict": "serkit.recognizer",
+    "predict": "serkit.recognition.recognizer",
+    "read_bundle": "serkit.bundle",
     "read_corpus": "serkit.corpora",
-    "run_evaluation": "serkit.training",
-    "train_final": "serkit.training",
+    "run_evaluation": "serkit.training.run",
+    "run_transfer": "serkit.training.transfer",
+    "segments": "serkit.recognition.timeline",
+    "timeline": "serkit.recognition.timeline",
+    "train_final": "serkit.training.run",
 }
 
 # Names of the learn road: their modules need the extra `train`.
-_LEARN = frozenset({"load_recipe", "make_split", "read_corpus", "run_evaluation", "train_final"})
+_LEARN = frozenset(
+    {
+        "evaluate",
+        "export_bundle",
+        "load_recipe",
+        "make_split",
+        "read_corpus",
+        "run_evaluation",
+        "run_transfer",
+        "train_final",
+    }
+)
 
 __all__ = sorted([*_PUBLIC, "__version__"])
 
@@ -74,8 +92,9 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from serkit.audio import Waveform as Waveform
     from serkit.audio import load as load_audio  # noqa: F401
+    from serkit.bundle import Bundle as Bundle
+    from serkit.bundle import read_bundle as read_bundle
     from serkit.corpora import read_corpus as read_corpus
-    from serkit.enrolment import Profile as Profile
     from serkit.errors import AudioError as AudioError
     from serkit.errors import BundleError as BundleError
     from serkit.errors import CorpusError as CorpusError
@@ -86,12 +105,18 @@ if TYPE_CHECKING:
     from serkit.errors import RecipeError as RecipeError
     from serkit.errors import SerkitError as SerkitError
     from serkit.errors import TrainingError as TrainingError
-    from serkit.explain import Explanation as Explanation
+    from serkit.evaluation.scores import evaluate as evaluate
     from serkit.protocol import make_split as make_split
-    from serkit.recipe import load_recipe as load_recipe
-    from serkit.recognizer import Prediction as Prediction
-    from serkit.recognizer import Recognizer as Recognizer
-    from serkit.recognizer import load as load
-    from serkit.recognizer import predict as predict
-    from serkit.training import run_evaluation as run_evaluation
-    from serkit.training import train_final as train_final
+    from serkit.recognition.explain import Explanation as Explanation
+    from serkit.recognition.prediction import Prediction as Prediction
+    from serkit.recognition.profile import Profile as Profile
+    from serkit.recognition.recognizer import Recognizer as Recognizer
+    from serkit.recognition.recognizer import load as load
+    from serkit.recognition.recognizer import predict as predict
+    from serkit.recognition.timeline import segments as segments
+    from serkit.recognition.timeline import timeline as timeline
+    from serkit.training.export import export_bundle as export_bundle
+    from serkit.training.recipe_files import load_recipe as load_recipe
+    from serkit.training.run import run_evaluation as run_evaluation
+    from serkit.training.run import train_final as train_final
+    from serkit.training.transfer import run_transfer as run_transfer

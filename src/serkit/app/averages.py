@@ -16,9 +16,9 @@ from importlib import resources
 import numpy as np
 
 from serkit.audio import Waveform
+from serkit.audio.waveform import Window
 from serkit.emotions import LABELS
 from serkit.features import Extractor, Feature
-from serkit.waveform import Window
 
 __all__ = ["DESCRIBED", "Average", "averages", "level", "measures", "table"]
 
@@ -126,7 +126,7 @@ def table(clips: Iterable[tuple[str, Mapping[str, float]]]) -> str:
 @lru_cache(maxsize=1)
 def averages() -> dict[str, dict[str, Average]]:
     """Return the averages of RAVDESS speech that ship with serkit: emotion to measure to :class:`Average`."""
-    text = (resources.files("serkit") / "app" / "averages.csv").read_text(encoding="utf-8")
+    text = resources.files("serkit.app").joinpath("averages.csv").read_text(encoding="utf-8")
     found: dict[str, dict[str, Average]] = {}
     for row in csv.DictReader(io.StringIO(text)):
         one = Average(float(row["mean"]), float(row["deviation"]), int(row["clips"]))

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import streamlit as st
 
 from serkit.app import batch_report, pictures, sound_pictures, truth
+from serkit.app.chosen_model import least
 from serkit.app.clips import Clip, answers, as_csv, as_json, unpacked, uploaded
-from serkit.app.model import least
 from serkit.app.words import headline, ink, plain
 from serkit.emotions import colour
 from serkit.errors import CorpusError
-from serkit.output import printable
-from serkit.prediction import Prediction
-from serkit.recognizer import Recognizer
+from serkit.recognition.prediction import Prediction
+from serkit.recognition.recognizer import Recognizer
+from serkit.terminal import printable
 
 __all__ = ["chosen", "counts", "show"]
 

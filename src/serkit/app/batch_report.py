@@ -8,8 +8,8 @@ from html import escape
 
 from serkit.app.truth import Comparison
 from serkit.app.words import per_cent
-from serkit.output import printable
-from serkit.prediction import Prediction
+from serkit.recognition.prediction import Prediction
+from serkit.terminal import printable
 
 __all__ = ["page"]
 

@@ -18,12 +18,12 @@ import streamlit as st
 
 import serkit
 from serkit.audio import AUDIO_SUFFIXES
-from serkit.enrolment import Profile
 from serkit.errors import AudioError
-from serkit.inputs import failure
-from serkit.output import CsvWriter, to_json
-from serkit.prediction import Prediction
-from serkit.recognizer import Recognizer
+from serkit.recognition.inputs import failure
+from serkit.recognition.prediction import Prediction
+from serkit.recognition.profile import Profile
+from serkit.recognition.recognizer import Recognizer
+from serkit.recognition.rows import CsvWriter, to_json
 
 __all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "pick", "unpacked", "uploaded"]
 

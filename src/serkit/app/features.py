@@ -17,7 +17,7 @@ from serkit.app.words import plain
 from serkit.audio import Waveform
 from serkit.errors import SerkitError
 from serkit.features import Analysis, Feature, onset_strength
-from serkit.recognizer import Recognizer
+from serkit.recognition.recognizer import Recognizer
 
 __all__ = ["SECTIONS", "Section", "Sound", "analyse", "nearest_average", "show"]
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from serkit.app import batch, features, model, models, recording, results, single
+from serkit.app import batch, chosen_model, features, models_page, recording, results_page, single
 
 __all__ = ["main"]
 
@@ -24,8 +24,8 @@ _PAGES = (
     ("Many clips", batch.show, "clips"),
     ("Long recording", recording.show, "recording"),
     ("Features", features.show, "features"),
-    ("Models", models.show, "models"),
-    ("Results", results.show, "results"),
+    ("Models", models_page.show, "models"),
+    ("Results", results_page.show, "results"),
 )
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     # An emoji: a Material icon would be fetched from Google by every visitor
     st.set_page_config(page_title="serkit", page_icon="🎙️", layout="centered")
     st.html(_LETTERS)
-    name, recognizer = model.choose()
+    name, recognizer = chosen_model.choose()
     pages = [
         st.Page(partial(show, name, recognizer), title=title, url_path=path, default=k == 0)
         for k, (title, show, path) in enumerate(_PAGES)

@@ -210,7 +210,7 @@ def shaded(figure: go.Figure, times: np.ndarray, effects: np.ndarray, hue: str) 
     times : np.ndarray, shape=(n, 2)
         Start and end of each stretch, s; neighbours overlap by half.
     effects : np.ndarray, shape=(n,)
-        As in :class:`serkit.explain.Explanation`; those of 0 or less are not shaded.
+        As in :class:`serkit.recognition.explain.Explanation`; those of 0 or less are not shaded.
     hue : str
         Colour.
     """

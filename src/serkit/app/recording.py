@@ -15,11 +15,11 @@ from serkit import audio
 from serkit.app import pictures, sound_pictures, voice
 from serkit.app.clips import Clip, as_csv, as_json, examples, pick
 from serkit.app.words import per_cent, plain
-from serkit.enrolment import Profile
 from serkit.errors import SerkitError
-from serkit.prediction import Prediction
-from serkit.recognizer import Recognizer
-from serkit.timeline import MIN_HOP, default_window, segments, shares, timeline, window_limits
+from serkit.recognition.prediction import Prediction
+from serkit.recognition.profile import Profile
+from serkit.recognition.recognizer import Recognizer
+from serkit.recognition.timeline import MIN_HOP, default_window, segments, shares, timeline, window_limits
 
 __all__ = ["Heard", "clock", "listen", "outline", "show", "stretch"]
 
@@ -36,7 +36,7 @@ class Heard:
     Attributes
     ----------
     windows : list of Prediction
-        Of :func:`serkit.timeline.timeline`.
+        Of :func:`serkit.recognition.timeline.timeline`.
     low, high : np.ndarray, shape=(n,)
         The outline of the sound: lowest and highest sample of stretches of equal length.
     error : str or None
@@ -111,7 +111,7 @@ def listen(
     Parameters
     ----------
     recognizer, window, hop, speaker, progress
-        As for :func:`serkit.timeline.timeline`.
+        As for :func:`serkit.recognition.timeline.timeline`.
     clip : Clip
     """
     windows: list[Prediction] = []

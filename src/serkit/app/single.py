@@ -6,15 +6,15 @@ import streamlit as st
 
 from serkit import audio
 from serkit.app import pictures, voice
+from serkit.app.chosen_model import least
 from serkit.app.clips import Clip, answers, pick
-from serkit.app.model import least
 from serkit.app.words import GREY, headline, per_cent, plain
 from serkit.emotions import colour
-from serkit.enrolment import Profile
 from serkit.errors import SerkitError
-from serkit.explain import Explanation
-from serkit.prediction import Prediction
-from serkit.recognizer import Recognizer
+from serkit.recognition.explain import Explanation
+from serkit.recognition.prediction import Prediction
+from serkit.recognition.profile import Profile
+from serkit.recognition.recognizer import Recognizer
 
 __all__ = ["explained", "show"]
 

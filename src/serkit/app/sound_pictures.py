@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from serkit.app.averages import Average
 from serkit.app.words import GREY, per_cent
 from serkit.emotions import colour
-from serkit.prediction import Prediction
+from serkit.recognition.prediction import Prediction
 
 __all__ = ["compared", "curves", "distances", "heat", "matrix", "number", "strip", "ticks"]
 
@@ -40,7 +40,7 @@ def strip(
     low, high : np.ndarray, shape=(n,)
         Lowest and highest sample of stretches of equal length.
     parts : sequence of Prediction
-        Of :func:`serkit.timeline.segments`; at least one. A bar's number is its ``customdata``.
+        Of :func:`serkit.recognition.timeline.segments`; at least one. A bar's number is its ``customdata``.
     clock : callable
         Writes a time.
     chosen : int, optional

@@ -10,11 +10,11 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from serkit.corpora.ravdess import parse_stem
+from serkit.confusion import scores_of
 from serkit.emotions import canonical
 from serkit.errors import CorpusError
-from serkit.metrics import scores_of
-from serkit.prediction import Prediction
+from serkit.ravdess_names import parse_stem
+from serkit.recognition.prediction import Prediction
 
 __all__ = ["Comparison", "by_name", "compare", "from_table"]
 

@@ -8,10 +8,10 @@ import streamlit as st
 
 from serkit.app.clips import Clip, uploaded
 from serkit.app.words import plain
-from serkit.enrolling import MIN_SECONDS
-from serkit.enrolment import MAX_SECONDS, Profile, need_enrolment
 from serkit.errors import BundleError, ProfileError, SerkitError
-from serkit.recognizer import Recognizer
+from serkit.recognition.enrol import MIN_SECONDS
+from serkit.recognition.profile import MAX_SECONDS, Profile, need_enrolment
+from serkit.recognition.recognizer import Recognizer
 
 __all__ = ["choose", "made_of"]
 

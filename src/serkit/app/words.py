@@ -8,8 +8,8 @@ import re
 import streamlit as st
 
 from serkit.emotions import colour
-from serkit.output import printable
-from serkit.prediction import Prediction
+from serkit.recognition.prediction import Prediction
+from serkit.terminal import printable
 
 __all__ = ["GREY", "headline", "ink", "per_cent", "plain"]
 

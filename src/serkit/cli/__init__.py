@@ -53,7 +53,7 @@ def main() -> None:
     try:
         app()
     except (SerkitError, OSError) as error:
-        from serkit.output import printable
+        from serkit.terminal import printable
 
         says = str(error)
         if isinstance(error, OSError) and error.strerror:  # a full disk, a folder that may not be written

@@ -19,7 +19,7 @@ from serkit.cli.train import JOBS, Bars, ChannelOption, CorpusOption, DataOption
 from serkit.errors import TrainingError
 
 if TYPE_CHECKING:
-    from serkit.compare import Cell, Outcome
+    from serkit.compare.cells import Cell, Outcome
 
 
 @app.command()
@@ -59,8 +59,9 @@ def compare(
     A run that fails is named in the table, the others go on, and the exit code is 1.
     """
     need_train("Training")
-    from serkit import compare as grid
-    from serkit.compare_report import write
+    from serkit.compare import grid
+    from serkit.compare.page import write
+    from serkit.compare.scores import collect
     from serkit.corpora import read_corpus
 
     if all_recipes == bool(recipes):
@@ -95,7 +96,7 @@ def compare(
         print(f"ser: {folder} holds a run of another recipe: remove it or use another --runs.", file=sys.stderr)
     if dry_run:
         return
-    outcomes: list[grid.Outcome] = []
+    outcomes: list[Outcome] = []
     try:
         with Bars() as bars:
             for k, outcome in enumerate(grid.run(cells, recordings, runs, n_jobs=jobs, progress=bars), start=1):
@@ -110,7 +111,7 @@ def compare(
     finally:
         if any(outcome.run is not None for outcome in outcomes):
             command = _command(recipes, channel, protocols, seeds, folds_run, epochs, full, finished)
-            document = grid.collect(outcomes, recordings, command=command)
+            document = collect(outcomes, recordings, command=command)
             for path in write(document, out):
                 print(f"Wrote {path}", file=sys.stderr)
             if as_json:

@@ -31,8 +31,8 @@ def enrol(
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the profile should go, as in --out voice.json, or ask for --json.")
-    from serkit.output import printable
-    from serkit.recognizer import load
+    from serkit.recognition.recognizer import load
+    from serkit.terminal import printable
 
     profile = load(model).enrol(*(sys.stdin.buffer.read() if name == "-" else name for name in recordings))
     if out is not None:

@@ -37,10 +37,10 @@ def explain(
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the page should go, as in --out page.html, or ask for --json.")
-    from serkit.enrolment import Profile
-    from serkit.explain_page import findings, write_explanation
-    from serkit.output import printable
-    from serkit.recognizer import load
+    from serkit.recognition.explain_page import findings, write_explanation
+    from serkit.recognition.profile import Profile
+    from serkit.recognition.recognizer import load
+    from serkit.terminal import printable
 
     recognizer = load(model)
     profile = None if speaker is None else Profile.load(speaker)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from serkit import __version__
+from serkit._version import __version__
 from serkit.cli import app
 from serkit.errors import BundleError
 
@@ -76,7 +76,7 @@ def doctor(
 
     Exit code 1 if something that `ser predict` needs is missing or broken.
     """
-    from serkit.diagnosis import diagnose
+    from serkit.cli.diagnosis import diagnose
 
     found = diagnose()
     if as_json:
@@ -108,7 +108,7 @@ def _print_models(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from serkit.output import console
+    from serkit.terminal import console
 
     if not rows:
         typer.echo("No models found.")
@@ -140,7 +140,7 @@ def _score(protocol: str, score: dict[str, Any]) -> str:
 def _print_diagnosis(found: dict[str, Any]) -> None:
     from rich.text import Text
 
-    from serkit.output import console
+    from serkit.terminal import console
 
     out = console()
     unicode = out.encoding.lower().startswith("utf")
@@ -173,6 +173,6 @@ def _print_diagnosis(found: dict[str, Any]) -> None:
 
 
 def _safe(text: str) -> str:
-    from serkit.output import printable
+    from serkit.terminal import printable
 
     return printable(text)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from serkit import output
+from serkit import terminal
 from serkit.cli import app
+from serkit.recognition.rows import CsvWriter, JsonWriter, to_table
 
 if TYPE_CHECKING:
-    from serkit.enrolment import Profile
-    from serkit.prediction import Prediction
-    from serkit.recognizer import Recognizer
+    from serkit.recognition.prediction import Prediction
+    from serkit.recognition.profile import Profile
+    from serkit.recognition.recognizer import Recognizer
 
     Item: TypeAlias = "str | os.PathLike[str] | Prediction | None"  # None: standard input
 
@@ -81,15 +82,15 @@ def predict(
         raise typer.BadParameter(
             "--affect goes with the table; JSON and files always hold derived valence and arousal."
         )
-    from serkit.inputs import find_inputs
-    from serkit.prediction import Prediction, check_confidence
-    from serkit.recognizer import load
+    from serkit.recognition.inputs import find_inputs
+    from serkit.recognition.prediction import Prediction, check_confidence
+    from serkit.recognition.recognizer import load
 
     check_confidence(min_confidence)
     recognizer = load(model)
     profile = None
     if speaker is not None:
-        from serkit.enrolment import Profile
+        from serkit.recognition.profile import Profile
 
         profile = Profile.load(speaker)
         profile.check(recognizer.manifest)
@@ -98,15 +99,15 @@ def predict(
     with contextlib.ExitStack() as stack:
         put, results = rows.append, None
         if out is not None:
-            from serkit.results import ResultFile
+            from serkit.recognition.answer_file import ResultFile
 
             made_with = {"min_confidence": min_confidence, **({"speaker": profile.key} if profile else {})}
             results = stack.enter_context(ResultFile(out, recognizer.bundle, options=made_with, resume=resume))
             put = results.write
         elif as_json:
-            put = stack.enter_context(output.JsonWriter(top=top)).write
+            put = stack.enter_context(JsonWriter(top=top)).write
         elif csv is not None:
-            put = stack.enter_context(output.CsvWriter(csv, recognizer.labels)).write
+            put = stack.enter_context(CsvWriter(csv, recognizer.labels)).write
         inputs: list[Item] = []
         for path in paths:
             inputs += [None] if path == "-" else find_inputs([path], recursive=recursive)
@@ -122,15 +123,15 @@ def predict(
         except KeyboardInterrupt:
             tally.interrupted = True
     if any(row.error is None for row in rows):
-        console = output.console()
+        console = terminal.console()
         unicode = console.encoding.lower().startswith("utf")
-        console.print(output.to_table(rows, top=top or 3, unicode=unicode, show_affect=affect))
+        console.print(to_table(rows, top=top or 3, unicode=unicode, show_affect=affect))
     if tally.failed:
         reasons = ((row.path or "-", row.error or "") for row in tally.first)
         heading = f"ser: {tally.failed} of {tally.total} inputs failed"
-        output.print_failures(heading, reasons, total=tally.failed, rest_in=out)
+        terminal.print_failures(heading, reasons, total=tally.failed, rest_in=out)
     if tally.interrupted:
-        kept = f"--resume goes on with {output.printable(out)}" if out is not None else "their answers are kept"
+        kept = f"--resume goes on with {terminal.printable(out)}" if out is not None else "their answers are kept"
         typer.echo(f"ser: interrupted after {tally.total} of {len(left)} recordings; {kept}.", err=True)
         raise typer.Exit(130)
     if all(isinstance(item, Prediction) for item in inputs):
@@ -151,7 +152,7 @@ class _Tally:
         self.total += 1
         if row.error is not None:
             self.failed += 1
-            if self.failed <= output.MOST_FAILURES:
+            if self.failed <= terminal.MOST_FAILURES:
                 self.first.append(row)
 
 

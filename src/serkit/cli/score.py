@@ -35,10 +35,10 @@ def score(
 ) -> None:
     """Score predictions made by any software, against folds that everybody has; see docs/yardstick.md."""
     need_train("Scoring")
-    from serkit import scoring, submission
-    from serkit.evaluation import write_atomic, write_json
-    from serkit.report import write_report
-    from serkit.yardstick import load_yardstick
+    from serkit.evaluation import submission, submission_scores
+    from serkit.evaluation.report import write_report
+    from serkit.files import write_atomic, write_json
+    from serkit.protocol.yardstick import load_yardstick
 
     yardstick = load_yardstick(corpus, protocol, seed)
     table = submission.read_predictions(predictions)
@@ -51,8 +51,8 @@ def score(
             listed = write_atomic(f"clip,fold\n{rows}", out / "missing.csv")
             print(f"All missing clips: {listed}", file=sys.stderr)
         raise
-    document = scoring.score(matched, predictions.stem)
-    document["against"], untested = scoring.compare(matched, scoring.our_rows(), against=against)
+    document = submission_scores.score(matched, predictions.stem)
+    document["against"], untested = submission_scores.compare(matched, submission_scores.our_rows(), against=against)
     document["notes"] = [*document["notes"], *untested]
     if out:
         write_json(document, out / "results.json")

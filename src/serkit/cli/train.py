@@ -66,8 +66,8 @@ def evaluate(
     need_train("Training")
     from serkit.corpora import read_corpus
     from serkit.protocol import make_split
-    from serkit.recipe import load_recipe
-    from serkit.training import run_evaluation
+    from serkit.training.recipe_files import load_recipe
+    from serkit.training.run import run_evaluation
 
     loaded = load_recipe(recipe)
     folder: Path | None = None
@@ -111,9 +111,9 @@ def train(
     need_train("Training")
     from serkit.bundle import check_target
     from serkit.corpora import read_corpus
-    from serkit.export import check_exportable, check_scores, export_bundle
-    from serkit.recipe import load_recipe
-    from serkit.training import train_final
+    from serkit.training.export import check_exportable, check_scores, export_bundle
+    from serkit.training.recipe_files import load_recipe
+    from serkit.training.run import train_final
 
     loaded = load_recipe(recipe)
     scores = [_read_results(path) for path in results or []]
@@ -148,7 +148,7 @@ def attach(
     need_train("Writing a model card")
     from serkit.bundle import read_bundle
     from serkit.corpora import read_corpus
-    from serkit.export import attach_scores
+    from serkit.training.export import attach_scores
 
     scores = [_read_results(path) for path in results or []]
     written = attach_scores(read_bundle(bundle), read_corpus(data, kind=corpus, channel=channel), bundle, scores=scores)
@@ -161,7 +161,7 @@ def recipes(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     need_train("Training")
-    from serkit.recipe import list_recipes, recipe_systems
+    from serkit.training.recipe_files import list_recipes, recipe_systems
 
     systems = recipe_systems()
     table = Table("recipe", "system", "description", box=None, pad_edge=False)
@@ -174,7 +174,7 @@ def recipes(context: typer.Context) -> None:
 def show(name: RecipeArgument) -> None:
     """Print a recipe as TOML: the start of one of your own."""
     need_train("Training")
-    from serkit.recipe import load_recipe
+    from serkit.training.recipe_files import load_recipe
 
     print(load_recipe(name).text, end="")
 
@@ -206,7 +206,7 @@ class Bars:
         self.progress.stop()
 
     def __call__(self, event: dict[str, Any]) -> None:
-        """Show an event of :mod:`serkit.training` or :mod:`serkit.transfer`."""
+        """Show an event of :mod:`serkit.training.run` or :mod:`serkit.training.transfer`."""
         if event["stage"] in ("features", "answers"):
             note = f"{event['done']}/{event['total']} clips"
             self._update(event["stage"].capitalize(), event["done"], event["total"], note)
@@ -245,7 +245,7 @@ def _read_results(path: Path) -> dict[str, Any]:
 
 
 def print_summary(document: dict[str, Any]) -> None:
-    from serkit.report import summary_table
+    from serkit.evaluation.report import summary_table
 
     console = Console(markup=False)
     console.print(summary_table(document))

@@ -13,7 +13,7 @@ import typer
 from serkit.cli import app
 from serkit.cli.extras import need_train
 from serkit.cli.train import JOBS, Bars, ChannelOption, CorpusOption, DataOption, JobsOption, print_summary
-from serkit.output import print_failures
+from serkit.terminal import print_failures
 
 
 @app.command()
@@ -35,8 +35,8 @@ def transfer(
     """
     need_train("Scoring")
     from serkit.corpora import read_corpus
-    from serkit.recognizer import load
-    from serkit.transfer import run_transfer
+    from serkit.recognition.recognizer import load
+    from serkit.training.transfer import run_transfer
 
     try:
         recognizer = load(model)

@@ -38,7 +38,7 @@ def serve(
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError("The web app", package, "app")
     from serkit.app import MODEL_VARIABLE
-    from serkit.app.model import choices
+    from serkit.app.chosen_model import choices
     from serkit.bundle import read_bundle
 
     read_bundle(choices(model)[0])  # what is wrong with it is said here, not in the browser

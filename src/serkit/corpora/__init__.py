@@ -14,6 +14,7 @@ import difflib
 import os
 from pathlib import Path, PurePosixPath
 
+from serkit import ravdess_names
 from serkit.corpora import crema_d, folders, manifest, ravdess
 from serkit.corpora.files import list_audio, list_zip
 from serkit.corpora.joined import join
@@ -136,7 +137,7 @@ def _recognise_names(root: Path) -> str:
     paths = [PurePosixPath(name) for name in list_audio(root)]
     paths += [PurePosixPath(name) for archive in sorted(root.glob("*.zip")) for name in list_zip(archive)]
     fits = {
-        "ravdess": sum(ravdess.STEM.fullmatch(path.stem) is not None for path in paths),
+        "ravdess": sum(ravdess_names.STEM.fullmatch(path.stem) is not None for path in paths),
         "crema_d": sum(crema_d.STEM.fullmatch(path.stem) is not None for path in paths),
         "folders": sum(any(folders.is_emotion(part) for part in path.parts[:-1]) for path in paths),
     }

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from serkit.audio.waveform import Waveform
 from serkit.errors import FeatureError
 from serkit.features.banks import mel_blocks, taper
-from serkit.waveform import Waveform
 
 __all__ = ["PAD_MODES", "Analysis", "as_analysis", "to_db"]
 

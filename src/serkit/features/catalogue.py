@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from serkit.audio.waveform import Waveform
 from serkit.errors import FeatureError
 from serkit.features import pitch, spectral, temporal
 from serkit.features.analysis import Analysis
-from serkit.waveform import Waveform
 
 __all__ = ["FEATURES", "Entry", "Feature", "check_keys", "nearest"]
 

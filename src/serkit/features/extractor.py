@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from serkit.audio.waveform import Waveform, Window, resample
 from serkit.errors import AudioError, FeatureError
 from serkit.features.analysis import Analysis, positive
 from serkit.features.catalogue import Feature, check_keys, nearest
-from serkit.waveform import Waveform, Window, resample
 
 __all__ = ["FEATURES_VERSION", "LAYOUTS", "Extractor"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from serkit.audio.waveform import Window
 from serkit.features.extractor import Extractor, Feature
-from serkit.waveform import Window
 
 __all__ = ["s0", "s1", "s3"]
 

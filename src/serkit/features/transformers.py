@@ -26,10 +26,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from serkit.audio import load
+from serkit.audio.waveform import Waveform, Window
 from serkit.errors import FeatureError
 from serkit.features.catalogue import FEATURES, Feature
 from serkit.features.extractor import Extractor
-from serkit.waveform import Waveform, Window
 
 __all__ = [
     "MFCC",

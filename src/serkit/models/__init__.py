@@ -19,7 +19,7 @@ from serkit.errors import RecipeError, nearest
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-    from serkit.recipe import Member, Model
+    from serkit.models.spec import Member, Model
 
 __all__ = ["COMBINED", "MODELS", "ModelKind", "build", "check_model", "check_numbers"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset, TensorDataset
 
-from serkit.models.nets import scale
+from serkit.models.resnet import scale
 
 __all__ = ["Clips", "FrameBatches", "VectorBatches"]
 

@@ -28,7 +28,7 @@ from serkit.models.loop import (
     train,
 )
 from serkit.models.losses import UNKNOWN, KnownCrossEntropy
-from serkit.models.nets import Average, ResNetASP, in_fast_order, scale
+from serkit.models.resnet import Average, ResNetASP, in_fast_order, scale
 
 if TYPE_CHECKING:
     import onnx
@@ -84,7 +84,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
     classes_ : ndarray of str
         As ``labels``.
     net_ : torch.nn.Module
-        The fitted network, :class:`~serkit.models.nets.Average` of several where there are.
+        The fitted network, :class:`~serkit.models.resnet.Average` of several where there are.
     temperature_ : float
         Divides the logits (Guo et al., 2017); fitted on the validation clips, 1.0 without them.
     history_ : list of dict

@@ -1,4 +1,4 @@
-"""The networks of :mod:`serkit.models.architectures` as scikit-learn estimators, trained by skorch."""
+"""The networks of :mod:`serkit.models.system_networks` as scikit-learn estimators, trained by skorch."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from serkit.models.loop import (
     train,
 )
 from serkit.models.losses import FocalLoss
-from serkit.models.nets import in_fast_order
-from serkit.models.networks import NETWORKS, make_network, network_parameters, sees_time
+from serkit.models.network_registry import NETWORKS, make_network, network_parameters, sees_time
+from serkit.models.resnet import in_fast_order
 
 if TYPE_CHECKING:
     import onnx
@@ -50,7 +50,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
     labels : sequence of str
         The classes, in the order of the probabilities.
     network : str
-        A key of :data:`serkit.models.networks.NETWORKS`.
+        A key of :data:`serkit.models.network_registry.NETWORKS`.
     rows : int, optional
         Rows of the flat matrix, for networks that see time.
     net : dict, optional
@@ -322,30 +322,30 @@ def _builder(
 
 
 def dense(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> DeepClassifier:
-    """See :class:`serkit.models.architectures.Dense`."""
+    """See :class:`serkit.models.system_networks.Dense`."""
     return _builder("dense", params, labels, seed, None)
 
 
 def attention(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> DeepClassifier:
-    """See :class:`serkit.models.architectures.Attention`."""
+    """See :class:`serkit.models.system_networks.Attention`."""
     return _builder("attention", params, labels, seed, None)
 
 
 def cnn1d(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> DeepClassifier:
-    """See :class:`serkit.models.architectures.VectorCNN`."""
+    """See :class:`serkit.models.system_networks.VectorCNN`."""
     return _builder("cnn1d", params, labels, seed, None)
 
 
 def cnn_frames(params: dict[str, Any], *, labels: Sequence[str], seed: int, rows: int) -> DeepClassifier:
-    """See :class:`serkit.models.architectures.FramesCNN`."""
+    """See :class:`serkit.models.system_networks.FramesCNN`."""
     return _builder("cnn_frames", params, labels, seed, rows)
 
 
 def cnn_bilstm(params: dict[str, Any], *, labels: Sequence[str], seed: int, rows: int) -> DeepClassifier:
-    """See :class:`serkit.models.architectures.CNNBiLSTM`."""
+    """See :class:`serkit.models.system_networks.CNNBiLSTM`."""
     return _builder("cnn_bilstm", params, labels, seed, rows)
 
 
 def eca_cnn(params: dict[str, Any], *, labels: Sequence[str], seed: int, rows: int) -> DeepClassifier:
-    """See :class:`serkit.models.architectures.ECACNN`."""
+    """See :class:`serkit.models.system_networks.ECACNN`."""
     return _builder("eca_cnn", params, labels, seed, rows)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from serkit.errors import BundleError
 from serkit.features.banks import mel_filters, taper
-from serkit.models.nets import scale
+from serkit.models.resnet import scale
 
 if TYPE_CHECKING:
     from serkit.features import Extractor

@@ -1,0 +1,127 @@
+"""The sidebar: which model answers, how good it is, and what happens to recordings."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import streamlit as st
+
+from serkit.app import MODEL_VARIABLE
+from serkit.app.words import per_cent, plain
+from serkit.bundle import find_bundles, packaged
+from serkit.bundle.manifest import Manifest
+from serkit.errors import SerkitError
+from serkit.recognition.recognizer import Recognizer, load
+
+__all__ = ["choices", "choose", "least", "score_line", "short"]
+
+
+def choices(given: str | None) -> list[str]:
+    """Return the models to choose from, the preselected one first.
+
+    Parameters
+    ----------
+    given : str, optional
+        Name of a packaged model, a bundle, or a folder whose bundles come first; ``default`` if left out.
+
+    Examples
+    --------
+    >>> choices("runs/mine")[0]
+    'runs/mine'
+    """
+    first = [given] if given else []
+    if given and given not in packaged() and os.path.isdir(given):  # noqa: PTH112 - the page starts with any text
+        first = [name for name in find_bundles(given) if name not in packaged()]
+    return list(dict.fromkeys([*first, *sorted(packaged(), key=lambda name: (name != "default", name))]))
+
+
+def least() -> float:
+    """Return the confidence below which the user wants to hear "unsure", in [0, 1]."""
+    return float(st.session_state.get("least", 0)) / 100
+
+
+def choose() -> tuple[str, Recognizer]:
+    """Draw the sidebar and return the chosen model; without a usable one, say why and end the page there."""
+    with st.sidebar:
+        names = choices(os.environ.get(MODEL_VARIABLE))
+        if not names:
+            st.error("No model ships with this installation: start the app with ser app --model PATH.")
+            st.stop()
+        name = st.selectbox("Model", names, format_func=short)
+        try:
+            recognizer = _load(name)
+        except SerkitError as error:
+            problem: str | None = str(error)
+        else:
+            problem = None
+            _describe(recognizer)
+        st.slider(
+            "Unsure below",
+            0,
+            95,
+            0,
+            5,
+            format="%d %%",
+            key="least",
+            help="One clip and many clips: an answer less probable than this names no emotion.",
+        )
+        st.caption(
+            "Your recordings are read in this app's memory to answer you. Nothing is stored, "
+            "and they are gone when you remove them or close the page."
+        )
+    if problem is not None:
+        st.error(plain(problem))
+        st.stop()
+    return name, recognizer
+
+
+def score_line(protocol: str, score: dict[str, Any]) -> str:
+    """One protocol's scores as Markdown.
+
+    Examples
+    --------
+    >>> score_line("speaker", {"uar": 0.61, "uar_interval": [0.58, 0.64], "accuracy": 0.62})
+    '**speaker**: UAR 61.0 % (58.0 to 64.0), accuracy 62.0 %'
+    """
+    parts = []
+    for key, title in (("uar", "UAR"), ("accuracy", "accuracy")):
+        value, interval = score.get(key), score.get(f"{key}_interval")
+        if not isinstance(value, (int, float)):
+            continue
+        text = f"{title} {100 * value:.1f} %"
+        if isinstance(interval, (list, tuple)) and len(interval) == 2:
+            text += f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
+        parts.append(text)
+    return f"**{plain(protocol)}**: {', '.join(parts) or 'no scores'}"
+
+
+@st.cache_resource(max_entries=4, show_spinner="Loading the model …")
+def _load(name: str) -> Recognizer:
+    return load(name)
+
+
+def _describe(recognizer: Recognizer) -> None:
+    manifest: Manifest = recognizer.manifest
+    speaker = manifest.scores.get("speaker", {}).get("uar")
+    if isinstance(speaker, (int, float)):
+        where = f"On {plain(manifest.corpus.upper())}, it" if manifest.corpus else "It"
+        st.markdown(f"{where} recognises **{per_cent(speaker)}** of the emotions of voices that it never heard (UAR).")
+    with st.expander("Scores and model card"):
+        for protocol, score in manifest.scores.items():
+            st.markdown(score_line(protocol, score))
+        if manifest.scores:
+            st.caption("UAR: the share of clips recognised, averaged over the emotions; in brackets its 95 % interval.")
+        st.caption(plain(f"{manifest.name} {manifest.version}, licence: {manifest.licence}"))
+        st.markdown(recognizer.bundle.card)
+
+
+def short(name: str) -> str:
+    """A model as the lists show it: a path by its last part.
+
+    Examples
+    --------
+    >>> short("default"), short("runs/mine/")
+    ('default', 'mine')
+    """
+    return name if name in packaged() else os.path.basename(os.path.normpath(name))  # noqa: PTH119 - text only

@@ -1,0 +1,150 @@
+"""The page of models: what each scored and how, its card, and two of them beside each other on the same clip."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from serkit.app import MODEL_VARIABLE, pictures, sound_pictures
+from serkit.app.chosen_model import choices, score_line, short
+from serkit.app.clips import answers, pick
+from serkit.app.results_page import MEANINGS
+from serkit.app.words import headline, ink, plain
+from serkit.bundle.manifest import Manifest
+from serkit.errors import SerkitError
+from serkit.recognition.recognizer import Recognizer, load
+
+__all__ = ["confusion_of", "doubts", "show"]
+
+_CONFIG = {"displayModeBar": False}
+_ORDER = tuple(MEANINGS)
+
+
+def show(model: str, recognizer: Recognizer) -> None:
+    """Draw the page; `model` is what it opens with."""
+    names = choices(os.environ.get(MODEL_VARIABLE))
+    if model not in names:
+        names = [model, *names]
+    name = st.selectbox("Model", names, index=names.index(model), format_func=short, key="models first")
+    first = _loaded(name)
+    if first is None:
+        return
+    _scores(first.manifest)
+    _confusion(first.manifest)
+    with st.expander("Model card"):
+        st.markdown(first.bundle.card)
+    _side_by_side(name, first, [other for other in names if other != name])
+
+
+def doubts(protocol: str, score: Mapping[str, Any]) -> str | None:
+    """Why a score does not hold for a new voice: the protocol leaks, or the voices are known; None where it holds.
+
+    Examples
+    --------
+    >>> doubts("speaker", {"warning": None}) is None
+    True
+    >>> doubts("random", {"warning": None})
+    'Known voices: clips of the same speakers are in training, so expect less for yours.'
+    """
+    warning = score.get("warning")
+    if isinstance(warning, str) and warning:
+        return f"Not a result: {warning}"
+    if protocol == "augmented-random":
+        return "Not a result: altered copies of the test clips are in training."
+    if protocol == "random":
+        return "Known voices: clips of the same speakers are in training, so expect less for yours."
+    return None
+
+
+def confusion_of(manifest: Manifest, protocol: str) -> list[list[int]] | None:
+    """Return the confusion matrix of a protocol, or None if the bundle holds none that fits its labels."""
+    rows = manifest.scores[protocol].get("confusion")
+    n = len(manifest.labels)
+    if not isinstance(rows, list) or len(rows) != n:
+        return None
+    if not all(isinstance(row, list) and len(row) == n and all(isinstance(k, int) for k in row) for row in rows):
+        return None
+    return rows
+
+
+@st.cache_resource(max_entries=4, show_spinner="Loading the model …")
+def _load(name: str) -> Recognizer:
+    return load(name)
+
+
+def _loaded(name: str) -> Recognizer | None:
+    """The model; where it does not load, one sentence in its place."""
+    try:
+        return _load(name)
+    except SerkitError as error:
+        st.error(plain(str(error)))
+        return None
+
+
+def _protocols(manifest: Manifest) -> list[str]:
+    known = [protocol for protocol in _ORDER if protocol in manifest.scores]
+    return [*known, *(protocol for protocol in manifest.scores if protocol not in known)]
+
+
+def _scores(manifest: Manifest) -> None:
+    st.subheader("How good it is")
+    if not manifest.scores:
+        st.info("This bundle holds no scores, so nobody can tell how good it is.")
+    for protocol in _protocols(manifest):
+        score = manifest.scores[protocol]
+        meaning = MEANINGS.get(protocol)
+        st.markdown(score_line(protocol, score) + (f"  \n{plain(meaning)}" if meaning else ""))
+        doubt = doubts(protocol, score)
+        if doubt:
+            st.warning(plain(doubt), icon=":material/warning:")
+    if manifest.scores:
+        st.caption("UAR: the share of clips recognised, averaged over the emotions; in brackets its 95 % interval.")
+
+
+def _confusion(manifest: Manifest) -> None:
+    st.subheader("What it confuses")
+    found = {protocol: confusion_of(manifest, protocol) for protocol in _protocols(manifest)}
+    present = [protocol for protocol, rows in found.items() if rows is not None]
+    if not present:
+        st.info("This bundle holds no confusion matrix; its card may name the most common mistakes.")
+        return
+    protocol = present[0]
+    if len(present) > 1:
+        protocol = st.radio("Protocol", present, horizontal=True, label_visibility="collapsed", key="models protocol")
+    rows = found[protocol]
+    assert rows is not None
+    figure = sound_pictures.matrix(rows, manifest.labels, ink())
+    st.plotly_chart(figure, key=f"confusion {protocol}", width="stretch", config=_CONFIG)
+    doubt = doubts(protocol, manifest.scores[protocol])
+    if doubt:
+        st.warning(plain(doubt), icon=":material/warning:")
+    st.caption(plain(f"Of 100 clips of each emotion (row), how many got which answer (column); under {protocol}."))
+
+
+def _side_by_side(name: str, first: Recognizer, others: Sequence[str]) -> None:
+    st.subheader("Two models on the same clip")
+    if not others:
+        st.info("Only one model is here. With ser app --model FOLDER, all bundles of a folder are.")
+        return
+    other = st.selectbox("Beside it", others, format_func=short, key="models second")
+    second = _loaded(other)
+    clip = pick("models")
+    if second is None or clip is None:
+        return
+    st.audio(clip.read(), format=clip.mime)
+    for number, (column, title, recognizer) in enumerate(
+        zip(st.columns(2, gap="medium"), (name, other), (first, second), strict=True)
+    ):
+        with column:
+            st.markdown(f"**{plain(short(title))}**")
+            (answer,) = answers(f"beside {number}", title, recognizer, [clip])
+            if answer.error is not None:
+                st.error(plain(answer.error))
+                continue
+            st.html(headline(answer))
+            if answer.probabilities:
+                figure = pictures.bars(answer.probabilities)
+                st.plotly_chart(figure, key=f"beside {number}", width="stretch", config=_CONFIG)

@@ -1,0 +1,195 @@
+"""The page of results: every recipe under every protocol, as ``ser compare`` measured it, and what the leak does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from serkit.app.words import GREY, plain
+from serkit.recognition.recognizer import Recognizer
+
+__all__ = ["MEANINGS", "document", "picture", "scores", "show", "story"]
+
+_CONFIG = {"displayModeBar": False}
+
+#: What each protocol tells, the one that counts first.
+MEANINGS = {
+    "speaker": "an unknown voice: whole speakers are held out",
+    "speaker+enrolled": "an unknown voice, after enrolling with some of its own unlabelled clips",
+    "leave-one-speaker-out": "an unknown voice: each speaker is held out once",
+    "random": "known voices: clips are held out at random",
+    "augmented-random": "leaks on purpose: altered copies of the test clips are in training",
+}
+
+_LEAKS = "augmented-random"
+#: Colour and shape; both differ, so that either is enough. Those of the picture in docs/results.md.
+_MARKS = {
+    "augmented-random": ("#d55e00", "x"),
+    "random": ("#e69f00", "diamond"),
+    "speaker+enrolled": ("#009e73", "square"),
+    "speaker": ("#0072b2", "circle"),
+}
+
+
+def show(model: str, recognizer: Recognizer) -> None:
+    """Draw the page; it is the same for all models."""
+    found = document()
+    st.subheader("One recipe, three scores")
+    for sentence in story(found):
+        st.markdown(plain(sentence))
+    st.plotly_chart(picture(found), key="results picture", width="stretch", config=_CONFIG)
+    st.caption(
+        "Accuracy in %: a mark a protocol, a ring for what the authors of a system reported, a dashed line at chance. "
+        "The bar behind a disc is its 95 % interval over speakers."
+    )
+    protocols = [protocol for protocol in MEANINGS if any(row["protocol"] == protocol for row in found["rows"])]
+    protocol = st.selectbox("Protocol", protocols, key="results protocol")
+    st.caption(plain(f"{protocol}: {MEANINGS[protocol]}."))
+    for warning in sorted({row["warning"] for row in found["rows"] if row["protocol"] == protocol} - {None}):
+        st.warning(plain(f"Not a result: {warning}"), icon=":material/warning:")
+    table = scores(found, protocol)
+    st.dataframe(
+        table,
+        column_config={
+            name: st.column_config.NumberColumn(format="%.1f") for name in ("accuracy", "from", "to", "UAR")
+        },
+        hide_index=True,
+        width="stretch",
+        height=38 + 35 * len(table["recipe"]),
+        key="results table",
+    )
+    runs = len(found["cells"])
+    made = f"{runs} runs of ser compare on {found['corpus']}, {found['date'][:10]}. In %; from, to: 95 % interval."
+    st.caption(plain(made))
+
+
+@lru_cache(maxsize=1)
+def document() -> dict[str, Any]:
+    """Return the results of ``ser compare`` that ship with serkit."""
+    file = resources.files("serkit") / "protocol" / "yardstick" / "results.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def story(found: Mapping[str, Any]) -> list[str]:
+    """What a leak does, in three sentences, with the numbers of the recipe that has them all; none without one.
+
+    Of several, the one that loses most from the leaking protocol to an unknown voice.
+
+    Examples
+    --------
+    >>> rows = [{"recipe": "mine", "protocol": p, "accuracy": a}
+    ...         for p, a in (("augmented-random", 0.9), ("random", 0.8), ("speaker", 0.6))]
+    >>> print(story({"rows": rows})[0])
+    The same recipe, mine, scores 90.0 %, 80.0 % or 60.0 %, and only the way of dividing the clips differs.
+    """
+    table = _by_recipe(found)
+    whole = {name: rows for name, rows in table.items() if {_LEAKS, "random", "speaker"} <= set(rows)}
+    if not whole:
+        return []
+    name = max(whole, key=lambda one: whole[one][_LEAKS]["accuracy"] - whole[one]["speaker"]["accuracy"])
+    leaked, known, new = (
+        f"{100 * whole[name][protocol]['accuracy']:.1f} %" for protocol in (_LEAKS, "random", "speaker")
+    )
+    return [
+        f"The same recipe, {name}, scores {leaked}, {known} or {new}, and only the way of dividing the clips differs.",
+        f"⚠ {leaked} is a leak and no result, as altered copies of the test clips were in training; {known} holds for "
+        "voices that the model knows, as clips of every speaker were.",
+        f"For a voice that it has never heard, such as yours, expect {new}.",
+    ]
+
+
+def scores(found: Mapping[str, Any], protocol: str) -> dict[str, list[Any]]:
+    """Return the table of a protocol as columns, best first; in %, a dash where nothing was reported."""
+    rows = sorted(
+        (row for row in found["rows"] if row["protocol"] == protocol), key=lambda row: row["accuracy"], reverse=True
+    )
+    mark = "⚠ " if protocol == _LEAKS else ""
+    return {
+        "recipe": [mark + row["recipe"] for row in rows],
+        "system": [row["system"] for row in rows],
+        "accuracy": [100 * row["accuracy"] for row in rows],
+        "from": [100 * row["accuracy_interval"][0] for row in rows],
+        "to": [100 * row["accuracy_interval"][1] for row in rows],
+        "UAR": [100 * row["uar"] for row in rows],
+        "reported": ["–" if row["reported"] is None else f"{100 * row['reported']:.1f}" for row in rows],
+        "folds": [f"{row['folds_run']} of {row['folds']}" for row in rows],
+        "schedule": ["reduced" if row["reduced"] else "whole" for row in rows],
+    }
+
+
+def picture(found: Mapping[str, Any]) -> go.Figure:
+    """Draw one line a recipe with a mark a protocol, rings for what was reported, chance dashed."""
+    table = _by_recipe(found)
+    names = list(table)
+    figure = go.Figure()
+    for name, rows in table.items():
+        shares = [100 * row["accuracy"] for row in rows.values()]
+        line = {"color": GREY, "width": 1}
+        figure.add_trace(
+            go.Scatter(
+                x=[min(shares), max(shares)], y=[name] * 2, mode="lines", line=line, hoverinfo="skip", showlegend=False
+            )
+        )
+        if "speaker" in rows:
+            ends = [100 * end for end in rows["speaker"]["accuracy_interval"]]
+            bar = {"color": _MARKS["speaker"][0], "width": 8}
+            figure.add_trace(
+                go.Scatter(
+                    x=ends, y=[name] * 2, mode="lines", line=bar, opacity=0.3, hoverinfo="skip", showlegend=False
+                )
+            )
+    for protocol, (hue, symbol) in _MARKS.items():
+        those = [(name, rows[protocol]) for name, rows in table.items() if protocol in rows]
+        if those:
+            figure.add_trace(
+                go.Scatter(
+                    x=[100 * row["accuracy"] for _, row in those],
+                    y=[name for name, _ in those],
+                    mode="markers",
+                    name=f"⚠ {protocol} (leaks)" if protocol == _LEAKS else protocol,
+                    marker={"color": hue, "symbol": symbol, "size": 10},
+                    hovertemplate="%{y}, " + protocol + ": %{x:.1f} %<extra></extra>",
+                )
+            )
+    reported = {name: next(iter(rows.values()))["reported"] for name, rows in table.items()}
+    told = [name for name in names if reported[name] is not None]
+    figure.add_trace(
+        go.Scatter(
+            x=[100 * reported[name] for name in told],
+            y=told,
+            mode="markers",
+            name="reported",
+            marker={"color": GREY, "symbol": "circle-open", "size": 15, "line": {"width": 2}},
+            hovertemplate="%{y}, reported: %{x:.1f} %<extra></extra>",
+        )
+    )
+    chance = 100 / len(found["rows"][0]["recall"])
+    figure.add_vline(x=chance, line={"color": GREY, "dash": "dash", "width": 1})
+    figure.update_layout(
+        height=28 * len(names) + 120,
+        margin={"l": 0, "r": 8, "t": 5, "b": 5},
+        dragmode=False,
+        plot_bgcolor="rgba(0,0,0,0)",
+        paper_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"},
+    )
+    figure.update_xaxes(range=[0, 103], fixedrange=True, zeroline=False, gridcolor="rgba(128,128,128,0.25)")
+    figure.update_yaxes(
+        autorange="reversed", type="category", categoryarray=names, fixedrange=True, automargin=True, showgrid=False
+    )
+    return figure
+
+
+def _by_recipe(found: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Recipe -> protocol -> row, in the order of the document."""
+    table: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in found["rows"]:
+        table.setdefault(row["recipe"], {})[row["protocol"]] = row
+    return table

@@ -1,0 +1,373 @@
+"""A trained model as a folder or zip: ``model.onnx``, ``manifest.json`` and ``README.md`` (the model card). No pickle.
+
+Reading checks everything before the first recording is looked at: the manifest's keys and types, its format version,
+the size and SHA-256 of each file, and that the graph's inputs and outputs fit the manifest. A zip is read in memory and
+never unpacked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from serkit.bundle.manifest import FORMAT_VERSION, Manifest
+from serkit.bundle.onnxfile import check_graph
+from serkit.errors import BundleError
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Bundle",
+    "Manifest",
+    "check_target",
+    "find_bundles",
+    "locate",
+    "pack",
+    "packaged",
+    "read_bundle",
+    "write_bundle",
+]
+
+MODEL, MANIFEST, CARD = "model.onnx", "manifest.json", "README.md"
+_RUBBISH = frozenset({".DS_Store", "Thumbs.db"})  # what file managers leave in a folder that was looked at
+_BUNDLES = Path(__file__).parent.parent / "bundles"
+_MAX_BYTES = 1 << 30  # of one file of a bundle
+_MAX_MANIFEST = 1 << 22
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked model.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    onnx : bytes
+        The graph, as ONNX Runtime loads it.
+    card : str
+        The model card, Markdown.
+    path : pathlib.Path
+        The folder or zip it came from.
+    """
+
+    manifest: Manifest
+    onnx: bytes
+    card: str
+    path: Path
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together, without the manifest."""
+        return sum(self.manifest.sizes.values())
+
+    def __repr__(self) -> str:
+        return f"Bundle({self.manifest.name!r}, version={self.manifest.version!r}, path={str(self.path)!r})"
+
+
+def packaged() -> dict[str, Path]:
+    """Name and folder of each model that ships with serkit, sorted by name."""
+    if not _BUNDLES.is_dir():
+        return {}
+    return {path.name: path for path in sorted(_BUNDLES.iterdir()) if (path / MANIFEST).is_file()}
+
+
+def find_bundles(folder: str | os.PathLike[str] | None = None) -> dict[str, Path]:
+    """Packaged models by name, then what looks like a bundle in `folder` (or is `folder`) by path; unread.
+
+    Raises
+    ------
+    BundleError
+        If there is no such folder.
+    """
+    found = packaged()
+    if folder is None:
+        return found
+    root = Path(folder)
+    if not root.is_dir():
+        raise BundleError(f"{os.fspath(folder)!r} is no folder of bundles.")
+    places = [root] if (root / MANIFEST).is_file() else sorted(root.iterdir())
+    return found | {str(path): path for path in places if (path / MANIFEST).is_file() or path.suffix.lower() == ".zip"}
+
+
+def locate(model: str | os.PathLike[str]) -> Path:
+    """Return the folder or zip of a model.
+
+    Parameters
+    ----------
+    model : str or path
+        The name of a packaged model, or the path of a bundle. A name goes before a path of the same name.
+
+    Raises
+    ------
+    BundleError
+        If there is no such model; the message names the packaged ones.
+
+    Examples
+    --------
+    >>> locate("no-such-model")
+    Traceback (most recent call last):
+    serkit.errors.BundleError: No model 'no-such-model': it is neither a packaged model (...) nor a folder or zip.
+    """
+    names = packaged()
+    if isinstance(model, str) and model in names:
+        return names[model]
+    path = Path(model)
+    try:
+        found = path.exists()
+    except (OSError, ValueError):  # a name too long for the file system, or with a null byte
+        found = False
+    if not found:
+        listed = ", ".join(names) or "none ships with this installation"
+        raise BundleError(
+            f"No model {os.fspath(model)!r}: it is neither a packaged model ({listed}) nor a folder or zip."
+        )
+    return path
+
+
+def read_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Read a bundle and check all of it.
+
+    Parameters
+    ----------
+    path : str or path
+        A folder, a zip (with the files at its root or in one folder), or the name of a packaged model.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    BundleError
+        If the bundle is missing, incomplete, truncated, changed, too new, or if its graph does not fit its manifest;
+        the message says which and names the file.
+
+    See Also
+    --------
+    write_bundle : Make one.
+    serkit.recognition.recognizer.load : Read one and use it.
+    """
+    found = locate(path)
+    try:
+        if found.is_dir():
+            return _read(found, lambda name, limit: _read_from_folder(found, name, limit))
+        with zipfile.ZipFile(found) as archive:
+            return _read(found, _zip_reader(found, archive))
+    except zipfile.BadZipFile as error:
+        if found.suffix.lower() == ".zip":
+            raise BundleError(f"Bundle {found} is a damaged or truncated zip ({error}).") from None
+        raise BundleError(f"{found} is no bundle: expected a folder or a zip with {MANIFEST}.") from None
+    except (NotImplementedError, RuntimeError, EOFError) as error:  # encryption, unknown compression, early end
+        raise BundleError(f"Bundle {found} cannot be unzipped: {error}.") from None
+    except OSError as error:
+        raise BundleError(f"Bundle {found} cannot be read: {error.strerror or error}.") from None
+
+
+def _read(path: Path, get: Callable[[str, int], bytes | None]) -> Bundle:
+    raw = get(MANIFEST, _MAX_MANIFEST)
+    if raw is None:
+        raise BundleError(f"{path} is no bundle: it holds no {MANIFEST}.")
+    try:
+        content = json.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{MANIFEST} of {path} is not valid JSON: {error}.") from None
+    try:
+        manifest = Manifest.from_dict(content)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None
+    for name in (MODEL, CARD):
+        if name not in manifest.files:
+            raise BundleError(f"{path}: {MANIFEST} does not list {name} under 'files', which every bundle holds.")
+    contents = {name: _checked(path, manifest, name, get(name, _MAX_BYTES)) for name in sorted(manifest.files)}
+    try:
+        check_graph(contents[MODEL], manifest)
+    except ValueError as error:
+        raise BundleError(f"{MODEL} of {path} {error}.") from None
+    try:
+        card = contents[CARD].decode("utf-8")
+    except UnicodeDecodeError:
+        raise BundleError(f"{CARD} of {path} is not UTF-8 text.") from None
+    return Bundle(manifest, contents[MODEL], card, path)
+
+
+def _checked(path: Path, manifest: Manifest, name: str, data: bytes | None) -> bytes:
+    if data is None:
+        raise BundleError(f"Bundle {path} is incomplete: {name} is missing.")
+    expected = manifest.sizes[name]
+    if len(data) < expected:
+        raise BundleError(f"{name} of {path} is truncated: {len(data):,} bytes instead of {expected:,}.")
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != manifest.files[name]:
+        raise BundleError(
+            f"{name} of {path} was changed after the bundle was written: "
+            f"its SHA-256 is {digest[:12]}…, {MANIFEST} says {manifest.files[name][:12]}…."
+        )
+    return data
+
+
+def _read_from_folder(folder: Path, name: str, limit: int) -> bytes | None:
+    path = folder / name
+    if not path.is_file():
+        return None
+    _check_size(folder, name, path.stat().st_size, limit)
+    return path.read_bytes()
+
+
+def _zip_reader(path: Path, archive: zipfile.ZipFile) -> Callable[[str, int], bytes | None]:
+    names = [info.filename for info in archive.infolist()]
+    places = [name for name in names if name == MANIFEST or name.split("/")[1:] == [MANIFEST]]
+    if len(places) > 1:
+        raise BundleError(f"{path} holds more than one {MANIFEST}: {', '.join(places)}.")
+    prefix = places[0][: -len(MANIFEST)] if places else ""
+
+    def get(name: str, limit: int) -> bytes | None:
+        entries = [info for info in archive.infolist() if info.filename == prefix + name]
+        if not entries:
+            return None
+        if len(entries) > 1:
+            raise BundleError(f"{path} holds {name} more than once.")
+        _check_size(path, name, entries[0].file_size, limit)
+        return archive.read(entries[0])
+
+    return get
+
+
+def _check_size(path: Path, name: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise BundleError(f"{name} of {path} is {size:,} bytes; at most {limit:,} are read.")
+
+
+def check_target(folder: str | os.PathLike[str]) -> None:
+    """Make sure that a bundle can be written to `folder`, before hours of training go into it.
+
+    Raises
+    ------
+    BundleError
+        If something else is there, even if it is beside an older bundle; or if the folder above may not be written.
+    """
+    target = Path(folder).resolve()
+    try:
+        if target.exists():
+            names = {path.name for path in target.iterdir()} - _RUBBISH
+            known = set(json.loads((target / MANIFEST).read_bytes())["files"]) | {MANIFEST} if names else set()
+            if names - known:
+                raise BundleError(
+                    f"{folder} holds {sorted(names - known)[0]}, which is no part of a bundle: choose another place."
+                )
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BundleError(f"{folder} exists and is no bundle: choose another place or remove it.") from None
+    above = next(path for path in target.parents if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        reason = "may not be written" if above.is_dir() else "is no folder"
+        raise BundleError(f"Bundle {folder} cannot be written: {above} {reason}.")
+
+
+def write_bundle(
+    folder: str | os.PathLike[str],
+    *,
+    onnx_bytes: bytes,
+    manifest: Manifest,
+    card: str,
+    extra: Mapping[str, str] | None = None,
+) -> Bundle:
+    """Write a bundle in one step, so that no half-written one is ever seen, and read it back.
+
+    Parameters
+    ----------
+    folder : str or path
+        Where; an older bundle there is replaced, any other content is left alone with an error (:func:`check_target`).
+    onnx_bytes : bytes
+        The serialised graph.
+    manifest : Manifest
+        Its ``files``, ``sizes`` and, if empty, ``created`` are filled in here.
+    card : str
+        The model card, Markdown.
+    extra : mapping of str to str, optional
+        Further text files, such as ``{"LICENSE": text}``.
+
+    Returns
+    -------
+    Bundle
+        As :func:`read_bundle` reads it.
+
+    Raises
+    ------
+    BundleError
+        If the parts do not fit each other, or if the folder holds something else or cannot be written.
+    """
+    check_target(folder)
+    contents = {MODEL: onnx_bytes, CARD: card.encode("utf-8")}
+    for name, text in (extra or {}).items():
+        if name in contents or name == MANIFEST:
+            raise BundleError(f"The extra file {name} would replace a part of the bundle.")
+        contents[name] = text.encode("utf-8")
+    manifest = replace(
+        manifest,
+        created=manifest.created or date.today().isoformat(),
+        files={name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)},
+        sizes={name: len(contents[name]) for name in sorted(contents)},
+    )
+    contents[MANIFEST] = (json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    try:
+        _put(contents, Path(folder).resolve())  # a link stays a link
+    except OSError as error:
+        raise BundleError(f"Bundle {folder} cannot be written: {error.strerror or error}.") from error
+    return read_bundle(Path(folder))
+
+
+def _put(contents: Mapping[str, bytes], target: Path) -> None:
+    """Write the files beside `target`, and change places once they can be read."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
+        new, old = Path(temporary, "new"), Path(temporary, "old")
+        new.mkdir()
+        for name, data in contents.items():
+            (new / name).write_bytes(data)
+        read_bundle(new)  # a bundle that cannot be read is not put in place
+        try:
+            if target.exists():
+                target.rename(old)
+            new.rename(target)
+        except BaseException:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def pack(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
+    """Zip a bundle; the same bundle gives the same bytes.
+
+    Parameters
+    ----------
+    folder : str or path
+        A bundle.
+    target : str or path
+        The zip to write; replaced if it exists.
+
+    Returns
+    -------
+    pathlib.Path
+        The zip.
+    """
+    bundle = read_bundle(folder)
+    if not bundle.path.is_dir():
+        raise BundleError(f"{bundle.path} is a zip already.")
+    path = Path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in [MANIFEST, *sorted(bundle.manifest.files)]:
+            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, (bundle.path / name).read_bytes())
+    part.replace(path)
+    return path

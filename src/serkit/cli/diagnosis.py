@@ -1,0 +1,161 @@
+"""What is installed, what is missing and which extra brings it: the facts behind ``ser doctor``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from serkit._version import __version__
+from serkit.errors import SerkitError
+
+__all__ = ["diagnose"]
+
+
+def diagnose() -> dict[str, Any]:
+    """Check the installation.
+
+    Returns
+    -------
+    dict
+        JSON-able: ``ok`` (whether everything that the use road needs works), ``serkit``, ``python``, ``platform``,
+        ``packages``, ``providers``, ``formats``, ``extras``, ``model``, ``data``.
+    """
+    requirements = _requirements()
+    packages = [_package(need) for need in requirements.get("", [])]
+    providers, formats = _providers(), _formats()
+    model = _model()
+    needed = [*(package["ok"] for package in packages), bool(providers), bool(formats), model["ok"]]
+    return {
+        "ok": all(needed),
+        "serkit": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(terse=True),
+        "packages": packages,
+        "providers": providers,
+        "formats": formats,
+        "extras": [_extra(name, needs) for name, needs in sorted(requirements.items()) if name],
+        "model": model,
+        "data": _data(),
+    }
+
+
+def _requirements() -> dict[str, list[str]]:
+    """What serkit's own metadata asks for on this machine, by extra ("" for always): texts such as ``numpy>=1.24``."""
+    try:
+        listed = metadata.requires("serkit") or []
+    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
+        return {"": ["serkit"]}
+    found: dict[str, list[str]] = {}
+    for text in listed:
+        need, _, marker = (part.strip() for part in text.partition(";"))
+        extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker)
+        name = extra.group(1) if extra else ""
+        if _applies(marker, name):
+            found.setdefault(name, []).append(need)
+    return found
+
+
+def _applies(marker: str, extra: str) -> bool:
+    """Whether an environment marker holds here. Without ``packaging`` (ONNX Runtime brings it), all do."""
+    try:
+        from packaging.markers import Marker
+    except ImportError:
+        return True
+    return not marker or Marker(marker).evaluate({"extra": extra})
+
+
+def _package(need: str) -> dict[str, Any]:
+    """Whether a requirement is met and its package can be imported."""
+    name = _name(need)
+    installed, problem = _installed(name), None
+    if installed is None:
+        problem = f"is not installed: run pip install '{need}'"
+    elif not _recent_enough(need, installed):
+        problem = f"{installed} does not meet {need}: run pip install '{need}'"
+    else:
+        try:
+            importlib.import_module(name.replace("-", "_"))
+        except Exception as error:  # a broken library may raise anything when it is loaded
+            problem = f"{installed} cannot be loaded: {error}"
+    return {"name": name, "need": need, "installed": installed, "ok": problem is None, "problem": problem}
+
+
+def _extra(name: str, needs: list[str]) -> dict[str, Any]:
+    """Which packages of an extra are here; they are not imported, some take seconds."""
+    have: list[str] = []
+    missing: list[str] = []
+    for need in needs:
+        installed = _installed(_name(need))
+        good = installed is not None and _recent_enough(need, installed)
+        (have if good else missing).append(_name(need))
+    install = f"pip install 'serkit[{name}]'"
+    return {"name": name, "ok": not missing, "installed": have, "missing": missing, "install": install}
+
+
+def _name(need: str) -> str:
+    found = re.match(r"[A-Za-z0-9._-]+", need)
+    return found.group(0) if found else need
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _recent_enough(need: str, installed: str) -> bool:
+    """Whether a version meets a requirement. Without ``packaging``, every version does."""
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return True
+    return Requirement(need).specifier.contains(installed, prereleases=True)
+
+
+def _providers() -> list[str]:
+    try:
+        import onnxruntime
+    except ImportError:
+        return []  # the package's own line says why
+    return list(onnxruntime.get_available_providers())
+
+
+def _formats() -> list[str]:
+    try:
+        import soundfile
+    except (ImportError, OSError):  # OSError: libsndfile itself is missing
+        return []
+    return sorted(soundfile.available_formats())
+
+
+def _model() -> dict[str, Any]:
+    """Whether the default model loads and gives probabilities for a made-up sound."""
+    try:
+        import numpy as np
+
+        from serkit.audio import Waveform
+        from serkit.recognition.recognizer import load
+
+        recognizer = load()
+        t = np.arange(2 * recognizer.sample_rate) / recognizer.sample_rate
+        sound = 0.2 * np.sin(2 * np.pi * 180 * t) * (1 + np.sin(2 * np.pi * 4 * t))
+        recognizer.probabilities(Waveform(sound.astype(np.float32), recognizer.sample_rate))
+    except (SerkitError, ImportError, OSError) as error:
+        return {"ok": False, "name": None, "version": None, "problem": str(error)}
+    manifest = recognizer.manifest
+    return {"ok": True, "name": manifest.name, "version": manifest.version, "problem": None}
+
+
+def _data() -> dict[str, Any]:
+    """The folder of corpora that SERKIT_DATA names; ok is None if none is named."""
+    path = os.environ.get("SERKIT_DATA")
+    if not path:
+        return {"ok": None, "path": None, "problem": None}
+    good = Path(path).is_dir()
+    return {"ok": good, "path": path, "problem": None if good else f"{path} is no folder"}

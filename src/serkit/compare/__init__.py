@@ -1,0 +1,1 @@
+"""Many recipes under many protocols, side by side."""

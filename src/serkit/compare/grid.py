@@ -1,0 +1,231 @@
+"""Many recipes under several protocols, side by side: a grid of runs, and one document of their scores."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serkit.compare.cells import Cell, Outcome, Row
+from serkit.errors import RecipeError, SerkitError, TrainingError
+from serkit.protocol import PROTOCOLS, Split, make_split
+from serkit.training import run_folder
+from serkit.training.recipe_files import load_recipe, shortened
+from serkit.training.run import run_evaluation
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from serkit.corpora import Corpus
+
+__all__ = ["N_FOLDS", "estimate", "finished", "plan", "read_grid", "run", "stale"]
+
+#: Folds of every split; a row may run fewer of them.
+N_FOLDS = 5
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+def read_grid() -> dict[str, Row]:
+    """Read the packaged grid, which ``ser compare --all`` runs: recipe -> row, in the order of the table.
+
+    Examples
+    --------
+    >>> read_grid()["s3-cnn"].reported
+    0.9393
+    """
+    data = _grid_file()
+    folds = data["folds"]
+    return {row["recipe"]: Row(**{**row, "folds": {**folds, **row.get("folds", {})}}) for row in data["row"]}
+
+
+def _grid_file() -> dict[str, Any]:
+    return tomllib.loads(resources.files("serkit.compare").joinpath("grid.toml").read_text("utf-8"))
+
+
+def plan(
+    recipes: Sequence[str],
+    *,
+    protocols: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    folds: int | None = None,
+    epochs: int | None = None,
+    full: bool = False,
+) -> list[Cell]:
+    """Lay out the grid.
+
+    Parameters
+    ----------
+    recipes : sequence of str
+        Names or paths. What the packaged grid says of a recipe holds unless the other arguments say otherwise.
+    protocols : sequence of str, optional
+        Default: those of the grid's row; for other recipes all but ``leave-one-speaker-out``.
+    seeds : sequence of int, optional
+        Default: those of the grid's row; for other recipes 0.
+    folds : int, optional
+        How many of the five folds are run; default: those of the row, or one for the random protocols (a stratified
+        80/20 split) and all for the others.
+    epochs : int, optional
+        Longest training; default: that of the row.
+    full : bool
+        Whole training and all folds of the speaker protocols, whatever the row says of epochs and folds.
+
+    Returns
+    -------
+    list of Cell
+
+    Raises
+    ------
+    RecipeError
+        If a recipe cannot be read.
+    TrainingError
+        If a protocol or a number is none.
+    """
+    for protocol in protocols or ():
+        if protocol not in PROTOCOLS:
+            raise TrainingError(f"Unknown protocol '{protocol}': expected some of {', '.join(PROTOCOLS)}.")
+    if folds is not None and not 1 <= folds <= N_FOLDS:
+        raise TrainingError(f"There are {N_FOLDS} folds, got {folds}: give 1 to {N_FOLDS}.")
+    grid = read_grid()
+    default = _grid_file()["folds"]
+    cells, taken = [], set()
+    for name in recipes:
+        row = grid.get(name, Row(name, cells={p: (0,) for p in PROTOCOLS if p in default}, folds=default))
+        whole = load_recipe(name)
+        if whole.name in taken:
+            raise RecipeError(f"Two recipes are called '{whole.name}': give each a name of its own.")
+        taken.add(whole.name)
+        cap = epochs or (None if full else row.epochs)
+        recipe = whole if cap is None else shortened(whole, cap)
+        reduced = None if recipe.epochs == whole.epochs else f"{recipe.epochs} of {whole.epochs} epochs"
+        for protocol in dict.fromkeys(protocols or row.cells):
+            number = folds or (default if full else row.folds).get(protocol, N_FOLDS)
+            for seed in dict.fromkeys(seeds or row.cells.get(protocol, (0,))):
+                cells.append(Cell(row, recipe, protocol, seed, tuple(range(number)), reduced))
+    return cells
+
+
+def stale(cells: Sequence[Cell], corpus: Corpus, root: Path) -> set[Path]:
+    """The folders of cells that hold a run of another recipe, such as the same one before it was edited."""
+    folders = {cell.folder(root, corpus): cell.recipe.hash for cell in cells}
+    return {
+        folder
+        for folder, own in folders.items()
+        if run_folder.begun(folder) and run_folder.recipe_hash(folder) not in (own, None)
+    }
+
+
+def estimate(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[tuple[int, float | None]]:
+    """Folds that are still to run and their seconds, one pair a cell; None where nothing is known.
+
+    Known are the finished folds of the same recipe and protocol among ``cells``, or else what the grid says. Cells
+    whose folder is :func:`stale` do not run.
+    """
+    spent: dict[tuple[str, str], list[float]] = {}
+    others = stale(cells, corpus, root)
+    for cell in cells:
+        folder = cell.folder(root, corpus)
+        for file in folder.glob("folds/fold-*/fold.json") if folder not in others else ():
+            seconds = float(json.loads(file.read_text("utf-8"))["seconds"])
+            spent.setdefault((cell.recipe.hash, cell.protocol), []).append(seconds)
+    found: list[tuple[int, float | None]] = []
+    for cell in cells:
+        folder = cell.folder(root, corpus)
+        if folder in others:
+            found.append((0, 0.0))
+            continue
+        todo = sum(not run_folder.finished(folder, k) for k in cell.folds)
+        own = spent.get((cell.recipe.hash, cell.protocol))
+        per_fold = float(np.mean(own)) if own else cell.row.seconds
+        found.append((todo, 0.0 if not todo else None if per_fold is None else todo * per_fold))
+    return found
+
+
+def run(
+    cells: Sequence[Cell],
+    corpus: Corpus,
+    root: Path,
+    *,
+    n_jobs: int = 1,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Run the cells one after the other; finished ones are read, interrupted ones resumed.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+    corpus : Corpus
+    root : Path
+        Folder of the runs.
+    n_jobs : int
+        Threads.
+    progress : callable, optional
+        As of :func:`serkit.training.run.run_evaluation`.
+
+    Yields
+    ------
+    Outcome
+        One a cell. A cell that fails says so, and the others go on.
+    """
+    splits = _Splits(corpus)
+    for cell in cells:
+        try:
+            yield Outcome(cell, _finished_or_run(cell, corpus, splits.of(cell), root, n_jobs, progress))
+        except SerkitError as error:
+            yield Outcome(cell, None, str(error))
+
+
+def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]:
+    """Read those of the cells that are finished, and run none."""
+    splits, found = _Splits(corpus), []
+    for cell in cells:
+        folder = cell.folder(root, corpus)
+        try:
+            done = (
+                run_folder.read(folder, cell.recipe, corpus, splits.of(cell), cell.folds)
+                if run_folder.begun(folder)
+                else None
+            )
+        except SerkitError:  # another run stands there, so this cell is not finished
+            continue
+        if done is not None:
+            found.append(Outcome(cell, done))
+    return found
+
+
+class _Splits:
+    """The splits of a corpus, each made once."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+        self.made: dict[tuple[Any, ...], Split] = {}
+
+    def of(self, cell: Cell) -> Split:
+        copies = {"n_copies": cell.recipe.augment.copies} if cell.recipe.augment else {}
+        key = (cell.protocol, cell.seed, *copies.values())
+        if key not in self.made:
+            self.made[key] = make_split(self.corpus, cell.protocol, seed=cell.seed, n_folds=N_FOLDS, **copies)
+        return self.made[key]
+
+
+def _finished_or_run(
+    cell: Cell, corpus: Corpus, split: Split, root: Path, n_jobs: int, progress: Progress | None
+) -> run_folder.Run:
+    folder = cell.folder(root, corpus)
+    begun = run_folder.begun(folder)
+    if not begun and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TrainingError(f"{folder} is there, but is no run: remove it or use another --runs.")
+    found = run_folder.read(folder, cell.recipe, corpus, split, cell.folds) if begun else None
+    if found is not None:
+        return found
+    return run_evaluation(
+        cell.recipe, corpus, split, folder, folds=cell.folds, resume=begun, n_jobs=n_jobs, progress=progress
+    )

@@ -1,0 +1,162 @@
+"""The picture of a comparison: one SVG for a page of 800 px, on white."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+__all__ = ["picture"]
+
+# Okabe and Ito's colours, which the colour-blind can tell apart; the marks differ in shape too
+_COLOURS = {"augmented-random": "#d55e00", "random": "#e69f00", "speaker": "#0072b2", "speaker+enrolled": "#009e73"}
+_WORDS = {
+    "augmented-random": "augmented-random (leaks)",
+    "random": "random: known voices",
+    "speaker": "speaker: an unknown voice, 95 % interval",
+    "speaker+enrolled": "speaker+enrolled",
+}
+_WIDTH, _RIGHT, _TOP, _STEP = 800, 40, 84, 26
+_GREY, _INK = "#666", "#222"
+
+
+def picture(document: Mapping[str, Any]) -> str:
+    """One line a recipe, a mark a protocol, a ring for what was reported, a dashed line at chance.
+
+    Parameters
+    ----------
+    document : mapping
+        The return value of :func:`serkit.compare.scores.collect`; it has a row at least.
+
+    Returns
+    -------
+    str
+        An SVG document; the marks say their numbers on hovering.
+    """
+    table: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in document["rows"]:
+        if row["protocol"] in _COLOURS:
+            table.setdefault(row["recipe"], {})[row["protocol"]] = row
+    present = {protocol for rows in table.values() for protocol in rows}
+    protocols = [protocol for protocol in _COLOURS if protocol in present]
+    # Names are as wide as the machine's font makes them: 7.4 units a letter are enough for the usual ones.
+    names = {recipe: _short(recipe) + (" *" if _is_reduced(rows) else "") for recipe, rows in table.items()}
+    left = max(190.0, 72 + 7.4 * max(map(len, names.values()), default=0))
+    bottom = _TOP + _STEP * len(table)
+    height = bottom + 58
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
+        f'role="img" font-family="system-ui, sans-serif" font-size="13" fill="{_INK}">',
+        "<title>Accuracy of every recipe by protocol, beside what was reported</title>",
+        f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
+        *_key(protocols),
+    ]
+    for percent in range(0, 101, 20):
+        at = _x(percent / 100, left)
+        parts.append(f'<path d="M{at:.1f} {_TOP - 6}V{bottom}" stroke="#ddd"/>')
+        parts.append(_text(at, bottom + 18, f"{percent}", anchor="middle", fill=_GREY))
+    parts.append(_text(_x(0.5, left), bottom + 38, "accuracy, %", anchor="middle", fill=_GREY))
+    chances = {1 / len(row["recall"]) for rows in table.values() for row in rows.values()}
+    for chance in sorted(chances):
+        at = _x(chance, left)
+        parts.append(f'<path d="M{at:.1f} {_TOP - 6}V{bottom}" stroke="#888" stroke-dasharray="4 3"/>')
+        parts.append(_text(at, _TOP - 11, f"chance {100 * chance:.3g} %", anchor="middle", fill=_GREY, size=11))
+    system = None
+    for k, (recipe, rows) in enumerate(table.items()):
+        y = _TOP + _STEP * (k + 0.5)
+        own = next(iter(rows.values()))["system"]
+        if own != system:
+            system = own
+            parts.append(f'<path d="M8 {y - _STEP / 2:g}H{_WIDTH - _RIGHT + 20}" stroke="#bbb"/>')
+            parts.append(_text(10, y + 4, _short(system, 10), weight=600, fill=_GREY))
+        parts.append(_text(left - 12, y + 4, names[recipe], anchor="end"))
+        parts.extend(_marks(recipe, rows, y, left))
+    if any(map(_is_reduced, table.values())):
+        note = "* reduced schedule: fewer epochs or folds"
+        parts.append(_text(_WIDTH - 10, height - 8, note, anchor="end", fill=_GREY, size=11))
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _is_reduced(rows: Mapping[str, Mapping[str, Any]]) -> bool:
+    return any(
+        row["reduced"] or (row["folds_run"] < row["folds"] and protocol.startswith("speaker"))
+        for protocol, row in rows.items()
+    )
+
+
+def _x(share: float, left: float) -> float:
+    return left + share * (_WIDTH - left - _RIGHT)
+
+
+def _short(name: str, longest: int = 40) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def _text(
+    x: float, y: float, words: str, *, anchor: str = "start", fill: str = _INK, weight: int = 400, size: int = 13
+) -> str:
+    style = "" if size == 13 else f' font-size="{size}"'
+    style += "" if weight == 400 else f' font-weight="{weight}"'
+    return f'<text x="{x:.1f}" y="{y:g}" text-anchor="{anchor}" fill="{fill}"{style}>{escape(words)}</text>'
+
+
+def _marks(recipe: str, rows: Mapping[str, Mapping[str, Any]], y: float, left: float) -> list[str]:
+    """The line of one recipe: a thread from its lowest to its highest score, the interval, the marks, the ring."""
+    places = [_x(row["accuracy"], left) for row in rows.values()]
+    parts = [f'<path d="M{min(places):.1f} {y:g}H{max(places):.1f}" stroke="#ccc"/>']
+    if "speaker" in rows:
+        low, high = (_x(share, left) for share in rows["speaker"]["accuracy_interval"])
+        parts.append(_bar(low, high, y))
+    for protocol in _COLOURS:
+        if protocol in rows:
+            share = rows[protocol]["accuracy"]
+            parts.append(_mark(protocol, _x(share, left), y, f"{recipe}, {protocol}: {share:.1%}"))
+    first = next(iter(rows.values()))
+    if first["reported"] is not None:
+        title = f"{recipe}, reported: {first['reported']:.2%}. {first['reported_as']}"
+        parts.append(_ring(_x(first["reported"], left), y, title))
+    return parts
+
+
+def _bar(low: float, high: float, y: float) -> str:
+    return (
+        f'<path d="M{low:.1f} {y:g}H{high:.1f}" stroke="{_COLOURS["speaker"]}" stroke-width="7" stroke-opacity="0.25" '
+        'stroke-linecap="round"/>'
+    )
+
+
+def _ring(x: float, y: float, title: str) -> str:
+    hint = f"<title>{escape(title)}</title>"
+    return f'<circle cx="{x:.1f}" cy="{y:g}" r="7" fill="none" stroke="{_INK}" stroke-width="1.5">{hint}</circle>'
+
+
+def _mark(protocol: str, x: float, y: float, title: str) -> str:
+    """A mark that differs in shape too: a cross for the leak, a diamond, a large and a small disc."""
+    colour, hint = _COLOURS[protocol], f"<title>{escape(title)}</title>"
+    if protocol == "augmented-random":
+        return f'<path d="M{x - 4:.1f} {y - 4:g}l8 8m0 -8l-8 8" stroke="{colour}" stroke-width="2.5">{hint}</path>'
+    if protocol == "random":
+        return f'<path d="M{x:.1f} {y - 5.5:g}l5.5 5.5l-5.5 5.5l-5.5 -5.5z" fill="{colour}">{hint}</path>'
+    radius = 6 if protocol == "speaker" else 4
+    return f'<circle cx="{x:.1f}" cy="{y:g}" r="{radius}" fill="{colour}" stroke="#fff">{hint}</circle>'
+
+
+def _key(protocols: Sequence[str]) -> list[str]:
+    """What the marks mean, in two lines, with room for wider fonts than this one."""
+    lines = (
+        ((24, 230, 430), ["reported", "random", "augmented-random"]),
+        ((24, 430), ["speaker", "speaker+enrolled"]),
+    )
+    parts = []
+    for k, (places, entries) in enumerate(lines):
+        present = [entry for entry in entries if entry in ("reported", *protocols)]
+        for x, entry in zip(places, present, strict=False):
+            y = 24 + 22 * k
+            if entry == "reported":
+                parts += [_ring(x, y, "what its authors reported"), _text(x + 14, y + 4, "reported by its authors")]
+                continue
+            if entry == "speaker":
+                parts.append(_bar(x - 10, x + 10, y))
+            parts.append(_mark(entry, x, y, _WORDS[entry]))
+            parts.append(_text(x + 18, y + 4, _WORDS[entry], weight=600 if entry == "speaker" else 400))
+    return parts

@@ -1,0 +1,193 @@
+"""The finished cells of a comparison as one document: scores, means over seeds, tests between recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timezone
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from serkit._version import __version__
+from serkit.confusion import scores_of
+from serkit.evaluation.metrics import interval, resample
+from serkit.evaluation.paired import MIN_SPEAKERS, holm, paired_test
+from serkit.evaluation.scores import environment
+from serkit.training import run_folder
+
+if TYPE_CHECKING:
+    from serkit.compare.cells import Cell, Outcome
+    from serkit.corpora import Corpus
+
+__all__ = ["collect"]
+
+
+def collect(outcomes: Sequence[Outcome], corpus: Corpus, *, command: str | None = None) -> dict[str, Any]:
+    """Put outcomes together to the document that stands in ``results.json``.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+    corpus : Corpus
+    command : str, optional
+        What made them, for the reader.
+
+    Returns
+    -------
+    dict
+        ``format``, ``date``, ``serkit``, ``command``, ``corpus``, ``environment``; ``grid``, what was asked for, one a
+        recipe; ``cells``, one a run; ``rows``, one a recipe and protocol: means over the seeds with 95 % intervals
+        over speakers (the clips of all seeds, speakers drawn with replacement), and ``against_best``, the test against
+        the best recipe of the protocol (None for itself, or with fewer than 5 shared speakers); ``best``, protocol ->
+        that recipe; ``paired``, the tests of all pairs under ``speaker``; ``failed``, the cells without a run.
+        p-values are adjusted for all pairs of recipes under the protocol (Holm, 1979): ``p_holm``.
+    """
+    done = [(outcome.cell, outcome.run) for outcome in outcomes if outcome.run is not None]
+    by_row: dict[tuple[str, str], list[tuple[Cell, run_folder.Run]]] = {}
+    for cell, finished in done:
+        by_row.setdefault((cell.recipe.name, cell.protocol), []).append((cell, finished))
+    cells = [_cell(cell, finished) for cell, finished in done]
+    rows = [_row(members) for members in by_row.values()]
+    best, tests = {}, {}
+    for protocol in dict.fromkeys(row["protocol"] for row in rows):
+        best[protocol] = _best([row for row in rows if row["protocol"] == protocol])
+        tests[protocol] = _paired([cell for cell in cells if cell["protocol"] == protocol])
+    for row in rows:
+        row["against_best"] = _against(row["recipe"], best[row["protocol"]], tests[row["protocol"]])
+    return {
+        "format": 1,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "serkit": __version__,
+        "command": command,
+        "corpus": run_folder.corpus_title(corpus),
+        "environment": environment(),
+        "grid": [
+            asdict(cell.row) | {"recipe": name} for name, cell in {o.cell.recipe.name: o.cell for o in outcomes}.items()
+        ],
+        "cells": cells,
+        "rows": rows,
+        "best": best,
+        "paired": tests.get("speaker", []),
+        "failed": [
+            {**_titles(outcome.cell), "seed": outcome.cell.seed, "error": outcome.error}
+            for outcome in outcomes
+            if outcome.error is not None
+        ],
+    }
+
+
+def _titles(cell: Cell) -> dict[str, Any]:
+    return {
+        "recipe": cell.recipe.name,
+        "system": cell.recipe.system or "serkit",
+        "reported": cell.row.reported,
+        "reported_as": cell.row.reported_as,
+        "protocol": cell.protocol,
+    }
+
+
+def _cell(cell: Cell, finished: run_folder.Run) -> dict[str, Any]:
+    document = finished.results
+    metrics = document["metrics"]
+    return {
+        **_titles(cell),
+        "recipe_hash": document["recipe_hash"],
+        **{key: document[key] for key in ("seed", "split_hash", "folds", "folds_run", "warning", "date")},
+        "reduced": cell.reduced,
+        "n_clips": metrics["n_clips"],
+        **{key: metrics[key] for key in ("accuracy", "uar", "f1_macro", "f1_weighted", "intervals", "ece")},
+        "recall": {label: scores["recall"] for label, scores in metrics["per_class"].items()},
+        "channels": metrics["groups"]["channel"],
+        "speakers": metrics["groups"]["speaker"],
+        "choices": document["choices"],
+        "seconds": document["time"]["folds"],
+    }
+
+
+def _row(members: Sequence[tuple[Cell, run_folder.Run]]) -> dict[str, Any]:
+    cell, first = members[0]
+    documents = [finished.results["metrics"] for _, finished in members]
+    tables = pd.concat([finished.predictions for _, finished in members])
+    labels = first.results["metrics"]["labels"]
+    speakers, which = np.unique(tables["speaker"].to_numpy(dtype=str), return_inverse=True)
+    truth, said = (pd.Index(labels).get_indexer(tables[name]) for name in ("emotion", "predicted"))
+    n = len(labels)
+    stack = np.bincount((which * n + truth) * n + said, minlength=len(speakers) * n * n).reshape(-1, n, n)
+    drawn = scores_of(resample(stack, 1000, 0))
+    recalls = {
+        label: float(np.mean([metrics["per_class"][label]["recall"] for metrics in documents])) for label in labels
+    }
+    lowest = min(recalls, key=recalls.__getitem__)
+    row: dict[str, Any] = {
+        **_titles(cell),
+        "seeds": [member.seed for member, _ in members],
+        "folds_run": len(cell.folds),
+        "folds": first.results["folds"],
+        "warning": first.results["warning"],
+        "reduced": cell.reduced,
+        "n_speakers": len(speakers),
+        "recall": recalls,
+        "lowest": {"label": lowest, "recall": recalls[lowest]},
+        "channels": {
+            channel: {
+                score: float(np.mean([m["groups"]["channel"][channel][score] for m in documents]))
+                for score in ("accuracy", "uar")
+            }
+            for channel in documents[0]["groups"]["channel"]
+        },
+    }
+    for score in ("accuracy", "uar", "f1_macro", "f1_weighted", "ece"):
+        values = [metrics[score] for metrics in documents]
+        row[score] = float(np.mean(values))
+        row[f"{score}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        if score in drawn:
+            row[f"{score}_interval"] = interval(drawn[score])
+    return row
+
+
+def _best(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The recipe with the highest accuracy; whole runs go before reduced ones."""
+    first = max(rows, key=lambda row: (row["reduced"] is None, row["folds_run"], row["accuracy"]))
+    return str(first["recipe"])
+
+
+def _against(recipe: str, best: str, tests: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The test of ``recipe`` against ``best``; a negative difference says that it is worse."""
+    for test in tests:
+        if {test["a"], test["b"]} == {recipe, best}:
+            sign = 1 if test["a"] == recipe else -1
+            low, high = sorted((sign * test["low"], sign * test["high"]))
+            said = {key: test[key] for key in ("seeds", "p_value", "p_holm", "n_speakers")}
+            return {"best": best, "difference": sign * test["difference"], "low": low, "high": high, **said}
+    return None
+
+
+def _paired(cells: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Every pair of recipes on the seeds and speakers that both were tested with."""
+    by_recipe: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for cell in cells:
+        by_recipe.setdefault(cell["recipe"], {})[cell["seed"]] = cell["speakers"]
+    tests: list[dict[str, Any]] = []
+    for a, b in combinations(by_recipe, 2):
+        seeds = sorted(set(by_recipe[a]) & set(by_recipe[b]))
+        sides = [_by_speaker([by_recipe[name][seed] for seed in seeds]) for name in (a, b)]
+        shared = set(sides[0]) & set(sides[1])
+        if len(shared) < MIN_SPEAKERS:
+            continue
+        result = paired_test(*({speaker: side[speaker] for speaker in shared} for side in sides))
+        tests.append({"a": a, "b": b, "seeds": seeds, **vars(result)})
+    for test, p_value in zip(tests, holm([test["p_value"] for test in tests]), strict=True):
+        test["p_holm"] = p_value
+    return tests
+
+
+def _by_speaker(tables: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Each speaker's accuracy, averaged over the seeds in which the speaker was tested."""
+    found: dict[str, list[float]] = {}
+    for table in tables:
+        for speaker, scores in table.items():
+            found.setdefault(speaker, []).append(scores["accuracy"])
+    return {speaker: float(np.mean(values)) for speaker, values in found.items()}

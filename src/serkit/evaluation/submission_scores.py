@@ -1,0 +1,161 @@
+"""Scores of a submission, and the paired tests over speakers against serkit's own rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from serkit.errors import TrainingError
+from serkit.evaluation.paired import MIN_SPEAKERS, holm, paired_test
+from serkit.evaluation.scores import WHOLE, results
+from serkit.evaluation.submission import Submission
+
+__all__ = ["compare", "our_rows", "score"]
+
+#: Numbers that need probabilities.
+OF_PROBABILITIES = (
+    "ece",
+    "reliability",
+    "mean_confidence",
+    "log_loss",
+    "brier",
+    "accuracy_surest_half",
+    "risk_coverage",
+)
+
+
+def score(submission: Submission, name: str) -> dict[str, Any]:
+    """Score predictions.
+
+    Parameters
+    ----------
+    submission : Submission
+    name : str
+        What the predictions are called; it stands where a recipe's name stands otherwise.
+
+    Returns
+    -------
+    dict
+        As :func:`serkit.evaluation.scores.results`, with ``yardstick`` (its hash), ``channel``, ``probabilities`` and
+        ``notes``. Without probabilities, the metrics that need them are None.
+    """
+    yardstick = submission.yardstick
+    channels = "+".join(sorted(set(submission.table["channel"]), reverse=True))
+    info = {
+        "recipe": name,
+        "corpus": f"{yardstick.corpus} {channels}",
+        "protocol": yardstick.protocol,
+        "folds": yardstick.n_folds,
+        "folds_run": list(range(yardstick.n_folds)),
+        "seed": yardstick.seed,
+    }
+    document = results(info, submission.table, yardstick.labels)
+    if not submission.probabilities:
+        metrics = document["metrics"]
+        for row in (metrics, *(row for column in WHOLE for row in metrics["groups"][column].values())):
+            row |= {name: None for name in OF_PROBABILITIES if name in row}
+    return document | {
+        "yardstick": yardstick.hash,
+        "channel": submission.channel,
+        "probabilities": submission.probabilities,
+        "notes": submission.notes,
+    }
+
+
+def our_rows(document: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Return the scores of serkit's recipes, one row a recipe, protocol and seed.
+
+    Parameters
+    ----------
+    document : mapping, optional
+        What ``ser compare`` writes into ``results.json``; default: the one that comes with serkit, if there is one.
+
+    Returns
+    -------
+    list of dict
+        Its cells, each with the ``corpus``; [] where there is no document.
+    """
+    if document is None:
+        file = resources.files("serkit.protocol.yardstick") / "results.json"
+        if not file.is_file():
+            return []
+        document = json.loads(file.read_text(encoding="utf-8"))
+    return [{**cell, "corpus": document["corpus"]} for cell in document["cells"]]
+
+
+def compare(
+    submission: Submission, rows: Sequence[Mapping[str, Any]], *, against: str | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Test a submission against rows that were made with the same folds, paired by speaker.
+
+    What is compared is the accuracy of each speaker. Where a row was made with some folds only, the submission's
+    clips of these folds are compared with it.
+
+    Parameters
+    ----------
+    submission : Submission
+    rows : sequence of mapping
+        As of :func:`our_rows`. Rows of another corpus, protocol or seed are left out.
+    against : str, optional
+        Only the row of this recipe.
+
+    Returns
+    -------
+    rows : list of dict
+        ``recipe``, ``folds`` (of how many), ``reduced`` (None, or how the schedule was cut), ``accuracy`` of the
+        submission and ``accuracy_ours`` on the same clips, ``difference`` (mean over speakers, the submission's minus
+        ours), its 95 % interval ``low`` and ``high``, ``p_value``, ``p_holm`` (adjusted for all rows that are tested)
+        and ``n_speakers``. See :func:`serkit.evaluation.paired.paired_test`.
+    notes : list of str
+        Why a row could not be tested.
+
+    Raises
+    ------
+    TrainingError
+        If there is no row of `against`.
+    """
+    yardstick = submission.yardstick
+    fits = [
+        row
+        for row in rows
+        if (str(row["corpus"]).split(" ")[0], row["protocol"], row["seed"])
+        == (yardstick.corpus, yardstick.protocol, yardstick.seed)
+    ]
+    if against is not None:
+        known = sorted({str(row["recipe"]) for row in fits})
+        fits = [row for row in fits if row["recipe"] == against]
+        if not fits:
+            there = f"the rows are {', '.join(known)}" if known else "none are packaged"
+            raise TrainingError(f"There is no row of {against} for {yardstick.name}: {there}.")
+    tested: list[dict[str, Any]] = []
+    notes: list[str] = []
+    other: list[str] = []
+    table = submission.table.assign(right=submission.table["predicted"] == submission.table["emotion"])
+    for row in fits:
+        part = table[table["fold"].isin(row["folds_run"])]
+        own = part.groupby("speaker")["right"]
+        ours = row["speakers"]
+        if {name: int(n) for name, n in own.size().items()} != {name: cell["n"] for name, cell in ours.items()}:
+            other.append(str(row["recipe"]))
+            continue
+        if len(ours) < MIN_SPEAKERS:
+            notes.append(f"{row['recipe']} is not compared: it was scored on {len(ours)} speakers only.")
+            continue
+        result = paired_test(own.mean().to_dict(), {name: cell["accuracy"] for name, cell in ours.items()})
+        tested.append(
+            {
+                "recipe": row["recipe"],
+                "folds": len(row["folds_run"]),
+                "reduced": row["reduced"],
+                "accuracy": float(part["right"].mean()),
+                "accuracy_ours": row["accuracy"],
+                **vars(result),
+            }
+        )
+    if other:
+        notes.append(f"Not compared, because scored on other clips: {', '.join(other)}.")
+    for row, p_value in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
+        row["p_holm"] = p_value
+    return tested, notes

@@ -1,0 +1,277 @@
+"""The splits: made before anything else, checked for what they promise, and stored with a hash.
+
+A protocol answers a question. ``random``: how well does a model know voices that it was trained on? ``speaker``: how
+well does it do with a voice it has never heard? The difference is large, so a score without its protocol says little.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from serkit.corpora.columns import COPY
+from serkit.errors import ProtocolError
+from serkit.protocol.assignment import clip_table, keyed, milliseconds, random_roles, speaker_roles
+
+if TYPE_CHECKING:
+    from serkit.corpora import Corpus
+
+__all__ = ["PROTOCOLS", "Split", "make_split"]
+
+#: The names of the protocols; :func:`make_split` says what each one does.
+PROTOCOLS = ("random", "speaker", "speaker+enrolled", "augmented-random", "leave-one-speaker-out")
+
+_BY_SPEAKER = ("speaker", "speaker+enrolled", "leave-one-speaker-out")
+_COLUMNS = [*COPY, "fold", "role"]
+_ROLES = ("train", "validation", "test", "enrol")
+_HEADER = "# serkit split "
+_LEAK = (
+    "augmented-random leaks: altered copies of the test clips are in training, so the score says nothing about new "
+    "recordings. It only shows whether a number that was published this way can be reproduced."
+)
+
+
+@dataclass(eq=False)
+class Split:
+    """Which clip does what in which fold.
+
+    Attributes
+    ----------
+    protocol : str
+        One of :data:`PROTOCOLS`.
+    seed, n_folds : int
+        ``n_folds`` is the number of folds that are there.
+    corpus : str
+        Name of the corpus.
+    table : pandas.DataFrame
+        Columns path, start, end, copy, fold, role. Every clip stands once in every fold. ``role`` is train,
+        validation, test or enrol; ``copy`` is 0 for the clip itself and 1, 2, ... for augmented copies
+        (``augmented-random`` only).
+    """
+
+    protocol: str
+    seed: int
+    n_folds: int
+    corpus: str
+    table: pd.DataFrame
+
+    @property
+    def warning(self) -> str | None:
+        """What must be said beside every score of this split; None if its test clips are clean."""
+        return _LEAK if self.protocol == "augmented-random" else None
+
+    @property
+    def by_speaker(self) -> bool:
+        """Whether no speaker is on two sides."""
+        return self.protocol in _BY_SPEAKER
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of protocol, seed, folds, corpus and rows; the order of the rows does not matter."""
+        table = self.table
+        columns = (
+            table["path"].astype(str),
+            *(milliseconds(table[name]) for name in ("start", "end")),
+            *(table[name].astype(int) for name in ("copy", "fold")),
+            table["role"].astype(str),
+        )
+        rows = sorted("\0".join(map(str, row)) for row in zip(*columns, strict=True))
+        head = "\0".join(["serkit split 1", self.protocol, str(self.seed), str(self.n_folds), self.corpus])
+        return hashlib.sha256("\0\n".join([head, *rows]).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def fold(self, k: int) -> pd.DataFrame:
+        """Return the rows of fold `k`, 0 to ``n_folds - 1``, with a fresh index.
+
+        Raises
+        ------
+        ProtocolError
+            If there is no such fold.
+        """
+        if not 0 <= k < self.n_folds:
+            raise ProtocolError(f"There is no fold {k}: this split has folds 0 to {self.n_folds - 1}.")
+        return self.table[self.table["fold"] == k].reset_index(drop=True)
+
+    def check(self, corpus: Corpus) -> None:
+        """Make sure that the split fits the corpus and keeps what its protocol promises.
+
+        Every clip of the corpus and no other stands once in every fold, and is held out (test or enrol) in exactly
+        one. In every fold the roles share no clip and no recording (same sound or overlap in one file), except in
+        ``augmented-random``. In the speaker protocols, training, validation and held-out speakers are different
+        people. Every fold has clips to train, validate and test with, and training clips of every class.
+
+        Raises
+        ------
+        ProtocolError
+            If one of this does not hold.
+        """
+        rows = self._join(corpus)
+        copies = rows.groupby(["row", "copy"], sort=False)
+        if (copies["fold"].nunique() != self.n_folds).any() or (copies.size() != self.n_folds).any():
+            raise ProtocolError("The split is broken: a clip does not stand exactly once in every fold.")
+        held = rows["role"].isin(["test", "enrol"])
+        if (held.groupby([rows["row"], rows["copy"]]).sum() != 1).any():
+            raise ProtocolError("The split is broken: a clip is not held out in exactly one fold.")
+        if self.protocol != "augmented-random":
+            if (rows["copy"] != 0).any():
+                raise ProtocolError(f"The split is broken: {self.protocol} has augmented copies.")
+            self._apart(rows, "group", rows["role"], "recording")
+        if self.by_speaker:
+            self._apart(rows, "voice", rows["role"].replace("enrol", "test"), "speaker")
+        classes = rows["emotion"].nunique()
+        for k, fold in rows.groupby("fold"):
+            missing = {"train", "validation", "test"} - set(fold["role"])
+            if missing:
+                raise ProtocolError(
+                    f"Fold {k} has no {' and no '.join(sorted(missing))} clips: the corpus is too small for this split."
+                )
+            trained = fold.loc[fold["role"] == "train", "emotion"]
+            if trained.nunique() != classes:
+                lacking = ", ".join(sorted(set(rows["emotion"]) - set(trained)))
+                raise ProtocolError(
+                    f"Fold {k} has no training clips of {lacking}: take other folds, or leave the class out."
+                )
+            alone = set(fold.loc[fold["role"] == "enrol", "voice"]) - set(fold.loc[fold["role"] == "test", "voice"])
+            if alone:
+                raise ProtocolError(f"Fold {k} enrols {sorted(alone)[0]}, of whom it tests nothing.")
+
+    def _join(self, corpus: Corpus) -> pd.DataFrame:
+        """Return the table with group, voice and emotion of each clip, joined by key."""
+        unknown = set(self.table["role"]) - set(_ROLES)
+        numbers = set(self.table["fold"])
+        if unknown or numbers != set(range(self.n_folds)):
+            got = f"the role {sorted(unknown)[0]!r}" if unknown else f"folds {sorted(numbers)}"
+            raise ProtocolError(
+                f"The split is broken: it has {got}, expected {self.n_folds} folds and {', '.join(_ROLES)}."
+            )
+        clips = clip_table(corpus)
+        left, right = (keyed(table) for table in (self.table, clips))
+        rows = left.merge(
+            right[["path", "start", "end", "row", "group", "voice", "emotion"]], how="left", on=["path", "start", "end"]
+        )
+        stray = rows["row"].isna()
+        absent = set(clips["row"]) - set(rows.loc[~stray, "row"].astype(int))
+        if stray.any() or absent:
+            example = rows.loc[stray, "path"].iloc[0] if stray.any() else clips["path"].iloc[min(absent)]
+            where = "in the split and not in the corpus" if stray.any() else "in the corpus and not in the split"
+            raise ProtocolError(
+                f"The split was made for other recordings than {corpus.root}: {example} is {where}. Make the split "
+                f"anew."
+            )
+        return rows
+
+    def _apart(self, rows: pd.DataFrame, column: str, side: pd.Series, what: str) -> None:
+        sides = side.groupby([rows["fold"], rows[column]]).nunique()
+        broken = sides[sides > 1]
+        if len(broken):
+            k, value = broken.index[0]
+            example = rows.loc[(rows["fold"] == k) & (rows[column] == value), "path"].iloc[0]
+            raise ProtocolError(
+                f"Fold {k} has one {what} on two sides (see {example}): {self.protocol} keeps them apart."
+            )
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the split as CSV; the first line, a comment, holds protocol, seed, folds, corpus and hash as JSON."""
+        head = {name: getattr(self, name) for name in ("protocol", "seed", "n_folds", "corpus", "hash")}
+        table = self.table[_COLUMNS].sort_values(["fold", *COPY], kind="stable")
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            file.write(f"{_HEADER}{json.dumps(head)}\n")
+            table.to_csv(file, index=False, lineterminator="\n")
+
+    @classmethod
+    def from_csv(cls, path: str | os.PathLike[str]) -> Split:
+        """Read what :meth:`to_csv` wrote.
+
+        Raises
+        ------
+        ProtocolError
+            If it is no split, or if it was changed since it was written.
+        """
+        try:
+            with Path(path).open(encoding="utf-8", newline="") as file:
+                line = file.readline()
+                if not line.startswith(_HEADER):
+                    raise ProtocolError(f"{path} is no split: its first line does not start with {_HEADER.strip()!r}.")
+                head = json.loads(line[len(_HEADER) :])
+                table = pd.read_csv(file, dtype=str, keep_default_na=False)
+            stored = head.pop("hash")
+            for name, kind in (("start", float), ("end", float), ("copy", int), ("fold", int)):
+                table[name] = [kind(value) for value in table[name]]
+            split = cls(**head, table=table[_COLUMNS])
+        except OSError as error:
+            raise ProtocolError(f"The split {path} cannot be read ({error.strerror or error}).") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ProtocolError(f"{path} is no readable split ({error}): make it anew with 'ser data split'.") from None
+        if split.hash != stored:
+            raise ProtocolError(
+                f"The split {path} was changed after it was written: make it anew with 'ser data split'."
+            )
+        return split
+
+
+def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5, n_copies: int = 3) -> Split:
+    """Deal the clips of a corpus out to folds.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The corpora of a joined one are dealt out one by one, each as it would be alone.
+    protocol : str
+        - ``random``: by clip, stratified by emotion and channel; duplicates stay together. About a tenth of the
+          training part validates.
+        - ``speaker``: by speaker, balanced by sex and number of clips. About 15 % of the training speakers validate.
+        - ``speaker+enrolled``: the folds of ``speaker`` with the same seed. Up to 30 s of each test speaker, drawn
+          at random and never more than half of the clips, get the role enrol: a model may use them without their
+          labels. They are not scored, so no score counts a clip that the model could look at before. This is
+          stricter than standardising a speaker's clips by all of them, tested ones included.
+        - ``augmented-random``: each clip and its augmented copies are dealt out independently of each other,
+          stratified by emotion and channel. This leaks, on purpose: ``Split.warning`` says so.
+        - ``leave-one-speaker-out``: as ``speaker`` with one fold a speaker.
+    seed : int
+        Another seed, another assignment.
+    n_folds : int
+        2 or more; ``leave-one-speaker-out`` has its own number.
+    n_copies : int
+        Augmented copies of each clip; only for ``augmented-random``.
+
+    Returns
+    -------
+    Split
+        Already checked.
+
+    Raises
+    ------
+    ProtocolError
+        If the corpus cannot be split in this way: too few speakers or clips of a class, clips without a speaker, or
+        one recording under two speakers.
+    """
+    if protocol not in PROTOCOLS:
+        near = difflib.get_close_matches(protocol, PROTOCOLS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ProtocolError(f"Unknown protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}.{hint}")
+    if n_folds < 2 or n_copies < 1:
+        raise ProtocolError(f"Expected at least 2 folds and 1 copy, got n_folds={n_folds} and n_copies={n_copies}.")
+    clips = clip_table(corpus)
+    if protocol == "augmented-random":
+        clips = pd.concat([clips.assign(copy=copy) for copy in range(n_copies + 1)], ignore_index=True)
+    alone = protocol == "leave-one-speaker-out"  # its number of folds is that of all speakers
+    parts = [clips] if alone else [part.reset_index(drop=True) for _, part in clips.groupby("corpus", sort=False)]
+    dealt = []
+    for part in parts:
+        if protocol in _BY_SPEAKER:
+            number, roles = speaker_roles(part.assign(row=np.arange(len(part))), protocol, seed, n_folds)
+        else:
+            number, roles = n_folds, random_roles(part, protocol, seed, n_folds)
+        dealt += [part.assign(fold=k, role=roles[k])[_COLUMNS] for k in range(number)]
+    table = pd.concat(dealt)
+    table = table.sort_values(["fold", *COPY], kind="stable", ignore_index=True)
+    split = Split(protocol, seed, number, corpus.name, table)
+    split.check(corpus)
+    return split

@@ -1,0 +1,254 @@
+"""Predictions as rows for people and programs: table, JSON, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from textwrap import indent
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from serkit.emotions import colour
+from serkit.errors import SerkitError
+from serkit.recognition.prediction import Prediction
+from serkit.terminal import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = [
+    "CsvWriter",
+    "JsonWriter",
+    "columns",
+    "confidence_bar",
+    "csv_cells",
+    "flat_row",
+    "to_json",
+    "to_table",
+]
+
+
+_NO_COLOUR = "#8C8C8C"  # of the bar where no emotion is named
+
+
+def to_json(predictions: Iterable[Prediction], *, top: int | None = None) -> str:
+    """Return a JSON list of rows, in ASCII; floats read back to the same value.
+
+    Parameters
+    ----------
+    predictions : iterable of Prediction
+    top : int, optional
+        Keep the `top` highest probabilities of each row, highest first.
+    """
+    rows = [_json_row(prediction, top) for prediction in predictions]
+    return json.dumps(rows, indent=2)
+
+
+def _json_row(prediction: Prediction, top: int | None) -> dict[str, Any]:
+    row = prediction.to_dict()
+    return row if top is None else {**row, "probabilities": dict(prediction.top(top))}
+
+
+class JsonWriter:
+    """Print what :func:`to_json` returns to standard output, a row as soon as it comes: nothing is kept.
+
+    Parameters
+    ----------
+    top : int, optional
+        As for :func:`to_json`.
+    """
+
+    def __init__(self, *, top: int | None = None) -> None:
+        self._top = top
+        self._before = "[\n"
+
+    def __enter__(self) -> JsonWriter:
+        return self
+
+    def write(self, prediction: Prediction) -> None:
+        """Print one row."""
+        row = indent(json.dumps(_json_row(prediction, self._top), indent=2), "  ")
+        print(f"{self._before}{row}", end="", flush=True)
+        self._before = ",\n"
+
+    def __exit__(self, *raised: object) -> None:
+        print("[]" if self._before == "[\n" else "\n]", flush=True)
+
+
+def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = True, show_affect: bool = False) -> Table:
+    """Return a rich table: file, emotion in its colour, confidence bar, probabilities. Failures are left out.
+
+    Where the model is unsure, ``unsure`` stands in place of the emotion and the bar has no emotion's colour. With
+    `show_affect`, derived valence and arousal stand in columns of their own.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        box=box.SIMPLE_HEAD if unicode else box.ASCII2, show_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
+    table.add_column("file", overflow="fold")
+    table.add_column("emotion", no_wrap=True)
+    table.add_column("confidence", no_wrap=True)
+    table.add_column("probabilities", overflow="fold")
+    if show_affect:
+        table.add_column("valence (derived)", justify="right", no_wrap=True)
+        table.add_column("arousal (derived)", justify="right", no_wrap=True)
+    for prediction in predictions:
+        if prediction.error is not None:
+            continue
+        name = printable(prediction.path or "-")
+        if not unicode:
+            name = name.encode("ascii", "backslashreplace").decode("ascii")
+        if prediction.confidence is None:
+            table.add_row(Text(name), Text(prediction.answer, style="dim"))
+            continue
+        known = prediction.emotion is not None
+        hue = colour(prediction.emotion) if prediction.emotion is not None else _NO_COLOUR
+        table.add_row(
+            Text(name),
+            Text(printable(prediction.answer), style=f"bold {hue}" if known else "dim"),
+            confidence_bar(prediction.confidence, hue, unicode=unicode),
+            Text("  ".join(f"{printable(label)} {value:.2f}" for label, value in prediction.top(top))),
+            *(map(_signed, (prediction.valence, prediction.arousal)) if show_affect else ()),
+        )
+    return table
+
+
+def _signed(value: float | None) -> Text:
+    from rich.text import Text
+
+    return Text("" if value is None else f"{value:+.2f}")
+
+
+def confidence_bar(value: float, style: str, *, width: int = 10, unicode: bool = True) -> Text:
+    """Return a bar of `width` cells for a value in [0, 1], and the value in per cent.
+
+    Examples
+    --------
+    >>> print(confidence_bar(0.72, "red"))
+    ███████░░░  72 %
+    """
+    from rich.text import Text
+
+    full, empty = ("█", "░") if unicode else ("#", ".")
+    cells = round(width * min(max(value, 0.0), 1.0))
+    return Text.assemble((full * cells, style), (empty * (width - cells), "dim"), f" {100 * value:3.0f} %")
+
+
+def columns(labels: Sequence[str]) -> list[str]:
+    """Name the columns of CSV and Parquet, one of them for each label."""
+    derived = ["derived_valence", "derived_arousal"]
+    return ["path", "start", "end", "emotion", "unsure", "confidence", *labels, *derived, "speech", "error"]
+
+
+def flat_row(prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    """Return a prediction by column; None where there is nothing to say."""
+    p = prediction
+    return {
+        "path": p.path,
+        "start": p.start,
+        "end": p.end,
+        "emotion": p.emotion,
+        "unsure": p.unsure,
+        "confidence": p.confidence,
+        **{label: p.probabilities.get(label) for label in labels},
+        "derived_valence": p.valence,
+        "derived_arousal": p.arousal,
+        "speech": p.speech,
+        "error": p.error,
+    }
+
+
+def csv_cells(prediction: Prediction, labels: Sequence[str]) -> list[Any]:
+    """Return :func:`flat_row` as CSV has it: true and false in small letters, nothing for None."""
+    values = flat_row(prediction, labels).values()
+    return ["" if value is None else str(value).lower() if isinstance(value, bool) else value for value in values]
+
+
+class CsvWriter:
+    """Write predictions as CSV while they come.
+
+    The columns: ``path,start,end,emotion,unsure,confidence,<label>...,derived_valence,derived_arousal,speech,error``.
+
+    The rows go to ``.NAME.part`` beside the file, which takes the file's name when the ``with`` block ends, also by
+    Ctrl-C or an error: no row that was written is lost, and a reader never sees half a file.
+
+    Parameters
+    ----------
+    target : path or "-"
+        The file, or standard output.
+    labels : sequence of str
+        The model's labels, a column each.
+
+    Raises
+    ------
+    SerkitError
+        If the file cannot be written.
+    """
+
+    def __init__(self, target: str | Path, labels: Sequence[str]) -> None:
+        self._name = str(target)
+        self._labels = list(labels)
+        self._final: Path | None = None
+        self._part: Path | None = None
+        self._file: TextIO = sys.stdout
+        if str(target) == "-":
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
+            return
+        path = Path(target).resolve()  # a link stays a link
+        try:
+            if path.exists() and not path.is_file() and not path.is_dir():
+                self._file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")  # a device or pipe
+                self._part = path
+                return
+            if path.is_dir():
+                raise IsADirectoryError(0, "it is a folder")
+            self._part = path.with_name(f".{path.name}.part")
+            self._file = self._part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            self._final = path
+        except OSError as error:
+            raise self._refused(error) from None
+
+    def __enter__(self) -> CsvWriter:
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(columns(self._labels))
+        return self
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one row; a full disk is a SerkitError."""
+        try:
+            self._rows.writerow(csv_cells(prediction, self._labels))
+            self._file.flush()
+        except OSError as error:
+            if self._part is None:  # standard output: a reader that has seen enough is no mistake
+                raise
+            raise self._refused(error) from None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._part is None:
+            return
+        problem = None
+        try:
+            self._file.close()  # writes what is left
+        except OSError as refused:
+            problem = refused
+        try:
+            if self._final is not None:
+                self._part.replace(self._final)
+        except OSError as refused:
+            problem = refused
+        if problem is not None and error is None:
+            raise self._refused(problem)
+
+    def _refused(self, error: OSError) -> SerkitError:
+        return SerkitError(f"Cannot write {self._name!r}: {error.strerror or error}.")

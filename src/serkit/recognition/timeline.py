@@ -1,0 +1,245 @@
+"""Emotion over time: a long recording is answered window by window, and windows become segments.
+
+Nothing of the recording is kept but the window that is being answered, so its length does not matter. All state
+belongs to the call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from serkit import audio
+from serkit.audio import Source
+from serkit.audio.voice_activity import speech_activity
+from serkit.audio.waveform import own
+from serkit.errors import AudioError, SerkitError
+from serkit.recognition.prediction import Prediction, check_confidence
+from serkit.recognition.profile import Profile, check_speaker
+from serkit.recognition.runner import Runner
+
+__all__ = ["MIN_HOP", "default_window", "segments", "shares", "timeline", "window_limits"]
+
+#: The smallest hop, s: finer steps cost time and tell nothing about an emotion.
+MIN_HOP = 0.1
+
+_USUAL = 3.0  # s; about one utterance, as in the corpora that the models learn from
+_BLOCK = 30.0  # s, read at a time
+
+
+def window_limits(recognizer: Runner) -> tuple[float, float]:
+    """Return the shortest and the longest window that the model takes in one piece, s."""
+    manifest = recognizer.manifest
+    return max(manifest.min_seconds, audio.MIN_SECONDS), manifest.max_seconds
+
+
+def default_window(recognizer: Runner) -> float:
+    """Return the window that suits the model, s: what its features look at, else 3 s, within its limits."""
+    cut = recognizer.manifest.input.get("extractor", {}).get("window") or {}
+    length = cut.get("length")
+    shortest, longest = window_limits(recognizer)
+    return min(max(_USUAL if length is None else cut.get("offset", 0.0) + length, shortest), longest)
+
+
+def timeline(
+    recognizer: Runner,
+    source: Source,
+    *,
+    window: float | None = None,
+    hop: float | None = None,
+    min_confidence: float = 0.0,
+    speaker: Profile | None = None,
+    sample_rate: int | None = None,
+    progress: Callable[[float], None] = lambda seconds: None,
+) -> Iterator[Prediction]:
+    """Answer a recording of any length window by window, while it is read.
+
+    Window `k` starts at ``k * hop``. If the last one ends before the recording does, one more ends with it. A
+    recording shorter than a window is one window.
+
+    Parameters
+    ----------
+    recognizer : Recognizer
+    source : path, bytes, binary file object, np.ndarray or Waveform
+        What :func:`serkit.audio.stream` reads.
+    window : float, optional
+        Seconds that an answer is for, within :func:`window_limits`; by default :func:`default_window`.
+    hop : float, optional
+        Seconds from one window to the next, from :data:`MIN_HOP` to `window`; by default half a window, but no less
+        than :data:`MIN_HOP`. Window and hop are rounded to samples of the model's rate.
+    min_confidence : float
+        In [0, 1]. An answer below it names no emotion.
+    speaker : Profile, optional
+        Who speaks: what :meth:`serkit.recognition.recognizer.Recognizer.enrol` made of that person's voice.
+    sample_rate : int, optional
+        Rate of an array, Hz.
+    progress : callable
+        Told after each window how many seconds of the recording are answered.
+
+    Yields
+    ------
+    Prediction
+        One a window, in order: start and end of the window in s, the answer and its probabilities; ``path`` is None.
+
+    Raises
+    ------
+    SerkitError
+        If window, hop or confidence are out of their limits, or `speaker` is a profile of another model; before
+        anything is read.
+    AudioError
+        As for :func:`serkit.audio.stream`, or if the recording is too short for the model. A recording that breaks
+        off raises after the windows that could be answered.
+
+    See Also
+    --------
+    segments : what follows from the windows.
+
+    Examples
+    --------
+    >>> windows = timeline(serkit.load(), "meeting.wav", window=3, hop=1)   # doctest: +SKIP
+    >>> for part in segments(windows):                                      # doctest: +SKIP
+    ...     print(f"{part.start:7.2f} {part.end:7.2f} {part.answer}")
+    """
+    check_confidence(min_confidence)
+    check_speaker(speaker, recognizer.manifest)
+    shortest, longest = window_limits(recognizer)
+    length = default_window(recognizer) if window is None else float(window)
+    if not shortest <= length <= longest:  # also nan
+        raise SerkitError(
+            f"The window must be {shortest:g} to {longest:g} s for the model {recognizer.manifest.name}, "
+            f"got {length:g} s."
+        )
+    step = max(length / 2, MIN_HOP) if hop is None else float(hop)
+    if not MIN_HOP <= step <= length:
+        raise SerkitError(f"The hop must be {MIN_HOP:g} s to the window's {length:g} s, got {step:g} s.")
+    rate = recognizer.sample_rate
+    pieces = audio.stream(source, sample_rate=sample_rate, target_rate=rate, block=_BLOCK)
+    cut = _cut((piece.samples for piece in pieces), max(round(length * rate), 1), max(round(step * rate), 1))
+    return _answered(recognizer, cut, min_confidence, speaker, progress)
+
+
+def segments(windows: Iterable[Prediction]) -> list[Prediction]:
+    """Cut time between neighbouring windows, and merge neighbours that answer the same.
+
+    Time between the middles of two windows belongs to the nearer one; the first window reaches back to its start, the
+    last one to its end. So segments follow each other without gap or overlap, and have exact times.
+
+    Parameters
+    ----------
+    windows : iterable of Prediction
+        Of :func:`timeline`, in order.
+
+    Returns
+    -------
+    list of Prediction
+        Neighbours differ in their answer. Probabilities are the mean over the time of the segment, the confidence is
+        the highest of them; without speech there are none.
+
+    Examples
+    --------
+    >>> def says(start, label, p):
+    ...     return Prediction(None, start, start + 2.0, label, p, {"happy": p, "sad": 1 - p}, speech=True)
+    >>> for part in segments([says(0.0, "happy", 0.75), says(1.0, "happy", 0.875), says(2.0, "sad", 0.25)]):
+    ...     print(part.start, part.end, part.answer, part.probabilities)
+    0.0 2.5 happy {'happy': 0.8, 'sad': 0.2}
+    2.5 4.0 sad {'happy': 0.25, 'sad': 0.75}
+    """
+    heard = list(windows)
+    if not heard:
+        return []
+    middles = [(one.start + one.end) / 2 for one in heard]
+    edges = [heard[0].start, *((a + b) / 2 for a, b in pairwise(middles)), heard[-1].end]
+    cells = [(start, end, one) for (start, end), one in zip(pairwise(edges), heard, strict=True)]
+    return [_merged(list(group)) for _, group in groupby(cells, key=lambda cell: cell[2].answer)]
+
+
+def shares(parts: Sequence[Prediction], labels: Sequence[str]) -> dict[str, float]:
+    """Return the share of the time of each answer: the `labels` in order, then, where there are any, those without.
+
+    Parameters
+    ----------
+    parts : sequence of Prediction
+        Of :func:`segments`.
+    labels : sequence of str
+        The emotions of the model.
+
+    Returns
+    -------
+    dict of str to float
+        In [0, 1], 1 in sum; all 0 without segments.
+
+    Examples
+    --------
+    >>> silent = Prediction(None, 0.0, 3.0, None, None, {}, speech=False)
+    >>> sad = Prediction(None, 3.0, 4.0, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, speech=True)
+    >>> shares([silent, sad], ("happy", "sad"))
+    {'happy': 0.0, 'sad': 0.25, 'no speech': 0.75}
+    """
+    found = dict.fromkeys([*labels, "unsure", "no speech"], 0.0)
+    for part in parts:
+        found[part.answer] += part.end - part.start
+    total = sum(found.values()) or 1.0
+    return {name: time / total for name, time in found.items() if time or name in labels}
+
+
+def _cut(pieces: Iterable[np.ndarray], size: int, step: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the first sample's number and the samples of each window; `step` is at most `size`."""
+    held = np.zeros(0, dtype=np.float32)
+    first = 0  # number of held[0]
+    start = 0  # of the next window
+    for piece in pieces:
+        # The last window may have to begin up to a window before the end, so that much is kept.
+        held = np.concatenate([held, piece])
+        while start + size <= first + len(held):
+            yield start, held[start - first : start - first + size]
+            start += step
+        keep = max(min(start, first + len(held) - size), first)
+        held, first = held[keep - first :], keep
+    end = first + len(held)
+    answered = start - step + size if start else 0
+    if answered < end:
+        last = max(end - size, 0)
+        yield last, held[last - first :]
+
+
+def _answered(
+    recognizer: Runner,
+    windows: Iterable[tuple[int, np.ndarray]],
+    min_confidence: float,
+    speaker: Profile | None,
+    progress: Callable[[float], None],
+) -> Iterator[Prediction]:
+    rate, manifest = recognizer.sample_rate, recognizer.manifest
+    for first, samples in windows:
+        start, end = first / rate, (first + len(samples)) / rate
+        if len(samples) < math.floor(manifest.min_seconds * rate):
+            raise AudioError(
+                f"The recording lasts {end - start:.3f} s; "
+                f"the model {manifest.name} needs at least {manifest.min_seconds:g} s."
+            )
+        wave = own(samples.copy(), rate)
+        if speech_activity(wave).present:
+            found = recognizer.probabilities(wave, speaker=speaker).tolist()
+            values = dict(zip(recognizer.labels, found, strict=True))
+            best = max(values, key=values.__getitem__)
+            answer = Prediction(None, start, end, best, values[best], values, speech=True)
+        else:
+            answer = Prediction(None, start, end, None, None, {}, speech=False)
+        yield answer.at_least(min_confidence)
+        progress(end)
+
+
+def _merged(cells: Sequence[tuple[float, float, Prediction]]) -> Prediction:
+    """One segment of neighbouring cells (start, end, window) that answer the same."""
+    start, end, one = cells[0][0], cells[-1][1], cells[0][2]
+    if one.confidence is None:
+        return Prediction(None, start, end, None, None, {}, speech=one.speech)
+    weights = np.array([stop - begin for begin, stop, _ in cells])
+    table = np.array([list(cell.probabilities.values()) for _, _, cell in cells])
+    # An emotion that leads in every cell leads in the mean too.
+    mean = np.average(table, axis=0, weights=weights).tolist()
+    values = dict(zip(one.probabilities, mean, strict=True))
+    return Prediction(None, start, end, one.emotion, max(mean), values, speech=True, unsure=one.unsure)

@@ -1,0 +1,152 @@
+"""The model card of a bundle: what it was trained on, how it scored, for what it is good and for what it is not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serkit.bundle.manifest import Manifest
+    from serkit.corpora import Corpus
+    from serkit.training.recipe import Recipe
+
+__all__ = ["licence", "model_card"]
+
+_GROUPS = ("sex", "channel", "intensity", "statement")
+
+_INTENDED = """\
+Research and teaching on speech emotion recognition, prototypes, and a first sorting of recordings that people look at
+afterwards. The model says how an utterance sounds; it does not know what anybody feels.
+
+**Not intended**, and nothing here supports it: decisions about people. No hiring or grading, no policing, border
+control or credit, no medical or psychological diagnosis, and no watching people who have not agreed to it.
+"""
+
+_ENROLMENT = """\
+Enrolment: the model's lean towards some labels for a given voice, measured on 3 to 30 s of it, can be taken off later
+answers for that person: {weight:g} of it for a voice heard without end, half as much after {seconds:g} s. The speech to
+enrol with must be as varied as what is to be judged: if it is all in one mood, that mood becomes the person's zero
+point.
+"""
+
+_ACTED = """\
+- The voices are actors reading fixed sentences in North American English. Spontaneous speech, other languages
+  and children were not in training, accents and old voices hardly, and scores on them will be lower.
+"""
+
+_FAILURES = """\
+- One voice close to a microphone in a quiet room was in training: background noise, music, reverberation, several
+  voices at once and telephone bandwidth lower the score.
+- Very short utterances and whispering carry little of what the model goes by.
+- Scores differ a lot between speakers: do not trust one voice's answers for another's.
+"""
+
+
+def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
+    """The card as Markdown; every number in it comes from the table of ``corpus`` or from a results file."""
+    parts = [
+        f"# {manifest.name}, version {manifest.version}",
+        f"{recipe.description}. It gives one probability for each of: {', '.join(manifest.labels)}.",
+        "## Data",
+        _data(corpus),
+        "## Scores",
+        "\n\n".join(_scores(protocol, document) for protocol, document in scores.items())
+        or "No scores were given when this bundle was made. Run `ser evaluate` to know how good it is.",
+        f"Calibration: {manifest.calibration}.",
+        *([_ENROLMENT.format(**manifest.enrolment).strip()] if manifest.enrolment else []),
+        "## Intended use",
+        _INTENDED.strip(),
+        "## Known failures",
+        _failures(corpus, scores),
+        "## Licence",
+        licence(manifest).strip(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _data(corpus: Corpus) -> str:
+    table = corpus.table
+    hours = float((table["end"] - table["start"]).sum()) / 3600
+    speakers = len({(c, s) for c, s in zip(table["corpus"], table["speaker"], strict=True) if s})
+    counts = Counter(table["emotion"])
+    per_label = ", ".join(f"{label} {counts[label]}" for label in sorted(counts, key=lambda k: (-counts[k], k)))
+    channels = ", ".join(f"{n} {name}" for name, n in sorted(Counter(table["channel"]).items()))
+    people = f"{speakers} speakers" if speakers else "speakers not named"
+    return (
+        f"Trained on all {len(table)} clips of the corpus `{corpus.name}` ({channels}; {people}; {hours:.1f} h): "
+        f"{per_label}."
+    )
+
+
+def _scores(protocol: str, document: Mapping[str, Any]) -> str:
+    metrics = document["metrics"]
+    folds, chosen = document["folds"], document.get("folds_run")
+    run = f"{folds}" if chosen is None or len(chosen) == folds else f"{len(chosen)} of {folds}"
+    lines = [
+        f"### Protocol `{protocol}`",
+        "",
+        f"{run} folds, seed {document['seed']}, {metrics['n_clips']} test clips "
+        f"({document['corpus']}) of {metrics['n_speakers']} speakers, "
+        f"measured {document['date'][:10]} with serkit {document['serkit']}. "
+        "These are scores of the recipe: each clip was tested by a model that was not trained on it.",
+        "",
+    ]
+    if document.get("warning"):
+        lines += [f"**Warning:** {document['warning']}", ""]
+    if protocol == "random":
+        lines += ["The voices of the test clips were in training: not what a new voice gets.", ""]
+    lines += ["| score | value | 95 % interval |", "| --- | --- | --- |"]
+    names = (("accuracy", "accuracy"), ("uar", "UAR"), ("f1_macro", "macro F1"), ("f1_weighted", "weighted F1"))
+    for key, name in names:
+        low, high = metrics["intervals"][key]
+        lines.append(f"| {name} | {_percent(metrics[key])} | {_percent(low)} to {_percent(high)} |")
+    lines += [
+        "",
+        f"Intervals by resampling the {metrics['interval_unit']}s. "
+        f"Expected calibration error {_percent(metrics['ece'])}.",
+    ]
+    rows = [
+        f"| {group} | {name} | {row['n']} | {_percent(row['accuracy'])} | {_percent(row['uar'])} |"
+        for group in _GROUPS
+        for name, row in metrics["groups"][group].items()
+        if len(metrics["groups"][group]) > 1
+    ]
+    spread = metrics["spread"]["speaker"]
+    if spread["accuracy_sd"] is not None:
+        mean, deviation = _percent(spread["accuracy_mean"]), _percent(spread["accuracy_sd"])
+        voices = metrics["groups"]["speaker"].items()
+        by_speaker = ", ".join(f"{name} {_percent(row['accuracy'])}" for name, row in voices)
+        lines += ["", f"Accuracy over speakers: {mean} with a standard deviation of {deviation} ({by_speaker})."]
+    if rows:
+        lines += ["", "| group | value | clips | accuracy | UAR |", "| --- | --- | --- | --- | --- |", *rows]
+    return "\n".join(lines)
+
+
+def _failures(corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = _ACTED + _FAILURES if set(corpus.name.split("+")) <= {"ravdess", "crema_d"} else _FAILURES
+    document = scores.get("speaker") or next(iter(scores.values()), None)
+    if document is not None:
+        labels, confusion = document["metrics"]["labels"], document["metrics"]["confusion"]
+        shares = sorted(
+            (
+                (count / sum(row), truth, labels[k])
+                for truth, row in zip(labels, confusion, strict=True)
+                for k, count in enumerate(row)
+                if labels[k] != truth and count
+            ),
+            reverse=True,
+        )
+        for share, truth, answer in shares[:3]:
+            lines += f"- {_percent(share)} of the {truth} clips were taken for {answer} (`{document['protocol']}`).\n"
+    return lines.strip()
+
+
+def licence(manifest: Manifest) -> str:
+    """Under which licence the weights are, and what to cite: the bundle's file LICENSE and the end of the card."""
+    text = f"The weights are under the licence of the recordings: {manifest.licence}.\n"
+    return f"{text}\nPlease cite: {manifest.citation}\n" if manifest.citation else text
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"

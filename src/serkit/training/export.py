@@ -1,0 +1,374 @@
+"""A fitted pipeline -> an ONNX bundle, never written before graph and estimator agree on real clips."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+from imblearn.pipeline import Pipeline
+from onnx import TensorProto, compose, helper, numpy_helper
+
+from serkit.bundle import Bundle, Manifest, write_bundle
+from serkit.emotions import LABELS
+from serkit.errors import BundleError, TrainingError
+from serkit.models import build
+from serkit.models.classical import SMALLEST, SVM, ClassWeighted, TemperatureScaled, XGBoost
+from serkit.models.selection import BestOf, Searched, SoftVoting
+from serkit.training import fitting
+from serkit.training.card import licence, model_card
+from serkit.training.feature_cache import FeatureCache, compute_features, requests
+from serkit.training.recipe_files import parse_recipe
+
+if TYPE_CHECKING:
+    from serkit.corpora import Corpus
+    from serkit.training.recipe import Recipe
+
+__all__ = [
+    "TOLERANCE",
+    "attach_scores",
+    "check_exportable",
+    "check_scores",
+    "export_bundle",
+    "pipeline_graph",
+    "verify",
+]
+
+#: Largest difference between a probability of the graph and of the estimator.
+TOLERANCE = 1e-4
+
+_OPSET, _IR_VERSION = 15, 8  # the newest operator set that onnxmltools converts XGBoost to
+_MAX_CLIPS = 64
+_CALIBRATION = {
+    "none": "temperature {:.4f}, set in the recipe",
+    "selection": "none",
+    "calibration": "temperature {:.4f}, fitted on speakers held out of a training of its own",
+    "early-stopping": "temperature {:.4f}, fitted on the held-out speakers that scheduled the training too",
+}
+_SECONDS = {"min_seconds": 0.1, "max_seconds": 30.0}
+
+
+def export_bundle(
+    estimator: Pipeline,
+    recipe: Recipe,
+    corpus: Corpus,
+    out: str | os.PathLike[str],
+    *,
+    scores: Sequence[Mapping[str, Any]] = (),
+    seed: int | None = None,
+    version: str = "1",
+    n_jobs: int = 1,
+    cache: FeatureCache | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> Bundle:
+    """Write ``estimator`` as a bundle.
+
+    Parameters
+    ----------
+    estimator : Pipeline
+        What :func:`serkit.training.run.train_final` returned for ``recipe`` and ``corpus``.
+    recipe : Recipe
+    corpus : Corpus
+        Up to 64 of its clips verify the graph; licence and citation come from it.
+    out : path
+        Folder of the bundle.
+    scores : sequence of dict
+        Contents of results.json files, one a protocol, of this very recipe.
+    seed : int, optional
+        The seed of the training, for the manifest.
+    version : str
+        The model's version.
+    n_jobs, cache, progress
+        As in :func:`serkit.training.run.train_final`.
+
+    Raises
+    ------
+    TrainingError
+        If a score belongs to another recipe, or a protocol comes twice.
+    BundleError
+        If graph and estimator differ by more than 1e-4 on a clip; nothing is written then.
+    """
+    by_protocol = check_scores(scores, recipe)
+    labels = fitting.corpus_labels(corpus)
+    extractor = recipe.extractor
+    rows = corpus.table.iloc[np.unique(np.linspace(0, len(corpus.table) - 1, _MAX_CLIPS).round().astype(int))]
+    wanted = requests(rows.assign(copy=0), chains=(), seed=0)
+    arrays = compute_features(
+        corpus, wanted, extractor, cache=cache or FeatureCache(), n_jobs=n_jobs, progress=progress
+    )
+    X = fitting.as_input(arrays, extractor.layout)
+    expected = fitting.label_probabilities(estimator, X, labels)
+    model = estimator.steps[-1][1]
+    given: dict[str, Any]
+    if hasattr(model, "to_onnx"):
+        graph = model.to_onnx(extractor)
+        given = {"kind": "waveform", "sample_rate": extractor.sample_rate, **_SECONDS}
+        inputs = [corpus.load(row, target_rate=extractor.sample_rate).samples[None] for _, row in rows.iterrows()]
+    else:
+        graph = pipeline_graph(estimator, labels, X.shape[1])
+        given = {"kind": "features", "extractor": extractor.to_dict()}
+        inputs = [x[None] for x in X]
+    data = graph.SerializeToString()
+    verify(data, inputs, expected, names=rows["path"].tolist())
+    manifest = Manifest(
+        name=recipe.name,
+        version=version,
+        labels=tuple(labels),
+        input=given,
+        licence=corpus.licence or "unknown: ask the owner of the recordings",
+        citation=corpus.citation,
+        recipe=recipe.text,
+        recipe_hash=recipe.hash,
+        corpus=corpus.name,
+        seed=seed,
+        enrolment=getattr(estimator, "enrolment_", {}),
+        calibration=_calibration(recipe, getattr(model, "temperature_", 1.0)),
+    )
+    return _write(out, data, manifest, recipe, corpus, by_protocol)
+
+
+def _calibration(recipe: Recipe, temperature: float) -> str:
+    if recipe.validation.use == "none" and temperature == 1.0:
+        return "none"
+    return _CALIBRATION[recipe.validation.use].format(temperature)
+
+
+def attach_scores(
+    bundle: Bundle, corpus: Corpus, out: str | os.PathLike[str], *, scores: Sequence[Mapping[str, Any]]
+) -> Bundle:
+    """Write ``bundle`` again with other scores in its manifest and card; the graph stays as it is.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        What :func:`export_bundle` wrote.
+    corpus : Corpus
+        The corpus that it was trained on; the card describes it.
+    out : path
+        Folder; may be the bundle's own.
+    scores : sequence of dict
+        Contents of results.json files, one a protocol, of the bundle's own recipe.
+
+    Raises
+    ------
+    TrainingError
+        If a score belongs to another recipe, or a protocol comes twice.
+    BundleError
+        If the bundle was trained on another corpus.
+    """
+    recipe = parse_recipe(bundle.manifest.recipe, source=f"of {bundle.path}")
+    if bundle.manifest.corpus != corpus.name:
+        raise BundleError(
+            f"{bundle.path} was trained on the corpus {bundle.manifest.corpus!r}, got {corpus.name!r}: give its own."
+        )
+    return _write(out, bundle.onnx, bundle.manifest, recipe, corpus, check_scores(scores, recipe))
+
+
+def _write(
+    out: str | os.PathLike[str],
+    onnx_bytes: bytes,
+    manifest: Manifest,
+    recipe: Recipe,
+    corpus: Corpus,
+    by_protocol: Mapping[str, Mapping[str, Any]],
+) -> Bundle:
+    headline = by_protocol.get("speaker") or next(iter(by_protocol.values()), {})
+    manifest = replace(
+        manifest,
+        split_hash=headline.get("split_hash") or "",
+        scores={protocol: _summary(document) for protocol, document in by_protocol.items()},
+    )
+    card = model_card(manifest, recipe, corpus, by_protocol)
+    return write_bundle(out, onnx_bytes=onnx_bytes, manifest=manifest, card=card, extra={"LICENSE": licence(manifest)})
+
+
+def verify(onnx_bytes: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray, *, names: Sequence[str]) -> float:
+    """Run the graph on each of ``inputs`` and compare with ``expected`` (n, n_labels).
+
+    Returns
+    -------
+    float
+        The largest difference.
+
+    Raises
+    ------
+    BundleError
+        If it is above :data:`TOLERANCE`, or the graph gives something else than one probability a label.
+    """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
+    source = session.get_inputs()[0].name
+    worst = 0.0
+    for name, x, row in zip(names, inputs, expected, strict=True):
+        got = session.run(["probabilities"], {source: np.ascontiguousarray(x, dtype=np.float32)})[0]
+        if got.shape != (1, len(row)):
+            raise BundleError(f"The graph gives shape {got.shape} for {name}, expected (1, {len(row)}).")
+        difference = float(np.abs(got[0] - row).max())
+        if not difference <= TOLERANCE:  # also when it is NaN
+            raise BundleError(
+                f"The converted model differs from the trained one by {difference:.3g} on {name}, at most "
+                f"{TOLERANCE:g} is allowed: no bundle was written. Please report this fault with the recipe."
+            )
+        worst = max(worst, difference)
+    return worst
+
+
+def pipeline_graph(pipeline: Pipeline, labels: Sequence[str], n_features: int) -> onnx.ModelProto:
+    """Join scaler, selection, classifier and temperature to one graph; samplers act in training only.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Fitted, over vectors.
+    labels : sequence of str
+        Order of the output.
+    n_features : int
+        Width of the input.
+
+    Returns
+    -------
+    onnx.ModelProto
+        Input ``features`` float32 (1, n_features), output ``probabilities`` float32 (1, n_labels).
+    """
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+
+    def constant(value: Any, dtype: Any) -> str:
+        constants.append(numpy_helper.from_array(np.asarray(value, dtype), f"constant_{len(constants)}"))
+        return str(constants[-1].name)
+
+    def add(op: str, *inputs: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(op, list(inputs), [f"value_{len(nodes)}"], **attributes))
+        return str(nodes[-1].output[0])
+
+    value, width = "features", n_features
+    for name, step in pipeline.steps[:-1]:
+        if name == "scale":
+            # The operations of fitting.Scaler, bit for bit
+            value = add("Sub", value, constant(step.mean_, np.float32))
+            value = add("Div", value, constant(step.scale_, np.float32))
+        elif name == "select":
+            kept = step.get_support(indices=True)
+            value, width = add("Gather", value, constant(kept, np.int64), axis=1), len(kept)
+        elif not hasattr(step, "fit_resample"):
+            raise TrainingError(f"The step '{name}' of the pipeline has no ONNX counterpart.")
+    model = pipeline.steps[-1][1]
+    versions = {"": _OPSET}
+
+    def classify(model: Any, value: str, prefix: str) -> str:
+        """The probabilities of ``model``, in the order of its classes."""
+        while isinstance(model, (TemperatureScaled, Searched, BestOf, ClassWeighted, SVM, Pipeline)):
+            model = model.steps[-1][1] if isinstance(model, Pipeline) else model.estimator_
+        if isinstance(model, SoftVoting):
+            parts = [classify(part, value, f"{prefix}{k}_") for k, part in enumerate(model.estimators_)]
+            return add("Div", add("Sum", *parts), constant(len(parts), np.float32))
+        part = compose.add_prefix(_convert(model, width), prefix)
+        nodes.append(helper.make_node("Identity", [value], [part.graph.input[0].name]))
+        nodes.extend(part.graph.node)
+        constants.extend(part.graph.initializer)
+        for used in part.opset_import:
+            versions[used.domain] = max(used.version, versions.get(used.domain, 1))
+        return f"{prefix}probabilities"
+
+    value = classify(model, value, "model_")
+    # A deep model has its temperature inside.
+    temperature = 1.0 if hasattr(model, "vector_graph") else getattr(model, "temperature_", 1.0)
+    if temperature != 1.0:
+        value = add("Clip", value, constant(SMALLEST, np.float32), constant(1, np.float32))
+        value = add("Div", add("Log", value), constant(temperature, np.float32))
+        value = add("Softmax", value, axis=1)
+    column = {str(label): k for k, label in enumerate(model.classes_)}
+    order = constant([column[label] for label in labels], np.int64)
+    nodes.append(helper.make_node("Gather", [value, order], ["probabilities"], axis=1))
+    graph = helper.make_graph(
+        nodes,
+        "serkit",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, n_features])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, len(labels)])],
+        constants,
+    )
+    joined = helper.make_model(
+        graph,
+        producer_name="serkit",
+        ir_version=max(_IR_VERSION, 9 if versions[""] > _OPSET else 0),
+        opset_imports=[helper.make_opsetid(domain, number) for domain, number in versions.items()],
+    )
+    onnx.checker.check_model(joined)
+    return joined
+
+
+def _convert(model: Any, width: int) -> onnx.ModelProto:
+    """A classifier by itself, each kind through its own converter."""
+    if hasattr(model, "vector_graph"):
+        graph: onnx.ModelProto = model.vector_graph(width)
+        return graph
+    if isinstance(model, XGBoost):
+        # Alone, not in a pipeline that skl2onnx converts as a whole: see fitting.Scaler.
+        from onnxmltools.convert import convert_xgboost
+        from onnxmltools.convert.common.data_types import FloatTensorType
+
+        types = [("input", FloatTensorType([None, width]))]
+        return convert_xgboost(model.booster_, initial_types=types, target_opset=_OPSET)
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType as Floats
+
+    with warnings.catch_warnings():  # skl2onnx looks for SVC's own probabilities, which are not used here
+        warnings.filterwarnings("ignore", "Attribute `prob[AB]_` was deprecated", FutureWarning)
+        return convert_sklearn(
+            model,
+            initial_types=[("input", Floats([None, width]))],
+            options={id(model): {"zipmap": False}},
+            target_opset={"": _OPSET, "ai.onnx.ml": 1},
+        )
+
+
+def check_exportable(recipe: Recipe) -> None:
+    """Raise BundleError if the recipe's features cannot go into the graph, which training itself does not need."""
+    if hasattr(build(recipe.model, labels=LABELS, seed=0, rows=recipe.rows), "to_onnx"):
+        from serkit.models.graph import frontend_graph
+
+        frontend_graph(recipe.extractor)
+
+
+def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[str, Mapping[str, Any]]:
+    """Results by protocol, after making sure that all are of ``recipe`` and none comes twice."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for document in scores:
+        if document.get("transfer"):
+            raise TrainingError(
+                f"A results file is of the protocol '{document['protocol']}': on a model stand scores of its recipe "
+                "on its own corpus; give a results.json of 'ser evaluate'."
+            )
+        if document.get("recipe_hash") != recipe.hash:
+            raise TrainingError(
+                f"A results file is of the recipe {document.get('recipe')!r} with other contents than {recipe.name!r}: "
+                "only scores of the very recipe may stand on a model; run 'ser evaluate' again."
+            )
+        protocol = str(document["protocol"])
+        if protocol in found:
+            raise TrainingError(f"Two results files are of the protocol '{protocol}': give one a protocol.")
+        found[protocol] = document
+    return found
+
+
+def _summary(document: Mapping[str, Any]) -> dict[str, Any]:
+    metrics = document["metrics"]
+    return {
+        **{
+            key: value
+            for score in ("uar", "accuracy")
+            for key, value in ((score, metrics[score]), (f"{score}_interval", metrics["intervals"][score]))
+        },
+        "n_clips": metrics["n_clips"],
+        "n_speakers": metrics["n_speakers"],
+        "folds": len(document.get("folds_run") or range(document["folds"])),  # older results ran all of them
+        "seed": document["seed"],
+        "date": document["date"],
+        "warning": document["warning"],
+        "confusion": metrics["confusion"],
+    }

@@ -1,0 +1,225 @@
+"""Features by content: each is computed once, whatever recipe, fold, protocol or corpus folder asks for it.
+
+The key of an array is made of the clip's audio hash, the extractor's key and, for an augmented copy, the chain with
+its seed and the content of the folders that it takes recordings from. Paths, labels, folds and splits have no part
+in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serkit.corpora.digests import cache_dir
+from serkit.errors import AudioError, FeatureError, TrainingError
+from serkit.training.augment import augment, chain_key, clip_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from serkit.corpora import Corpus
+    from serkit.features import Extractor
+    from serkit.training.noise_and_rooms import Surroundings
+
+__all__ = ["ClipRequest", "FeatureCache", "compute_features", "requests"]
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """One clip, or one augmented copy of it.
+
+    Attributes
+    ----------
+    path : str
+        As in the corpus table, as are ``start`` and ``end`` (s) and ``audio_hash``.
+    chain : str or None
+        The augmentation chain, None for the clip itself.
+    seed : int
+        Seed of the chain for this copy; 0 without one.
+    surroundings : Surroundings or None
+        Where the chains ``room`` and ``background`` take their recordings from.
+    """
+
+    path: str
+    start: float
+    end: float
+    audio_hash: str
+    chain: str | None = None
+    seed: int = 0
+    surroundings: Surroundings | None = None
+
+    def key(self, extractor: Extractor) -> str:
+        """SHA-256 (hex) of all that the array hangs on."""
+        change = "" if self.chain is None else f"{chain_key(self.chain, self.surroundings)}:{self.seed}"
+        # The hash stands for the samples between start and end, so the two need not be in the key.
+        return hashlib.sha256(f"{self.audio_hash}\n{extractor.key}\n{change}".encode()).hexdigest()
+
+
+def requests(
+    clips: pd.DataFrame, *, chains: Sequence[str], seed: int, surroundings: Surroundings | None = None
+) -> list[ClipRequest]:
+    """One request a row of ``clips`` (columns path, start, end, audio_hash, copy).
+
+    Copy 0 is the clip itself, copy ``k`` goes through chain ``k``, and around again when there are more copies than
+    chains. ``surroundings`` are the folders of the chains ``room`` and ``background``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"path": "a.wav", "start": 0.0, "end": 1.0, "audio_hash": "ab", "copy": [0, 1, 2, 3]})
+    >>> [r.chain for r in requests(rows, chains=("noise", "pitch"), seed=0)]
+    [None, 'noise', 'pitch', 'noise']
+    """
+    columns = (clips[name].tolist() for name in ("path", "start", "end", "audio_hash", "copy"))
+    found = []
+    for path, start, end, audio_hash, copy in zip(*columns, strict=True):
+        chain = chains[(copy - 1) % len(chains)] if copy else None
+        drawn = clip_seed(seed, audio_hash, copy) if copy else 0
+        found.append(ClipRequest(path, start, end, audio_hash, chain, drawn, surroundings if copy else None))
+    return found
+
+
+class FeatureCache:
+    """Arrays on disk, one small file each, in 256 folders.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Default: ``features`` in ``$SERKIT_CACHE`` or in ``~/.cache/serkit``. It may be deleted at any time.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+        self.folder = Path(folder) if folder is not None else cache_dir() / "features"
+
+    def path(self, key: str) -> Path:
+        """Where the array of ``key`` lies or would lie."""
+        return self.folder / key[:2] / f"{key[2:]}.npz"
+
+    def get(self, key: str) -> np.ndarray | None:
+        """The array, or None if there is none; a damaged file is one warning and None."""
+        path = self.path(key)
+        try:
+            with np.load(path, allow_pickle=False) as stored:  # a zip: each read checks its CRC-32
+                array: np.ndarray = stored["x"]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            warnings.warn(f"The cached features in {path} are damaged ({error}) and are computed again.", stacklevel=2)
+            return None
+        return array
+
+    def put(self, key: str, array: np.ndarray) -> None:
+        """Store ``array``, all of it or nothing."""
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, x=array)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def compute_features(
+    corpus: Corpus,
+    clips: Sequence[ClipRequest],
+    extractor: Extractor,
+    *,
+    cache: FeatureCache,
+    n_jobs: int = 1,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> list[np.ndarray]:
+    """The features of ``clips``, in their order; what the cache lacks is computed in ``n_jobs`` threads and kept.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Gives the sound.
+    clips : sequence of ClipRequest
+    extractor : Extractor
+    cache : FeatureCache
+    n_jobs : int
+        Threads, at least 1.
+    progress : callable, optional
+        Called with ``{"stage": "features", "done": int, "total": int}``.
+
+    Returns
+    -------
+    list of np.ndarray
+        float32; requests for the same content share one array.
+
+    Raises
+    ------
+    TrainingError
+        If one clip cannot be read or gives no features; what was computed before is kept.
+    """
+    keys = [clip.key(extractor) for clip in clips]
+    found: dict[str, np.ndarray] = {}
+    missing: dict[str, ClipRequest] = {}
+    done = 0
+
+    def report(n: int) -> None:
+        nonlocal done
+        done += n
+        if progress is not None:
+            progress({"stage": "features", "done": done, "total": len(set(keys))})
+
+    for key, clip in zip(keys, clips, strict=True):
+        if key in found or key in missing:
+            continue
+        array = cache.get(key)
+        if array is None:
+            missing[key] = clip
+        else:
+            found[key] = array
+    report(len(found))
+
+    def compute(key: str, clip: ClipRequest) -> tuple[str, np.ndarray]:
+        array = _extract(corpus, clip, extractor)
+        cache.put(key, array)
+        return key, array
+
+    for key, array in _in_threads(compute, missing.items(), n_jobs):
+        found[key] = array
+        report(1)
+    return [found[key] for key in keys]
+
+
+def _extract(corpus: Corpus, clip: ClipRequest, extractor: Extractor) -> np.ndarray:
+    try:
+        wave = corpus.load({"path": clip.path, "start": clip.start, "end": clip.end}, target_rate=extractor.sample_rate)
+        if clip.chain is not None:
+            wave = augment(wave, clip.chain, seed=clip.seed, surroundings=clip.surroundings)
+        return np.ascontiguousarray(extractor(wave), dtype=np.float32)
+    except (AudioError, FeatureError) as error:
+        raise TrainingError(f"The clip {clip.path} gives no features: {error}") from error
+
+
+def _in_threads(
+    compute: Callable[[str, ClipRequest], tuple[str, np.ndarray]],
+    todo: Iterable[tuple[str, ClipRequest]],
+    n_jobs: int,
+) -> Iterable[tuple[str, np.ndarray]]:
+    """Results as they come; on Ctrl-C or an error the clips that have not begun are dropped.
+
+    One thread is one too: libsndfile's callbacks would swallow a Ctrl-C that reaches them in the main thread.
+    """
+    pool = ThreadPoolExecutor(max_workers=n_jobs)
+    try:
+        futures: list[Future[tuple[str, np.ndarray]]] = [pool.submit(compute, key, clip) for key, clip in todo]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

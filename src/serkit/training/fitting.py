@@ -1,0 +1,353 @@
+"""Recipe + arrays -> fitted pipeline -> probabilities by label: what an evaluation and a final training share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from imblearn.over_sampling import SMOTE
+from imblearn.pipeline import Pipeline
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_selection import SelectFromModel, SelectKBest, f_classif
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from serkit.emotions import LABELS
+from serkit.errors import TrainingError
+from serkit.models import COMBINED, build
+from serkit.models.classical import TemperatureScaled
+
+if TYPE_CHECKING:
+    from serkit.corpora import Corpus
+    from serkit.training.recipe import Recipe, Select
+
+__all__ = [
+    "Scaler",
+    "as_input",
+    "check_classes",
+    "corpus_labels",
+    "fit",
+    "known_labels",
+    "label_probabilities",
+    "make_pipeline",
+    "restrict",
+    "speaker_statistics",
+    "standardise",
+]
+
+Progress = Callable[[dict[str, Any]], None]
+Statistics = tuple[np.ndarray, np.ndarray]
+
+# What torch and XGBoost say of a processor's and of a GPU's memory, and joblib when the system ends a search's process
+_NO_MEMORY = (
+    "not enough memory",
+    "out of memory",
+    "can't allocate memory",
+    "bad_alloc",
+    "ALLOC_FAILED",
+    "excessive memory usage",
+)
+
+
+class Scaler(StandardScaler):
+    """scikit-learn's StandardScaler, in float32 all the way: the same bits as Sub and Div of an ONNX graph.
+
+    XGBoost cuts at values of training clips, so one bit of difference in front of it sends clips down other branches:
+    with skl2onnx's scaler, which multiplies by the reciprocal, probabilities were wrong by several percent.
+
+    Parameters
+    ----------
+    rows : int, optional
+        Take all values of a row of the flat matrix (rows, frames) together: one mean and one standard deviation each.
+    """
+
+    mean_: np.ndarray
+    var_: np.ndarray
+    scale_: np.ndarray
+
+    def __init__(self, rows: int | None = None) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def fit(self, X: np.ndarray, y: Any = None, sample_weight: Any = None) -> Scaler:
+        """Learn means and standard deviations of ``X`` (n, d)."""
+        super().fit(X, y, sample_weight)
+        if self.rows is not None:
+            mean, square = (v.reshape(self.rows, -1) for v in (self.mean_, self.var_ + self.mean_**2))
+            frames = mean.shape[1]
+            of_row = mean.mean(1)
+            variance = np.maximum(square.mean(1) - of_row**2, 0)
+            scale = np.where(variance > 1e-12 * np.maximum(1, of_row**2), np.sqrt(variance), 1.0)
+            self.mean_, self.var_, self.scale_ = (np.repeat(v, frames) for v in (of_row, variance, scale))
+        return self
+
+    def transform(self, X: np.ndarray, copy: bool | None = None) -> np.ndarray:
+        """Return (X - mean) / scale, float32 of shape (n, d); ``X`` is left as it is, whatever ``copy`` says."""
+        return (X.astype(np.float32) - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
+
+
+def corpus_labels(corpus: Corpus) -> list[str]:
+    """The labels that ``corpus`` holds, in RAVDESS order.
+
+    Raises
+    ------
+    TrainingError
+        If a label is none of the eight, or fewer than two are there.
+    """
+    present = set(corpus.table["emotion"])
+    unknown = sorted(present - set(LABELS))
+    if unknown:
+        raise TrainingError(
+            f"The corpus {corpus.name} has labels that no recipe knows: {', '.join(map(repr, unknown))}; "
+            f"expected some of {', '.join(LABELS)}."
+        )
+    if len(present) < 2:
+        raise TrainingError(
+            f"The corpus {corpus.name} holds {len(present)} label(s), {', '.join(sorted(present)) or 'none'}: "
+            "at least two are needed to tell apart."
+        )
+    return [label for label in LABELS if label in present]
+
+
+def known_labels(
+    corpora: Sequence[str], emotions: Sequence[str], labels: Sequence[str]
+) -> dict[str, np.ndarray] | None:
+    """Which labels each corpus of a joined one gives at all.
+
+    Parameters
+    ----------
+    corpora, emotions : sequence of str
+        Corpus and emotion of every clip.
+    labels : sequence of str
+
+    Returns
+    -------
+    dict or None
+        corpus -> boolean array (n_labels,); None if all of them give every label.
+
+    Examples
+    --------
+    >>> known_labels(["a", "a", "b"], ["sad", "calm", "sad"], ["sad", "calm"])
+    {'a': array([ True,  True]), 'b': array([ True, False])}
+    """
+    given: dict[str, set[str]] = {}
+    for corpus, emotion in zip(corpora, emotions, strict=True):
+        given.setdefault(corpus, set()).add(emotion)
+    found = {corpus: np.array([label in own for label in labels]) for corpus, own in given.items()}
+    return None if all(known.all() for known in found.values()) else found
+
+
+def restrict(probabilities: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Probabilities over the labels that a clip could have had: the others become 0, the rest sums to 1 again.
+
+    Parameters
+    ----------
+    probabilities : np.ndarray, shape=(n, n_labels)
+    known : np.ndarray of bool, shape=(n, n_labels) or (n_labels,)
+        The labels that stay. A row of which all stay is left as it is, and so is one of which fewer than two stay:
+        with one label, its answer would be right whatever the model hears.
+
+    Returns
+    -------
+    np.ndarray, float64, shape=(n, n_labels)
+        Where a model gives nothing at all to the labels that stay, they get equal shares.
+
+    Examples
+    --------
+    >>> restrict(np.array([[0.5, 0.3, 0.2]]), np.array([False, True, True]))
+    array([[0. , 0.6, 0.4]])
+    """
+    known = np.broadcast_to(known, probabilities.shape)
+    stay = known.sum(axis=1, keepdims=True)
+    kept = np.where(known, np.maximum(probabilities, 0), 0).astype(np.float64)  # a softmax may fall 1e-7 below 0
+    total = kept.sum(axis=1, keepdims=True)
+    shares = np.where(total > 0, kept / np.where(total > 0, total, 1), known / np.maximum(stay, 1))
+    return np.where((stay > 1) & (stay < known.shape[1]), shares, probabilities)
+
+
+def check_classes(recipe: Recipe, y: Sequence[str], labels: Sequence[str], *, where: str) -> None:
+    """Raise TrainingError if a label is missing from the training clips, or is too rare for SMOTE."""
+    counts = Counter(y)
+    missing = [label for label in labels if not counts[label]]
+    if missing:
+        raise TrainingError(
+            f"{where} has no training clip of {', '.join(missing)}, which the corpus does hold: use fewer folds, "
+            "another seed, or more clips of it."
+        )
+    if not recipe.balance.smote:
+        return
+    k = recipe.balance.k_neighbors
+    rarest = min(labels, key=lambda label: counts[label])
+    if counts[rarest] <= k and counts[rarest] < max(counts.values()):
+        raise TrainingError(
+            f"{where} has {counts[rarest]} training clip(s) of {rarest}, and SMOTE with {k} neighbours needs at least "
+            f"{k + 1}: lower k_neighbors in [balance], or use kind 'none' or 'class_weight'."
+        )
+
+
+def make_pipeline(recipe: Recipe, labels: Sequence[str], *, seed: int, n_jobs: int = 1) -> Pipeline:
+    """The unfitted pipeline of ``recipe``: scaler, selection and SMOTE (for vectors), estimator last."""
+    sampler = None
+    if recipe.balance.smote:
+        sampler = SMOTE(k_neighbors=recipe.balance.k_neighbors, random_state=seed)
+    # A search resamples behind its folds: neighbours across them would tell it about the clips that it scores.
+    inside = recipe.model.search is not None or recipe.model.name in COMBINED
+    model = build(
+        recipe.model,
+        labels=labels,
+        seed=seed,
+        class_weight=recipe.balance.class_weight,
+        rows=recipe.rows,
+        sampler=sampler if inside else None,
+        n_jobs=n_jobs,
+    )
+    if recipe.validation.use != "none" and not getattr(model, "uses_validation", False):
+        model = TemperatureScaled(model)
+    steps: list[tuple[str, Any]] = []
+    if recipe.features.layout != "frames" and recipe.scale != "none":
+        steps.append(("scale", Scaler(recipe.rows if recipe.scale == "row" else None)))
+    if recipe.select is not None:
+        steps.append(("select", _selector(recipe.select, seed)))
+    if sampler is not None and not inside:
+        steps.append(("balance", sampler))
+    return Pipeline([*steps, ("model", model)])
+
+
+def _selector(select: Select, seed: int) -> Any:
+    if select.kind == "anova":
+        return SelectKBest(f_classif, k=select.k)
+    if select.kind == "l1":
+        return SelectFromModel(
+            LinearSVC(penalty="l1", dual=False, C=select.c, max_iter=5000, random_state=seed), max_features=select.k
+        )
+    judge = RandomForestClassifier(200, random_state=seed)
+    return SelectFromModel(judge, threshold="median", max_features=select.k)
+
+
+def fit(
+    pipeline: Pipeline,
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    groups: np.ndarray | None = None,
+    known: np.ndarray | None = None,
+    channels: np.ndarray | None = None,
+    corpora: np.ndarray | None = None,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    validation_known: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> Pipeline:
+    """Fit ``pipeline`` in place; everything in front of the estimator sees ``X`` and ``y`` only.
+
+    ``groups`` (n,) says what must not stand on both sides of an inner fold, for estimators that make some. ``known``
+    and ``validation_known`` (n, n_labels) are those of :func:`known_labels`, for estimators with ``uses_known``;
+    ``channels`` and ``corpora`` (n,) say where the clips come from, for estimators with ``uses_origin``.
+
+    Raises
+    ------
+    TrainingError
+        If the estimator refuses the data, or the memory does not suffice.
+    """
+    model = pipeline.steps[-1][1]
+    given = {"groups": groups} if getattr(model, "uses_groups", False) else {}
+    if getattr(model, "uses_known", False):
+        given |= {"known": known, "validation_known": validation_known}
+    if getattr(model, "uses_origin", False):
+        given |= {"channels": channels, "corpora": corpora}
+    try:
+        if not getattr(model, "uses_validation", False):
+            pipeline.fit(X, y, **{f"model__{name}": value for name, value in given.items()})
+        else:
+            for _, step in pipeline.steps[:-1]:
+                if hasattr(step, "fit_resample"):
+                    X, y = step.fit_resample(X, y)
+                else:
+                    X = step.fit_transform(X, y)
+                    validation = validation and (step.transform(validation[0]), validation[1])
+            model.fit(X, y, validation=validation, progress=progress, **given)
+    except (ValueError, TypeError, MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+            raise TrainingError(
+                f"The memory does not suffice to fit {type(model).__name__} on {len(X)} clips: lower batch_size in "
+                "[model.params], make fewer copies in [augment], or use a machine with more."
+            ) from error
+        if isinstance(error, RuntimeError):
+            raise
+        raise TrainingError(f"{type(model).__name__} cannot be fitted: {' '.join(str(error).split())}") from error
+    _one_thread(model)
+    return pipeline
+
+
+def _one_thread(model: Any) -> None:
+    """Forests add up their trees in the order in which the threads finish; one thread always gives the same bits."""
+    if isinstance(model, Pipeline):
+        model = model.steps[-1][1]
+    parts = getattr(model, "estimators_", None)
+    for inner in (getattr(model, "estimator_", None), *(parts if isinstance(parts, list) else ())):
+        if isinstance(inner, BaseEstimator):
+            _one_thread(inner)
+    if getattr(model, "n_jobs", None) is not None:
+        model.set_params(n_jobs=1)
+
+
+def label_probabilities(pipeline: Pipeline, X: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Probabilities (n, n_labels), float64, columns found by name and put in the order of ``labels``."""
+    probabilities = np.asarray(pipeline.predict_proba(X), dtype=np.float64)
+    column = {str(label): k for k, label in enumerate(pipeline.classes_)}
+    if set(column) != set(labels):
+        raise TrainingError(f"The model knows the labels {sorted(column)}, expected {sorted(labels)}.")
+    return probabilities[:, [column[label] for label in labels]]
+
+
+def as_input(arrays: Sequence[np.ndarray], layout: str) -> np.ndarray:
+    """What an estimator takes: (n, d) for vectors, an object array (n,) of (bands, frames) for ``frames``."""
+    if layout != "frames":
+        return np.stack(arrays)
+    X = np.empty(len(arrays), dtype=object)
+    X[:] = [np.ascontiguousarray(array) for array in arrays]
+    return X
+
+
+def speaker_statistics(arrays: Sequence[np.ndarray], speakers: Sequence[str]) -> dict[str, Statistics]:
+    """Mean and standard deviation of each speaker's features.
+
+    Parameters
+    ----------
+    arrays : sequence of np.ndarray
+        One a clip: vectors (d,), or frames (bands, n_frames), of which every frame counts as one.
+    speakers : sequence of str
+        One a clip.
+
+    Returns
+    -------
+    dict
+        speaker -> (mean, std), float64 of shape (d,) or (bands, 1); a feature that does not vary has std 1.
+    """
+    by_speaker: dict[str, list[np.ndarray]] = {}
+    for array, speaker in zip(arrays, speakers, strict=True):
+        by_speaker.setdefault(speaker, []).append(array if array.ndim == 2 else array[:, None])
+    found = {}
+    for speaker, parts in by_speaker.items():
+        frames = np.concatenate(parts, axis=1, dtype=np.float64)
+        std = frames.std(axis=1, keepdims=True)
+        mean = frames.mean(axis=1, keepdims=True)
+        shape = (-1, 1) if arrays[0].ndim == 2 else (-1,)
+        flat = std <= 1e-6 * np.maximum(1, np.abs(mean))
+        found[speaker] = (mean.reshape(shape), np.where(flat, 1.0, std).reshape(shape))
+    return found
+
+
+def standardise(
+    arrays: Sequence[np.ndarray], speakers: Sequence[str], statistics: Mapping[str, Statistics]
+) -> list[np.ndarray]:
+    """Each clip with its speaker's mean taken off, in units of its speaker's standard deviation; float32."""
+    result = []
+    for array, speaker in zip(arrays, speakers, strict=True):
+        if speaker not in statistics:
+            raise TrainingError(f"The speaker {speaker!r} has no enrolment clips, and 'speaker+enrolled' needs some.")
+        mean, std = statistics[speaker]
+        result.append(((array - mean) / std).astype(np.float32))
+    return result

@@ -1,0 +1,223 @@
+"""A system as data: a TOML file -> a frozen, checked :class:`Recipe`.
+
+A recipe says how a clip becomes features, what happens to the training side only (augmentation, balancing, feature
+selection), which estimator learns, and what the validation clips are for. It never says what is tested: that is the
+protocol's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from serkit.models.spec import Model, Section
+
+if TYPE_CHECKING:
+    from serkit.features import Extractor
+    from serkit.training.noise_and_rooms import Surroundings
+
+__all__ = [
+    "Augment",
+    "Balance",
+    "Enrolment",
+    "Features",
+    "Recipe",
+    "Select",
+    "Validation",
+]
+
+# What came after the first recipes, with its default: left out of the hash there, so that their scores stay theirs.
+_ADDED: dict[str, Any] = {
+    "scale": "feature",
+    "augment.room_folder": None,
+    "augment.background_folder": None,
+    "select.kind": "anova",
+    "select.c": 0.1,
+    "model.search": None,
+    "model.members": [],
+}
+
+Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+class Window(Section):
+    """How a clip is cut, in this order: ``offset`` (s), ``trim_db``, ``level``, ``length`` (s)."""
+
+    offset: float = Field(default=0.0, ge=0)
+    trim_db: float | None = Field(default=None, gt=0)
+    level: Literal["none", "peak", "rms"] = "none"
+    length: float | None = Field(default=None, gt=0)
+
+
+class FeatureSpec(Section):
+    """One feature by name with its parameters, e.g. ``{name = "mfcc", params = {n_mfcc = 13}}``."""
+
+    name: str
+    params: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies defaults
+
+
+class Features(Section):
+    """The ``[features]`` section: what :class:`serkit.features.Extractor` needs, key for key."""
+
+    sample_rate: int = Field(default=22050, ge=4000, le=192_000)
+    window: Window = Window()
+    features: Annotated[tuple[FeatureSpec, ...], Field(strict=False, min_length=1)]
+    layout: Literal["mean_std", "flat", "frames"] = "mean_std"
+    n_fft: int = Field(default=2048, ge=16)
+    hop_length: int = Field(default=512, ge=1)
+    win_length: int | None = Field(default=None, ge=1)
+    taper: str = "hann"
+    center: bool = True
+    pad_mode: str = "constant"
+
+
+class Augment(Section):
+    """Copies of the training clips: copy ``k`` goes through chain ``k`` (then around again).
+
+    The folders are those of the chains ``room`` (impulse responses) and ``background`` (any recordings), relative to
+    the working directory.
+    """
+
+    chains: Names
+    copies: int = Field(default=1, ge=1)
+    room_folder: str | None = Field(default=None, min_length=1)
+    background_folder: str | None = Field(default=None, min_length=1)
+
+    def surroundings(self) -> Surroundings:
+        """Read the folders: TrainingError if one is missing, has no recordings, or one that cannot be read."""
+        from serkit.training.noise_and_rooms import Surroundings
+
+        return Surroundings.read(room=self.room_folder, background=self.background_folder)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_copy_a_chain(cls, data: Any) -> Any:
+        chains = data.get("chains") if isinstance(data, dict) else None
+        return {"copies": len(chains), **data} if isinstance(chains, (list, tuple)) and chains else data
+
+
+class Balance(Section):
+    """What is done about rare classes, on the training side only."""
+
+    kind: Literal["none", "smote", "class_weight", "smote+class_weight"] = "none"
+    k_neighbors: int = Field(default=5, ge=1)
+
+    @property
+    def smote(self) -> bool:
+        """Whether rare classes get synthetic neighbours (Chawla et al., 2002)."""
+        return self.kind.startswith("smote")
+
+    @property
+    def class_weight(self) -> bool:
+        """Whether rare classes weigh more."""
+        return self.kind.endswith("class_weight")
+
+
+class Select(Section):
+    """Which features are kept, decided on the training side only.
+
+    ``anova``: the ``k`` with the largest F value between classes (one-way ANOVA). ``l1``: those that a linear SVM
+    with an L1 penalty of inverse strength ``c`` gives a weight (Zhu et al., 2003, "1-norm Support Vector Machines").
+    ``forest``: the half that a random forest finds more important. With ``k``, the latter two keep at most so many.
+    """
+
+    kind: Literal["anova", "l1", "forest"] = "anova"
+    k: int | None = Field(default=None, ge=1)
+    c: float = Field(default=0.1, gt=0)
+
+
+class Validation(Section):
+    """What the split's validation clips are for.
+
+    ``none``: they are training clips like the others. ``calibration``: they fit the temperature of the probabilities.
+    ``early-stopping``: the estimator may schedule and stop its training on them (and calibrate). ``selection``:
+    ``best_of`` chooses among its members by them.
+    """
+
+    use: Literal["none", "calibration", "early-stopping", "selection"] = "none"
+
+
+class Enrolment(Section):
+    """What some of a new person's unlabelled voice is used for: by the protocol ``speaker+enrolled``, and in bundles.
+
+    ``standardise``: features are standardised speaker by speaker, in training too; for evaluations alone.
+    ``answers``: the model is the one of ``speaker``, and its answers are corrected for the voice
+    (:func:`serkit.recognition.profile.adjust`): by ``weight`` for a voice heard without end, half as much after
+    ``seconds``.
+    """
+
+    method: Literal["standardise", "answers"] = "standardise"
+    weight: float = Field(default=0.6, gt=0, le=2)
+    seconds: float = Field(default=5.0, gt=0, allow_inf_nan=False)
+
+
+class Recipe(Section):
+    """A checked recipe; see ``ser recipes show NAME`` for one in full.
+
+    Attributes
+    ----------
+    name, description, system : str
+        What ``ser recipes`` lists; ``system`` is the published system that the recipe follows, or empty.
+    scale : {"feature", "row", "none"}
+        What vectors are standardised by, on the training side: each value by itself, or all values of a row of the
+        flat matrix together, so that what lies between frames is kept.
+    features, augment, balance, select, model, validation, enrolment
+        The sections.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str
+    system: str = ""
+    scale: Literal["feature", "row", "none"] = "feature"
+    features: Features
+    augment: Augment | None = None
+    balance: Balance = Balance()
+    select: Select | None = None
+    model: Model
+    validation: Validation = Validation()
+    enrolment: Enrolment = Enrolment()
+
+    _text: str = PrivateAttr("")
+
+    @property
+    def text(self) -> str:
+        """The TOML text that the recipe was read from."""
+        return self._text
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of everything that can change a number: not of name, description, comments or formatting."""
+        content = self.model_dump(mode="json", exclude={"name", "description", "system", "features"})
+        content["features"] = self.extractor.to_dict()
+        if self.enrolment.method == "standardise":  # as before there was a choice; nothing else in the section counts
+            del content["enrolment"]
+        for path, default in _ADDED.items():
+            *sections, key = path.split(".")
+            section = content
+            for name in sections:
+                section = section[name] or {}
+            if section.get(key, default) == default:
+                section.pop(key, None)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def extractor(self) -> Extractor:
+        """The feature extractor of the ``[features]`` section."""
+        from serkit.features import Extractor
+
+        return Extractor.from_dict(self.features.model_dump(mode="json", exclude_unset=True))
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the flat matrix; None for other layouts and where a feature has one value a clip."""
+        if self.features.layout != "flat" or any(feature.per_clip for feature in self.extractor.features):
+            return None
+        return sum(len(feature.row_names()) for feature in self.extractor.features)
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs of the training, None for models without."""
+        return self.model.params.get("epochs")

@@ -1,0 +1,82 @@
+"""The clips of a split as rows: which of them train, which altered copies they get, what goes with them to a fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from serkit.corpora.columns import FACTS
+from serkit.corpora.table import voice_names
+from serkit.protocol.assignment import milliseconds
+from serkit.training.augment import S2_CHAINS
+
+if TYPE_CHECKING:
+    from serkit.corpora import Corpus
+    from serkit.protocol import Split
+    from serkit.training.recipe import Recipe
+
+__all__ = ["copies_of", "groups", "how_copied", "joined", "known", "origin", "trains"]
+
+
+def joined(split: Split, corpus: Corpus) -> pd.DataFrame:
+    """The split's rows with what the corpus knows of each clip, joined by key; ``row`` is the corpus' index."""
+
+    def keyed(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(**{f"{c}_ms": milliseconds(table[c]) for c in ("start", "end")})
+
+    keys = ["path", "start_ms", "end_ms"]
+    right = keyed(corpus.table)[[*keys, "start", "end", "emotion", "audio_hash", *FACTS]]
+    left = keyed(split.table)[[*keys, "copy", "fold", "role"]]
+    return left.merge(right.assign(row=corpus.table.index), on=keys, how="left", validate="many_to_one").drop(
+        columns=keys[1:]
+    )
+
+
+def trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
+    """Which rows the estimator is fitted on: train, and validation where the recipe has no other use for it."""
+    roles = ["train", "validation"] if recipe.validation.use == "none" else ["train"]
+    return rows["role"].isin(roles).to_numpy()
+
+
+def copies_of(corpus: Corpus, recipe: Recipe) -> pd.DataFrame:
+    """Which copies each clip of ``corpus`` gets while it trains: boolean, a column for each copy.
+
+    Of a joined corpus the smallest part gets them all, a larger one as many as make it as large; its clips take turns.
+    """
+    table, n = corpus.table, recipe.augment.copies if recipe.augment else 0
+    gets = pd.DataFrame(False, index=table.index, columns=range(1, n + 1))
+    parts = [rows for _, rows in table.groupby("corpus")]
+    smallest = min(map(len, parts))
+    for rows in parts if n else ():
+        each = min(n, -(-(n + 1) * smallest // len(rows)) - 1)
+        turns = (np.arange(len(rows))[:, None] * each + np.arange(each)) % n
+        own = np.zeros((len(rows), n), bool)
+        np.put_along_axis(own, turns, True, axis=1)
+        gets.loc[rows.index] = own
+    return gets
+
+
+def groups(rows: pd.DataFrame, *, by_speaker: bool) -> np.ndarray:
+    """What inner folds must not tear apart: the clips of a speaker, or a recording and its copies."""
+    if by_speaker:
+        return voice_names(rows).to_numpy(dtype=str)
+    return rows["audio_hash"].where(rows["audio_hash"] != "", rows["path"]).to_numpy(dtype=str)
+
+
+def known(rows: pd.DataFrame, given: dict[str, np.ndarray] | None) -> np.ndarray | None:
+    """Which labels each row could have had, None where all could have all."""
+    return None if given is None else np.array([given[corpus] for corpus in rows["corpus"]])
+
+
+def origin(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Channel and corpus of each row."""
+    return {"channels": rows["channel"].to_numpy(dtype=str), "corpora": rows["corpus"].to_numpy(dtype=str)}
+
+
+def how_copied(recipe: Recipe) -> dict[str, Any]:
+    """How copies are made: the recipe's chains, or S2's where ``augmented-random`` asks a recipe without any."""
+    if recipe.augment is None:
+        return {"chains": S2_CHAINS}
+    return {"chains": recipe.augment.chains, "surroundings": recipe.augment.surroundings()}
