@@ -33,6 +33,10 @@ class Prediction:
         Why there is no answer.
     unsure : bool
         Whether the confidence is below what was asked for, so that no emotion is named; the probabilities stay.
+    channel : str or None
+        The channel that was answered, where a recording has several: ``"mix"``, ``"left"``, ``"right"`` or a number.
+    warnings : tuple of str
+        Why to trust the answer less: ``"truncated"``, ``"short"``, ``"clipped"``, ``"quiet"``, ``"one-sided"``.
 
     Examples
     --------
@@ -54,6 +58,8 @@ class Prediction:
     speech: bool | None = None
     error: str | None = None
     unsure: bool = False
+    channel: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def answer(self) -> str:

@@ -53,7 +53,8 @@ def run_evaluation(
     Under ``speaker+enrolled`` a recipe whose ``[enrolment]`` has ``method = "answers"`` is fitted as under ``speaker``;
     the answers are then corrected for each test voice, as heard in its enrolment clips
     (:mod:`serkit.recognition.profile`). The reference is the mean over the validation speakers. Without validation
-    clips it is that over the training speakers, which is biased: the model answers their clips more surely than those of any new voice.
+    clips it is that over the training speakers, which is biased: the model answers their clips with more confidence
+    than those of any new voice.
 
     Test clips of a joined corpus are scored over the labels that their own corpus gives
     (:func:`serkit.training.fitting.known_labels`): the probabilities of the others are dropped and the rest
