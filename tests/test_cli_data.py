@@ -13,8 +13,9 @@ from typer.testing import CliRunner, Result
 
 import serkit.cli.data  # noqa: F401  (registers the commands)
 from serkit.cli import app
-from serkit.cli.data import Channel, Kind
-from serkit.corpora import CHANNELS, KINDS
+from serkit.cli.data import Channel
+from serkit.corpora import CHANNELS
+from serkit.corpora.registry import published
 from serkit.errors import CorpusError, ProtocolError
 from serkit.protocol import Split
 
@@ -32,8 +33,15 @@ def ser(*arguments: object) -> Result:
 
 
 def test_the_choices_are_those_of_the_library() -> None:
-    assert tuple(kind.value for kind in Kind) == (*KINDS, "ravdess+crema_d")
     assert tuple(channel.value for channel in Channel) == CHANNELS
+
+
+def test_list_names_every_published_corpus_and_whether_it_may_be_used_at_work() -> None:
+    rows = json.loads(ser("list", "--json").stdout)
+    assert [row["name"] for row in rows] == list(published())
+    assert {row["name"] for row in rows if row["commercial"]} == {"banglaser", "crema_d", "resd"}
+    shown = ser("list").stdout
+    assert all(row["title"] in shown and row["licence"] in shown for row in rows)
 
 
 def test_describe_prints_classes_in_order(tiny_corpus: Path) -> None:
@@ -90,4 +98,4 @@ def test_mistakes_are_errors_of_serkit(tiny_corpus: Path, tmp_path: Path) -> Non
     error = ser("split", tiny_corpus, "--folds", 3, "--out", tmp_path / "no" / "s.csv").exception
     assert isinstance(error, ProtocolError)
     assert "cannot be written" in str(error)
-    assert ser("describe", tiny_corpus, "--kind", "folder").exit_code == 2
+    assert isinstance(ser("describe", tiny_corpus, "--kind", "folder").exception, CorpusError)

@@ -16,9 +16,10 @@ import pytest
 import soundfile as sf
 
 from serkit import audio, ravdess_names
-from serkit.corpora import COLUMNS, KINDS, Corpus, crema_d, folders, ravdess, read_corpus
+from serkit.corpora import COLUMNS, KINDS, Corpus, folders, read_corpus
 from serkit.corpora.describe import describe, plot
 from serkit.corpora.digests import cache_dir
+from serkit.corpora.readers import crema_d, ravdess
 from serkit.errors import AudioError, CorpusError
 
 RATE = 8000
@@ -374,7 +375,7 @@ def test_the_folder_above_is_understood(tmp_path: Path) -> None:
 def test_what_is_no_corpus_says_why(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="the path does not exist"):
         read_corpus(tmp_path / "nowhere")
-    with pytest.raises(CorpusError, match=r"no corpus that serkit knows \(0 audio files\)"):
+    with pytest.raises(CorpusError, match=r"not a corpus that serkit knows \(0 audio files\)"):
         read_corpus(tmp_path)
     with pytest.raises(CorpusError, match=r"Unknown kind of corpus 'ravdes': expected .* Did you mean ravdess\?"):
         read_corpus(tmp_path, kind="ravdes")
@@ -382,7 +383,7 @@ def test_what_is_no_corpus_says_why(tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match=r"holds no|has no manifest"):
             read_corpus(tmp_path, kind=kind)
     file = write(tmp_path / "x" / "hello.wav", 0)
-    with pytest.raises(CorpusError, match=r"no corpus that serkit knows \(1 audio files\)"):
+    with pytest.raises(CorpusError, match=r"not a corpus that serkit knows \(1 audio files\)"):
         read_corpus(tmp_path)
     with pytest.raises(CorpusError, match="expected a folder, a CSV or TSV manifest"):
         read_corpus(file)
@@ -476,7 +477,7 @@ def test_the_cache_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch, own
 def test_duplicates_are_kept(tmp_path: Path) -> None:
     write(tmp_path / "03-01-03-01-02-01-07.wav", 1)
     write(tmp_path / "03-01-03-01-02-02-07.wav", 1)
-    table = read_corpus(tmp_path).table
+    table = read_corpus(tmp_path, kind="ravdess").table
     assert len(table) == 2
     assert table["audio_hash"].nunique() == 1
 
@@ -535,7 +536,7 @@ def links(tmp_path: Path, ravdess_dir: Path) -> Path:
 
 @pytest.mark.ravdess
 def test_the_documented_duplicate_has_one_hash(links: Path) -> None:
-    table = read_corpus(links).table.set_index("path")
+    table = read_corpus(links, kind="ravdess").table.set_index("path")
     twins = table.loc[["03-01-03-01-02-01-07.flac", "03-01-03-01-02-02-07.flac"]]
     assert len(table) == 9
     assert twins["audio_hash"].nunique() == 1

@@ -14,8 +14,9 @@ from typer.testing import CliRunner, Result
 
 import serkit.cli.data  # noqa: F401  (registers the commands)
 from serkit.cli import app
-from serkit.corpora import download, ravdess
+from serkit.corpora import download
 from serkit.corpora.download import CHECKSUMS, ZENODO, fetch_ravdess
+from serkit.corpora.readers import ravdess
 from serkit.errors import CorpusError
 
 SPEECH, SONG = ravdess.ARCHIVES["speech"], ravdess.ARCHIVES["song"]

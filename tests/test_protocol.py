@@ -454,7 +454,7 @@ def test_check_notices_broken_promises() -> None:
 @pytest.mark.ravdess
 def test_ravdess_twins_are_on_one_side(ravdess_dir: Path) -> None:
     """All 2,452 names, with the hash of each file's own name but for the documented pair."""
-    from serkit.corpora import ravdess
+    from serkit.corpora.readers import ravdess
 
     listing: Listing = ravdess.read(ravdess_dir)
     twins = ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")

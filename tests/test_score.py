@@ -15,7 +15,8 @@ import pytest
 import soundfile as sf
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from serkit.corpora import COLUMNS, Corpus, crema_d, read_corpus
+from serkit.corpora import COLUMNS, Corpus, read_corpus
+from serkit.corpora.readers import crema_d
 from serkit.errors import ProtocolError, TrainingError
 from serkit.evaluation import submission_scores
 from serkit.evaluation.paired import paired_test

@@ -102,6 +102,7 @@ OTHERS: dict[str, str] = {
     "boredom": "boredom",
     "bored": "boredom",
     "contempt": "contempt",
+    "enthusiasm": "enthusiasm",
     "excitement": "excitement",
     "excited": "excitement",
     "exc": "excitement",

@@ -21,16 +21,6 @@ class Source(str, Enum):
     ravdess = "ravdess"
 
 
-class Kind(str, Enum):
-    """Kinds of corpus, as in ``serkit.corpora.KINDS``, and two at once."""
-
-    ravdess = "ravdess"
-    crema_d = "crema_d"
-    folders = "folders"
-    manifest = "manifest"
-    ravdess_and_crema_d = "ravdess+crema_d"
-
-
 class Channel(str, Enum):
     """Which recordings to take."""
 
@@ -42,7 +32,10 @@ class Channel(str, Enum):
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The corpus: a folder, a manifest, or a RAVDESS zip archive.")
 ]
-KindOption = Annotated[Kind | None, typer.Option(help="What the corpus is; by default recognised from its names.")]
+KindOption = Annotated[
+    str | None,
+    typer.Option(help="A published corpus (ser data list), several joined by +, folders or manifest; else recognised."),
+]
 ChannelOption = Annotated[Channel, typer.Option(help="Which recordings to take.")]
 
 
@@ -57,16 +50,47 @@ def get(
 ) -> None:
     """Download the published archives, with checksum; a broken download goes on where it ended."""
     need_train("Fetching a corpus")
-    from serkit.corpora import download, ravdess
+    from serkit.corpora import download
+    from serkit.corpora.readers.ravdess import CORPUS
 
-    typer.echo(f"{corpus.value.upper()} is licensed {ravdess.LICENCE}: not for commercial use. Cite:")
-    typer.echo(f"{ravdess.CITATION}\n")
+    typer.echo(f"{corpus.value.upper()} is licensed {CORPUS.licence}: not for commercial use. Cite:")
+    typer.echo(f"{CORPUS.citation}\n")
     paths = download.fetch_ravdess(
         to, channel=channel.value, base_url=mirror or download.ZENODO, checksums=download.CHECKSUMS
     )
     for path in paths:
         typer.echo(f"{path}  {path.stat().st_size / 1e6:,.1f} MB, checksum right")
     typer.echo(f"They can stay zipped. Look at them: ser data describe {to}")
+
+
+@data_app.command("list")
+def list_corpora(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List the published corpora that serkit reads, with language, licence and citation."""
+    need_train("Reading a corpus")
+    import json
+
+    from serkit.corpora.registry import published
+
+    rows = [
+        {
+            "name": name,
+            "title": corpus.title,
+            "language": corpus.language,
+            "commercial": corpus.commercial,
+            "licence": corpus.licence,
+            "citation": corpus.citation,
+        }
+        for name, corpus in published().items()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        use = "commercial use allowed" if row["commercial"] else "no commercial use"
+        typer.echo(f"{row['name']:<10} {row['title']}, {row['language'] or 'several languages'}: {use}")
+        typer.echo(f"           {row['licence']}\n           {row['citation']}\n")
 
 
 @data_app.command()
@@ -87,7 +111,7 @@ def describe(
     from serkit.corpora.describe import describe as numbers_of
     from serkit.corpora.describe import plot as draw
 
-    corpus = read_corpus(folder, kind=kind.value if kind else None, channel=channel.value)
+    corpus = read_corpus(folder, kind=kind, channel=channel.value)
     numbers = numbers_of(corpus)
     if as_json:
         typer.echo(json.dumps(numbers, indent=2, ensure_ascii=False))
@@ -163,7 +187,7 @@ def split(
     from serkit.errors import ProtocolError
     from serkit.protocol import make_split
 
-    corpus = read_corpus(folder, kind=kind.value if kind else None, channel=channel.value)
+    corpus = read_corpus(folder, kind=kind, channel=channel.value)
     made = make_split(corpus, protocol, seed=seed, n_folds=n_folds)
     try:
         made.to_csv(out)

@@ -26,7 +26,9 @@ DataOption = Annotated[Path, typer.Option("--data", envvar="SERKIT_DATA", help="
 CorpusOption = Annotated[
     str | None,
     typer.Option(
-        "--corpus", "--kind", help="ravdess, crema_d, ravdess+crema_d, folders or manifest; recognised by default."
+        "--corpus",
+        "--kind",
+        help="A published corpus (ser data list), several joined by +, folders or manifest; else recognised.",
     ),
 ]
 ChannelOption = Annotated[str, typer.Option(help="speech, song or both.")]

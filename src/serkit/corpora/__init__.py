@@ -14,20 +14,21 @@ import difflib
 import os
 from pathlib import Path, PurePosixPath
 
-from serkit import ravdess_names
-from serkit.corpora import crema_d, folders, manifest, ravdess
+from serkit.corpora import folders, manifest
 from serkit.corpora.files import list_audio, list_zip
 from serkit.corpora.joined import join
+from serkit.corpora.named import Published
+from serkit.corpora.registry import published
 from serkit.corpora.table import CHANNELS, COLUMNS, Corpus, Listing, build
-from serkit.errors import CorpusError
+from serkit.errors import CorpusError, nearest
 
 __all__ = ["CHANNELS", "COLUMNS", "KINDS", "Corpus", "read_corpus"]
 
 #: The kinds of corpus that can be read.
-KINDS = ("ravdess", "crema_d", "folders", "manifest")
+KINDS = (*published(), "folders", "manifest")
 
-# How a folder that holds several corpora may call them.
-_FOLDER_NAMES = {"ravdess": "ravdess", "crema_d": "crema_d", "cremad": "crema_d"}
+# What folders of corpora may be called.
+_FOLDER_NAMES = {folder: name for name, corpus in published().items() for folder in (name, *corpus.folders)}
 
 
 def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, channel: str = "both") -> Corpus:
@@ -36,12 +37,14 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     Parameters
     ----------
     folder : path
-        A corpus: RAVDESS (folders of any depth, or the published zip archives, read in place), CREMA-D, a folder per
-        emotion, or a CSV or TSV manifest (the file, or a folder with ``manifest.csv``). Or a folder that holds
-        ``ravdess/`` or ``crema_d/``.
+        A published corpus (:func:`serkit.corpora.registry.published`) under its original file names, in folders of any
+        depth or, for RAVDESS, as the published zip archives, read in place; a folder per emotion; or a CSV or TSV
+        manifest (the file, or a folder with ``manifest.csv``). Or a folder that holds folders of corpora, such as
+        ``ravdess/`` and ``crema_d/``.
     kind : str, optional
-        What it is: ravdess, crema_d, folders or manifest; or ``ravdess+crema_d``, both from a folder that holds
-        both (:func:`serkit.corpora.joined.join`). By default it is recognised from the names of the files.
+        What it is: one of :data:`KINDS`, or several published corpora joined by ``+``, such as ``ravdess+crema_d``,
+        from a folder that holds the folders of all (:func:`serkit.corpora.joined.join`). By default it is recognised
+        from the names of the files.
     channel : {"both", "speech", "song"}
         Which recordings to take.
 
@@ -75,13 +78,21 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
 def _several(root: Path, kind: str, channel: str) -> Corpus:
     """Read and join the corpora that `kind` names."""
     names = kind.split("+")
+    unknown = [name for name in names if name not in published()]
+    if unknown:
+        raise CorpusError(
+            f"Unknown corpus {unknown[0]!r} in {kind!r}{nearest(unknown[0], published())} Corpora that can be joined "
+            f"are {', '.join(published())}."
+        )
+    if len(set(names)) < len(names):
+        raise CorpusError(f"{kind!r} names a corpus twice: name each once.")
     folders_of = _corpora_inside(root) if root.is_dir() else {}
     for name in names:
         if name not in folders_of:
-            there = f"it holds {', '.join(sorted(folders_of))}" if folders_of else "it holds neither"
+            there = f"it holds {', '.join(sorted(folders_of))}" if folders_of else "it holds none"
             raise CorpusError(
                 f"{kind} asks for {name!r} below {root}, and {there}: give a folder that holds the folders of "
-                f"{' and '.join(sorted(set(_FOLDER_NAMES.values()), reverse=True))}."
+                f"{' and '.join(names)}."
             )
     return join([read_corpus(folders_of[name], kind=name, channel=channel) for name in names], root)
 
@@ -89,11 +100,10 @@ def _several(root: Path, kind: str, channel: str) -> Corpus:
 def _list(root: Path, kind: str, channel: str) -> Listing:
     if kind == "manifest":
         return manifest.read(root)
-    if root.is_file() and not (kind == "ravdess" and root.suffix.lower() == ".zip"):
+    corpus = published().get(kind)
+    if root.is_file() and not (corpus and corpus.archives and root.suffix.lower() == ".zip"):
         raise CorpusError(f"{root} is a file: a corpus of the kind {kind} is a folder.")
-    if kind == "ravdess":
-        return ravdess.read(root, channel=channel)
-    return crema_d.read(root) if kind == "crema_d" else folders.read(root)
+    return folders.read(root) if corpus is None else corpus.read(root, channel)
 
 
 def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
@@ -132,15 +142,25 @@ def _corpora_inside(root: Path) -> dict[str, Path]:
 
 def _recognise_names(root: Path) -> str:
     """Tell the kind of corpus from the names of its files: the kind that fits all of them, else one that fits some."""
-    if any((root / f"{name}{end}").is_file() for name in ravdess.ARCHIVES.values() for end in ("", ".part")):
-        return "ravdess"
+    for name, corpus in published().items():
+        if any((root / f"{archive}{end}").is_file() for archive in corpus.archives.values() for end in ("", ".part")):
+            return name
     paths = [PurePosixPath(name) for name in list_audio(root)]
     paths += [PurePosixPath(name) for archive in sorted(root.glob("*.zip")) for name in list_zip(archive)]
-    fits = {
-        "ravdess": sum(ravdess_names.STEM.fullmatch(path.stem) is not None for path in paths),
-        "crema_d": sum(crema_d.STEM.fullmatch(path.stem) is not None for path in paths),
-        "folders": sum(any(folders.is_emotion(part) for part in path.parts[:-1]) for path in paths),
-    }
+    parsed = {name: sum(_parses(corpus, path.stem) for path in paths) for name, corpus in published().items()}
+    whole = [name for name, count in parsed.items() if paths and count == len(paths)]
+    if len(whole) > 1:  # BanglaSER's names have the form of RAVDESS'
+        raise CorpusError(f"{root} could be {' or '.join(whole)} by its file names: say which, with kind or --kind.")
+    if whole:
+        return whole[0]
+    fits: dict[str, int] = {}
+    alike = {corpus.stem.pattern for corpus in published().values()}
+    for pattern in alike:  # of corpora whose names look alike, the one whose codes fit best
+        names = [name for name, corpus in published().items() if corpus.stem.pattern == pattern]
+        best = max(names, key=lambda name: (parsed[name], name))
+        fits[best] = sum(published()[best].stem.fullmatch(path.stem) is not None for path in paths)
+    fits = dict(sorted(fits.items(), reverse=True))
+    fits["folders"] = sum(any(folders.is_emotion(part) for part in path.parts[:-1]) for path in paths)
     for kind, count in fits.items():
         if paths and count == len(paths):
             return kind
@@ -150,6 +170,15 @@ def _recognise_names(root: Path) -> str:
     if some:
         raise CorpusError(f"{root} looks like a mixture ({', '.join(some)}): say what it is, with kind or --kind.")
     raise CorpusError(
-        f"{root} is no corpus that serkit knows ({len(paths)} audio files): expected RAVDESS, CREMA-D, a folder per "
-        "emotion, or a manifest.csv with the columns path and emotion."
+        f"{root} is not a corpus that serkit knows ({len(paths)} audio files): expected "
+        f"{', '.join(corpus.title for corpus in published().values())}, a folder per emotion, or a manifest.csv with "
+        "the columns path and emotion."
     )
+
+
+def _parses(corpus: Published, stem: str) -> bool:
+    try:
+        corpus.parse(stem)
+    except CorpusError:
+        return False
+    return True

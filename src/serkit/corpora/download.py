@@ -13,7 +13,7 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from serkit.corpora.ravdess import ARCHIVES
+from serkit.corpora.readers.ravdess import ARCHIVES
 from serkit.corpora.table import CHANNELS
 from serkit.errors import CorpusError
 

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from serkit import ravdess_names
-from serkit.corpora import crema_d, ravdess
+from serkit.corpora.registry import published
 from serkit.emotions import canonical
 from serkit.errors import CorpusError, TrainingError
 from serkit.protocol.yardstick import Yardstick, load_yardstick, packaged
@@ -25,7 +24,6 @@ __all__ = ["MissingClipsError", "Submission", "match", "read_predictions"]
 
 #: Columns that may name the clip; the first one that is there counts.
 NAMES = ("clip", "path", "file")
-_PARSE = {ravdess.NAME: ravdess_names.parse_stem, crema_d.NAME: crema_d.parse_stem}
 
 
 class MissingClipsError(TrainingError):
@@ -164,9 +162,9 @@ def match(predictions: pd.DataFrame, yardstick: Yardstick, *, channel: str = "bo
     made = pd.DataFrame({"path": truth["clip"], "start": 0.0, "end": 0.0, "copy": 0, "fold": truth["fold"]})
     made = made.assign(emotion=truth["emotion"], predicted=predicted, confidence=0.0, **of_label)
     made["confidence"] = [made.at[i, f"p_{label}"] for i, label in enumerate(predicted)]
-    parse = _PARSE.get(yardstick.corpus)
+    corpus = published().get(yardstick.corpus)
     for column in ("intensity", "statement"):
-        made[column] = [parse(clip)[column] if parse else "" for clip in truth["clip"]]
+        made[column] = [corpus.parse(clip).get(column, "") if corpus else "" for clip in truth["clip"]]
     made = made.assign(speaker=truth["speaker"], sex=truth["sex"], channel=truth["channel"], corpus=yardstick.corpus)
     return Submission(made, yardstick, channel, p_table is not None, notes)
 

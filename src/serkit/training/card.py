@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from serkit.corpora.registry import published
+
 if TYPE_CHECKING:
     from serkit.bundle.manifest import Manifest
     from serkit.corpora import Corpus
@@ -124,7 +126,8 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
 
 
 def _failures(corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = _ACTED + _FAILURES if set(corpus.name.split("+")) <= {"ravdess", "crema_d"} else _FAILURES
+    parts = [published().get(name) for name in corpus.name.split("+")]
+    lines = _ACTED + _FAILURES if all(part is not None and part.acted for part in parts) else _FAILURES
     document = scores.get("speaker") or next(iter(scores.values()), None)
     if document is not None:
         labels, confusion = document["metrics"]["labels"], document["metrics"]["confusion"]

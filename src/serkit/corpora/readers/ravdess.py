@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from serkit.corpora.files import list_audio, list_zip
+from serkit.corpora.named import Published, rows_by_name
 from serkit.corpora.table import Listing
 from serkit.errors import CorpusError
-from serkit.ravdess_names import parse_stem
+from serkit.ravdess_names import STEM, parse_stem
 
-__all__ = ["ARCHIVES", "CITATION", "LICENCE", "NAME", "read"]
+__all__ = ["ARCHIVES", "CORPUS", "read"]
 
-NAME = "ravdess"
-LICENCE = "CC BY-NC-SA 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/)"
-CITATION = (
+_LICENCE = "CC BY-NC-SA 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/)"
+_CITATION = (
     "Livingstone SR, Russo FA (2018). The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS): A "
     "dynamic, multimodal set of facial and vocal expressions in North American English. PLoS ONE 13(5): e0196391. "
     "https://doi.org/10.1371/journal.pone.0196391"
@@ -23,7 +23,7 @@ CITATION = (
 ARCHIVES = {"speech": "Audio_Speech_Actors_01-24.zip", "song": "Audio_Song_Actors_01-24.zip"}
 
 
-def read(root: Path, *, channel: str = "both") -> Listing:
+def read(root: Path, channel: str = "both") -> Listing:
     """List the audio-only recordings of RAVDESS.
 
     The recordings may lie in any folders (``Actor_01/``, ``speech/``, flat) or in zip archives directly in ``root``,
@@ -52,34 +52,29 @@ def read(root: Path, *, channel: str = "both") -> Listing:
                 )
         zips = sorted(path for path in root.glob("*.zip") if path.is_file())
         paths = [*list_audio(root), *(path for archive in zips for path in list_zip(archive))]
-    rows: list[dict[str, str]] = []
-    wrong: list[str] = []
-    seen: dict[str, str] = {}
-    for path in paths:
-        stem = Path(path).stem
-        try:
-            fields = parse_stem(stem)
-        except CorpusError as error:
-            wrong.append(f"{path}: {error}")
-            continue
-        if fields.pop("modality") != "03":
-            continue
-        if stem in seen:
-            raise CorpusError(
-                f"The recording {stem} is there twice, as {seen[stem]} and {path}: remove one of the two copies of the "
-                "corpus, or name the folder of one."
-            )
-        seen[stem] = path
-        rows.append({"path": path, **fields})
-    if wrong:
-        raise CorpusError(
-            f"{len(wrong)} of {len(paths)} audio files in {root} have no RAVDESS name. "
-            + " ".join(wrong[:5])
-            + (" ..." if len(wrong) > 5 else "")
-        )
+    rows = rows_by_name(root, paths, _audio_only, "RAVDESS")
     if not rows:
         raise CorpusError(
             f"{root} holds no RAVDESS recordings: expected {ARCHIVES['speech']}, Actor_NN folders, or files such as "
             "03-01-06-01-02-01-12.wav."
         )
-    return Listing(NAME, root, rows, LICENCE, CITATION)
+    return Listing("ravdess", root, rows, _LICENCE, _CITATION)
+
+
+def _audio_only(stem: str) -> dict[str, str] | None:
+    fields = parse_stem(stem)
+    return fields if fields.pop("modality") == "03" else None
+
+
+CORPUS = Published(
+    name="ravdess",
+    title="RAVDESS",
+    stem=STEM,
+    parse=parse_stem,
+    read=read,
+    licence=_LICENCE,
+    citation=_CITATION,
+    language="en",
+    acted=True,
+    archives=ARCHIVES,
+)

@@ -7,21 +7,21 @@ import re
 from pathlib import Path
 
 from serkit.corpora.files import list_audio
+from serkit.corpora.named import Published, rows_by_name
 from serkit.corpora.table import Listing
 from serkit.emotions import canonical
 from serkit.errors import CorpusError
 
-__all__ = ["CITATION", "LICENCE", "NAME", "STEM", "parse_stem", "read"]
+__all__ = ["CORPUS", "parse_stem", "read"]
 
-NAME = "crema_d"
-LICENCE = "ODbL 1.0 (https://opendatacommons.org/licenses/odbl/1-0/)"
-CITATION = (
+_LICENCE = "ODbL 1.0 (https://opendatacommons.org/licenses/odbl/1-0/)"
+_CITATION = (
     "Cao H, Cooper DG, Keutmann MK, Gur RC, Nenkova A, Verma R (2014). CREMA-D: Crowd-sourced Emotional Multimodal "
     "Actors Dataset. IEEE Transactions on Affective Computing 5(4): 377-390. https://doi.org/10.1109/TAFFC.2014.2336244"
 )
 
 #: What the name of a recording looks like, without its suffix. One published name ends in a single X.
-STEM = re.compile(r"(\d{4})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(XX?|LO|MD|HI)")
+_STEM = re.compile(r"(\d{4})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(XX?|LO|MD|HI)")
 
 _FOLDERS = ("AudioWAV", "audio")
 _VOTES = {"A": "angry", "D": "disgust", "F": "fearful", "H": "happy", "N": "neutral", "S": "sad"}
@@ -51,7 +51,7 @@ def parse_stem(stem: str) -> dict[str, str]:
     >>> parse_stem("1001_DFA_ANG_XX")
     {'speaker': '1001', 'statement': 'DFA', 'emotion': 'angry', 'intensity': 'XX'}
     """
-    match = STEM.fullmatch(stem)
+    match = _STEM.fullmatch(stem)
     if not match:
         raise CorpusError(
             f"{stem!r} is no CREMA-D name: expected actor, sentence, emotion, level, as in 1001_DFA_ANG_XX."
@@ -65,13 +65,20 @@ def parse_stem(stem: str) -> dict[str, str]:
     }
 
 
-def read(root: Path) -> Listing:
+def read(root: Path, channel: str = "both") -> Listing:
     """List the recordings of CREMA-D.
 
     They are looked for in ``AudioWAV/`` or ``audio/``, else anywhere below ``root``. Where ``VideoDemographics.csv`` is
     there, it gives ``sex`` and the columns ``age``, ``race`` and ``ethnicity``; where ``summaryTable.csv`` is there,
     it gives the column ``listeners``: the emotion that most people heard in the voice alone, ties joined by ``:``
     ("angry:disgust").
+
+    Parameters
+    ----------
+    root : Path
+        The folder as published, or a part of it.
+    channel : str
+        All recordings are speech.
 
     Raises
     ------
@@ -84,39 +91,20 @@ def read(root: Path) -> Listing:
     paths = [f"{folder}/{path}" if folder else path for path in list_audio(root / folder)]
     people = _table(root / "VideoDemographics.csv", "ActorID", ("Sex", "Age", "Race", "Ethnicity"))
     votes = _table(root / "summaryTable.csv", "FileName", ("VoiceVote",))
-    rows: list[dict[str, str]] = []
-    wrong: list[str] = []
-    seen: dict[str, str] = {}
-    for path in paths:
-        stem = Path(path).stem
-        try:
-            row = {"path": path, **parse_stem(stem)}
-        except CorpusError as error:
-            wrong.append(f"{path}: {error}")
-            continue
-        if stem in seen:
-            raise CorpusError(
-                f"The recording {stem} is there twice, as {seen[stem]} and {path}: remove one of the two."
-            )
-        seen[stem] = path
+    rows = rows_by_name(root, paths, parse_stem, "CREMA-D")
+    for row in rows:
+        stem = Path(row["path"]).stem
         if people:
             person = people.get(row["speaker"], {})
             row["sex"] = person.get("Sex", "").lower()
             row |= {name.lower(): person.get(name, "") for name in ("Age", "Race", "Ethnicity")}
         if votes:
             row["listeners"] = _listeners(votes.get(stem, {}).get("VoiceVote", ""), stem)
-        rows.append(row)
-    if wrong:
-        raise CorpusError(
-            f"{len(wrong)} of {len(paths)} audio files in {root} have no CREMA-D name. "
-            + " ".join(wrong[:5])
-            + (" ..." if len(wrong) > 5 else "")
-        )
     if not rows:
         raise CorpusError(
             f"{root} holds no CREMA-D recordings: expected AudioWAV/ with files such as 1001_DFA_ANG_XX.wav."
         )
-    return Listing(NAME, root, rows, LICENCE, CITATION)
+    return Listing("crema_d", root, rows, _LICENCE, _CITATION)
 
 
 def _listeners(vote: str, stem: str) -> str:
@@ -138,3 +126,18 @@ def _table(file: Path, key: str, columns: tuple[str, ...]) -> dict[str, dict[str
         if missing:
             raise CorpusError(f"{file} lacks the column {missing[0]}: take the file as published with CREMA-D.")
         return {row[key]: row for row in reader}
+
+
+CORPUS = Published(
+    name="crema_d",
+    title="CREMA-D",
+    stem=_STEM,
+    parse=parse_stem,
+    read=read,
+    licence=_LICENCE,
+    citation=_CITATION,
+    language="en",
+    commercial=True,
+    acted=True,
+    folders=("cremad",),
+)
