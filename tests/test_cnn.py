@@ -14,7 +14,6 @@ from serkit.errors import BundleError, TrainingError
 from serkit.features import Extractor
 from serkit.models.batches import Clips, FrameBatches
 from serkit.models.cnn import LogMelCNN
-from serkit.models.graph import frontend_graph
 from serkit.models.loop import fit_temperature
 from serkit.models.resnet import MEAN_DB, SCALE_DB, Average, ResNetASP, scale
 from tests.conftest import voice
@@ -315,7 +314,7 @@ def test_network_takes_any_number_of_frames(n_bands: int) -> None:
 @pytest.mark.parametrize("trim_db", [None, 45.0])
 def test_frontend_graph_equals_the_extractor(level: str, trim_db: float | None) -> None:
     chosen = extractor(level=level, trim_db=trim_db)
-    session = ort.InferenceSession(frontend_graph(chosen).SerializeToString())
+    session = ort.InferenceSession(chosen.graph().SerializeToString())
     for emotion, seconds in ((1, 0.4), (5, 1.0), (7, 2.3)):
         quiet = np.zeros(8000, np.float32)
         samples = np.concatenate([quiet, 0.1 * voice(emotion, 2, seconds=seconds), quiet])
@@ -332,7 +331,7 @@ def test_frontend_graph_equals_the_extractor(level: str, trim_db: float | None) 
 def test_frontend_graph_for_every_step_of_its_transform(n_fft: int, win_length: int | None, hop_length: int) -> None:
     settings = {"n_fft": n_fft, "win_length": win_length, "hop_length": hop_length}
     chosen = Extractor.from_dict({**extractor(trim_db=None).to_dict(), **settings})
-    session = ort.InferenceSession(frontend_graph(chosen).SerializeToString())
+    session = ort.InferenceSession(chosen.graph().SerializeToString())
     for n in (1600, 7999, 8000, 8001, 8002, 8003):  # the last frame begins before, at and after the end
         samples = 0.1 * voice(3, 1, seconds=1.0)[:n]
         expected = chosen(Waveform(samples, 16000))
@@ -343,7 +342,7 @@ def test_frontend_graph_for_every_step_of_its_transform(n_fft: int, win_length: 
 
 def test_frontend_graph_of_several_windows() -> None:
     chosen = two_windows()
-    session = ort.InferenceSession(frontend_graph(chosen).SerializeToString())
+    session = ort.InferenceSession(chosen.graph().SerializeToString())
     samples = voice(3, 1, seconds=1.1)
     expected = chosen(Waveform(samples, 16000))
     assert expected.shape[0] == 48
@@ -367,7 +366,7 @@ def test_waveform_graph_of_several_windows_and_members_equals_the_estimator() ->
 
 def test_frontend_graph_refuses_what_it_cannot_express() -> None:
     with pytest.raises(BundleError, match="length"):
-        frontend_graph(extractor(length=3.0))
+        extractor(length=3.0).graph()
 
 
 def test_waveform_graph_equals_the_estimator(fitted: LogMelCNN) -> None:

@@ -293,3 +293,23 @@ def test_a_clip_too_short_for_deltas_is_an_error() -> None:
     extractor = Extractor(RATE, Window(), (Feature("mfcc", {"deltas": 1}),), "mean_std")
     with pytest.raises(FeatureError, match="width=9 frames need a clip of at least 9 frames, got 5"):
         extractor(Waveform(WAVE.samples[:2205], RATE))
+
+
+@pytest.mark.parametrize(
+    ("layout", "length", "shape"),
+    [
+        ("frames", None, (5, None)),
+        ("frames", 1.0, (5, 32)),
+        ("mean_std", None, (10,)),
+        ("flat", 1.0, (160,)),
+        ("flat", None, (None,)),
+    ],
+)
+def test_the_shape_is_known_before_the_first_clip(
+    layout: str, length: float | None, shape: tuple[int | None, ...]
+) -> None:
+    features = [Feature("mfcc", {"n_mfcc": 4}), Feature("rms")]
+    front: F.FrontEnd = Extractor(16000, Window(length=length), features, layout)  # type: ignore[arg-type]
+    assert front.shape == shape
+    given = front(Waveform(np.ones(16000, np.float32), 16000)).shape
+    assert all(expected in (None, found) for expected, found in zip(shape, given, strict=True))

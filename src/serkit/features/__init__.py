@@ -19,6 +19,7 @@ Examples
 from serkit.features.analysis import Analysis
 from serkit.features.catalogue import FEATURES, Feature
 from serkit.features.extractor import FEATURES_VERSION, LAYOUTS, Extractor
+from serkit.features.frontend import FrontEnd
 from serkit.features.pitch import chroma, f0, tuning
 from serkit.features.presets import s0, s1, s3
 from serkit.features.spectral import (
@@ -40,6 +41,7 @@ __all__ = [
     "Analysis",
     "Extractor",
     "Feature",
+    "FrontEnd",
     "bandwidth",
     "centroid",
     "chroma",

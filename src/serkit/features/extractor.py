@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from serkit.audio.waveform import Waveform, Window, resample
 from serkit.errors import AudioError, FeatureError
 from serkit.features.analysis import Analysis, positive
 from serkit.features.catalogue import Feature, check_keys, nearest
+
+if TYPE_CHECKING:
+    import onnx
 
 __all__ = ["FEATURES_VERSION", "LAYOUTS", "Extractor"]
 
@@ -219,6 +222,34 @@ class Extractor:
             "features": tuple(Feature.from_dict(feature) for feature in values["features"]),
         }
         return cls(**settings)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Shape of what a clip gives; None for a number that depends on the clip.
+
+        Examples
+        --------
+        >>> Extractor(16000, Window(), [Feature("mfcc", {"n_mfcc": 13})], "frames").shape
+        (13, None)
+        """
+        rows = sum(len(feature.row_names()) for feature in self.features)
+        if self.layout == "frames":
+            return rows, self.n_frames
+        if self.layout == "flat" and self.n_frames is None:
+            return (None,)
+        return (len(self.feature_names()),)
+
+    def graph(self) -> onnx.ModelProto:
+        """Return the extractor as an ONNX graph: ``waveform`` (1, n) float32 -> ``features`` (1, rows, n_frames) in dB.
+
+        Raises
+        ------
+        BundleError
+            If the extractor is anything but frames of log-mel; see :func:`serkit.features.graph.extractor_graph`.
+        """
+        from serkit.features.graph import extractor_graph
+
+        return extractor_graph(self)
 
     @cached_property
     def key(self) -> str:

@@ -33,7 +33,7 @@ from serkit.models.resnet import Average, ResNetASP, in_fast_order, scale
 if TYPE_CHECKING:
     import onnx
 
-    from serkit.features import Extractor
+    from serkit.features import FrontEnd
 
 __all__ = ["LogMelCNN", "build"]
 
@@ -279,11 +279,11 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         """Most probable label of each clip."""
         return self.classes_[self._logits(self.net_, X).argmax(1)]
 
-    def to_onnx(self, extractor: Extractor) -> onnx.ModelProto:
+    def to_onnx(self, front_end: FrontEnd) -> onnx.ModelProto:
         """The whole way from the waveform to the probabilities as one ONNX graph; see :mod:`serkit.models.graph`."""
         from serkit.models.graph import waveform_graph
 
-        return waveform_graph(self.net_, self.n_rows_, self.temperature_, extractor)
+        return waveform_graph(self.net_, self.n_rows_, self.temperature_, front_end)
 
     def _logits(self, module: nn.Module, X: np.ndarray, *, batch_size: int = 1) -> np.ndarray:
         """Logits (n, n_classes) in the order of ``X``.

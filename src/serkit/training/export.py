@@ -330,9 +330,7 @@ def _convert(model: Any, width: int) -> onnx.ModelProto:
 def check_exportable(recipe: Recipe) -> None:
     """Raise BundleError if the recipe's features cannot go into the graph, which training itself does not need."""
     if hasattr(build(recipe.model, labels=LABELS, seed=0, rows=recipe.rows), "to_onnx"):
-        from serkit.models.graph import frontend_graph
-
-        frontend_graph(recipe.extractor)
+        recipe.extractor.graph()
 
 
 def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[str, Mapping[str, Any]]:
