@@ -215,7 +215,7 @@ class Bars:
             self._update("Folds", event["done"], event["total"], f"{event['done']}/{event['total']}")
             if not self.console.is_terminal:  # a log gets a line a fold
                 self.console.print(f"{event['done']} of {event['total']} folds done", highlight=False)
-        elif "epochs" in event:
+        elif "epoch" in event:
             share = event["epoch"] / event["epochs"]
             note = f"epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.3f}"
             if "uar" in event:
