@@ -75,6 +75,7 @@ def compare(
         full=full,
     )
     recordings = read_corpus(data, kind=corpus, channel=channel)
+    cells = grid.capped(cells, recordings)
     if channel != "both":
         runs = runs / channel
     console = Console(stderr=True)

@@ -41,6 +41,8 @@ class ModelKind:
         Whether it has a parameter ``n_jobs`` that speeds it up.
     rows : bool
         Whether it folds the vector to (rows, frames): the function then takes ``rows`` too.
+    samples : bool
+        Whether it has a parameter ``sampler`` and resamples behind inner folds of its own.
     """
 
     module: str
@@ -48,6 +50,7 @@ class ModelKind:
     layouts: tuple[str, ...] = _VECTORS
     threads: bool = False
     rows: bool = False
+    samples: bool = False
 
     def builder(self) -> Builder:
         """Import the function ``(params, *, labels, seed) -> estimator``."""
@@ -63,7 +66,7 @@ MODELS: dict[str, ModelKind] = {
     "random_forest": ModelKind(_CLASSICAL, "random_forest", threads=True),
     "gradient_boosting": ModelKind(_CLASSICAL, "gradient_boosting"),
     "xgboost": ModelKind(_CLASSICAL, "xgboost"),
-    "svm": ModelKind(_CLASSICAL, "svm"),
+    "svm": ModelKind(_CLASSICAL, "svm", samples=True),
     "logistic": ModelKind(_CLASSICAL, "logistic"),
     "mlp": ModelKind(_CLASSICAL, "mlp"),
     "cnn": ModelKind("serkit.models.cnn", "build", ("frames",)),
@@ -80,7 +83,7 @@ COMBINED = ("soft_voting", "best_of")
 
 # What the learn road sets itself: never a recipe's business.
 _RESERVED = frozenset(
-    {"labels", "network", "rows", "estimator", "seed", "random_state", "n_jobs", "verbose", "class_weight"}
+    {"labels", "network", "rows", "estimator", "seed", "random_state", "n_jobs", "verbose", "class_weight", "sampler"}
 )
 
 
@@ -141,6 +144,9 @@ def build(
             estimator = ClassWeighted(estimator)
         else:
             raise RecipeError(f"the model '{model.name}' takes no class weights: use another [balance] kind.")
+    if sampler is not None and MODELS[model.name].samples:
+        estimator.set_params(sampler=sampler)
+        sampler = None
     if model.search is not None:
         from serkit.models.selection import Searched
 
@@ -278,6 +284,12 @@ def _check_values(name: str, estimator: BaseEstimator, use: str) -> None:
         raise RecipeError(
             f"[model.params] of '{name}' stop or schedule the training by validation clips, which needs [validation] "
             "use = 'early-stopping'."
+        )
+    held_out = {"mlp": "early_stopping", "gradient_boosting": "n_iter_no_change"}.get(name)
+    if held_out and estimator.get_params().get(f"estimator__{held_out}", estimator.get_params().get(held_out)):
+        raise RecipeError(
+            f"{held_out} of '{name}' stops the training by clips drawn at random, whose speakers and copies it also "
+            "learns from: leave it out of [model.params]."
         )
     try:
         if hasattr(estimator, "check"):

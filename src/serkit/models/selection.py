@@ -108,7 +108,8 @@ class Searched(_Combined):
                 search = GridSearchCV(pipeline, space, **given)
             else:
                 search = RandomizedSearchCV(pipeline, space, n_iter=self.n_iter, random_state=self.seed, **given)
-            search.fit(X, y)
+            inner = {"model__groups": groups} if getattr(self.estimator, "uses_groups", False) else {}
+            search.fit(X, y, **inner)
         self.estimator_ = search.best_estimator_.steps[-1][1]
         self.classes_ = self.estimator_.classes_
         best = {name.removeprefix(inside): value for name, value in search.best_params_.items()}

@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
-from serkit.models import COMBINED, build
+from serkit.models import COMBINED, MODELS, build
 from serkit.models.classical import TemperatureScaled
 
 if TYPE_CHECKING:
@@ -194,7 +194,8 @@ def make_pipeline(recipe: Recipe, labels: Sequence[str], *, seed: int, n_jobs: i
     if recipe.balance.smote:
         sampler = SMOTE(k_neighbors=recipe.balance.k_neighbors, random_state=seed)
     # A search resamples behind its folds: neighbours across them would tell it about the clips that it scores.
-    inside = recipe.model.search is not None or recipe.model.name in COMBINED
+    name = recipe.model.name
+    inside = recipe.model.search is not None or name in COMBINED or MODELS[name].samples
     model = build(
         recipe.model,
         labels=labels,

@@ -13,7 +13,7 @@ from serkit.corpora.table import voice_names
 from serkit.errors import TrainingError
 from serkit.protocol import make_split
 from serkit.protocol.assignment import milliseconds
-from serkit.protocol.folds import validation_speakers
+from serkit.protocol.folds import recording_groups, validation_speakers
 from serkit.training.augment import S2_CHAINS
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "joined",
     "known",
     "origin",
+    "recordings",
     "trains",
     "with_copies",
 ]
@@ -43,7 +44,8 @@ def joined(split: Split, corpus: Corpus) -> pd.DataFrame:
         return table.assign(**{f"{c}_ms": milliseconds(table[c]) for c in ("start", "end")})
 
     keys = ["path", "start_ms", "end_ms"]
-    right = keyed(corpus.table)[[*keys, "start", "end", "emotion", "audio_hash", *FACTS]]
+    clips = keyed(corpus.table).assign(recording=recordings(corpus))
+    right = clips[[*keys, "start", "end", "emotion", "audio_hash", "recording", *FACTS]]
     left = keyed(split.table)[[*keys, "copy", "fold", "role"]]
     return left.merge(right.assign(row=corpus.table.index), on=keys, how="left", validate="many_to_one").drop(
         columns=keys[1:]
@@ -52,7 +54,20 @@ def joined(split: Split, corpus: Corpus) -> pd.DataFrame:
 
 def all_clips(corpus: Corpus) -> pd.DataFrame:
     """The clips of the corpus as rows that all train; ``row`` is the corpus' index."""
-    return corpus.table.assign(copy=0, role="train", row=corpus.table.index)
+    return corpus.table.assign(copy=0, role="train", row=corpus.table.index, recording=recordings(corpus))
+
+
+def recordings(corpus: Corpus) -> np.ndarray:
+    """Name the recording of each clip, shape (n,): clips that share sound have the same name.
+
+    See Also
+    --------
+    serkit.protocol.folds.recording_groups : Which clips share sound.
+    """
+    table = corpus.table
+    place = table["path"] + " " + table["start"].astype(str)
+    names = table["audio_hash"].where(table["audio_hash"] != "", place)
+    return names.groupby(recording_groups(table)).transform("min").to_numpy(dtype=str)
 
 
 def final_roles(corpus: Corpus, seed: int) -> pd.Series:
@@ -113,9 +128,7 @@ def copies_of(corpus: Corpus, recipe: Recipe) -> pd.DataFrame:
 
 def groups(rows: pd.DataFrame, *, by_speaker: bool) -> np.ndarray:
     """What inner folds must not tear apart: the clips of a speaker, or a recording and its copies."""
-    if by_speaker:
-        return voice_names(rows).to_numpy(dtype=str)
-    return rows["audio_hash"].where(rows["audio_hash"] != "", rows["path"]).to_numpy(dtype=str)
+    return voice_names(rows).to_numpy(dtype=str) if by_speaker else rows["recording"].to_numpy(dtype=str)
 
 
 def known(rows: pd.DataFrame, given: Mapping[str, np.ndarray] | None) -> np.ndarray | None:
