@@ -2,8 +2,12 @@
 
 Every estimator has ``fit(X, y)`` with label strings and ``predict_proba(X)`` with columns in the order of
 ``classes_``. ``X`` is float32 (n, d) for the layouts ``mean_std`` and ``flat``, and an object array (n,) of float32
-(bands, frames) for ``frames``. An estimator with the class attribute ``uses_validation = True`` is fitted with
-``fit(X, y, validation=(X_val, y_val) or None, progress=callable(dict) or None)``.
+(bands, frames) for ``frames``. Class attributes say what else ``fit`` takes, by keyword:
+
+- ``uses_validation``: ``validation=(X_val, y_val) or None`` and ``progress``
+- ``uses_progress``: ``progress=callable(dict) or None``, which hears of epochs, members and searches
+- ``uses_groups``: ``groups`` (n,), what inner folds must not tear apart
+- ``uses_known``, ``uses_origin``: see :func:`serkit.training.fitting.fit`
 """
 
 from __future__ import annotations

@@ -98,7 +98,9 @@ class TemperatureScaled(ClassifierMixin, BaseEstimator):
         groups: np.ndarray | None = None,
     ) -> TemperatureScaled:
         """Fit on ``X`` (n, d) and labels ``y`` (of the ``groups``), then the temperature on ``validation``."""
-        given = {"groups": groups} if self.uses_groups else {}
+        given: dict[str, Any] = {"groups": groups} if self.uses_groups else {}
+        if progress is not None and getattr(self.estimator, "uses_progress", False):
+            given["progress"] = progress
         self.estimator_ = clone(self.estimator).fit(X, y, **given)
         self.classes_ = self.estimator_.classes_
         self.temperature_ = 1.0
@@ -169,6 +171,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
     """
 
     uses_validation = True
+    uses_progress = True
 
     def __init__(
         self,
@@ -246,11 +249,13 @@ class XGBoost(ClassifierMixin, BaseEstimator):
             early_stopping_rounds=self.early_stopping_rounds,
             eval_metric="mlogloss" if len(self.classes_) > 2 else "logloss",
             random_state=self.seed,
+            callbacks=None if progress is None else [_rounds(progress, self.n_estimators)],
             n_jobs=1,  # the same trees on every machine; on a busy one, more threads were 20 times slower
         )
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, target)
         stop_on = [held] if self.early_stopping_rounds is not None else None
         self.booster_.fit(X, target, sample_weight=weight, eval_set=stop_on, verbose=False)
+        self.booster_.set_params(callbacks=None)
         self.temperature_ = 1.0
         if held is not None:
             self.temperature_ = _fit_temperature(self.booster_.predict_proba(held[0]), held[1])
@@ -267,6 +272,19 @@ class XGBoost(ClassifierMixin, BaseEstimator):
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Most probable label of each row."""
         return self.classes_[self.predict_proba(X).argmax(1)]
+
+
+def _rounds(progress: Progress, rounds: int) -> Any:
+    """A callback of XGBoost that sends every tenth round."""
+    from xgboost.callback import TrainingCallback
+
+    class Rounds(TrainingCallback):
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+            if (epoch + 1) % 10 == 0 or epoch + 1 == rounds:
+                progress({"epoch": epoch + 1, "epochs": rounds, "unit": "round"})
+            return False
+
+    return Rounds()
 
 
 def calibration_folds(

@@ -253,13 +253,15 @@ def fit(
         If the estimator refuses the data, or the memory does not suffice.
     """
     model = pipeline.steps[-1][1]
-    given = {"groups": groups} if getattr(model, "uses_groups", False) else {}
+    given: dict[str, Any] = {"groups": groups} if getattr(model, "uses_groups", False) else {}
     if getattr(model, "uses_known", False):
         given |= {"known": known, "validation_known": validation_known}
     if getattr(model, "uses_origin", False):
         given |= {"channels": channels, "corpora": corpora}
     try:
         if not getattr(model, "uses_validation", False):
+            if getattr(model, "uses_progress", False):
+                given |= {"progress": progress}
             pipeline.fit(X, y, **{f"model__{name}": value for name, value in given.items()})
         else:
             for _, step in pipeline.steps[:-1]:

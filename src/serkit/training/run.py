@@ -75,8 +75,16 @@ def run_evaluation(
     cache : FeatureCache, optional
         Default: the user's cache.
     progress : callable, optional
-        Called with ``{"stage": "features", "done", "total"}``, ``{"stage": "fold", "done", "total"}`` and, by
-        estimators that go epoch by epoch, ``{"stage": "fit", "fold", "epoch", "epochs", ...}``.
+        Called with events, mappings with a ``stage``:
+
+        - ``plan``: what there is to do; ``recipe, clips, copies, epochs`` (None without), ``fits`` and their ``unit``
+        - ``features``: ``done`` of ``total``, of which ``cached`` were there before
+        - ``fit``: the ``fold`` (None in a final training) and ``clips`` when it begins; then ``epoch`` of ``epochs``
+          with ``loss`` and ``uar`` where there are any, ``member`` of ``members`` and its ``name``, or the ``settings``
+          and inner ``folds`` of a search
+        - ``fold``: ``done`` of ``total`` folds
+
+        See Also :class:`serkit.waiting.Waiting`, which shows them.
 
     Returns
     -------
@@ -103,7 +111,7 @@ def run_evaluation(
         if todo:
             rows = _with_copies(clips[clips["fold"].isin(todo)], corpus, recipe, split)
             needed = rows.drop_duplicates(COPY).sort_values(COPY)
-            _plan(progress, recipe, needed, fits=len(todo))
+            _plan(progress, recipe, needed, "fold", len(todo))
             loaded = load_clips(needed, corpus, recipe, seed=split.seed, cache=cache, n_jobs=n_jobs, progress=progress)
             task = Task(recipe, labels, given, split.seed, split.by_speaker, n_jobs, progress)
             _count(progress, out, todo[0], chosen)
@@ -153,13 +161,14 @@ def _with_copies(rows: pd.DataFrame, corpus: Corpus, recipe: Recipe, split: Spli
     return split_rows.with_copies(rows, rows[split_rows.trains(rows, recipe)], corpus, recipe)
 
 
-def _plan(progress: Progress | None, recipe: Recipe, rows: pd.DataFrame, *, fits: int) -> None:
+def _plan(progress: Progress | None, recipe: Recipe, rows: pd.DataFrame, unit: str, fits: int) -> None:
     """Say what there is to do, before any of it is done."""
-    if progress is not None:
-        members = recipe.model.params.get("members", 1)
-        epochs = None if recipe.epochs is None else recipe.epochs * members
-        clips = int((rows["copy"] == 0).sum())
-        progress({"stage": "plan", "clips": clips, "copies": len(rows) - clips, "fits": fits, "epochs": epochs})
+    if progress is None:
+        return
+    epochs = None if recipe.epochs is None else recipe.epochs * recipe.model.params.get("members", 1)
+    clips = int((rows["copy"] == 0).sum())
+    plan = {"recipe": recipe.name, "clips": clips, "copies": len(rows) - clips, "epochs": epochs}
+    progress({"stage": "plan", **plan, "unit": unit, "fits": fits})
 
 
 def _count(progress: Progress | None, out: Path, fold: int, chosen: Sequence[int]) -> None:
@@ -247,7 +256,7 @@ def train_final(
     labels = fitting.corpus_labels(corpus)
     rows = _final_rows(corpus, recipe, labels, seed)
     fits = 2 if recipe.validation.use == "calibration" else 1
-    _plan(progress, recipe, rows, fits=fits)
+    _plan(progress, recipe, rows, "fit", fits)
     with run_folder.disk(None):
         clips = load_clips(rows, corpus, recipe, seed=seed, cache=cache, n_jobs=n_jobs, progress=progress)
     given = fitting.known_labels(rows["corpus"].tolist(), rows["emotion"].tolist(), labels)
