@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectFromModel, SelectKBest, f_classif
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
-from serkit.models import COMBINED, build
+from serkit.models import COMBINED, MODELS, build
 from serkit.models.classical import TemperatureScaled
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ _NO_MEMORY = (
 )
 
 
-class Scaler(StandardScaler):
+class Scaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """scikit-learn's StandardScaler, in float32 all the way: the same bits as Sub and Div of an ONNX graph.
 
     XGBoost cuts at values of training clips, so one bit of difference in front of it sends clips down other branches:
@@ -62,6 +63,11 @@ class Scaler(StandardScaler):
     ----------
     rows : int, optional
         Take all values of a row of the flat matrix (rows, frames) together: one mean and one standard deviation each.
+
+    Attributes
+    ----------
+    mean_, var_, scale_ : ndarray of shape (d,), float64
+        ``scale_`` is the standard deviation, 1 where nothing varies.
     """
 
     mean_: np.ndarray
@@ -69,12 +75,12 @@ class Scaler(StandardScaler):
     scale_: np.ndarray
 
     def __init__(self, rows: int | None = None) -> None:
-        super().__init__()
         self.rows = rows
 
-    def fit(self, X: np.ndarray, y: Any = None, sample_weight: Any = None) -> Scaler:
+    def fit(self, X: np.ndarray, y: Any = None) -> Scaler:
         """Learn means and standard deviations of ``X`` (n, d)."""
-        super().fit(X, y, sample_weight)
+        found = StandardScaler().fit(validate_data(self, X, dtype=[np.float32, np.float64]))
+        self.mean_, self.var_, self.scale_ = found.mean_, found.var_, found.scale_
         if self.rows is not None:
             mean, square = (v.reshape(self.rows, -1) for v in (self.mean_, self.var_ + self.mean_**2))
             frames = mean.shape[1]
@@ -84,9 +90,16 @@ class Scaler(StandardScaler):
             self.mean_, self.var_, self.scale_ = (np.repeat(v, frames) for v in (of_row, variance, scale))
         return self
 
-    def transform(self, X: np.ndarray, copy: bool | None = None) -> np.ndarray:
-        """Return (X - mean) / scale, float32 of shape (n, d); ``X`` is left as it is, whatever ``copy`` says."""
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Return (X - mean) / scale, float32 of shape (n, d); ``X`` is left as it is."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False)
         return (X.astype(np.float32) - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
 
 def corpus_labels(corpus: Corpus) -> list[str]:
@@ -194,7 +207,8 @@ def make_pipeline(recipe: Recipe, labels: Sequence[str], *, seed: int, n_jobs: i
     if recipe.balance.smote:
         sampler = SMOTE(k_neighbors=recipe.balance.k_neighbors, random_state=seed)
     # A search resamples behind its folds: neighbours across them would tell it about the clips that it scores.
-    inside = recipe.model.search is not None or recipe.model.name in COMBINED
+    name = recipe.model.name
+    inside = recipe.model.search is not None or name in COMBINED or MODELS[name].samples
     model = build(
         recipe.model,
         labels=labels,
@@ -252,13 +266,15 @@ def fit(
         If the estimator refuses the data, or the memory does not suffice.
     """
     model = pipeline.steps[-1][1]
-    given = {"groups": groups} if getattr(model, "uses_groups", False) else {}
+    given: dict[str, Any] = {"groups": groups} if getattr(model, "uses_groups", False) else {}
     if getattr(model, "uses_known", False):
         given |= {"known": known, "validation_known": validation_known}
     if getattr(model, "uses_origin", False):
         given |= {"channels": channels, "corpora": corpora}
     try:
         if not getattr(model, "uses_validation", False):
+            if getattr(model, "uses_progress", False):
+                given |= {"progress": progress}
             pipeline.fit(X, y, **{f"model__{name}": value for name, value in given.items()})
         else:
             for _, step in pipeline.steps[:-1]:
