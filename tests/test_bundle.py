@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from serkit.bundle import Manifest, find_bundles, pack, packaged, read_bundle, write_bundle
-from serkit.bundle.onnxfile import read_outline
+from serkit.bundle.outline import read_outline
 from serkit.emotions import LABELS
 from serkit.errors import BundleError
 from tests.tiny_models import (

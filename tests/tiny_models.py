@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from serkit.bundle import Bundle, Manifest, write_bundle
+from serkit.bundle import Bundle, Manifest, add_metadata, write_bundle
 from serkit.emotions import LABELS
 
 SLOPE = np.linspace(-200, 200, 8, dtype=np.float32)[np.newaxis]
@@ -78,7 +78,11 @@ def tiny_manifest(**changes: Any) -> Manifest:
     return Manifest(**{**values, **changes})
 
 
-def write_tiny(folder: Path, *, graph: onnx.ModelProto | None = None, **changes: Any) -> Bundle:
-    """Write a bundle of :func:`waveform_graph` or another graph."""
-    data = (graph or waveform_graph()).SerializeToString()
-    return write_bundle(folder, onnx_bytes=data, manifest=tiny_manifest(**changes), card="# Tiny\n\nFor tests.\n")
+def write_tiny(
+    folder: Path, *, graph: onnx.ModelProto | None = None, clips: bytes | None = None, **changes: Any
+) -> Bundle:
+    """Write a bundle of :func:`waveform_graph` or another graph, and the hashes of its training clips if given."""
+    manifest = tiny_manifest(**changes)
+    data = add_metadata((graph or waveform_graph()).SerializeToString(), manifest)
+    extra = None if clips is None else {"clips.bin": clips}
+    return write_bundle(folder, onnx_bytes=data, manifest=manifest, card="# Tiny\n\nFor tests.\n", extra=extra)
