@@ -79,10 +79,15 @@ def tiny_manifest(**changes: Any) -> Manifest:
 
 
 def write_tiny(
-    folder: Path, *, graph: onnx.ModelProto | None = None, clips: bytes | None = None, **changes: Any
+    folder: Path,
+    *,
+    graph: onnx.ModelProto | None = None,
+    clips: bytes | None = None,
+    card: str = "# Tiny\n\nFor tests.\n",
+    **changes: Any,
 ) -> Bundle:
     """Write a bundle of :func:`waveform_graph` or another graph, and the hashes of its training clips if given."""
     manifest = tiny_manifest(**changes)
     data = add_metadata((graph or waveform_graph()).SerializeToString(), manifest)
     extra = None if clips is None else {"clips.bin": clips}
-    return write_bundle(folder, onnx_bytes=data, manifest=manifest, card="# Tiny\n\nFor tests.\n", extra=extra)
+    return write_bundle(folder, onnx_bytes=data, manifest=manifest, card=card, extra=extra)

@@ -134,8 +134,7 @@ def check_enrolment(content: dict[str, Any], labels: tuple[str, ...]) -> None:
     for label, value in reference.items():
         if not is_number(value) or not lowest <= value <= 0:
             raise BundleError(
-                f"Manifest: 'enrolment.reference.{label}' must be a number up to 0, at least {lowest:.2f}, got "
-                f"{value!r:.80}."
+                f"Manifest: 'enrolment.reference.{label}' must be a number from {lowest:.2f} to 0, got {value!r:.80}."
             )
     _check_plain("enrolment", content, 0)
 
