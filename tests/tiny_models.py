@@ -17,6 +17,18 @@ BIAS = np.array([[2.0, 1.0, 1.5, 0.0, -1.0, -2.0, -2.5, -3.0]], dtype=np.float32
 
 WAVEFORM_INPUT = {"kind": "waveform", "sample_rate": 16000, "min_seconds": 0.25, "max_seconds": 10.0}
 
+#: Whatever could make a page ask another machine for something.
+HOSTILE_CARD = r"""# Evil
+
+![seen](https://example.org/seen.png) ![ref] !\[seen](https://example.org/a.png)
+[link](https://example.org) <img src="https://example.org/b.png"> &lt;img&gt;
+| a | b |
+| --- | --- |
+| `ser` | **bold** $\includegraphics{c.png}$ :red[x] |
+
+[ref]: https://example.org/ref.png
+"""
+
 
 def softmax(scores: np.ndarray) -> np.ndarray:
     grown = np.exp(scores - scores.max())
