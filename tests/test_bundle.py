@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
@@ -208,6 +208,9 @@ def test_find_bundles_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (lambda m: m.update(labels=["a", 1]), r"'labels' must name at least two"),
         (lambda m: m["labels"].pop(), r"model.onnx of .* gives 8 probabilities, but the manifest names 7 labels"),
         (lambda m: m["labels"].__setitem__(1, "happy"), r"'labels' names happy more than once"),
+        (lambda m: m["labels"].__setitem__(1, "<img>"), r"at most 64 printable characters.* got '<img>'"),
+        (lambda m: m["labels"].__setitem__(1, "a\nb"), r"at most 64 printable characters.* got 'a\\nb'"),
+        (lambda m: m["labels"].__setitem__(1, "a" * 65), r"at most 64 printable characters"),
         (lambda m: m.update(name=7), r"'name' must be text, got a number"),
         (lambda m: m.update(name="../evil"), r"'name' must be letters"),
         (lambda m: m.update(seed=True), r"'seed' must be a whole number or null, got true or false"),
@@ -311,6 +314,10 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(folder: Path, tmp_path: 
     (tmp_path / name).rename(folder / f"real-{name}")
     (folder / name).symlink_to(f"real-{name}")  # one inside is followed
     assert read_bundle(folder).manifest.name == "tiny"
+    (folder / name).unlink()
+    (folder / name).symlink_to(name)  # to itself
+    with pytest.raises(BundleError, match=r"is not a bundle: it holds no manifest\.json|is missing"):
+        read_bundle(folder)
 
 
 # ------------------------------------------------------------------------------ what the ONNX file says of itself
@@ -673,6 +680,7 @@ def test_the_outline_agrees_with_the_onnx_package() -> None:
     assert read_outline(with_external_data("weights.bin").SerializeToString()).external_data
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_outline_is_a_value_error_or_an_outline(data: st.DataObject) -> None:
     whole = model(

@@ -39,13 +39,19 @@ def kind_of(value: object) -> str:
 
 
 def check_labels(labels: object) -> None:
-    """Raise BundleError unless there are two labels or more, each once."""
+    """Raise BundleError unless there are two short printable labels or more, each once."""
     if not isinstance(labels, tuple):
         raise BundleError(f"Manifest: 'labels' must be a list, got {kind_of(labels)}.")
     if len(labels) < 2 or not all(isinstance(label, str) and label.strip() for label in labels):
         raise BundleError(f"Manifest: 'labels' must name at least two emotions, got {list(labels[:20])}.")
     if len(labels) > _MOST_LABELS:
         raise BundleError(f"Manifest: 'labels' names {len(labels):,} emotions, at most {_MOST_LABELS:,} are read.")
+    odd = [label for label in labels if len(label) > 64 or not label.isprintable() or "<" in label or ">" in label]
+    if odd:
+        raise BundleError(
+            f"Manifest: a label in 'labels' must have at most 64 printable characters, none of them '<' or '>', got "
+            f"{odd[0]!r:.80}."
+        )
     repeated = sorted({label for label in labels if labels.count(label) > 1})
     if repeated:
         raise BundleError(f"Manifest: 'labels' names {', '.join(repeated)} more than once.")
@@ -153,7 +159,7 @@ def _check_plain(where: str, value: object, depth: int) -> None:
 
 
 def _is_share(value: object) -> bool:
-    return is_number(value) and 0 <= value <= 1  # type: ignore[operator]
+    return is_number(value) and -1e-9 <= value <= 1 + 1e-9  # type: ignore[operator]  # a mean may be off by a bit
 
 
 def _is_count(value: object, least: int) -> bool:

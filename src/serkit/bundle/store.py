@@ -233,7 +233,7 @@ def _checked(path: Path, manifest: Manifest, name: str, data: bytes | None) -> b
 
 def _read_from_folder(folder: Path, name: str, limit: int) -> bytes | None:
     path = folder / name
-    if path.is_symlink() and folder.resolve() not in path.resolve().parents:
+    if path.is_symlink() and Path(os.path.realpath(folder)) not in Path(os.path.realpath(path)).parents:
         raise BundleError(f"{name} of {folder} is a link that leads out of the bundle: put the file itself there.")
     if not path.is_file():
         return None
