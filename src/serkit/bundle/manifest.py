@@ -60,16 +60,16 @@ class Manifest:
     format_version : int
         Format of the bundle.
 
+    Raises
+    ------
+    BundleError
+        If a value is of the wrong type, not finite or out of its range.
+
     Notes
     -----
     ``labels``, the sample rate and ``recipe_hash`` are also in the metadata of ``model.onnx``
     (:func:`serkit.bundle.onnxfile.add_metadata`), and a bundle where the two differ is refused: two labels that are
     swapped in the manifest would make every answer wrong without a word.
-
-    Raises
-    ------
-    BundleError
-        If a value is of the wrong type, not finite or out of its range.
 
     Examples
     --------
