@@ -22,6 +22,10 @@ class FeatureError(SerkitError):
     """A feature request that cannot be met, such as more coefficients than mel bands."""
 
 
+class ArchiveError(SerkitError):
+    """A zip archive that is damaged, or that would unpack to more than anybody meant to pack."""
+
+
 class CorpusError(SerkitError):
     """A folder or manifest that is no corpus, or labels that nobody knows."""
 
