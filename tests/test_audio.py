@@ -277,7 +277,7 @@ def test_missing_path_names_a_similar_file(tmp_path: Path) -> None:
         (b"", r"is empty \(0 bytes\)"),
         (b"just some words\n" * 50, "is text, not audio"),
         ("<html>Grüße</html>".encode(), "is text, not audio"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8, "no audio file of a known format"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8, "not an audio file of a known format"),
         (encode("WAV")[:20], "truncated or damaged"),
         (encode("WAV")[:44], "none follow"),
         (encode("WAV", samples=np.zeros(0)), "holds no samples"),

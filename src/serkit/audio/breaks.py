@@ -77,7 +77,7 @@ def _adts_cut_off(file: BinaryIO, size: int) -> bool:
     while position + 7 <= size:
         head = read_at(file, position, 7)
         length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-        if head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or length < 7:
+        if head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or length <= 7:
             return False  # a tag, or damage: the decoder tells
         position += length
     return position > size
@@ -86,17 +86,21 @@ def _adts_cut_off(file: BinaryIO, size: int) -> bool:
 def _amr_cut_off(file: BinaryIO, size: int) -> bool:
     wide = read_at(file, 0, 9) == b"#!AMR-WB\n"
     sizes, position = (_AMR_WB_BYTES, 9) if wide else (_AMR_BYTES, 6)
-    data = read_at(file, 0, size)
     while position < size:
-        position += sizes[data[position] >> 3 & 15]
+        piece, at = read_at(file, position, 1 << 20), 0
+        while at < len(piece):
+            at += sizes[piece[at] >> 3 & 15]
+        position += at
     return position > size
 
 
 def _matroska_cut_off(file: BinaryIO, size: int) -> bool:
     """Follow the elements to the end of the file. Those of unknown length, as browsers write them, are entered."""
-    position = 0
+    position, piece_at, piece = 0, 0, b""
     while position < size:
-        head = read_at(file, position, 12)
+        if not piece_at <= position <= piece_at + len(piece) - 12:
+            piece_at, piece = position, read_at(file, position, 1 << 14)
+        head = piece[position - piece_at : position - piece_at + 12]
         identity, width = _vint(head, 0, keep_mark=True)
         length, more = _vint(head, width, keep_mark=False) if width else (0, 0)
         if not more:

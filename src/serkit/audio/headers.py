@@ -145,7 +145,7 @@ def _riff(file: BinaryIO, size: int, order: str, *, data: bytes = b"data", skip:
             start = position + 8 + skip
             if length == 0xFFFFFFFF and long_size is not None:
                 return _chunk(start, long_size, size, position + 4)
-            promised = None if _unknown(length) else length - skip
+            promised = None if _unknown(length) else max(length - skip, 0)
             if length == 0:
                 after = read_at(file, start, 4)
                 promised = 0 if len(after) < 4 or (after.isascii() and after.decode().isprintable()) else None

@@ -127,15 +127,22 @@ class SoundFileReader:
         seconds = (self._frames or 0) / self.info.sample_rate
         if chunk.promised and chunk.present == 0:
             raise AudioError(f"{self.name} is truncated: header promises {chunk.promised} bytes of sound, none follow.")
+        if chunk.present == 0:
+            if seconds:
+                raise self._lie(0.0, seconds)
+            return
         if chunk.promised is not None and seconds > 0:
             promised = seconds * chunk.promised / chunk.present
             if promised - seconds > 0.01:
                 self._note_break(promised, seconds)
         if chunk.more and seconds * chunk.more / chunk.present > 0.01:
-            raise AudioError(
-                f"the header of {self.name} lies about its length: it says {seconds:.2f} s, but "
-                f"{seconds * chunk.more / chunk.present:.2f} s more follow; write the file anew."
-            )
+            raise self._lie(seconds, seconds * chunk.more / chunk.present)
+
+    def _lie(self, said: float, more: float) -> AudioError:
+        return AudioError(
+            f"the header of {self.name} is wrong about its length: it says {said:.2f} s, but {more:.2f} s more "
+            "follow; write the file anew."
+        )
 
     def _note_break(self, promised: float, present: float) -> None:
         self.broken = f"{self.name} is truncated: header says {promised:.2f} s, {present:.2f} s could be read."
