@@ -248,15 +248,16 @@ def page(rows: list[list[str]], inputs: int, seed: int, noise: int) -> str:
     lines = [
         "# Damaged recordings",
         "",
-        f"`make fuzz` damages small valid recordings at random and reads them with `load`, `stream` or `probe`: {inputs:,} "
-        f"inputs, seed {seed}, {date.today().isoformat()}. Each must give sound, or a reason in one sentence, within "
-        f"{SLOW:g} s. An input that fails can be made again: `python benchmarks/fuzz_audio.py --seed {seed} --only NUMBER`.",
+        f"`make fuzz` damages small valid recordings at random and reads them with `load`, `stream` or `probe`: "
+        f"{inputs:,} inputs, seed {seed}, {date.today().isoformat()}. Each must give sound, or a reason in one "
+        f"sentence, within {SLOW:g} s. An input that fails can be made again: "
+        f"`python benchmarks/fuzz_audio.py --seed {seed} --only NUMBER`.",
         "",
         *table(rows),
         "",
-        "*Broken off*: what could be read is given, and the caller is told where it ends. *Decoder crashed* and *decoder "
-        "hung*: FFmpeg did so in its own process, so the reader gives a reason and the run goes on. *Failed*: anything "
-        "but sound or a reason.",
+        "*Broken off*: what could be read is given, and the caller is told where it ends. *Decoder crashed* and "
+        "*decoder hung*: FFmpeg did so in its own process, so the reader gives a reason and the run goes on. *Failed*: "
+        "anything but sound or a reason.",
         "",
         f"- Inputs that failed: {len(failures)}.",
         f"- Lines printed to standard error by the decoders: {noise}.",

@@ -44,12 +44,14 @@ def ogg_links(file: BinaryIO, size: int) -> list[tuple[int, int]]:
     A link begins with a first page that follows a page which is no first page.
     """
     starts: list[int] = []
-    position, in_heads = 0, False
+    position, page, in_heads = 0, -1, False
     while position + 27 <= size:
         head = read_at(file, position, 282)
         if head[:4] != b"OggS" or len(head) < 27:
-            position = _find(file, size, position + 1, b"OggS")
+            position = _find(file, size, page + 1, b"OggS")  # the page before broke off and says that it is longer
+            page = position
             continue
+        page = position
         first_page = bool(head[5] & 2)
         if first_page and not in_heads:
             starts.append(position)
