@@ -32,7 +32,7 @@ from serkit import audio
 from serkit.audio import worker
 from serkit.errors import AudioError
 
-SLOW = 10.0  # s; an input that takes longer has failed
+SLOW = 10.0  # s; an input that takes longer has failed, or its decoder hung
 _RATE = 16000
 _SOUND_FILE = [
     ("WAV", "PCM_16"),
@@ -169,7 +169,7 @@ def shard(numbers: Iterator[int], seed: int, report: str) -> None:
     """Read inputs in this process; print how each ended. The parent sees the last number if this process dies."""
     files = seeds()
     names = list(files)
-    peak, done = 0, 0
+    peak, first = 0, -1
     out = Path(report).open("a", buffering=1)  # noqa: SIM115 - one line an input, also if this process dies
     for number in numbers:
         rng = np.random.default_rng([seed, number])
@@ -182,10 +182,10 @@ def shard(numbers: Iterator[int], seed: int, report: str) -> None:
         except Exception as error:
             how = f"FAILED {type(error).__name__}: {error}"
         took = time.monotonic() - begun
-        if took > SLOW:
+        if took > SLOW and how != _HUNG:
             how = f"FAILED {took:.1f} s"
-        done += 1
-        if done == 1000:
+        first = number if first < 0 else first
+        if number == first + 1000:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         out.write(f"{number}\t{how}\t{name}\t{took:.4f}\n")
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak if peak else 0
@@ -282,7 +282,7 @@ def main() -> int:
     parser.add_argument("--shard", type=int, nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--report", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    worker.HANG_SECONDS = SLOW / 2
+    worker.HANG_SECONDS = SLOW
     if given.only is not None:
         rng = np.random.default_rng([given.seed, given.only])
         files = seeds()

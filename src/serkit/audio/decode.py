@@ -160,6 +160,8 @@ def _open_file_object(source: Any, stack: contextlib.ExitStack) -> tuple[str, Bi
         copy = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115
         stack.enter_context(copy)
         shutil.copyfileobj(source, copy)
-    except (OSError, ValueError) as error:  # closed, or opened for writing only
+    except AudioError:
+        raise
+    except Exception as error:  # closed, opened for writing only, an archive that is damaged
         raise AudioError(f"cannot read {name}: {error}.") from None
     return name, copy  # type: ignore[return-value]

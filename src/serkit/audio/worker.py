@@ -1,6 +1,6 @@
 """Processes that decode with FFmpeg, so that a crash or a hang costs one recording and not the run.
 
-A process is started when a recording first needs it (about a tenth of a second) and serves one recording after the
+A process is started when a recording first needs it (a fraction of a second) and serves one recording after the
 other. There are as many as recordings are read at the same time. They end with this process, however it ends.
 """
 
@@ -43,7 +43,12 @@ class Worker:
         packages = json.dumps([os.path.abspath(path) for path in sys.path])  # noqa: PTH100 - "" is the current folder
         command = [sys.executable, "-I", "-c", _START.format(str(_SCRIPT)), packages]
         self.process = subprocess.Popen(
-            command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # of Windows
         )
         self._whole = True  # whether the next byte is the first of an answer
         self._hung = False
