@@ -195,8 +195,8 @@ def shard(numbers: Iterator[int], seed: int, report: str) -> None:
 def run(first: int, last: int, seed: int, folder: Path) -> list[list[str]]:
     """Read the inputs `first` to `last` (exclusive) in processes of their own; one that dies costs one input."""
     report = folder / f"{first}.tsv"
-    report.unlink(missing_ok=True)
-    report.touch()
+    report.write_text("")
+    report.with_suffix(".err").unlink(missing_ok=True)
     at = first
     while at < last:
         words = ["--shard", str(at), str(last), "--seed", str(seed), "--report", str(report)]

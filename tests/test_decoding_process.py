@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -256,3 +257,14 @@ def test_common_formats_start_no_process() -> None:
     for kind in ("WAV", "FLAC", "OGG", "MP3"):
         load(encode(kind))
     assert not worker._all
+
+
+def test_a_long_recording_is_held_a_piece_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "long.mkv"
+    path.write_bytes(encode_av("matroska", "pcm_s16le", seconds=1200))
+    tracemalloc.start()
+    seconds = sum(piece.duration for piece in stream(path, block=10))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seconds == 1200
+    assert peak < 10e6  # 77 MB in all

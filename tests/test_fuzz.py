@@ -18,9 +18,14 @@ def fuzz(folder: Path, *words: str) -> str:
     return page.read_text(encoding="utf-8")
 
 
-def test_no_damaged_recording_fails_and_the_same_seed_gives_the_same_page(tmp_path: Path) -> None:
+def table(page: str) -> list[tuple[str, str, str]]:
+    """Container, inputs and how they ended; without how long they took."""
+    return re.findall(r"^\| ([\w, -]+) \| ([\d,]+) \| (.+) \| [\d.]+ s \|$", page, re.MULTILINE)
+
+
+def test_no_damaged_recording_fails_and_the_same_seed_gives_the_same_counts(tmp_path: Path) -> None:
     page = fuzz(tmp_path)
-    rows = re.findall(r"^\| ([\w, -]+) \| ([\d,]+) \| (.+) \| [\d.]+ s \|$", page, re.MULTILINE)
+    rows = table(page)
     assert {"WAV, PCM 16", "W64, PCM 16", "RF64, PCM 16", "FLAC, PCM 16", "OGG, chained", "MP3, joined"} <= {
         name for name, _, _ in rows
     }
@@ -31,7 +36,4 @@ def test_no_damaged_recording_fails_and_the_same_seed_gives_the_same_page(tmp_pa
     assert sum(cells[-1]) == 240
     assert min(cells[-1][:3]) > 0  # sound, broken off, a reason: all of them occur
     assert "Inputs that failed: 0." in page
-    again = fuzz(tmp_path)
-    assert (
-        re.sub(r"[\d.]+ s \|", "", again).split("- Memory")[0] == re.sub(r"[\d.]+ s \|", "", page).split("- Memory")[0]
-    )
+    assert [row[:3] for row in table(fuzz(tmp_path))] == [row[:3] for row in rows]
