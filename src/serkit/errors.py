@@ -18,6 +18,10 @@ class AudioError(SerkitError):
     """A recording that cannot be read or that holds nothing usable."""
 
 
+class TruncatedError(AudioError):
+    """A recording that breaks off, or is damaged from some place on; what comes before can be read."""
+
+
 class FeatureError(SerkitError):
     """A feature request that cannot be met, such as more coefficients than mel bands."""
 
