@@ -1,9 +1,10 @@
-"""Containers and codecs: anything a recording can come in, read as mono float32 blocks."""
+"""Containers and codecs: anything a recording can come in, read as blocks of float32 samples of all channels."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import inspect
 import io
 import os
 import shutil
@@ -17,11 +18,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile as sf
 
-from serkit.audio import headers
-from serkit.audio.reader import SLACK, AudioInfo, Reader, mono
+from serkit.audio import headers, signatures
+from serkit.audio.reader import SLACK, AudioInfo, Reader
 from serkit.errors import AudioError
 
-__all__ = ["missing", "open_reader"]
+__all__ = ["missing", "open_reader", "reopenable"]
 
 _BLOCK = 1 << 14  # frames decoded at a time
 _SPOOL = 1 << 24  # bytes of an unseekable stream kept in memory; more goes to a temporary file
@@ -39,7 +40,7 @@ def open_reader(source: Any) -> Iterator[Reader]:
     AudioError
         If `source` is no recording that can be read.
     MissingExtraError
-        If it is an M4A, MP4, AAC, WebM, Matroska or AMR file and PyAV is not installed.
+        If it is in a format that libsndfile does not read, such as M4A, WebM or WMA, and PyAV is not installed.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(source, (bytes, bytearray, memoryview)):
@@ -58,8 +59,8 @@ def open_reader(source: Any) -> Iterator[Reader]:
         if size == 0:
             raise AudioError(f"{name} is empty (0 bytes).")
         file.seek(0)
-        head = file.read(4096)
-        kind = headers.container(head)
+        head = file.read(signatures.HEAD)
+        kind = signatures.container(head)
         reader: Reader
         if kind:
             from serkit.audio.pyav import AvReader  # only who needs it pays for it
@@ -105,18 +106,57 @@ def _open_file_object(source: Any, stack: contextlib.ExitStack) -> tuple[str, Bi
     label = getattr(source, "name", None)
     name = repr(label) if isinstance(label, str) else "the file object"
     try:
+        if inspect.iscoroutinefunction(source.read):
+            raise AudioError(_asynchronous(source))
         if isinstance(source.read(0), str):
             raise AudioError(f"{name} was opened as text: open it in binary mode, open(..., 'rb').")
-        seekable = source.seekable() if hasattr(source, "seekable") else hasattr(source, "seek")
-        if seekable:
+        if _seekable(source):
             source.seek(0)
             return name, source
-        copy = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115
-        stack.enter_context(copy)
-        shutil.copyfileobj(source, copy)
+        return name, _copy(source, stack)
     except (OSError, ValueError) as error:  # closed, or opened for writing only
         raise AudioError(f"cannot read {name}: {error}.") from None
-    return name, copy  # type: ignore[return-value]
+
+
+def _seekable(file: Any) -> bool:
+    return bool(file.seekable()) if hasattr(file, "seekable") else hasattr(file, "seek")
+
+
+def _copy(file: Any, stack: contextlib.ExitStack) -> BinaryIO:
+    """What is left in a file object that can be read only once; in a temporary file if it is much."""
+    copy = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL))  # noqa: SIM115
+    shutil.copyfileobj(file, copy)
+    return copy  # type: ignore[return-value]
+
+
+class _Copy:
+    """A copy of a file object that could be read only once; messages call it by the same name."""
+
+    def __init__(self, copy: BinaryIO, name: object) -> None:
+        self.name, self.read, self.seek, self.tell = name, copy.read, copy.seek, copy.tell
+
+    def seekable(self) -> bool:
+        return True
+
+
+@contextlib.contextmanager
+def reopenable(source: Any) -> Iterator[Any]:
+    """Give what :func:`open_reader` may open more than once: a pipe's content as a copy, anything else as it is."""
+    with contextlib.ExitStack() as stack:
+        if hasattr(source, "read") and not inspect.iscoroutinefunction(source.read):
+            try:
+                if not isinstance(source.read(0), str) and not _seekable(source):
+                    source = _Copy(_copy(source, stack), getattr(source, "name", None))
+            except (OSError, ValueError):
+                pass  # the reader says what is wrong
+        yield source
+
+
+def _asynchronous(source: Any) -> str:
+    kind = type(source).__name__
+    if hasattr(source, "file"):  # UploadFile of Starlette and FastAPI
+        return f"an {kind} is read asynchronously: give the file in it, such as upload.file."
+    return f"a {kind} is read asynchronously: give the bytes, such as await source.read()."
 
 
 class _View:
@@ -240,7 +280,7 @@ class _SoundFileReader:
                     break
                 at += len(data)
                 if at > start:
-                    yield mono(data[max(start - at, -len(data)) :])
+                    yield data[max(start - at, -len(data)) :]
         except sf.LibsndfileError as error:
             if self._frames is not None:
                 raise AudioError(

@@ -9,7 +9,6 @@ from typing import BinaryIO
 __all__ = [
     "DataChunk",
     "Mp3Header",
-    "container",
     "data_chunk",
     "looks_like_text",
     "mp3_header",
@@ -76,19 +75,6 @@ class Mp3Header:
 def _read_at(file: BinaryIO, position: int, count: int) -> bytes:
     file.seek(position)
     return file.read(count)
-
-
-def container(head: bytes) -> str:
-    """Name of a container that needs PyAV, from its first 16 bytes; an empty string for all others."""
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
-        return "MP4/M4A"
-    if head[:4] == b"\x1aE\xdf\xa3":
-        return "WebM/Matroska"
-    if head[:5] == b"#!AMR":
-        return "AMR"
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
-        return "AAC"
-    return ""
 
 
 def looks_like_text(head: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""M4A, MP4, AAC, WebM, Matroska and AMR, through PyAV (FFmpeg): the extra ``formats``."""
+"""M4A, MP4, AAC, WebM, Matroska, AMR, WMA, AC3, AVI and more, through PyAV (FFmpeg): the extra ``formats``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from serkit.audio.reader import SLACK, AudioInfo, mono
+from serkit.audio.reader import SLACK, AudioInfo
 from serkit.errors import AudioError, MissingExtraError
 
 __all__ = ["AvReader"]
@@ -39,8 +39,9 @@ class AvReader:
             seconds = float(stream.duration * stream.time_base)
         elif self._container.duration is not None:
             seconds = self._container.duration / av.time_base
-        # AAC and AMR have no header that says a length (FFmpeg estimates one); a film may outlast its sound.
-        sure = kind not in ("AAC", "AMR") and (stream.duration is not None or len(self._container.streams) == 1)
+        # Bare streams have no header that says a length (FFmpeg estimates one); a film may outlast its sound.
+        known = kind not in ("AAC", "AC3", "AMR", "DTS", "MPEG", "MPEG-TS")
+        sure = known and (stream.duration is not None or len(self._container.streams) == 1)
         self._promised = seconds if sure else None
         self.info = AudioInfo(seconds, codec.sample_rate, codec.channels, kind, codec.name.upper())
 
@@ -50,7 +51,7 @@ class AvReader:
         try:
             for frame in self._frames():
                 data = frame.to_ndarray()
-                piece = mono(data.T)[max(start - at, 0) : None if stop is None else max(stop - at, 0)]
+                piece = data.T[max(start - at, 0) : None if stop is None else max(stop - at, 0)]
                 at += data.shape[1]
                 if len(piece):
                     yield piece

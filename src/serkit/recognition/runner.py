@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serkit import audio
-from serkit.audio import Source, Waveform
+from serkit.audio import Channel, Choice, Source, Waveform
+from serkit.audio.quality import MIN_VOICE
 from serkit.audio.voice_activity import speech_activity
 from serkit.bundle import Bundle, Manifest
 from serkit.errors import AudioError, BundleError, SerkitError
-from serkit.recognition.prediction import Prediction
+from serkit.recognition.prediction import Prediction, in_order, path_of
 
 if TYPE_CHECKING:
     from serkit.recognition.profile import Profile
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "remarks"]
 
 
 class Runner:
@@ -116,12 +117,14 @@ class Runner:
         speaker: Profile | None = None,
         *,
         detect_speech: bool = True,
+        channel: Channel | Choice = "auto",
     ) -> Prediction:
         manifest = self.manifest
         results: list[np.ndarray] = []
         weights: list[float] = []
         end = 0.0
-        for piece in audio.stream(source, sample_rate=sample_rate, block=manifest.max_seconds):
+        track = audio.Track(source, sample_rate=sample_rate, block=manifest.max_seconds, channel=channel)
+        for piece in track:
             if stop is not None and stop.is_set():
                 raise AudioError("Nobody waits for the answer any more.")
             if piece.duration < manifest.min_seconds:
@@ -142,16 +145,49 @@ class Runner:
                 seconds = max(activity.seconds, 1e-3)
             results.append(self.probabilities(wave, speaker=speaker))
             weights.append(seconds)
-        path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+        path, heard = path_of(source), track.choice.name
+        warnings = remarks(track, voice=sum(weights) if results else None)
         if not results:
-            return Prediction(path, 0.0, end, None, None, {}, speech=False)
+            return Prediction(path, 0.0, end, None, None, {}, speech=False, channel=heard, warnings=warnings)
         if len(results) == 1:
             values = results[0].tolist()
         else:
             values = np.average(np.array(results, dtype=np.float64), axis=0, weights=weights).tolist()
         best = max(range(len(values)), key=values.__getitem__)
         found = dict(zip(self.labels, values, strict=True))
-        return Prediction(path, 0.0, end, self.labels[best], values[best], found, speech=True)
+        return Prediction(
+            path, 0.0, end, self.labels[best], values[best], found, speech=True, channel=heard, warnings=warnings
+        )
+
+    def answer_each(
+        self,
+        source: Source,
+        sample_rate: int | None = None,
+        stop: Event | None = None,
+        speaker: Profile | None = None,
+        *,
+        detect_speech: bool = True,
+    ) -> list[Prediction]:
+        """Answer each channel of a recording by itself; the recording is read once for each."""
+        with audio.reopenable(source) as again:
+            choices = audio.channels_of(again, sample_rate=sample_rate)
+            answers = (
+                self.answer(again, sample_rate, stop, speaker, detect_speech=detect_speech, channel=choice)
+                for choice in choices
+            )
+            return [replace(answer, path=path_of(source)) for answer in answers]
+
+
+def remarks(
+    track: audio.Track, *, voice: float | None, start: float = 0.0, end: float | None = None
+) -> tuple[str, ...]:
+    """Return the warnings for a part of a recording, in s, in which that many seconds of voice were heard."""
+    found = track.meter.remarks(start, end)
+    if voice is not None and voice < MIN_VOICE:
+        found.append("short")
+    if track.choice.one_sided:
+        found.append("one-sided")
+    return in_order(found)
 
 
 def _preparation(bundle: Bundle) -> Callable[[Waveform], np.ndarray]:
