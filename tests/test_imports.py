@@ -83,10 +83,10 @@ def test_ser_predict_loads_these_files_and_no_others(tmp_path: Path) -> None:
     assert not loaded & (HEAVY | {"scipy", "pyarrow", "av", "streamlit"})
     ours = {
         "": "_version cli emotions errors terminal",
-        "audio": "arrays decode headers reader reading voice_activity waveform",
+        "audio": "arrays channels decode folders headers quality reader reading signatures voice_activity waveform",
         "bundle": "manifest onnxfile store",
         "cli": "info predict",
-        "recognition": "inputs prediction recognizer rows runner",
+        "recognition": "in_parallel inputs prediction recognizer rows runner",
     }
     expected = {"serkit", *(f"serkit_{room}" for room in ours if room)}
     expected |= {"_".join(filter(None, ("serkit", room, name))) for room in ours for name in ours[room].split()}

@@ -22,14 +22,16 @@ __all__ = ["MIN_VOICE", "Meter"]
 MIN_VOICE = 0.5
 
 _CLIPPED = 3e-3  # of the samples
-_QUIET = 1e-6  # mean square: -60 dBFS
+_QUIET = 60  # dB below full scale, root mean square
 _LOUD = 0.95  # of the cells are quieter than the level that counts, so that a click in silence has no say
 _FULL = 0.999  # of full scale
-_CELL = 0.1  # s; what is measured is kept for cells of this length, 16 bytes each: half a megabyte an hour
+_CELL = 0.1  # s; level and clipping are kept for cells of this length
+_SILENT = 100  # dB below full scale
+_KEPT = 18_000  # cells, half an hour; of those before, only how many had which level
 
 
 class Meter:
-    """Level and clipping over time, measured at the recording's own rate while it passes.
+    """Level and clipping over time, measured at the recording's own rate while it passes, in memory that does not grow.
 
     Parameters
     ----------
@@ -40,45 +42,59 @@ class Meter:
     def __init__(self, sample_rate: int) -> None:
         self._size = round(_CELL * sample_rate)
         self._at = 0  # samples seen
-        self._energy = np.zeros(16)
-        self._clipped = np.zeros(16)
+        self._first = 0  # number of the first cell that is kept
+        self._cells = np.zeros((0, 2))  # energy and clipped samples
+        self._levels = np.zeros(_SILENT + 1, np.int64)  # cells that are not kept any more, by level
+        self._clipped = 0.0  # samples in them
 
     def add(self, data: np.ndarray) -> None:
         """Take in the next samples, shape (n, channels that are heard)."""
         first, last = self._at // self._size, (self._at + len(data) - 1) // self._size
-        if last >= len(self._energy):
-            grow = max(len(self._energy), last + 1)
-            self._energy = np.concatenate([self._energy, np.zeros(grow)])
-            self._clipped = np.concatenate([self._clipped, np.zeros(grow)])
+        new = last + 1 - self._first - len(self._cells)
+        if new > 0:
+            self._cells = np.concatenate([self._cells, np.zeros((new, 2))])
+        here = self._cells[first - self._first : last + 1 - self._first]
         starts = np.maximum(np.arange(first, last + 1) * self._size - self._at, 0)
         with np.errstate(invalid="ignore", over="ignore"):
-            power = np.square(data, dtype=np.float64).mean(axis=1)
-        self._energy[first : last + 1] += np.add.reduceat(power, starts)
-        if max(data.max(), -data.min()) >= _FULL:
-            flat = np.zeros(len(data))
-            for side in (data >= _FULL, data <= -_FULL):
-                flat[1:] += (side[1:] & side[:-1]).any(axis=1)
-            self._clipped[first : last + 1] += np.add.reduceat(flat, starts)
+            here[:, 0] += np.add.reduceat(np.square(data, dtype=np.float64).mean(axis=1), starts)
+            if max(data.max(), -data.min()) >= _FULL:
+                flat = np.zeros(len(data))
+                for side in (data >= _FULL, data <= -_FULL):
+                    flat[1:] += (side[1:] & side[:-1]).any(axis=1)
+                here[:, 1] += np.add.reduceat(flat, starts)
         self._at += len(data)
+        if len(self._cells) > 2 * _KEPT:
+            old, self._cells = self._cells[:_KEPT], self._cells[_KEPT:].copy()
+            self._levels += self._by_level(old, np.full(len(old), self._size))
+            self._clipped += old[:, 1].sum()
+            self._first += len(old)
 
-    def remarks(self, start: float = 0.0, end: float | None = None) -> list[str]:
-        """Return ``"clipped"`` and ``"quiet"`` if they are true of the part from `start` to `end`, in s.
+    def remarks(self, start: float | None = None, end: float | None = None) -> list[str]:
+        """Return ``"clipped"`` and ``"quiet"`` if they are true of the part from `start` to `end`, in s, or of all.
 
         Clipped: at least three samples in a thousand follow another one at full scale on the same side. Quiet: the
-        level that 95 % of the cells stay below is under -60 dBFS.
+        level that 95 % of the cells do not exceed is 60 dB or more below full scale, but not digital silence.
         """
-        first = int(start / _CELL)
-        total = -(-self._at // self._size)
-        last = total if end is None else min(max(math.ceil(end / _CELL - 1e-6), first + 1), total)
-        counts = np.full(last - first, float(self._size))
-        if last == total and self._at % self._size:
-            counts[-1:] = self._at % self._size
-        if not len(counts):
-            return []
+        total = self._first + len(self._cells)
+        low = self._first if start is None else min(max(int(start / _CELL + 1e-6), self._first), total - 1)
+        high = total if end is None else min(max(math.ceil(end / _CELL - 1e-6), low + 1), total)
+        cells = self._cells[low - self._first : high - self._first]
+        sizes = np.minimum(self._at - np.arange(low, high) * self._size, self._size)
+        levels, clipped, samples = self._by_level(cells, sizes), cells[:, 1].sum(), int(sizes.sum())
+        if start is None:
+            levels, clipped, samples = levels + self._levels, clipped + self._clipped, self._at
         found = []
-        if self._clipped[first:last].sum() >= _CLIPPED * counts.sum():
+        if clipped >= _CLIPPED * samples:
             found.append("clipped")
-        level = np.sort(self._energy[first:last] / counts)[int(_LOUD * (len(counts) - 1) + 0.5)]
-        if level < _QUIET:
+        count = int(levels.sum())
+        level = int(np.searchsorted(np.cumsum(levels), count - int(_LOUD * (count - 1) + 0.5)))
+        if _QUIET <= level < _SILENT:
             found.append("quiet")
         return found
+
+    @staticmethod
+    def _by_level(cells: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+        """How many cells are so many dB below full scale, rounded down; the last place has all that are silent."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            below = np.nan_to_num(-10 * np.log10(cells[:, 0] / sizes), nan=0.0, posinf=_SILENT)
+        return np.bincount(np.clip(below, 0, _SILENT).astype(int), minlength=_SILENT + 1)

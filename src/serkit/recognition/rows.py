@@ -71,11 +71,12 @@ class JsonWriter:
     def __enter__(self) -> JsonWriter:
         return self
 
-    def write(self, prediction: Prediction) -> None:
-        """Print one row."""
-        row = indent(json.dumps(_json_row(prediction, self._top), indent=2), "  ")
-        print(f"{self._before}{row}", end="", flush=True)
-        self._before = ",\n"
+    def write(self, *predictions: Prediction) -> None:
+        """Print a row for each."""
+        for prediction in predictions:
+            row = indent(json.dumps(_json_row(prediction, self._top), indent=2), "  ")
+            print(f"{self._before}{row}", end="", flush=True)
+            self._before = ",\n"
 
     def __exit__(self, *raised: object) -> None:
         print("[]" if self._before == "[\n" else "\n]", flush=True)
@@ -235,10 +236,10 @@ class CsvWriter:
         self._rows.writerow(columns(self._labels))
         return self
 
-    def write(self, prediction: Prediction) -> None:
-        """Write one row; a full disk is a SerkitError."""
+    def write(self, *predictions: Prediction) -> None:
+        """Write a row for each; a full disk is a SerkitError."""
         try:
-            self._rows.writerow(csv_cells(prediction, self._labels))
+            self._rows.writerows(csv_cells(prediction, self._labels) for prediction in predictions)
             self._file.flush()
         except OSError as error:
             if self._part is None:  # standard output: a reader that has seen enough is no mistake

@@ -146,7 +146,7 @@ class Runner:
             results.append(self.probabilities(wave, speaker=speaker))
             weights.append(seconds)
         path, heard = path_of(source), track.choice.name
-        warnings = remarks(track, voice=sum(weights) if results else None)
+        warnings = remarks(track, sum(weights) if results else None)
         if not results:
             return Prediction(path, 0.0, end, None, None, {}, speech=False, channel=heard, warnings=warnings)
         if len(results) == 1:
@@ -179,10 +179,22 @@ class Runner:
 
 
 def remarks(
-    track: audio.Track, *, voice: float | None, start: float = 0.0, end: float | None = None
+    track: audio.Track, voice: float | None, start: float | None = None, end: float | None = None
 ) -> tuple[str, ...]:
-    """Return the warnings for a part of a recording, in s, in which that many seconds of voice were heard."""
+    """Return the warnings for a recording, or for a window of it.
+
+    Parameters
+    ----------
+    track : Track
+        What was read.
+    voice : float or None
+        Seconds of voice that were heard; None if there is no speech. A pause in a longer recording is not called quiet.
+    start, end : float, optional
+        The window, s.
+    """
     found = track.meter.remarks(start, end)
+    if voice is None and start is not None:
+        found = [name for name in found if name != "quiet"]
     if voice is not None and voice < MIN_VOICE:
         found.append("short")
     if track.choice.one_sided:

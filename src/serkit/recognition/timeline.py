@@ -230,7 +230,7 @@ def _answered(
         wave = own(samples.copy(), rate)
         activity = speech_activity(wave)
         voice = activity.seconds if activity.present else None
-        warnings = remarks(track, voice=voice, start=start, end=end)
+        warnings = remarks(track, voice, start, end)
         if activity.present:
             found = recognizer.probabilities(wave, speaker=speaker).tolist()
             values = dict(zip(recognizer.labels, found, strict=True))
