@@ -7,8 +7,8 @@ Readers give all channels. By default the mean is heard, as it always was, unles
 - *The channels cancel*, as where one plug is wired the wrong way round: the mean is 6 dB quieter than channels that
   have nothing to do with each other would be together. The loudest channel is heard.
 
-Levels are measured over the whole recording and in the band of the voice's strongest partials (about 150 Hz to 1.6
-kHz), so that hum, a DC offset and hiss have little say. The same recording gives the same choice, whether it comes as
+Levels are measured over the whole recording and where a voice is strongest (300 Hz to 1.6 kHz), so that hum, a DC
+offset and hiss have little say. The same recording gives the same choice, whether it comes as
 a file, bytes or an array, and whether it is read at once or in pieces.
 """
 
@@ -161,7 +161,7 @@ class Levels:
     def __init__(self, channels: int, sample_rate: int) -> None:
         self._size = max(sample_rate // _BINS, 1)
         self._rest = np.zeros((0, channels))
-        self._last: np.ndarray | None = None
+        self._last = np.zeros((0, channels))
         self.gram = np.zeros((channels, channels))
 
     def add(self, data: np.ndarray) -> None:
@@ -172,9 +172,9 @@ class Levels:
         if not whole:
             return
         bins = data[:whole].reshape(-1, self._size, data.shape[1]).mean(axis=1)
-        before = bins[:1] if self._last is None else self._last
-        steps = np.diff(bins, axis=0, prepend=before)
-        self._last = bins[-1:]
+        bins = np.concatenate([self._last, bins])
+        self._last = bins[-2:]
+        steps = np.diff(bins, n=2, axis=0)
         with np.errstate(invalid="ignore", over="ignore"):
             self.gram += np.einsum("ni,nj->ij", steps, steps)
 
