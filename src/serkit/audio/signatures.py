@@ -19,8 +19,8 @@ _LIBSNDFILE = (
     (0, b"dns."),
     (0, b"NIST_1A"),
     (0, b"Creative Voice File"),
-    (0, b"\x64\xa3\x01\x00"),  # IRCAM
-    (0, b"\x64\xa3\x02\x00"),
+    *((0, b"\x64\xa3" + bytes([machine, 0])) for machine in (1, 2, 3, 4)),  # IRCAM
+    *((0, bytes([0, machine]) + b"\xa3\x64") for machine in (1, 2, 3, 4)),
     (0, bytes.fromhex("726966662e91cf11a5d628db04c10000")),  # W64
     (0, b"2BIT"),  # AVR
     (0, b"PVF1"),
