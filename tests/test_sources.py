@@ -140,26 +140,3 @@ def test_an_upload_file_is_one_sentence(tiny: serkit.Recognizer) -> None:
     with pytest.raises(AudioError, match=r"upload\.file"):
         tiny.predict(real)
     assert tiny.predict(real.file).speech is True
-
-
-def test_types_of_predict(tmp_path: Path) -> None:
-    """What a type checker says of each call."""
-    api = pytest.importorskip("mypy.api")
-    (tmp_path / "calls.py").write_text(
-        "import io\nfrom collections.abc import Iterator\nfrom pathlib import Path\nimport numpy as np\nimport serkit\n"
-        "def names() -> Iterator[str]:\n    yield 'a.wav'\n"
-        "r = serkit.load()\n"
-        "for answer in (serkit.predict(b''), r.predict(io.BytesIO()), r.predict(np.zeros(3), sample_rate=8000)):\n"
-        "    reveal_type(answer)\n"
-        "reveal_type(serkit.predict('a.wav').emotion)\n"
-        "for rows in (r.predict(['a.wav']), serkit.predict(names()), r.predict('a.wav', channel='each')):\n"
-        "    reveal_type(rows)\n"
-        "r.predict(Path('a'), channel='lft')\n"
-    )
-    out, _, code = api.run(["--no-incremental", str(tmp_path / "calls.py")])
-    lines = [line.partition("calls.py:")[2] for line in out.splitlines() if "calls.py:" in line]
-    assert 'Revealed type is "serkit.recognition.prediction.Prediction"' in lines[0]
-    assert "str" in lines[1]
-    assert "list[serkit.recognition.prediction.Prediction]" in lines[2]
-    assert any(("error" in line and "channel" in line) or "overload" in line for line in lines[3:])
-    assert code == 1

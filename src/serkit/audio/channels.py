@@ -166,16 +166,19 @@ class Levels:
 
     def add(self, data: np.ndarray) -> None:
         """Take in the next samples, shape (n, channels)."""
-        data = np.concatenate([self._rest, data])
+        if len(self._rest):
+            data = np.concatenate([self._rest, data])
         whole = len(data) - len(data) % self._size
         self._rest = data[whole:].copy()
         if not whole:
             return
-        bins = data[:whole].reshape(-1, self._size, data.shape[1]).mean(axis=1)
-        bins = np.concatenate([self._last, bins])
-        self._last = bins[-2:]
-        steps = np.diff(bins, n=2, axis=0)
+        sums = np.zeros((whole // self._size, data.shape[1]))
         with np.errstate(invalid="ignore", over="ignore"):
+            for k in range(self._size):  # many times as fast as a mean over so short an axis
+                sums += data[k : whole : self._size]
+            bins = np.concatenate([self._last, sums / self._size])
+            self._last = bins[-2:]
+            steps = np.diff(bins, n=2, axis=0)
             self.gram += np.einsum("ni,nj->ij", steps, steps)
 
 

@@ -56,7 +56,8 @@ class Meter:
         here = self._cells[first - self._first : last + 1 - self._first]
         starts = np.maximum(np.arange(first, last + 1) * self._size - self._at, 0)
         with np.errstate(invalid="ignore", over="ignore"):
-            here[:, 0] += np.add.reduceat(np.square(data, dtype=np.float64).mean(axis=1), starts)
+            for channel in data.T:
+                here[:, 0] += np.add.reduceat(np.square(channel, dtype=np.float64), starts) / data.shape[1]
             if max(data.max(), -data.min()) >= _FULL:
                 flat = np.zeros(len(data))
                 for side in (data >= _FULL, data <= -_FULL):
