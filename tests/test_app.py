@@ -219,7 +219,7 @@ def test_downloads_are_what_ser_predict_writes(batch: AppTest, tiny: Path, tmp_p
     folder.mkdir()
     for name, data in many().items():
         (folder / name).write_bytes(data)
-    rows = list(batch.session_state["answers many"].values())
+    rows = [row for rows in batch.session_state["answers many"].values() for row in rows]
 
     def ser(*options: str) -> bytes:
         command = [sys.executable, "-m", "serkit", "predict", *many(), "--model", str(tiny), *options]
@@ -233,14 +233,14 @@ def test_downloads_are_what_ser_predict_writes(batch: AppTest, tiny: Path, tmp_p
 
 def test_answers_are_kept_until_the_file_goes(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    real = serkit.Recognizer.predict_iter
+    real = serkit.Recognizer.rows_of
 
-    def counted(self: serkit.Recognizer, sources: Any, **options: Any) -> Iterator[Prediction]:
+    def counted(self: serkit.Recognizer, sources: Any, **options: Any) -> Iterator[list[Prediction]]:
         given = list(sources)
         asked.extend(source.name for source in given)
         return real(self, given, **options)
 
-    monkeypatch.setattr(serkit.Recognizer, "predict_iter", counted)
+    monkeypatch.setattr(serkit.Recognizer, "rows_of", counted)
     page = upload(opened(), "me.wav", VOICE)
     page.run()
     assert asked == ["high_fast.flac", "me.wav"]

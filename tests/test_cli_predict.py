@@ -53,7 +53,7 @@ def test_json_equals_python(ser: Ser, clips: Path, tmp_path: Path) -> None:
     assert code == 1
     names = ["a.wav", "b.flac", "c silent.wav", "d empty.wav", "e text.mp3"]
     assert [row["path"] for row in json.loads(out)] == [str(Path("clips", name)) for name in names]
-    assert [row.get("emotion", "failed") for row in json.loads(out)[2:]] == [None, "failed", "failed"]
+    assert [row["error"] is None for row in json.loads(out)[2:]] == [True, False, False]
     assert list(json.loads(out)[0]["probabilities"]) == list(LABELS)
     lines = err.splitlines()
     assert lines[0] == "ser: 2 of 5 inputs failed:"
@@ -68,13 +68,14 @@ def test_csv_equals_json(ser: Ser, clips: Path, tmp_path: Path) -> None:
     with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     derived = ["derived_valence", "derived_arousal"]
-    head = ["path", "start", "end", "emotion", "unsure", "confidence", *LABELS, *derived, "speech", "error"]
+    first = ["path", "start", "end", "channel", "emotion", "confidence", "unsure", "speech", "error", "warnings"]
+    head = [*first, *LABELS, *derived]
     assert list(rows[0]) == head
     for row, other in zip(rows, wanted, strict=True):
         assert row["path"] == other["path"]
         assert float(row["end"]) == other["end"]
-        assert row["emotion"] == (other.get("emotion") or "")
-        assert row["error"] == other.get("error", "")
+        assert row["emotion"] == (other["emotion"] or "")
+        assert row["error"] == (other["error"] or "")
         assert row["speech"] == {True: "true", False: "false", None: ""}[other["speech"]]
         assert {k: float(row[k]) for k in LABELS if row[k]} == other["probabilities"]
         assert row["unsure"] == "false"
@@ -263,15 +264,15 @@ def test_wrong_usage_is_one_sentence_and_code_2(ser: Ser, clips: Path, words: li
 
 
 def test_ctrl_c_keeps_what_is_there(ser: Ser, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Recognizer.predict_iter
+    whole = Recognizer.rows_of
 
-    def interrupted(self: Recognizer, sources: Any, **options: Any) -> Iterator[serkit.Prediction]:
+    def interrupted(self: Recognizer, sources: Any, **options: Any) -> Iterator[list[serkit.Prediction]]:
         answers = whole(self, sources, **options)
         yield next(answers)
         yield next(answers)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Recognizer, "predict_iter", interrupted)
+    monkeypatch.setattr(Recognizer, "rows_of", interrupted)
     code, _, err = ser("predict", "clips", "-m", "tiny", "--csv", "x.csv")
     assert code == 130
     assert "ser: interrupted after 2 of 5 recordings; their answers are kept." in err

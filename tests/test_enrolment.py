@@ -503,7 +503,10 @@ def test_a_file_of_results_goes_on_with_the_same_voice_only(ser: Ser) -> None:
         (["enrol", "ann", "-m", "plain", "--json"], "ser: The model plain 1.0 does not enrol voices"),
         (["enrol", "ann", "-m", "huge", "--json"], "ser: No model 'huge'"),
         (["enrol", "ann/1.wav", "-m", "tiny", "--json"], "ser: The recordings hold 2.0 s of speech"),
-        (["enrol", "tiny", "-m", "tiny", "--json"], "ser: no recording ("),
+        (
+            ["enrol", "tiny", "-m", "tiny", "--json"],
+            "ser: no recording in 'tiny', 3 other files (README.md, manifest.json, model.onnx).",
+        ),
         (["enrol", "missing.wav", "-m", "tiny", "--json"], "ser: no such file or folder: 'missing.wav'"),
         (["enrol", "ann", "-m", "tiny", "--out", "ann"], "ser: Cannot write 'ann': it is a folder."),
         (["predict", "a.wav", "-m", "tiny", "--speaker", "no.json"], "ser: The speaker profile 'no.json' cannot be"),

@@ -83,10 +83,13 @@ def test_ser_predict_loads_these_files_and_no_others(tmp_path: Path) -> None:
     assert not loaded & (HEAVY | {"scipy", "pyarrow", "av", "streamlit"})
     ours = {
         "": "_version cli emotions errors files terminal",
-        "audio": "arrays decode headers mp3 reader reading sound_file virtual_file voice_activity waveform",
+        "audio": (
+            "arrays channels decode folders headers mp3 quality reader reading signatures sound_file virtual_file "
+            "voice_activity waveform"
+        ),
         "bundle": "checks clips manifest onnxfile outline store",
         "cli": "info predict",
-        "recognition": "inputs prediction recognizer rows runner",
+        "recognition": "in_parallel inputs prediction recognizer rows runner",
     }
     expected = {"serkit", *(f"serkit_{room}" for room in ours if room)}
     expected |= {"_".join(filter(None, ("serkit", room, name))) for room in ours for name in ours[room].split()}

@@ -6,6 +6,7 @@ import io
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,9 +63,11 @@ def test_every_way_in_gives_the_same_answer(recognizer: Recognizer, sound: np.nd
             recognizer.predict(file),
             recognizer.predict(io.BytesIO(path.read_bytes())),
             recognizer.predict(audio.load(path)),
-            recognizer.predict(np.stack([sound, sound]), sample_rate=16000),
+            recognizer.predict({"array": sound, "sampling_rate": 16000}),
         ]
     assert all(answer == wanted for answer in answers)
+    stereo = recognizer.predict(np.stack([sound, sound]), sample_rate=16000)
+    assert stereo == replace(wanted, channel="mix")
     by_path = recognizer.predict(str(path))
     assert by_path.path == str(path)
     assert recognizer.predict(path) == by_path
@@ -154,12 +157,15 @@ def test_no_speech_is_said_so(recognizer: Recognizer, samples: np.ndarray) -> No
         "path": None,
         "start": 0.0,
         "end": 2.0,
+        "channel": None,
         "emotion": None,
-        "unsure": False,
         "confidence": None,
+        "unsure": False,
+        "speech": False,
+        "error": None,
+        "warnings": [],
         "probabilities": {},
         "derived": {"valence": None, "arousal": None},
-        "speech": False,
     }
 
 
@@ -218,8 +224,9 @@ def test_a_list_keeps_its_order_and_its_failures(recognizer: Recognizer, sound: 
     assert answers[0] == recognizer.predict(str(good))
     assert answers[4].speech is False
     row = answers[1].to_dict()
-    keys = ["path", "start", "end", "error", "unsure", "confidence", "probabilities", "derived", "speech"]
-    assert list(row) == keys
+    keys = ["path", "start", "end", "channel", "emotion", "confidence", "unsure", "speech", "error", "warnings"]
+    assert list(row) == [*keys, "probabilities", "derived"]
+    assert [list(answer.to_dict()) for answer in answers] == [list(row)] * 5
     assert (row["confidence"], row["probabilities"], row["speech"]) == (None, {}, None)
     assert recognizer.predict([]) == []
 

@@ -96,7 +96,7 @@ def test_parquet_has_types(ser: Ser, tmp_path: Path) -> None:
 
     ser("predict", "clips", "-m", "tiny", "--out", "x.parquet")
     schema = pq.read_schema(tmp_path / "x.parquet")
-    text, truth = {"path", "emotion", "error"}, {"unsure", "speech"}
+    text, truth = {"path", "channel", "emotion", "error", "warnings"}, {"unsure", "speech"}
     for field in schema:
         assert field.type == (
             pa.string() if field.name in text else pa.bool_() if field.name in truth else pa.float64()
@@ -172,16 +172,16 @@ def test_names_that_are_no_unicode_are_found_again(ser: Ser, tmp_path: Path) -> 
 
 
 def test_ctrl_c_leaves_what_resume_goes_on_with(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Recognizer.predict_iter
+    whole = Recognizer.rows_of
 
-    def interrupted(self: Recognizer, sources: Any, **options: Any) -> Iterator[Prediction]:
+    def interrupted(self: Recognizer, sources: Any, **options: Any) -> Iterator[list[Prediction]]:
         answers = whole(self, sources, **options)
         yield next(answers)
         raise KeyboardInterrupt
 
     for suffix in FORMATS:
         with monkeypatch.context() as patch:
-            patch.setattr(Recognizer, "predict_iter", interrupted)
+            patch.setattr(Recognizer, "rows_of", interrupted)
             code, _, err = ser("predict", "clips", "-m", "tiny", "--out", f"x.{suffix}")
         assert code == 130
         assert err == f"ser: interrupted after 1 of 4 recordings; --resume goes on with x.{suffix}.\n"

@@ -17,7 +17,7 @@ from typing import IO
 
 from serkit.errors import ArchiveError
 
-__all__ = ["open_zip", "read_member"]
+__all__ = ["open_zip", "read_head", "read_member"]
 
 _MAX_MEMBERS = 200_000
 _MAX_DIRECTORY = 64 << 20  # bytes of the table of contents, which zipfile reads at once
@@ -92,10 +92,7 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, limit: int
     """
     if member.file_size > limit:
         raise ArchiveError(f"{member.filename} of {name} is {member.file_size:,} bytes; at most {limit:,} are read.")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ArchiveError(
-            f"{member.filename} of {name} is compressed with method {member.compress_type}: pack it again with Deflate."
-        )
+    _check_method(member, name)
     parts = []
     try:
         with archive.open(member) as packed:
@@ -110,6 +107,23 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, limit: int
             "bytes."
         )
     return data
+
+
+def read_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo, count: int, *, name: str) -> bytes:
+    """Unpack the first `count` bytes of one member; ArchiveError as for :func:`read_member`."""
+    _check_method(member, name)
+    try:
+        with archive.open(member) as packed:
+            return packed.read(count)
+    except _BROKEN as error:
+        raise ArchiveError(f"{member.filename} of {name} cannot be unpacked ({_reason(error)}).") from None
+
+
+def _check_method(member: zipfile.ZipInfo, name: str) -> None:
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ArchiveError(
+            f"{member.filename} of {name} is compressed with method {member.compress_type}: pack it again with Deflate."
+        )
 
 
 def _check(members: list[zipfile.ZipInfo], size: int, name: str) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from serkit.app import batch_report, pictures, sound_pictures, truth
+from serkit.app import batch_report, channel, pictures, sound_pictures, truth
 from serkit.app.chosen_model import least
 from serkit.app.clips import Clip, answers, as_csv, as_json, unpacked, uploaded
-from serkit.app.words import headline, ink, plain
+from serkit.app.words import headline, ink, plain, remarks
 from serkit.emotions import colour
 from serkit.errors import CorpusError
 from serkit.recognition.prediction import Prediction
@@ -43,12 +43,15 @@ def show(model: str, recognizer: Recognizer) -> None:
         model,
         recognizer,
         clips,
+        channel=channel.asked("many"),
         progress=lambda done: bar.progress(done / len(clips), text=f"{done} of {len(clips)}"),
     )
     bar.empty()
-    rows = [row.at_least(least()) for row in found]
+    pairs = [(clip, row.at_least(least())) for clip, rows in zip(clips, found, strict=True) for row in rows]
+    rows = [row for _, row in pairs]
+    channel.choose_for_many("many", clips, rows)
     _failures([row for row in rows if row.error is not None], len(rows))
-    answered = [(clip, row) for clip, row in zip(clips, rows, strict=True) if row.error is None]
+    answered = [(clip, row) for clip, row in pairs if row.error is None]
     if answered:
         _table(answered, recognizer)
         _distribution([row for _, row in answered], recognizer)
@@ -100,6 +103,7 @@ def _table(answered: Sequence[tuple[Clip, Prediction]], recognizer: Recognizer) 
             "emotion": [row.answer for _, row in shown],
             "confidence": [None if row.confidence is None else 100 * row.confidence for _, row in shown],
             "seconds": [row.end for _, row in shown],
+            **_told(shown),
         },
         column_config={
             "confidence": st.column_config.ProgressColumn(format="%.0f %%", min_value=0.0, max_value=100.0),
@@ -121,8 +125,16 @@ def _table(answered: Sequence[tuple[Clip, Prediction]], recognizer: Recognizer) 
             with left:
                 st.html(headline(row))
                 st.audio(clip.read(), format=clip.mime)
+                st.caption(plain(remarks(row)))
             if row.probabilities:
                 right.plotly_chart(pictures.bars(row.probabilities), key="row bars", width="stretch", config=_CONFIG)
+
+
+def _told(shown: Sequence[tuple[Clip, Prediction]]) -> dict[str, list[str]]:
+    """Columns for channels and warnings, where a row has any."""
+    channels = [row.channel or "" for _, row in shown]
+    warnings = [", ".join(row.warnings) for _, row in shown]
+    return {name: cells for name, cells in (("channel", channels), ("warnings", warnings)) if any(cells)}
 
 
 def _distribution(rows: Sequence[Prediction], recognizer: Recognizer) -> None:

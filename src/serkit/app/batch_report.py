@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from html import escape
 
@@ -59,15 +59,21 @@ def page(
     if comparison is not None:
         parts.append(_comparison(comparison))
     parts.append("<h2>Recordings</h2>")
+    says: dict[str, Callable[[Prediction], str]] = {
+        "channel": lambda row: row.channel or "",
+        "warnings": lambda row: ", ".join(row.warnings),
+    }
+    told = [(name, say) for name, say in says.items() if any(map(say, answered))]
     parts.append(
         _table(
-            ("file", "emotion", "confidence", "seconds"),
+            ("file", "emotion", "confidence", "seconds", *(name for name, _ in told)),
             [
                 (
                     _text(row.path or ""),
                     _text(row.answer),
                     "" if row.confidence is None else per_cent(row.confidence),
                     f"{row.end:.1f}",
+                    *(_text(say(row)) for _, say in told),
                 )
                 for row in answered
             ],

@@ -6,23 +6,23 @@ import io
 import mimetypes
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
 import serkit
-from serkit.audio import AUDIO_SUFFIXES
+from serkit.audio import AUDIO_SUFFIXES, Channel, signatures
 from serkit.errors import ArchiveError, AudioError
 from serkit.recognition.inputs import failure
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
 from serkit.recognition.rows import CsvWriter, to_json
-from serkit.zips import open_zip, read_member
+from serkit.zips import open_zip, read_head, read_member
 
 __all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "pick", "unpacked", "uploaded"]
 
@@ -121,7 +121,7 @@ def unpacked(file: Any) -> tuple[list[Clip], str | None]:
     """Return the recordings in an uploaded zip, sorted by name, and what is wrong with the zip, if anything.
 
     Recordings stay packed until they are needed. Folders are part of the name; hidden files and what macOS adds are
-    passed over, as is everything without the suffix of a recording.
+    passed over, as is everything that is no recording by its suffix or its first bytes.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def unpacked(file: Any) -> tuple[list[Clip], str | None]:
         archive = open_zip(io.BytesIO(file.getvalue()), name=file.name)
     except ArchiveError as error:
         return [], str(error)
-    members = [member for member in archive.infolist() if _is_recording(member)]
+    members = [member for member in archive.infolist() if _is_recording(archive, member)]
     total = sum(member.file_size for member in members)
     if not members:
         return [], f"{file.name} holds no recordings."
@@ -161,9 +161,12 @@ def answers(
     clips: Sequence[Clip],
     *,
     speaker: Profile | None = None,
+    channel: Channel | Literal["each"] = "auto",
     progress: Callable[[int], None] = lambda done: None,
-) -> list[Prediction]:
+) -> list[list[Prediction]]:
     """Answer each clip, failures included, in order; what the session has asked before is not worked out again.
+
+    A clip has one answer, or one for each of its channels.
 
     Parameters
     ----------
@@ -175,19 +178,22 @@ def answers(
     clips : sequence of Clip
     speaker : Profile, optional
         Who speaks in all of them.
+    channel : {"auto", "mix", "left", "right", "each"} or int
+        As for :meth:`serkit.Recognizer.predict`.
     progress : callable
         Told the number of clips done.
     """
-    known: dict[tuple[str, str, str], Prediction] = st.session_state.get(f"answers {place}", {})
-    who = speaker.key if speaker else ""
-    found = {(model, who, clip.key): known.get((model, who, clip.key)) for clip in clips}
-    missing = [clip for clip in clips if found[model, who, clip.key] is None]
-    for done, (clip, answer) in enumerate(_ask(recognizer, missing, speaker), start=1):
-        found[model, who, clip.key] = answer
+    known: dict[tuple[object, ...], list[Prediction]] = st.session_state.get(f"answers {place}", {})
+    asked = (model, speaker.key if speaker else "", channel)
+    found = {clip.key: known.get((*asked, clip.key)) for clip in clips}
+    missing = [clip for clip in clips if found[clip.key] is None]
+    answered = recognizer.rows_of(map(_opened, missing), speaker=speaker, channel=channel)
+    for done, (clip, rows) in enumerate(zip(missing, answered, strict=True), start=1):
+        found[clip.key] = [replace(row, path=clip.name) for row in rows]
         progress(len(clips) - len(missing) + done)
-    complete = {key: answer for key, answer in found.items() if answer is not None}
-    st.session_state[f"answers {place}"] = complete
-    return [complete[model, who, clip.key] for clip in clips]
+    complete = {key: rows for key, rows in found.items() if rows is not None}
+    st.session_state[f"answers {place}"] = {(*asked, key): rows for key, rows in complete.items()}
+    return [complete[clip.key] for clip in clips]
 
 
 def as_csv(rows: Sequence[Prediction], labels: Sequence[str]) -> bytes:
@@ -205,11 +211,6 @@ def as_json(rows: Sequence[Prediction]) -> bytes:
     return f"{to_json(rows)}\n".encode("ascii")
 
 
-def _ask(recognizer: Recognizer, clips: Sequence[Clip], speaker: Profile | None) -> Iterator[tuple[Clip, Prediction]]:
-    for clip, answer in zip(clips, recognizer.predict_iter(map(_opened, clips), speaker=speaker), strict=True):
-        yield clip, replace(answer, path=clip.name)
-
-
 def _opened(clip: Clip) -> io.BytesIO | Prediction:
     """The file, or why there is none."""
     try:
@@ -218,13 +219,16 @@ def _opened(clip: Clip) -> io.BytesIO | Prediction:
         return failure(clip.name, error)
 
 
-def _is_recording(member: zipfile.ZipInfo) -> bool:
+def _is_recording(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
     path = PurePosixPath(member.filename)
-    return (
-        not member.is_dir()
-        and path.suffix.lower() in AUDIO_SUFFIXES
-        and not any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    )
+    if member.is_dir() or any(part.startswith((".", "__MACOSX")) for part in path.parts):
+        return False
+    if path.suffix.lower() in AUDIO_SUFFIXES:
+        return True
+    try:
+        return signatures.is_recording(read_head(archive, member, signatures.HEAD, name=archive.filename or "the zip"))
+    except ArchiveError:
+        return False
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> bytes:

@@ -140,7 +140,7 @@ def _side_by_side(name: str, first: Recognizer, others: Sequence[str]) -> None:
     ):
         with column:
             st.markdown(f"**{plain(short(title))}**")
-            (answer,) = answers(f"beside {number}", title, recognizer, [clip])
+            ((answer,),) = answers(f"beside {number}", title, recognizer, [clip])
             if answer.error is not None:
                 st.error(plain(answer.error))
                 continue

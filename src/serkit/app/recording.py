@@ -12,9 +12,10 @@ import soundfile as sf
 import streamlit as st
 
 from serkit import audio
-from serkit.app import pictures, sound_pictures, voice
+from serkit.app import channel, pictures, sound_pictures, voice
 from serkit.app.clips import Clip, as_csv, as_json, examples, pick
-from serkit.app.words import per_cent, plain
+from serkit.app.words import per_cent, plain, remarks
+from serkit.audio import Channel
 from serkit.errors import SerkitError
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
@@ -58,13 +59,14 @@ def show(model: str, recognizer: Recognizer) -> None:
         st.caption("A meeting, a call, a podcast: an hour is fine.")
         return
     window, hop, least = _settings(model, recognizer)
-    heard = _heard(model, recognizer, clip, window, hop, speaker)
+    wanted = channel.choose("long", clip)
+    heard = _heard(model, recognizer, clip, window, hop, speaker, wanted)
     if heard.error is not None:
         st.error(plain(heard.error))
     if not heard.windows:
         return
     parts = [replace(part, path=clip.name) for part in segments(one.at_least(least) for one in heard.windows)]
-    place = f"{model} {clip.key} {window} {hop} {least} {speaker.key if speaker else ''}"
+    place = f"{model} {clip.key} {window} {hop} {least} {speaker.key if speaker else ''} {wanted}"
     if st.session_state.get("long place") != place:
         st.session_state.update({"long place": place, "long chosen": None, "long taps": 0})
     _strip(heard, parts, place)
@@ -104,6 +106,7 @@ def listen(
     window: float,
     hop: float,
     speaker: Profile | None = None,
+    heard: Channel = "auto",
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Heard:
     """Work through a recording; what could be read of a broken one is kept.
@@ -113,21 +116,29 @@ def listen(
     recognizer, window, hop, speaker, progress
         As for :func:`serkit.recognition.timeline.timeline`.
     clip : Clip
+    heard : {"auto", "mix", "left", "right"} or int
+        The channel.
     """
     windows: list[Prediction] = []
     try:
-        for one in timeline(recognizer, clip.open(), window=window, hop=hop, speaker=speaker, progress=progress):
+        for one in timeline(
+            recognizer, clip.open(), window=window, hop=hop, speaker=speaker, channel=heard, progress=progress
+        ):
             windows.append(one)
     except SerkitError as error:
-        return Heard(windows, *outline(clip, end=windows[-1].end if windows else 0.0), error=str(error))
-    return Heard(windows, *outline(clip))
+        if not windows:
+            return Heard([], np.zeros(0), np.zeros(0), error=str(error))
+        return Heard(windows, *outline(clip, end=windows[-1].end, heard=channel.heard(windows[0])), error=str(error))
+    return Heard(windows, *outline(clip, heard=channel.heard(windows[0])))
 
 
 def _known(reason: str) -> None:
     """That the recording breaks off is shown with its windows."""
 
 
-def outline(clip: Clip, *, end: float | None = None, n: int = 900) -> tuple[np.ndarray, np.ndarray]:
+def outline(
+    clip: Clip, *, end: float | None = None, n: int = 900, heard: Channel = "auto"
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the lowest and highest sample of at most `n` stretches of a recording, read piece by piece.
 
     Parameters
@@ -136,13 +147,15 @@ def outline(clip: Clip, *, end: float | None = None, n: int = 900) -> tuple[np.n
     end : float, optional
         Read no further than this, s.
     n : int
+    heard : {"auto", "mix", "left", "right"} or int
+        The channel.
     """
     lows: list[np.ndarray] = []
     highs: list[np.ndarray] = []
     done = 0.0
     if end == 0.0:
         return np.zeros(0), np.zeros(0)
-    for piece in audio.stream(clip.open(), block=30.0, on_break=_known):
+    for piece in audio.stream(clip.open(), block=30.0, channel=heard, on_break=_known):
         samples = piece.samples if end is None else piece.samples[: round((end - done) * piece.sample_rate)]
         low, high = pictures.envelope(samples, max(round(len(samples) / piece.sample_rate / _STEP), 1))
         lows.append(low)
@@ -155,7 +168,7 @@ def outline(clip: Clip, *, end: float | None = None, n: int = 900) -> tuple[np.n
     return low, high
 
 
-def stretch(clip: Clip, start: float, end: float, rate: int) -> bytes:
+def stretch(clip: Clip, start: float, end: float, rate: int, *, heard: Channel = "auto") -> bytes:
     """Cut a stretch out of a recording, as a WAV file in memory.
 
     Parameters
@@ -165,8 +178,10 @@ def stretch(clip: Clip, start: float, end: float, rate: int) -> bytes:
         Seconds.
     rate : int
         Of the file, Hz.
+    heard : {"auto", "mix", "left", "right"} or int
+        The channel.
     """
-    wave = audio.load(clip.open(), offset=start, duration=end - start, target_rate=rate, on_break=_known)
+    wave = audio.load(clip.open(), offset=start, duration=end - start, target_rate=rate, channel=heard, on_break=_known)
     file = io.BytesIO()
     sf.write(file, wave.samples, rate, format="WAV", subtype="PCM_16")
     return file.getvalue()
@@ -213,9 +228,17 @@ def _settings(model: str, recognizer: Recognizer) -> tuple[float, float, float]:
     return window, hop, least / 100
 
 
-def _heard(model: str, recognizer: Recognizer, clip: Clip, window: float, hop: float, speaker: Profile | None) -> Heard:
+def _heard(
+    model: str,
+    recognizer: Recognizer,
+    clip: Clip,
+    window: float,
+    hop: float,
+    speaker: Profile | None,
+    wanted: Channel,
+) -> Heard:
     """What this session knows of the recording; only the last one is kept."""
-    key = (model, clip.key, window, hop, speaker)
+    key = (model, clip.key, window, hop, speaker, wanted)
     known: tuple[object, Heard] | None = st.session_state.get("answers long")
     if known is not None and known[0] == key:
         return known[1]
@@ -226,7 +249,7 @@ def _heard(model: str, recognizer: Recognizer, clip: Clip, window: float, hop: f
         says = f"{clock(seconds)} of {clock(total)}" if total else clock(seconds)
         bar.progress(min(seconds / total, 1.0) if total else 0.0, text=says)
 
-    heard = listen(recognizer, clip, window=window, hop=hop, speaker=speaker, progress=progress)
+    heard = listen(recognizer, clip, window=window, hop=hop, speaker=speaker, heard=wanted, progress=progress)
     bar.empty()
     st.session_state["answers long"] = (key, heard)
     return heard
@@ -262,8 +285,10 @@ def _player(clip: Clip, parts: Sequence[Prediction], recognizer: Recognizer) -> 
     cut = f" (the first {_PLAYED:.0f} s of it)" if end < part.end else ""
     times = f"{clock(part.start, tenths=True)} to {clock(part.end, tenths=True)}"
     st.markdown(f"**{plain(part.answer.capitalize())}**{plain(sure)}, {plain(times)}{plain(cut)}")
-    sound = stretch(clip, part.start, end, recognizer.sample_rate)
+    sound = stretch(clip, part.start, end, recognizer.sample_rate, heard=channel.heard(part))
     st.audio(sound, format="audio/wav", autoplay=index is not None)
+    if told := remarks(part):
+        st.caption(plain(told))
     st.caption("Tap the strip, or choose a row of the table, to hear that stretch.")
 
 
@@ -278,6 +303,7 @@ def _segments(parts: Sequence[Prediction], place: str) -> None:
         if rows:
             st.session_state["long chosen"] = int(rows[0])
 
+    warnings = [", ".join(part.warnings) for part in parts]
     key = f"segments {place} {st.session_state['long taps']}"  # a tap on the strip makes a table without a choice
     st.subheader(f"{len(parts)} segments" if len(parts) > 1 else "One segment")
     st.dataframe(
@@ -286,6 +312,7 @@ def _segments(parts: Sequence[Prediction], place: str) -> None:
             "end": [clock(part.end, tenths=True) for part in parts],
             "emotion": [part.answer for part in parts],
             "confidence": [None if part.confidence is None else 100 * part.confidence for part in parts],
+            **({"warnings": warnings} if any(warnings) else {}),
         },
         column_config={
             "confidence": st.column_config.ProgressColumn(format="%.0f %%", min_value=0.0, max_value=100.0),

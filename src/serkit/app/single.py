@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from serkit import audio
-from serkit.app import pictures, voice
+from serkit.app import channel, pictures, voice
 from serkit.app.chosen_model import least
 from serkit.app.clips import Clip, answers, pick
-from serkit.app.words import GREY, headline, per_cent, plain
+from serkit.app.words import GREY, headline, per_cent, plain, remarks
 from serkit.emotions import colour
 from serkit.errors import SerkitError
 from serkit.recognition.explain import Explanation
@@ -29,7 +29,8 @@ def show(model: str, recognizer: Recognizer) -> None:
     speaker = voice.choose(recognizer)
     if clip is None:
         return
-    (found,) = answers("one", model, recognizer, [clip], speaker=speaker)
+    wanted = channel.choose("one", clip)
+    ((found,),) = answers("one", model, recognizer, [clip], speaker=speaker, channel=wanted)
     if found.error is not None:
         st.error(plain(found.error))
         return
@@ -38,6 +39,8 @@ def show(model: str, recognizer: Recognizer) -> None:
     with left:
         st.html(headline(answer))
         st.audio(clip.read(), format=clip.mime)
+        if told := remarks(answer):
+            (st.warning if answer.warnings else st.caption)(plain(told))
     if answer.speech:
         with right:
             as_pie = st.toggle("As a pie", key="pie")
@@ -67,7 +70,14 @@ def explained(why: Explanation) -> str:
 
 def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, speaker: Profile | None) -> None:
     """Draw the sound at once, and shade it when it is known what moved the answer."""
-    wave = audio.load(clip.open(), duration=_SHOWN, target_rate=recognizer.sample_rate, on_break=lambda reason: None)
+    heard = channel.heard(answer)
+    wave = audio.load(
+        clip.open(),
+        duration=_SHOWN,
+        target_rate=recognizer.sample_rate,
+        channel=heard,
+        on_break=lambda reason: None,
+    )
     hue = colour(answer.emotion) if answer.emotion else GREY
     figure = pictures.sound(wave, hue)
     place, below = st.empty(), st.empty()
@@ -79,7 +89,7 @@ def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, speaker: Prof
         return
     below.caption("Listening for what moved the answer …")
     try:
-        why = _explain(clip, answer.emotion, recognizer, speaker)
+        why = _explain(clip, answer, answer.emotion, recognizer, speaker)
     except SerkitError as error:
         below.caption(plain(str(error)))
         return
@@ -88,11 +98,14 @@ def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, speaker: Prof
     below.caption(explained(why))
 
 
-def _explain(clip: Clip, emotion: str, recognizer: Recognizer, speaker: Profile | None) -> Explanation:
+def _explain(
+    clip: Clip, answer: Prediction, emotion: str, recognizer: Recognizer, speaker: Profile | None
+) -> Explanation:
     """The explanation; only that of the last clip is kept."""
-    key = (id(recognizer), clip.key, emotion, speaker)
+    key = (id(recognizer), clip.key, emotion, speaker, answer.channel)
     known: tuple[object, Explanation] | None = st.session_state.get("explanation")
     if known is None or known[0] != key:
-        known = (key, recognizer.explain(clip.open(), emotion=emotion, speaker=speaker))
+        why = recognizer.explain(clip.open(), emotion=emotion, speaker=speaker, channel=channel.heard(answer))
+        known = (key, why)
         st.session_state["explanation"] = known
     return known[1]

@@ -8,10 +8,10 @@ import re
 import streamlit as st
 
 from serkit.emotions import colour
-from serkit.recognition.prediction import Prediction
+from serkit.recognition.prediction import WARNINGS, Prediction
 from serkit.terminal import printable
 
-__all__ = ["GREY", "card", "headline", "ink", "per_cent", "plain"]
+__all__ = ["GREY", "card", "headline", "ink", "per_cent", "plain", "remarks"]
 
 #: The colour of what is no emotion; it shows on white and on black.
 GREY = "#8C8C8C"
@@ -89,6 +89,22 @@ def headline(answer: Prediction) -> str:
     says = f"{per_cent(first)} confidence, then {second} with {per_cent(next_)}"
     title = answer.emotion.capitalize() if first >= 0.5 else f"Perhaps {answer.emotion}"
     return _block(colour(answer.emotion), title, says)
+
+
+def remarks(answer: Prediction) -> str:
+    """What is to be known of an answer besides its confidence, as Markdown: the channel and the warnings; or nothing.
+
+    Examples
+    --------
+    >>> remarks(Prediction(None, 0, 2, "sad", 0.9, {"sad": 0.9}, channel="left", warnings=("short", "one-sided")))
+    'Heard: the left channel. Less than about a second of voice. Only one channel holds sound.'
+    """
+    sentences = [WARNINGS[name].capitalize() for name in answer.warnings]
+    if answer.channel is not None:
+        side = answer.channel in ("left", "right")
+        which = "all channels" if answer.channel == "mix" else f"the {answer.channel} channel" if side else ""
+        sentences.insert(0, f"Heard: {which or f'channel {answer.channel}'}")
+    return " ".join(f"{sentence}." for sentence in sentences)
 
 
 def _block(hue: str, title: str, says: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from serkit.audio.reader import AudioInfo, Reader
+from serkit.audio.reader import AudioInfo
 from serkit.errors import AudioError
 
 __all__ = ["MAX_RATE", "MIN_RATE", "MIN_SECONDS", "ArrayReader", "check_rate", "check_values", "checked"]
@@ -48,26 +48,53 @@ class ArrayReader:
             raise AudioError(f"{name} of shape {array.shape} holds no samples.")
         if array.ndim == 2:
             array = array if array.shape[1] < array.shape[0] else array.T
+        if kind in "iu":
+            _check_range(array, name)
         self._array = array
         channels = 1 if array.ndim == 1 else array.shape[1]
         self.info = AudioInfo(len(array) / sample_rate, sample_rate, channels, "array", str(array.dtype))
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        """Yield mono float32 pieces; integers are scaled by the range of their type."""
+        """Yield pieces of all channels; integers are scaled by the range of their type."""
         end = len(self._array) if stop is None else min(stop, len(self._array))
         for at in range(start, end, _BLOCK):
-            yield self._mono(self._array[at : min(at + _BLOCK, end)])
+            yield self._scaled(self._array[at : min(at + _BLOCK, end)])
 
-    def _mono(self, data: np.ndarray) -> np.ndarray:
+    def _scaled(self, data: np.ndarray) -> np.ndarray:
+        data = data.reshape(len(data), -1)
         kind = data.dtype.kind
-        if kind == "f" and data.ndim == 1 and data.dtype == np.float32:
-            return np.ascontiguousarray(data)
+        if data.dtype == np.float32:
+            return data
         values = data.astype(np.float64)
         if kind != "f":
             half = 2.0 ** (8 * data.dtype.itemsize - 1)
             values = values / half - (1.0 if kind == "u" else 0.0)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return (values if values.ndim == 1 else values.mean(axis=1)).astype(np.float32)
+        return values
+
+
+def _check_range(array: np.ndarray, name: str) -> None:
+    """Refuse integers that are samples of a smaller type in a larger one, as ``np.array`` of a list of integers is.
+
+    Read by the range of their type they would be far below any microphone's noise: samples of 16 bits peak at -96 dBFS
+    in int32, samples of 32 bits at -192 dBFS in int64. No recording of that type is that quiet. Samples of 24 bits in
+    int32 cannot be told from a quiet recording and are accepted; ``"quiet"`` among the warnings tells of them.
+    """
+    bits = 8 * array.dtype.itemsize
+    if bits == 8:
+        return
+    unsigned = array.dtype.kind == "u"
+    low, high = int(array.min()), int(array.max())
+    peak = high if unsigned else max(high, -low)
+    inside = next((n for n in (8, 16, 32) if n < bits and peak <= 2 ** (n if unsigned else n - 1)), None)
+    if peak == 0 or inside is None or (bits == 16 and not unsigned):
+        return
+    smaller = f"{'u' if unsigned else ''}int{inside if unsigned else max(inside, 16)}"
+    scale = f"0 to {2**bits - 1}" if unsigned else f"{-(2 ** (bits - 1))} to {2 ** (bits - 1) - 1}"
+    also = ", or array / 2**23 for samples of 24 bits" if inside == 32 else ""
+    raise AudioError(
+        f"{name} holds {array.dtype} from {low} to {high}, but full scale of {array.dtype} is {scale}: give samples in "
+        f"the type they were recorded in, array.astype(np.{smaller}){also}."
+    )
 
 
 def check_rate(value: Any, what: str) -> int:
@@ -90,17 +117,16 @@ def check_values(samples: np.ndarray, at: int, rate: int, name: str) -> None:
         )
 
 
-def checked(reader: Reader, start: int, stop: int | None) -> Iterator[np.ndarray]:
-    """Yield the blocks of `reader`; refuse NaN, infinity and floats that are integers nobody divided."""
-    at, rate = start, reader.info.sample_rate
-    for piece in reader.blocks(start, stop):
-        check_values(piece, at, rate, reader.name)
+def checked(pieces: Iterable[np.ndarray], at: int, rate: int, name: str) -> Iterator[np.ndarray]:
+    """Yield mono pieces, the first of which begins at sample `at`; refuse NaN, infinity and undivided integers."""
+    for piece in pieces:
+        check_values(piece, at, rate, name)
         peak = max(float(piece.max()), -float(piece.min()))
         if peak > _MAX_PEAK:
             divisor = 2 ** max(math.ceil(math.log2(peak)), 7)
             scale = 32768 if divisor <= 32768 else divisor
             raise AudioError(
-                f"{reader.name} holds floats up to {peak:g}, samples should lie in [-1, 1]: divide them by "
+                f"{name} holds floats up to {peak:g}, samples should lie in [-1, 1]: divide them by "
                 f"the range of the integers they were (here probably {scale})."
             )
         at += len(piece)

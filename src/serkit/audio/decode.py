@@ -1,9 +1,10 @@
-"""Containers and codecs: anything a recording can come in, read as mono float32 blocks."""
+"""Containers and codecs: anything a recording can come in, read as blocks of float32 samples of all channels."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import inspect
 import io
 import os
 import shutil
@@ -15,13 +16,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from serkit.audio import headers
+from serkit.audio import headers, signatures
 from serkit.audio.mp3 import mp3_header, mp3_parts
 from serkit.audio.reader import Reader
 from serkit.audio.sound_file import NotForLibsndfileError, SoundFileReader
 from serkit.errors import AudioError, SerkitError
 
-__all__ = ["guarded", "missing", "open_reader"]
+__all__ = ["guarded", "missing", "open_reader", "reopenable"]
 
 _SPOOL = 1 << 24  # bytes of an unseekable stream kept in memory; more goes to a temporary file
 
@@ -38,7 +39,7 @@ def open_reader(source: Any) -> Iterator[Reader]:
     AudioError
         If `source` is no recording that can be read.
     MissingExtraError
-        If it is in a container that only FFmpeg reads, such as M4A or WebM, and PyAV is not installed.
+        If it is in a container that only FFmpeg reads, such as M4A, WebM or WMA, and PyAV is not installed.
     """
     with contextlib.ExitStack() as stack:
         if isinstance(source, (bytes, bytearray, memoryview)):
@@ -89,8 +90,8 @@ def _reader(file: BinaryIO, name: str, source: Any, stack: contextlib.ExitStack)
     size = file.seek(0, os.SEEK_END)
     if size == 0:
         raise AudioError(f"{name} is empty (0 bytes).")
-    head = headers.read_at(file, 0, 4096)
-    kind = headers.container(head)
+    head = headers.read_at(file, 0, signatures.HEAD)
+    kind = signatures.container(head)
     path = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else None
     if kind:
         from serkit.audio.breaks import breaks_off
@@ -103,7 +104,7 @@ def _reader(file: BinaryIO, name: str, source: Any, stack: contextlib.ExitStack)
         return _sound_file(file, name, size, head, opened)
     except NotForLibsndfileError as error:
         opened.close()
-        kind = headers.second_choice(head, mp3=mp3_header(file) is not None)
+        kind = signatures.second_choice(head, mp3=mp3_header(file) is not None)
         if not kind:
             raise
         from serkit.audio.pyav import AvReader, have_pyav
@@ -151,20 +152,57 @@ def _open_file_object(source: Any, stack: contextlib.ExitStack) -> tuple[str, Bi
     label = getattr(source, "name", None)
     name = repr(label) if isinstance(label, str) else "the file object"
     try:
+        if inspect.iscoroutinefunction(source.read):
+            raise AudioError(_asynchronous(source))
         if isinstance(source.read(0), str):
             raise AudioError(f"{name} was opened as text: open it in binary mode, open(..., 'rb').")
-        seekable = source.seekable() if hasattr(source, "seekable") else hasattr(source, "seek")
-        if seekable:
+        if _seekable(source):
             source.seek(0)
             return name, source
-        copy = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115
-        stack.enter_context(copy)
-        shutil.copyfileobj(source, copy)
+        return name, _copy(source, stack)
     except AudioError:
         raise
     except Exception as error:  # closed, opened for writing only, an archive that is damaged
         raise AudioError(f"cannot read {name}: {error}.") from None
-    return name, copy  # type: ignore[return-value]
+
+
+def _seekable(file: Any) -> bool:
+    return bool(file.seekable()) if hasattr(file, "seekable") else hasattr(file, "seek")
+
+
+def _copy(file: Any, stack: contextlib.ExitStack) -> BinaryIO:
+    """What is left in a file object that can be read only once; in a temporary file if it is much."""
+    copy = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL))  # noqa: SIM115
+    shutil.copyfileobj(file, copy)
+    return copy  # type: ignore[return-value]
+
+
+class _Copy:
+    """A copy of a file object that could be read only once; messages call it by the same name."""
+
+    def __init__(self, copy: BinaryIO, name: object) -> None:
+        self.name, self.read, self.seek, self.tell = name, copy.read, copy.seek, copy.tell
+
+    def seekable(self) -> bool:
+        return True
+
+
+@contextlib.contextmanager
+def reopenable(source: Any) -> Iterator[Any]:
+    """Give what :func:`open_reader` may open more than once: a pipe's content as a copy, anything else unchanged."""
+    with contextlib.ExitStack() as stack:
+        if hasattr(source, "read") and not inspect.iscoroutinefunction(source.read):
+            with contextlib.suppress(OSError, ValueError):  # the reader says what is wrong
+                if not isinstance(source.read(0), str) and not _seekable(source):
+                    source = _Copy(_copy(source, stack), getattr(source, "name", None))
+        yield source
+
+
+def _asynchronous(source: Any) -> str:
+    kind = type(source).__name__
+    if hasattr(source, "file"):  # UploadFile of Starlette and FastAPI
+        return f"an {kind} is read asynchronously: give the file in it, such as upload.file."
+    return f"a {kind} is read asynchronously: give the bytes, such as await source.read()."
 
 
 def _sound_file(file: BinaryIO, name: str, size: int, head: bytes, stack: contextlib.ExitStack) -> Reader:

@@ -6,28 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import BinaryIO
 
-__all__ = ["DEMUXERS", "DataChunk", "container", "data_chunk", "looks_like_text", "read_at", "second_choice"]
-
-#: Containers that FFmpeg reads here, and what it calls its reader for each.
-DEMUXERS = {
-    "MP4/M4A": "mov",
-    "WebM/Matroska": "matroska",
-    "AMR": "amr",
-    "AAC": "aac",
-    "AC-3": "ac3",
-    "AVI": "avi",
-    "FLV": "flv",
-    "MPEG-TS": "mpegts",
-    "ASF/WMA": "asf",
-    "Ogg": "ogg",
-    "WAV": "wav",
-    "W64": "w64",
-    "FLAC": "flac",
-    "MP3": "mp3",
-    "AIFF": "aiff",
-    "AU": "au",
-    "CAF": "caf",
-}
+__all__ = ["DataChunk", "data_chunk", "looks_like_text", "read_at"]
 
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _MAX_CHUNKS = 1000  # of a chunk list that goes on longer than this, the rest is not looked at
@@ -63,41 +42,6 @@ def read_at(file: BinaryIO, position: int, count: int) -> bytes:
     """Read `count` bytes at `position`; fewer at the end."""
     file.seek(position)
     return file.read(count)
-
-
-def container(head: bytes) -> str:
-    """Name of a container that needs PyAV, from its first bytes; an empty string for all others."""
-    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide"):
-        return "MP4/M4A"
-    if head[:4] == b"\x1aE\xdf\xa3":
-        return "WebM/Matroska"
-    if head[:5] == b"#!AMR":
-        return "AMR"
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
-        return "AAC"
-    if head[:2] == b"\x0bw":
-        return "AC-3"
-    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-        return "AVI"
-    if head[:4] == b"FLV\x01":
-        return "FLV"
-    if len(head) > 376 and head[0] == head[188] == head[376] == 0x47:
-        return "MPEG-TS"
-    if head[:8] == b"\x30\x26\xb2\x75\x8e\x66\xcf\x11":
-        return "ASF/WMA"
-    return ""
-
-
-def second_choice(head: bytes, *, mp3: bool) -> str:
-    """Name of a container that libsndfile reads first, and FFmpeg where libsndfile does not; else an empty string."""
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
-        return "WAV"
-    if head[:4] == b"FORM":
-        return "AIFF"
-    if head[:16] == _W64_RIFF:
-        return "W64"
-    names = {b"OggS": "Ogg", b"fLaC": "FLAC", b".snd": "AU", b"caff": "CAF"}
-    return names.get(head[:4], "MP3" if mp3 else "")
 
 
 def looks_like_text(head: bytes) -> bool:

@@ -71,12 +71,21 @@ class JoinedReader:
     def _all(self) -> Iterator[np.ndarray]:
         rate = self.info.sample_rate
         for begin, end, info in self._parts:
-            convert = None if info.sample_rate == rate else soxr.ResampleStream(info.sample_rate, rate, 1, "float32")
+            same, channels = info.sample_rate == rate, self.info.channels
+            convert = None if same else soxr.ResampleStream(info.sample_rate, rate, channels, "float32")
             try:
                 with self._opened(begin, end) as reader:
                     for piece in reader.blocks():
+                        piece = _with_channels(piece, channels)
                         yield piece if convert is None else convert.resample_chunk(piece)
             except AudioError as error:
                 self.broken = self.broken or str(error)
             if convert is not None:
-                yield convert.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+                yield convert.resample_chunk(np.zeros((0, channels), dtype=np.float32), last=True)
+
+
+def _with_channels(data: np.ndarray, channels: int) -> np.ndarray:
+    """A part that has another number of channels than the first: their mean, on each."""
+    if data.shape[1] == channels:
+        return data
+    return np.repeat(data.mean(axis=1, keepdims=True, dtype=np.float32), channels, axis=1)

@@ -14,13 +14,13 @@ from typing import BinaryIO
 import numpy as np
 
 from serkit.audio import worker
-from serkit.audio.headers import DEMUXERS
-from serkit.audio.reader import SLACK, AudioInfo, mono
+from serkit.audio.reader import SLACK, AudioInfo
+from serkit.audio.signatures import DEMUXERS
 from serkit.errors import AudioError, MissingExtraError, TruncatedError
 
 __all__ = ["AvReader", "have_pyav"]
 
-_NO_LENGTH = ("AAC", "AMR", "AC-3", "MPEG-TS", "FLV", "MP3")  # FFmpeg estimates it
+_NO_LENGTH = ("AAC", "AC3", "AMR", "DTS", "E-AC3", "FLV", "MP3", "MPEG", "MPEG-TS")  # FFmpeg estimates it
 
 
 def have_pyav() -> bool:
@@ -40,7 +40,7 @@ class AvReader:
     name : str
         How messages call it.
     kind : str
-        A key of :data:`serkit.audio.headers.DEMUXERS`.
+        A key of :data:`serkit.audio.signatures.DEMUXERS`.
     path : str or None
         Where `file` is on disk; without, it is copied to a temporary file.
     stack : ExitStack
@@ -98,7 +98,7 @@ class AvReader:
                     break
                 samples = np.frombuffer(data, dtype=np.float32).reshape(-1, self.info.channels)
                 at += len(samples)
-                yield mono(samples)
+                yield samples
         except worker.WorkerDiedError as error:  # nothing that came from such a decoder is to be trusted
             raise AudioError(f"{self.name} is damaged after {at / rate:.2f} s ({error}).") from None
         if letter == b"E":

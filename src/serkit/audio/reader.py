@@ -1,4 +1,4 @@
-"""What every reader of recordings shares: what a header says, the protocol of an opened recording, the mix to mono."""
+"""What every reader of recordings shares: what a header says, and the protocol of an opened recording."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-__all__ = ["SLACK", "AudioInfo", "Reader", "mono"]
+__all__ = ["SLACK", "AudioInfo", "Reader"]
 
 SLACK = 0.25  # s; compressed formats may fall this much short of their header
 
@@ -54,7 +54,9 @@ class Reader(Protocol):
     broken: str | None
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        """Yield consecutive mono float32 pieces of the frames `start` to `stop` (None: the end).
+        """Yield consecutive pieces of the frames `start` to `stop` (None: the end), shape (n, channels), float32.
+
+        A second call reads the same again only for arrays: to read a file twice, open it twice.
 
         Raises
         ------
@@ -65,11 +67,3 @@ class Reader(Protocol):
             If it is damaged in another way.
         """
         ...
-
-
-def mono(data: np.ndarray) -> np.ndarray:
-    """Mean of the channels: (n, channels) to (n,), float32; not-a-number and infinity stay what they are."""
-    if data.shape[1] == 1:
-        return np.asarray(data[:, 0], dtype=np.float32)
-    with np.errstate(invalid="ignore", over="ignore"):
-        return data.mean(axis=1, dtype=np.float64).astype(np.float32)

@@ -1,73 +1,48 @@
-"""Recordings in, :class:`Waveform` out: reading, streaming, and what a folder holds."""
+"""Recordings in, :class:`Waveform` out: at once, in pieces, or only the header."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import soxr
 
 from serkit.audio import decode
 from serkit.audio.arrays import MAX_RATE, MIN_RATE, MIN_SECONDS, ArrayReader, check_rate, checked
+from serkit.audio.channels import Channel, Choice, Levels, channel_number, check_channel, choose, every_channel
+from serkit.audio.quality import Meter
 from serkit.audio.reader import AudioInfo, Reader
 from serkit.audio.waveform import QUALITY, Waveform, Window, own, resample
 from serkit.errors import AudioError, TruncatedError
 
 __all__ = [
-    "AUDIO_SUFFIXES",
     "MAX_RATE",
     "MIN_RATE",
     "MIN_SECONDS",
     "AudioInfo",
+    "Recording",
     "Source",
+    "Track",
     "Waveform",
     "Window",
-    "find_audio",
+    "channels_of",
     "load",
+    "load_chosen",
     "probe",
     "resample",
     "stream",
 ]
 
-#: What a folder scan picks up: suffixes in lower case, with the dot.
-AUDIO_SUFFIXES = frozenset(
-    {
-        ".wav",
-        ".wave",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".caf",
-        ".w64",
-        ".rf64",
-        ".m4a",
-        ".mp4",
-        ".aac",
-        ".webm",
-        ".amr",
-        ".mkv",
-        ".mka",
-        ".3gp",
-        ".mov",
-    }
-)
-
+#: One recording that is at hand. A mapping is a row of Hugging Face datasets: ``{"array": ..., "sampling_rate": ...}``.
+Recording: TypeAlias = "bytes | bytearray | memoryview | BinaryIO | np.ndarray | Waveform | Mapping[str, Any]"
 #: Told in a sentence what is wrong with a recording that breaks off.
 OnBreak: TypeAlias = "Callable[[str], object]"
-
 #: What can be read.
-Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | Waveform"
+Source: TypeAlias = "str | os.PathLike[str] | Recording"
 
 
 def load(
@@ -77,17 +52,19 @@ def load(
     target_rate: int | None = None,
     offset: float = 0.0,
     duration: float | None = None,
+    channel: Channel = "auto",
     on_break: OnBreak | None = None,
 ) -> Waveform:
     """Read a recording as one mono waveform.
 
     Parameters
     ----------
-    source : path, bytes, binary file object, np.ndarray or Waveform
+    source : path, bytes, binary file object, np.ndarray, Waveform or mapping
         WAV, FLAC, Ogg Vorbis or Opus, MP3, AIFF, AU, CAF, W64; with the extra ``formats`` also M4A, MP4, AAC,
-        WebM, Matroska and AMR. The content decides, not the suffix. File objects are read from the start.
-        Arrays have shape (n,), (n, channels) or (channels, n): the shorter axis is the channels. Channels are
-        averaged; integers are scaled by the range of their type, floats are kept as they are.
+        WebM, Matroska, AMR, WMA, AC3, AVI, FLV and MPEG-TS. The content decides, not the suffix. File objects are
+        read from the start. Arrays have shape (n,), (n, channels) or (channels, n): the shorter axis is the channels.
+        Integers are scaled by the range of their type, floats are kept as they are. A mapping has ``"array"`` and
+        ``"sampling_rate"``, as rows of Hugging Face datasets do.
     sample_rate : int, optional
         Rate of an array in Hz, 4,000 to 192,000. Files say their own.
     target_rate : int, optional
@@ -95,6 +72,10 @@ def load(
     offset, duration : float
         Which part to read, in seconds; only this part is decoded where the format allows. A recording that
         ends before ``offset + duration`` gives what there is.
+    channel : {"auto", "mix", "left", "right"} or int
+        Which channel to hear, or its number from 1; ``"mix"`` is the mean of all. By default the mean, unless it
+        would lose the voice because the channels cancel or all but one are empty
+        (:mod:`serkit.audio.channels` has the rule); judged by the part that is read.
     on_break : callable, optional
         For a recording that breaks off: it is given what could be read, and `on_break` is told what is wrong. By
         default such a recording is refused.
@@ -106,10 +87,8 @@ def load(
     Raises
     ------
     AudioError
-        If there is nothing to read, the recording is damaged, holds values that are not finite, or is shorter
-        than 0.1 s.
-    TruncatedError
-        An AudioError: if the recording breaks off in the part that was asked for, and `on_break` was not given.
+        If there is nothing to read, the recording is broken off or damaged, holds values that are not finite,
+        or is shorter than 0.1 s.
     MissingExtraError
         If the format needs PyAV and that is not installed.
 
@@ -118,7 +97,35 @@ def load(
     >>> stereo = np.zeros((2, 16000), dtype=np.int16)
     >>> load(stereo, sample_rate=16000, target_rate=8000)
     Waveform(1.000 s, 8000 Hz)
+
+    See Also
+    --------
+    stream : the same in pieces, for recordings of any length.
+    probe : what the header says.
     """
+    return load_chosen(
+        source,
+        sample_rate=sample_rate,
+        target_rate=target_rate,
+        offset=offset,
+        duration=duration,
+        channel=channel,
+        on_break=on_break,
+    )[0]
+
+
+def load_chosen(
+    source: Source,
+    *,
+    sample_rate: int | None = None,
+    target_rate: int | None = None,
+    offset: float = 0.0,
+    duration: float | None = None,
+    channel: Channel = "auto",
+    on_break: OnBreak | None = None,
+) -> tuple[Waveform, Choice]:
+    """Read what :func:`load` reads, and say which channel it is."""
+    wanted = check_channel(channel)
     if not (math.isfinite(offset) and offset >= 0):
         raise AudioError(f"offset must be 0 s or more, got {offset}.")
     if duration is not None and not (math.isfinite(duration) and duration > 0):
@@ -128,29 +135,34 @@ def load(
         rate = reader.info.sample_rate
         start = round(offset * rate)
         stop = None if duration is None else start + max(round(duration * rate), 1)
-        pieces, broken = _until_break(checked(reader, start, stop))
-        if broken is not None and (on_break is None or sum(map(len, pieces)) < MIN_SECONDS * rate):
-            raise broken
+        broken: list[TruncatedError] = []
+        blocks = _until_break(reader.blocks(start, stop), broken)
+        if wanted == "auto" and reader.info.channels > 1:
+            held = list(blocks)
+            choice, blocks = _choice(held, reader), iter(held)
+        else:
+            choice = channel_number(wanted, reader.info.channels, reader.name)
+        pieces = list(checked(map(choice.mono, blocks), start, rate, reader.name))
+        if broken and (on_break is None or sum(map(len, pieces)) < MIN_SECONDS * rate):
+            raise broken[0]
         if not pieces:
             length = reader.info.duration
             says = f"which is {length:.3f} s long" if length is not None else "which ends earlier"
             raise AudioError(f"nothing is left of {reader.name}, {says}, from {offset:g} s on.")
         samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         _check_length(len(samples), rate, reader.name)
-        if broken is not None and on_break is not None:
-            on_break(str(broken))
+        if broken and on_break is not None:
+            on_break(str(broken[0]))
     wave = own(samples, rate)
-    return wave if target is None else resample(wave, target)
+    return (wave if target is None else resample(wave, target)), choice
 
 
-def _until_break(pieces: Iterator[np.ndarray]) -> tuple[list[np.ndarray], TruncatedError | None]:
-    read: list[np.ndarray] = []
+def _until_break(blocks: Iterable[np.ndarray], broken: list[TruncatedError]) -> Iterator[np.ndarray]:
+    """The blocks that could be read; what is wrong with a recording that breaks off is put in `broken`."""
     try:
-        for piece in pieces:
-            read.append(piece)
+        yield from blocks
     except TruncatedError as error:
-        return read, error
-    return read, None
+        broken.append(error)
 
 
 def stream(
@@ -159,6 +171,7 @@ def stream(
     sample_rate: int | None = None,
     target_rate: int | None = None,
     block: float = 30.0,
+    channel: Channel = "auto",
     on_break: OnBreak | None = None,
 ) -> Iterator[Waveform]:
     """Read a recording of any length as consecutive waveforms, holding one at a time.
@@ -167,8 +180,9 @@ def stream(
 
     Parameters
     ----------
-    source, sample_rate, target_rate
-        As for :func:`load`.
+    source, sample_rate, target_rate, channel
+        As for :func:`load`. To choose a channel by default, a recording of several is read twice; a pipe is copied
+        for that, to a temporary file if it is long.
     block : float
         Length of a piece in seconds, at least 0.1; the last one may be shorter.
     on_break : callable, optional
@@ -181,56 +195,140 @@ def stream(
     Raises
     ------
     AudioError
-        As for :func:`load`.
-    TruncatedError
-        If the recording breaks off and `on_break` was not given; after all that could be read.
+        As for :func:`load`; a recording that breaks off raises after the pieces that could be read.
 
     Examples
     --------
     >>> [piece.duration for piece in stream(np.zeros(20000, dtype=np.float32), sample_rate=8000, block=1)]
     [1.0, 1.0, 0.5]
+
+    See Also
+    --------
+    load : all of it, or a part, as one waveform.
     """
-    if not (math.isfinite(block) and block >= MIN_SECONDS):
-        raise AudioError(f"block must be at least {MIN_SECONDS} s, got {block}.")
-    target = None if target_rate is None else check_rate(target_rate, "target_rate")
-    return _stream(source, sample_rate, target, block, on_break)
+    return iter(
+        Track(
+            source,
+            sample_rate=sample_rate,
+            target_rate=target_rate,
+            block=block,
+            channel=channel,
+            on_break=on_break,
+        )
+    )
 
 
-def _stream(
-    source: Source, sample_rate: int | None, target: int | None, block: float, on_break: OnBreak | None
-) -> Iterator[Waveform]:
-    with _open(source, sample_rate) as reader:
-        rate = target or reader.info.sample_rate
-        size = round(block * rate)
-        held: list[np.ndarray] = []
-        count, first = 0, True
-        broken: list[TruncatedError] = []
-        for piece in _resampled(reader, rate, broken.append):
-            held.append(piece)
-            count += len(piece)
-            if count < size:
-                continue
-            joined = np.concatenate(held)
-            for start in range(0, count - size + 1, size):
-                yield own(joined[start : start + size].copy(), rate)
-            first = False
-            held = [joined[count - count % size :]]
-            count %= size
-        if first:
-            if broken and count < MIN_SECONDS * rate:
+class Track:
+    """What :func:`stream` reads, and what was found out about it on the way.
+
+    Parameters
+    ----------
+    source, sample_rate, target_rate, block, channel, on_break
+        As for :func:`stream`; `channel` may also be a choice that :func:`channels_of` gave.
+
+    Attributes
+    ----------
+    choice : Choice
+        The channel that is heard; known from the first waveform on.
+    meter : Meter
+        Level and clipping of what was read so far, at the recording's own rate.
+    """
+
+    choice: Choice
+    meter: Meter
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        sample_rate: int | None = None,
+        target_rate: int | None = None,
+        block: float = 30.0,
+        channel: Channel | Choice = "auto",
+        on_break: OnBreak | None = None,
+    ) -> None:
+        if not (math.isfinite(block) and block >= MIN_SECONDS):
+            raise AudioError(f"block must be at least {MIN_SECONDS} s, got {block}.")
+        self._source, self._given, self._block = source, sample_rate, block
+        self._target = None if target_rate is None else check_rate(target_rate, "target_rate")
+        self._on_break = on_break
+        self._wanted = channel if isinstance(channel, Choice) else check_channel(channel)
+
+    def __iter__(self) -> Iterator[Waveform]:
+        with self._opened() as reader:
+            self.meter = Meter(reader.info.sample_rate)
+            rate = self._target or reader.info.sample_rate
+            size = round(self._block * rate)
+            held: list[np.ndarray] = []
+            count, first = 0, True
+            broken: list[TruncatedError] = []
+            for piece in _resampled(_until_break(self._heard(reader), broken), reader, rate):
+                held.append(piece)
+                count += len(piece)
+                if count < size:
+                    continue
+                joined = np.concatenate(held)
+                for start in range(0, count - size + 1, size):
+                    yield own(joined[start : start + size].copy(), rate)
+                first = False
+                held = [joined[count - count % size :]]
+                count %= size
+            if first:
+                if broken and count < MIN_SECONDS * rate:
+                    raise broken[0]
+                _check_length(count, rate, reader.name)
+            if broken and self._on_break is not None:
+                self._on_break(str(broken[0]))
+            if count:
+                yield own(np.concatenate(held), rate)
+            if broken and self._on_break is None:
                 raise broken[0]
-            _check_length(count, rate, reader.name)
-        if broken and on_break is not None:
-            on_break(str(broken[0]))
-        if count:
-            yield own(np.concatenate(held), rate)
-        if broken and on_break is None:
-            raise broken[0]
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Reader]:
+        """The recording, opened to be read, after the channel has been chosen."""
+        with decode.reopenable(self._source) as source:
+            with _open(source, self._given) as reader:
+                channels = reader.info.channels
+                if isinstance(self._wanted, Choice):
+                    self.choice = self._wanted
+                elif self._wanted != "auto" or channels == 1:
+                    self.choice = channel_number(self._wanted, channels, reader.name)
+                else:
+                    self.choice = _choice(reader.blocks(), reader)
+                    channels = 0  # it has been read: open it again
+                if channels:
+                    yield reader
+                    return
+            with _open(source, self._given) as reader:
+                yield reader
+
+    def _heard(self, reader: Reader) -> Iterator[np.ndarray]:
+        for block in reader.blocks():
+            self.meter.add(self.choice.heard(block))
+            yield self.choice.mono(block)
+
+
+def channels_of(source: Source, *, sample_rate: int | None = None) -> list[Choice]:
+    """Return one choice for each channel of a recording, for :class:`Track`."""
+    with _open(source, sample_rate) as reader:
+        return every_channel(reader.info.channels)
+
+
+def _choice(blocks: Iterable[np.ndarray], reader: Reader) -> Choice:
+    """The channel that holds the voice; of a recording that breaks off, as far as it goes."""
+    levels = Levels(reader.info.channels, reader.info.sample_rate)
+    with contextlib.suppress(AudioError):  # who reads it again will hear of it
+        for block in blocks:
+            levels.add(block)
+    return choose(levels)
 
 
 @contextlib.contextmanager
 def _open(source: Source, sample_rate: int | None) -> Iterator[Reader]:
     """Open whatever `source` is, and settle its rate."""
+    if isinstance(source, Mapping):
+        source, sample_rate = _row(source, sample_rate)
     given = None if sample_rate is None else check_rate(sample_rate, "sample_rate")
     if isinstance(source, Waveform):
         reader: Reader = ArrayReader(source.samples, source.sample_rate, "the waveform")
@@ -248,6 +346,17 @@ def _open(source: Source, sample_rate: int | None) -> Iterator[Reader]:
     yield reader
 
 
+def _row(row: Mapping[str, Any], sample_rate: int | None) -> tuple[np.ndarray, int]:
+    """The array and the rate of a row of Hugging Face datasets, whose arrays of two axes are (channels, n) too."""
+    if "array" not in row or "sampling_rate" not in row:
+        keys = ", ".join(map(repr, list(row)[:5])) or "none"
+        raise AudioError(f"a mapping is a recording if it has 'array' and 'sampling_rate', this one has {keys}.")
+    rate = check_rate(row["sampling_rate"], "'sampling_rate'")
+    if sample_rate not in (None, rate):
+        raise AudioError(f"sample_rate={sample_rate} was given, but the mapping says {rate} Hz: leave it out.")
+    return np.asarray(row["array"]), rate
+
+
 def _check_given(given: int | None, reader: Reader) -> None:
     if given not in (None, reader.info.sample_rate):
         raise AudioError(
@@ -261,16 +370,15 @@ def _check_length(count: int, rate: int, name: str) -> None:
         raise AudioError(f"{name} gives {count / rate:.3f} s of sound: at least {MIN_SECONDS} s are needed.")
 
 
-def _resampled(reader: Reader, rate: int, on_break: Callable[[TruncatedError], None]) -> Iterator[np.ndarray]:
-    same = rate == reader.info.sample_rate
-    convert = None if same else soxr.ResampleStream(reader.info.sample_rate, rate, 1, dtype="float32", quality=QUALITY)
-    try:
-        for piece in checked(reader, 0, None):
-            yield piece if convert is None else convert.resample_chunk(piece)
-    except TruncatedError as error:
-        on_break(error)
-    if convert is not None:
-        yield convert.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+def _resampled(blocks: Iterable[np.ndarray], reader: Reader, rate: int) -> Iterator[np.ndarray]:
+    pieces = checked(blocks, 0, reader.info.sample_rate, reader.name)
+    if rate == reader.info.sample_rate:
+        yield from pieces
+        return
+    resampler = soxr.ResampleStream(reader.info.sample_rate, rate, 1, dtype="float32", quality=QUALITY)
+    for piece in pieces:
+        yield resampler.resample_chunk(piece)
+    yield resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
 
 
 def probe(source: Source, *, on_break: OnBreak | None = None) -> AudioInfo:
@@ -294,7 +402,7 @@ def probe(source: Source, *, on_break: OnBreak | None = None) -> AudioInfo:
     TruncatedError
         If the header promises more than the file holds, and `on_break` was not given.
     """
-    if isinstance(source, (np.ndarray, Waveform)):
+    if isinstance(source, (np.ndarray, Waveform, Mapping)):
         raise AudioError("probe reads headers of files: an array or a Waveform has none.")
     with decode.open_reader(source) as reader:
         if reader.broken is not None:
@@ -302,59 +410,3 @@ def probe(source: Source, *, on_break: OnBreak | None = None) -> AudioInfo:
                 raise TruncatedError(reader.broken)
             on_break(reader.broken)
         return reader.info
-
-
-def find_audio(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
-    """List the recordings of a folder, by suffix (:data:`AUDIO_SUFFIXES`).
-
-    Parameters
-    ----------
-    path : path
-        A folder; a file gives itself, whatever its suffix.
-    recursive : bool
-        Also look into sub-folders. Hidden files and folders are passed over.
-
-    Returns
-    -------
-    list of Path
-        Sorted by their POSIX form, whatever order the file system has.
-
-    Raises
-    ------
-    AudioError
-        If the path does not exist, may not be read, or holds no recording.
-    """
-    root = Path(path)
-    try:
-        if not root.is_dir():
-            root.stat()  # a missing path raises here
-            return [root]
-        found = _scan(root, recursive)
-        deeper = not found and not recursive and bool(_scan(root, True))
-    except FileNotFoundError:
-        raise decode.missing(root) from None
-    except PermissionError as error:
-        where = str(error.filename or root)
-        raise AudioError(f"no permission to read {where!r}: change the rights of that folder.") from None
-    except (OSError, ValueError) as error:
-        raise AudioError(f"cannot read {str(root)!r}: {getattr(error, 'strerror', None) or error}.") from None
-    if not found:
-        hint = "; its sub-folders hold some: add --recursive (recursive=True)" if deeper else ""
-        raise AudioError(f"no recording ({', '.join(sorted(AUDIO_SUFFIXES))}) in {str(root)!r}{hint}.")
-    return found
-
-
-def _scan(root: Path, recursive: bool) -> list[Path]:
-    found: list[Path] = []
-    for folder, subfolders, names in os.walk(root, onerror=_raise):
-        subfolders[:] = [name for name in subfolders if recursive and not name.startswith(".")]
-        found += [
-            Path(folder, name)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES
-        ]
-    return sorted(found, key=lambda item: item.as_posix())
-
-
-def _raise(error: OSError) -> None:
-    raise error

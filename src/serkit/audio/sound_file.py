@@ -12,7 +12,7 @@ import soundfile as sf
 
 from serkit.audio import headers
 from serkit.audio.mp3 import mp3_header, mp3_note
-from serkit.audio.reader import SLACK, AudioInfo, mono
+from serkit.audio.reader import SLACK, AudioInfo
 from serkit.audio.virtual_file import Sound, VirtualFile
 from serkit.errors import AudioError, TruncatedError
 
@@ -138,7 +138,7 @@ class SoundFileReader:
                 data, reason = self._read(_BLOCK if end is None else min(_BLOCK, end - at))
                 at += len(data)
                 if at > start and len(data):
-                    yield mono(data[max(start - at, -len(data)) :])
+                    yield data[max(start - at, -len(data)) :]
                 if reason is not None:
                     raise self._damaged(at, reason)
                 if len(data) == 0:

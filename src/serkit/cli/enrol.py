@@ -22,6 +22,14 @@ def enrol(
     ],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.json", help="Profile to write.")] = None,
     model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
+    channel: Annotated[
+        str,
+        typer.Option(
+            "--channel",
+            metavar="CHANNEL",
+            help="The person's, in recordings with several: mix, left, right or a number.",
+        ),
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON and nothing else.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a recording that breaks off.")] = False,
 ) -> None:
@@ -34,12 +42,13 @@ def enrol(
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the profile should go, as in --out voice.json, or ask for --json.")
+    from serkit.audio import check_channel
     from serkit.recognition.recognizer import load
     from serkit.terminal import printable
 
-    broken: list[str] = []
-    given = (sys.stdin.buffer.read() if name == "-" else name for name in recordings)
-    profile = load(model).enrol(*given, on_break=None if strict else broken.append)
+    heard, broken = check_channel(channel), list[str]()
+    sources = (sys.stdin.buffer.read() if name == "-" else name for name in recordings)
+    profile = load(model).enrol(*sources, channel=heard, on_break=None if strict else broken.append)
     if out is not None:
         profile.save(out)
     if as_json:

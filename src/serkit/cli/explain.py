@@ -29,6 +29,10 @@ def explain(
     speaker: Annotated[
         str | None, typer.Option("--speaker", metavar="FILE.json", help="Who speaks: a profile of ser enrol.")
     ] = None,
+    channel: Annotated[
+        str,
+        typer.Option("--channel", metavar="CHANNEL", help="Of a recording with several: mix, left, right or a number."),
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the effects as JSON and nothing else.")] = False,
 ) -> None:
     """Show which stretches and which frequency bands of a recording moved the answer.
@@ -37,11 +41,13 @@ def explain(
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the page should go, as in --out page.html, or ask for --json.")
+    from serkit.audio import check_channel
     from serkit.recognition.explain_page import findings, write_explanation
     from serkit.recognition.profile import Profile
     from serkit.recognition.recognizer import load
     from serkit.terminal import printable
 
+    heard = check_channel(channel)
     recognizer = load(model)
     profile = None if speaker is None else Profile.load(speaker)
     if profile is not None:
@@ -49,7 +55,9 @@ def explain(
     if out is not None and out.is_dir():
         raise SerkitError(f"Cannot write '{out}': it is a folder.")
     source = sys.stdin.buffer.read() if clip == "-" else _file(clip)
-    found = recognizer.explain(source, emotion=emotion, offset=offset, duration=duration, speaker=profile)
+    found = recognizer.explain(
+        source, emotion=emotion, offset=offset, duration=duration, speaker=profile, channel=heard
+    )
     if clip == "-":
         found = replace(found, prediction=replace(found.prediction, path="-"))
     if out is not None:

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import typer
 
@@ -19,13 +20,15 @@ from serkit.recognition.rows import CsvWriter, JsonWriter, to_table
 
 if TYPE_CHECKING:
     from serkit.recognition.prediction import Prediction
-    from serkit.recognition.profile import Profile
     from serkit.recognition.recognizer import Recognizer
 
     Item: TypeAlias = "str | os.PathLike[str] | Prediction | None"  # None: standard input
 
 _SHOW_PROGRESS = 20  # recordings; fewer are done before a bar is read
 _SAY_PROGRESS = 30.0  # s; between lines where no terminal shows a bar
+_SAY_PASSED_OVER = 5  # files that are named
+
+_Rows = TypeVar("_Rows")
 
 
 @app.command()
@@ -53,7 +56,18 @@ def predict(
             help="How many probabilities to give; if left out, 3 in the table, all in JSON.",
         ),
     ] = None,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Also look into sub-folders.")] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Also look into sub-folders and linked folders.")
+    ] = False,
+    channel: Annotated[
+        str,
+        typer.Option(
+            "--channel",
+            metavar="CHANNEL",
+            help="Of a recording with several: mix (their mean), left, right, a number, or each (a row for each). By "
+            "default the mix, or the channel that holds the voice where the mix would lose it.",
+        ),
+    ] = "auto",
     min_confidence: Annotated[
         float,
         typer.Option("--min-confidence", metavar="P", help="Answer unsure instead of an emotion less probable than P."),
@@ -85,11 +99,13 @@ def predict(
         raise typer.BadParameter(
             "--affect goes with the table; JSON and files always hold derived valence and arousal."
         )
+    from serkit.audio import check_channel
     from serkit.recognition.inputs import find_inputs
     from serkit.recognition.prediction import Prediction, check_confidence
     from serkit.recognition.recognizer import load
 
     check_confidence(min_confidence)
+    heard = check_channel(channel, each=True)
     recognizer = load(model)
     profile = None
     if speaker is not None:
@@ -100,11 +116,16 @@ def predict(
     rows: list[Prediction] = []  # of the table, whose columns are as wide as its widest row
     tally = _Tally()
     with contextlib.ExitStack() as stack:
-        put, results = rows.append, None
+        results = None
+
+        def put(*group: Prediction) -> None:
+            rows.extend(group)
+
         if out is not None:
             from serkit.recognition.answer_file import ResultFile
 
             made_with = {"min_confidence": min_confidence, **({"speaker": profile.key} if profile else {})}
+            made_with |= {} if heard == "auto" else {"channel": heard}
             results = stack.enter_context(ResultFile(out, recognizer.bundle, options=made_with, resume=resume))
             put = results.write
         elif as_json:
@@ -112,15 +133,20 @@ def predict(
         elif csv is not None:
             put = stack.enter_context(CsvWriter(csv, recognizer.labels)).write
         inputs: list[Item] = []
+        passed_over: list[Path] = []
         for path in paths:
-            inputs += [None] if path == "-" else find_inputs([path], recursive=recursive)
+            found = [None] if path == "-" else find_inputs([path], recursive=recursive, passed_over=passed_over.append)
+            inputs += found
+        if passed_over:
+            typer.echo(f"ser: {_passed_over(passed_over)}", err=True)
         left = inputs if results is None else list(results.left(inputs))
         if results is not None and results.kept:
             typer.echo(f"ser: {results.kept} rows are there already, {len(left)} recordings are left.", err=True)
         try:
-            for row in _progress(_answers(recognizer, left, min_confidence, profile, strict), len(left)):
-                put(row)
-                tally.add(row)
+            asked = {"min_confidence": min_confidence, "speaker": profile, "channel": heard, "strict": strict}
+            for group in _progress(_answers(recognizer, left, **asked), len(left)):
+                put(*group)
+                tally.add(group)
             if results is not None:
                 results.finish()
         except KeyboardInterrupt:
@@ -157,8 +183,10 @@ class _Tally:
     first_truncated: list[Prediction] = field(default_factory=list)
     interrupted: bool = False
 
-    def add(self, row: Prediction) -> None:
+    def add(self, rows: Sequence[Prediction]) -> None:
+        """Count one recording, all rows of which are given."""
         self.total += 1
+        row = rows[0]
         if row.error is not None:
             self.failed += 1
             if self.failed <= terminal.MOST_FAILURES:
@@ -169,17 +197,22 @@ class _Tally:
                 self.first_truncated.append(row)
 
 
-def _answers(
-    recognizer: Recognizer, inputs: Sequence[Item], min_confidence: float, speaker: Profile | None, strict: bool
-) -> Iterator[Prediction]:
+def _answers(recognizer: Recognizer, inputs: Sequence[Item], **asked: Any) -> Iterator[list[Prediction]]:
     """Answer each input; None is standard input, read when its turn comes."""
     sources = (sys.stdin.buffer.read() if item is None else item for item in inputs)
-    rows = recognizer.predict_iter(sources, min_confidence=min_confidence, speaker=speaker, strict=strict)
-    for item, row in zip(inputs, rows, strict=True):
-        yield replace(row, path="-") if item is None else row
+    for item, rows in zip(inputs, recognizer.rows_of(sources, **asked), strict=True):
+        yield [replace(row, path="-") for row in rows] if item is None else rows
 
 
-def _progress(rows: Iterator[Prediction], total: int) -> Iterator[Prediction]:
+def _passed_over(files: Sequence[Path]) -> str:
+    """The sentence about files of folders that are no recordings."""
+    names = [terminal.printable(str(file)) for file in files[:_SAY_PASSED_OVER]]
+    more = f" and {len(files) - len(names)} more" if len(files) > len(names) else ""
+    what = "1 file was" if len(files) == 1 else f"{len(files)} files were"
+    return f"{what} passed over as no recording: {', '.join(names)}{more}."
+
+
+def _progress(rows: Iterator[_Rows], total: int) -> Iterator[_Rows]:
     """Show pace and time left on standard error if there is much to do: on a terminal a bar, else lines."""
     if total <= _SHOW_PROGRESS:
         yield from rows
@@ -203,7 +236,7 @@ def _progress(rows: Iterator[Prediction], total: int) -> Iterator[Prediction]:
             yield row
 
 
-def _progress_lines(rows: Iterator[Prediction], total: int) -> Iterator[Prediction]:
+def _progress_lines(rows: Iterator[_Rows], total: int) -> Iterator[_Rows]:
     start = said = monotonic()
     for done, row in enumerate(rows, start=1):
         yield row

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from serkit.audio import AUDIO_SUFFIXES
+from serkit.audio.folders import has_audio_suffix, walk
 from serkit.errors import ArchiveError, AudioError, CorpusError
 from serkit.zips import open_zip, read_member
 
@@ -17,24 +17,16 @@ __all__ = ["Store", "list_audio", "list_zip"]
 _MAX_MEMBER = 1 << 30  # bytes of one recording, unpacked
 
 
-def _is_audio(name: str) -> bool:
-    base = name.rsplit("/", 1)[-1]
-    return not base.startswith(".") and os.path.splitext(base)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
-
-
 def list_audio(root: Path) -> list[str]:
-    """Return the audio files below a folder as sorted POSIX paths relative to it; hidden ones are left out."""
+    """Return the audio files below a folder as sorted POSIX paths relative to it; hidden ones are left out.
+
+    The suffix decides, not the content: corpora keep films beside the sound (CREMA-D's ``VideoFlash``), which would be
+    the same utterances twice.
+    """
     found: list[str] = []
-    seen: set[str] = set()
-    for folder, folders, files in os.walk(root, followlinks=True, onerror=_refuse):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link that leads back up
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        relative = Path(folder).relative_to(root)
-        found.extend((relative / name).as_posix() for name in files if _is_audio(name))
+    for folder, names in walk(root, onerror=_refuse):
+        relative = folder.relative_to(root)
+        found.extend((relative / name).as_posix() for name in names if has_audio_suffix(name))
     return sorted(found)
 
 
@@ -56,7 +48,7 @@ def list_zip(archive: Path) -> list[str]:
     """
     try:
         with open_zip(archive, name=str(archive)) as opened:
-            names = [name for name in opened.namelist() if _is_audio(name) and not name.startswith("__MACOSX")]
+            names = [name for name in opened.namelist() if has_audio_suffix(name) and not name.startswith("__MACOSX")]
     except ArchiveError as error:
         raise CorpusError(str(error)) from None
     return sorted(f"{archive.name}/{name}" for name in names)

@@ -128,10 +128,10 @@ class ResultFile:
             else:
                 yield item
 
-    def write(self, prediction: Prediction) -> None:
-        """Write one row and hand it to the operating system."""
+    def write(self, *predictions: Prediction) -> None:
+        """Write the rows of one recording and hand them to the operating system."""
         try:
-            self._file.write(self._encode(prediction))
+            self._file.write(b"".join(map(self._encode, predictions)))
             self._file.flush()
         except OSError as error:
             raise self._refused(error) from None
@@ -274,14 +274,14 @@ def _csv_codec(labels: tuple[str, ...]) -> _Codec:
                 yield raw.decode("utf-8", "surrogateescape")
 
         rows = csv.reader(lines(), strict=True)
-        path = head.index("path")
+        path, error = head.index("path"), head.index("error")
         try:
             for number, row in enumerate(rows):
                 if not whole:
                     return
                 if len(row) != len(head) or (number == 0 and row != head):
                     raise _foreign(name, number)
-                yield end, row[path] if number else None, bool(row[-1]) and number > 0
+                yield end, row[path] if number else None, bool(row[error]) and number > 0
         except csv.Error:  # the last row ends inside its quotes
             if file.read(1):
                 raise _foreign(name, number + 1) from None

@@ -8,7 +8,7 @@ from datetime import date
 
 import numpy as np
 
-from serkit.audio import Source, find_audio
+from serkit.audio import Channel, Source, find_audio
 from serkit.errors import AudioError, TruncatedError
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import MAX_SECONDS, Profile, need_enrolment, voice_mean
@@ -25,6 +25,7 @@ def enrol(
     recognizer: Runner,
     *sources: Source,
     sample_rate: int | None = None,
+    channel: Channel = "auto",
     on_break: Callable[[str], object] | None = None,
 ) -> Profile:
     """Make a profile of the person who speaks in `sources`: :meth:`serkit.recognition.recognizer.Recognizer.enrol`."""
@@ -33,7 +34,7 @@ def enrol(
     heard: list[list[float]] = []
     weights: list[float] = []
     seconds = 0.0
-    for one, new in _utterances(recognizer, sources, sample_rate, on_break):
+    for one, new in _utterances(recognizer, sources, sample_rate, channel, on_break):
         new = min(new, MAX_SECONDS - seconds)
         heard.append(list(one.probabilities.values()))
         weights.append(new / (one.end - one.start))
@@ -61,6 +62,7 @@ def _utterances(
     recognizer: Runner,
     sources: tuple[Source, ...],
     sample_rate: int | None,
+    channel: Channel,
     on_break: Callable[[str], object] | None,
 ) -> Iterator[tuple[Prediction, float]]:
     """Yield each window with speech, and how many of its seconds no window before it had."""
@@ -68,7 +70,8 @@ def _utterances(
     for source in _recordings(sources):
         answered = 0.0
         try:
-            for one in timeline(recognizer, source, window=window, hop=window, sample_rate=sample_rate):
+            windows = timeline(recognizer, source, window=window, hop=window, sample_rate=sample_rate, channel=channel)
+            for one in windows:
                 new, answered = one.end - answered, one.end
                 if one.speech:
                     yield one, new

@@ -13,18 +13,17 @@ is a pause already stays as it is and has no effect.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serkit import audio
-from serkit.audio import Source, Waveform
+from serkit.audio import Channel, Source, Waveform
 from serkit.audio.waveform import own
 from serkit.errors import AudioError, SerkitError, nearest
 from serkit.features.banks import mel_frequencies
-from serkit.recognition.prediction import Prediction
+from serkit.recognition.prediction import Prediction, in_order, path_of
 from serkit.recognition.profile import Profile, check_speaker
 
 if TYPE_CHECKING:
@@ -119,6 +118,7 @@ def explain(
     offset: float = 0.0,
     duration: float | None = None,
     speaker: Profile | None = None,
+    channel: Channel = "auto",
 ) -> Explanation:
     """Cover each stretch and each band of a recording in turn, and measure what that does to the answer.
 
@@ -132,7 +132,7 @@ def explain(
     Parameters
     ----------
     recognizer : Recognizer
-    source, sample_rate, emotion, offset, duration, speaker
+    source, sample_rate, emotion, offset, duration, speaker, channel
         As for :meth:`serkit.Recognizer.explain`.
 
     Returns
@@ -156,18 +156,27 @@ def explain(
         )
     check_speaker(speaker, manifest)
     most = manifest.max_seconds
-    path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+    path = path_of(source)
     length = most + 1 if duration is None else min(duration, most + 1)  # an hour is not read to be refused
     broken: list[str] = []
-    heard = audio.load(source, sample_rate=sample_rate, offset=offset, duration=length, on_break=broken.append)
+    heard, choice = audio.load_chosen(
+        source, sample_rate=sample_rate, offset=offset, duration=length, channel=channel, on_break=broken.append
+    )
     if len(heard.samples) > round(most * heard.sample_rate):
         raise AudioError(
             f"There are more than {most:g} s to explain, which is all that the model {manifest.name} hears at once: "
             "choose a part by offset and duration."
         )
     answer = recognizer.answer(heard, speaker=speaker)
-    warnings = (*answer.warnings, *(["truncated"] if broken else []))
-    prediction = replace(answer, path=path, start=offset, end=offset + heard.duration, warnings=warnings)
+    warnings = [*answer.warnings, *(["one-sided"] if choice.one_sided else []), *(["truncated"] if broken else [])]
+    prediction = replace(
+        answer,
+        path=path,
+        start=offset,
+        end=offset + heard.duration,
+        channel=choice.name,
+        warnings=in_order(warnings),
+    )
     if not prediction.speech:
         raise AudioError(f"There is no speech in {path or 'the recording'}, so there is no answer to explain.")
     wave = audio.resample(heard, recognizer.sample_rate)

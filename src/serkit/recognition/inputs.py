@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
 
 from serkit import audio
+from serkit.audio import folders
 from serkit.errors import AudioError, SerkitError
-from serkit.recognition.prediction import Prediction
+from serkit.recognition.prediction import Prediction, path_of
 
-__all__ = ["failure", "find_inputs", "scan"]
+__all__ = ["failure", "find_inputs", "many", "scan"]
 
 
 def find_inputs(
-    paths: Iterable[str | os.PathLike[str]], *, recursive: bool = False
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    recursive: bool = False,
+    passed_over: Callable[[Path], object] = bool,
 ) -> list[str | os.PathLike[str] | Prediction]:
     """List the recordings that files and folders stand for; what cannot be found or opened becomes a failure.
 
     Parameters
     ----------
     paths : iterable of path
-        Files, whatever their suffix, and folders.
+        Files, whatever they hold, and folders, whose files are judged by content.
     recursive : bool
-        Also look into sub-folders.
+        Also look into sub-folders and linked folders.
+    passed_over : callable, optional
+        Told each file of a folder that is no recording.
 
     Returns
     -------
@@ -35,32 +44,49 @@ def find_inputs(
         try:
             if not os.fspath(path):  # an unset shell variable, which pathlib takes for the current folder
                 raise AudioError("An empty path names no recording: give a file or a folder.")
-            items = scan(Path(path), recursive)
+            items = scan(Path(path), recursive, passed_over)
             found += items if Path(path).is_dir() else [path]
         except (SerkitError, OSError) as error:
             found.append(failure(path, error))
     return found
 
 
-def scan(path: Path, recursive: bool) -> list[Path | Prediction]:
+def scan(path: Path, recursive: bool, passed_over: Callable[[Path], object] = bool) -> list[Path | Prediction]:
     """As ``find_audio``, but sub-folders that may not be read are failures among the rest instead of the end of all."""
-    if not recursive or not path.is_dir():
+    if not path.is_dir():
         return [*audio.find_audio(path)]
-    locked: list[OSError] = []
-    files: list[Path | Prediction] = []
-    for folder, subfolders, names in os.walk(path, onerror=locked.append):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        if any(Path(name).suffix.lower() in audio.AUDIO_SUFFIXES for name in names if not name.startswith(".")):
-            files += audio.find_audio(folder)
-    files.sort(key=lambda item: item.as_posix() if isinstance(item, Path) else "")
-    if not files and not locked:
-        return [*audio.find_audio(path, recursive=True)]  # says what is wrong
-    return [*files, *(failure(error.filename, error) for error in locked)]
+    found = folders.scan(path, recursive=recursive)
+    if not found.recordings and not (recursive and found.errors):
+        return [*audio.find_audio(path, recursive=recursive)]  # says what is wrong
+    for other in found.passed_over:
+        passed_over(other)
+    return [*found.recordings, *(failure(error.filename, error) for error in found.errors)]
+
+
+def many(source: Any) -> Iterable[Any] | None:
+    """Return the recordings if `source` is a collection of them, None if it is one recording or a path.
+
+    Arrays, Series and tensors of numbers are one recording; those of text or of paths are many.
+
+    Raises
+    ------
+    AudioError
+        If it is a list of samples.
+    """
+    if isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview, audio.Waveform, Mapping)):
+        return None
+    if hasattr(source, "read") or not hasattr(source, "__iter__"):
+        return None
+    if hasattr(source, "__array__"):
+        values = np.asarray(source)
+        return values.tolist() if values.dtype.kind in "OUT" and values.ndim == 1 else None
+    if isinstance(source, (list, tuple)) and any(isinstance(item, (int, float, np.number)) for item in source):
+        raise AudioError("A list is taken as a list of recordings: for samples, use np.array(samples).")
+    return cast("Iterable[Any]", source)
 
 
 def failure(source: object, error: Exception) -> Prediction:
     """Return the row of a recording that failed."""
-    path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
     if isinstance(error, SerkitError):
         reason = str(error)
     elif isinstance(error, OSError):
@@ -69,4 +95,4 @@ def failure(source: object, error: Exception) -> Prediction:
         reason = "Not enough memory to answer this recording."
     else:
         reason = f"It could not be answered ({type(error).__name__}: {error})."
-    return Prediction(path, 0.0, 0.0, None, None, {}, error=reason)
+    return Prediction(path_of(source), 0.0, 0.0, None, None, {}, error=reason)

@@ -16,7 +16,7 @@ __all__ = ["merge", "need", "rows"]
 
 _GROUP = 1 << 15  # rows of a row group: what is held in memory at a time
 _MERGED = b"serkit.merged"  # which rows that waited are in the file
-_TEXT, _TRUTH = ("path", "emotion", "error"), ("unsure", "speech")
+_TEXT, _TRUTH = ("path", "channel", "emotion", "error", "warnings"), ("unsure", "speech")
 
 
 def need() -> None:

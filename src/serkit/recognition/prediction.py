@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from serkit.emotions import affect
 from serkit.errors import SerkitError
 
-__all__ = ["Prediction", "check_confidence"]
+__all__ = ["WARNINGS", "Prediction", "check_confidence", "in_order", "path_of"]
+
+#: What may be among the warnings of a prediction, and what it means; :mod:`serkit.audio.quality` has the limits.
+WARNINGS = {
+    "truncated": "the recording breaks off: what is there was answered",
+    "short": "less than about a second of voice",
+    "clipped": "recorded too loud: samples are cut off at full scale",
+    "quiet": "recorded at a very low level",
+    "one-sided": "only one channel holds sound",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,8 @@ class Prediction:
     channel : str or None
         The channel that was answered, where a recording has several: ``"mix"``, ``"left"``, ``"right"`` or a number.
     warnings : tuple of str
-        Why to trust the answer less: ``"truncated"``, ``"short"``, ``"clipped"``, ``"quiet"``, ``"one-sided"``.
+        Why to trust the answer less, in the order of :data:`WARNINGS`, which says what they mean. Without speech,
+        nothing is called short.
 
     Examples
     --------
@@ -111,19 +123,40 @@ class Prediction:
         return replace(self, emotion=None, unsure=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return one JSON-able row; after a failure, ``error`` stands in place of ``emotion``."""
-        answer = {"emotion": self.emotion} if self.error is None else {"error": self.error}
+        """Return one JSON-able row, which has the same keys whatever came out: without an answer, None or nothing."""
         return {
             "path": self.path,
             "start": self.start,
             "end": self.end,
-            **answer,
-            "unsure": self.unsure,
+            "channel": self.channel,
+            "emotion": self.emotion,
             "confidence": self.confidence,
+            "unsure": self.unsure,
+            "speech": self.speech,
+            "error": self.error,
+            "warnings": list(self.warnings),
             "probabilities": dict(self.probabilities),
             "derived": {"valence": self.valence, "arousal": self.arousal},
-            "speech": self.speech,
         }
+
+
+def in_order(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Return warnings once each, in the order of :data:`WARNINGS`.
+
+    Examples
+    --------
+    >>> in_order(["quiet", "short", "quiet"])
+    ('short', 'quiet')
+    """
+    found = set(warnings)
+    return tuple(name for name in WARNINGS if name in found)
+
+
+def path_of(source: object) -> str | None:
+    """Return the path by which a recording was given; None if it was not, as with bytes and arrays."""
+    if isinstance(source, Mapping):
+        source = source.get("path")  # of a row of Hugging Face datasets
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
 
 
 def check_confidence(value: float) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-import numpy as np
-
-from serkit.audio import Source
+from serkit.audio import Channel, Recording, Source, check_channel
 from serkit.bundle import read_bundle
-from serkit.errors import AudioError
-from serkit.recognition.inputs import failure, scan
+from serkit.recognition.in_parallel import answer_many
+from serkit.recognition.inputs import many, scan
 from serkit.recognition.prediction import Prediction, check_confidence
 from serkit.recognition.runner import Runner
 
@@ -54,20 +50,79 @@ def _cached(model: str) -> Recognizer:
     return load(model)
 
 
+@overload
 def predict(
-    source: Any,
+    source: Source | Iterable[Source],
     *,
     sample_rate: int | None = None,
+    recursive: bool = False,
+    channel: Literal["each"],
     min_confidence: float = 0.0,
     speaker: Profile | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
-) -> Any:
+) -> list[Prediction]: ...
+
+
+# Bytes, arrays and text are iterable too, hence the overlaps.
+@overload
+def predict(  # type: ignore[overload-overlap]
+    source: Recording,
+    *,
+    sample_rate: int | None = None,
+    recursive: bool = False,
+    channel: Channel = "auto",
+    min_confidence: float = 0.0,
+    speaker: Profile | None = None,
+    strict: bool = False,
+    model: str | os.PathLike[str] = "default",
+) -> Prediction: ...
+
+
+@overload
+def predict(  # type: ignore[overload-overlap]
+    source: str | os.PathLike[str],
+    *,
+    sample_rate: int | None = None,
+    recursive: bool = False,
+    channel: Channel = "auto",
+    min_confidence: float = 0.0,
+    speaker: Profile | None = None,
+    strict: bool = False,
+    model: str | os.PathLike[str] = "default",
+) -> Prediction | Any: ...  # for a folder a list, which no type can tell
+
+
+@overload
+def predict(
+    source: Iterable[Source],
+    *,
+    sample_rate: int | None = None,
+    recursive: bool = False,
+    channel: Channel = "auto",
+    min_confidence: float = 0.0,
+    speaker: Profile | None = None,
+    strict: bool = False,
+    model: str | os.PathLike[str] = "default",
+) -> list[Prediction]: ...
+
+
+def predict(
+    source: Source | Iterable[Source],
+    *,
+    sample_rate: int | None = None,
+    recursive: bool = False,
+    channel: Channel | Literal["each"] = "auto",
+    min_confidence: float = 0.0,
+    speaker: Profile | None = None,
+    strict: bool = False,
+    model: str | os.PathLike[str] = "default",
+) -> Prediction | list[Prediction]:
     """Answer with a model that is loaded once and kept: :meth:`Recognizer.predict` in one call.
 
     Parameters
     ----------
-    source, sample_rate, min_confidence, speaker, strict
+    source, sample_rate, recursive, channel, min_confidence, speaker, strict
         As for :meth:`Recognizer.predict`.
     model : str or path
         As for :func:`load`.
@@ -75,10 +130,25 @@ def predict(
     Returns
     -------
     Prediction or list of Prediction
+
+    See Also
+    --------
+    Recognizer.predict_iter : one recording after the other, for many.
+    serkit.timeline : a long recording, window by window.
     """
     recognizer = _cached(os.fspath(model))
-    return recognizer.predict(
-        source, sample_rate=sample_rate, min_confidence=min_confidence, speaker=speaker, strict=strict
+    answer: Callable[..., Any] = recognizer.predict
+    return cast(
+        "Prediction | list[Prediction]",
+        answer(
+            source,
+            sample_rate=sample_rate,
+            recursive=recursive,
+            channel=channel,
+            min_confidence=min_confidence,
+            speaker=speaker,
+            strict=strict,
+        ),
     )
 
 
@@ -108,33 +178,63 @@ class Recognizer(Runner):
     @overload
     def predict(
         self,
-        source: list[Any] | tuple[Any, ...],
+        source: Source | Iterable[Source],
         *,
         sample_rate: int | None = None,
         recursive: bool = False,
+        channel: Literal["each"],
         min_confidence: float = 0.0,
         speaker: Profile | None = None,
         strict: bool = False,
     ) -> list[Prediction]: ...
 
+    # Bytes, arrays and text are iterable too, hence the overlaps.
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]
         self,
-        source: Any,
+        source: Recording,
         *,
         sample_rate: int | None = None,
         recursive: bool = False,
+        channel: Channel = "auto",
         min_confidence: float = 0.0,
         speaker: Profile | None = None,
         strict: bool = False,
-    ) -> Any: ...  # a Prediction, or for a folder a list
+    ) -> Prediction: ...
 
-    def predict(
+    @overload
+    def predict(  # type: ignore[overload-overlap]
         self,
-        source: Any,
+        source: str | os.PathLike[str],
         *,
         sample_rate: int | None = None,
         recursive: bool = False,
+        channel: Channel = "auto",
+        min_confidence: float = 0.0,
+        speaker: Profile | None = None,
+        strict: bool = False,
+    ) -> Prediction | Any: ...  # for a folder a list, which no type can tell
+
+    @overload
+    def predict(
+        self,
+        source: Iterable[Source],
+        *,
+        sample_rate: int | None = None,
+        recursive: bool = False,
+        channel: Channel = "auto",
+        min_confidence: float = 0.0,
+        speaker: Profile | None = None,
+        strict: bool = False,
+    ) -> list[Prediction]: ...
+
+    def predict(
+        self,
+        source: Source | Iterable[Source],
+        *,
+        sample_rate: int | None = None,
+        recursive: bool = False,
+        channel: Channel | Literal["each"] = "auto",
         min_confidence: float = 0.0,
         speaker: Profile | None = None,
         strict: bool = False,
@@ -143,12 +243,16 @@ class Recognizer(Runner):
 
         Parameters
         ----------
-        source : path, bytes, binary file object, np.ndarray, Waveform; or a folder; or a list or tuple of recordings
-            What :func:`serkit.audio.load` reads. In a folder: all recordings, sorted by name.
+        source : path, bytes, binary file object, np.ndarray, Waveform or mapping; or a folder; or many of them
+            What :func:`serkit.audio.load` reads. In a folder: all recordings, sorted by name. Many: a list, a
+            generator, or a Series, Index or array of paths.
         sample_rate : int, optional
             Rate of arrays, Hz.
         recursive : bool
             For a folder: go into its sub-folders too.
+        channel : {"auto", "mix", "left", "right", "each"} or int
+            Which channel to answer, as for :func:`serkit.audio.load`; ``"each"``: all of them, one answer each. The
+            answer's ``channel`` says which it was.
         min_confidence : float
             In [0, 1]. An answer below it names no emotion: its ``unsure`` is True; probabilities and confidence stay.
         speaker : Profile, optional
@@ -160,35 +264,37 @@ class Recognizer(Runner):
         Returns
         -------
         Prediction or list of Prediction
-            One Prediction for one recording; a list for a list or folder, in order, where a recording that failed
-            has ``error`` set. A recording longer than the model's window is answered window by window: its
+            One Prediction for one recording; a list for many, a folder or each channel, in order, where a recording
+            that failed has ``error`` set. A recording longer than the model's window is answered window by window: its
             probabilities are the mean, weighted by the seconds of speech in each.
 
         Raises
         ------
         AudioError
-            If a single recording cannot be read or is too short, or if a folder holds no recording; a TruncatedError
-            if it breaks off and `strict` is set.
+            If a single recording cannot be read or is too short, or if a folder holds no recording.
         SerkitError
             If `min_confidence` is no probability, or `speaker` is a profile of another model.
         """
         check_confidence(min_confidence)
         self.check_speaker(speaker)
-        if isinstance(source, (list, tuple)):
-            if any(isinstance(item, (int, float, np.number)) for item in source):
-                raise AudioError("A list is taken as a list of recordings: for samples, use np.array(samples).")
-            return list(
-                self.predict_iter(
-                    source, sample_rate=sample_rate, min_confidence=min_confidence, speaker=speaker, strict=strict
-                )
-            )
+        asked: dict[str, Any] = {
+            "channel": channel,
+            "min_confidence": min_confidence,
+            "speaker": speaker,
+            "strict": strict,
+        }
+        items = many(source)
+        if items is not None:
+            return list(self.predict_iter(items, sample_rate=sample_rate, **asked))
         if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):  # noqa: PTH112 - also for bad names
-            return list(
-                self.predict_iter(
-                    scan(Path(source), recursive), min_confidence=min_confidence, speaker=speaker, strict=strict
-                )
-            )
-        return self.answer(source, sample_rate, speaker=speaker, strict=strict).at_least(min_confidence)
+            return list(self.predict_iter(scan(Path(source), recursive), **asked))
+        one = cast("Source", source)
+        wanted = check_channel(channel, each=True)
+        if wanted == "each":
+            rows = self.answer_each(one, sample_rate, speaker=speaker, strict=strict)
+            return [row.at_least(min_confidence) for row in rows]
+        found = self.answer(one, sample_rate, speaker=speaker, strict=strict, channel=wanted)
+        return found.at_least(min_confidence)
 
     def predict_iter(
         self,
@@ -196,10 +302,11 @@ class Recognizer(Runner):
         *,
         sample_rate: int | None = None,
         workers: int | None = None,
+        channel: Channel | Literal["each"] = "auto",
         min_confidence: float = 0.0,
         speaker: Profile | None = None,
-        detect_speech: bool = True,
         strict: bool = False,
+        detect_speech: bool = True,
     ) -> Iterator[Prediction]:
         """Answer many recordings one after the other, reading some ahead.
 
@@ -213,7 +320,7 @@ class Recognizer(Runner):
             Rate of arrays, Hz.
         workers : int, optional
             Recordings worked on at the same time, by default one a core and at most four.
-        min_confidence, speaker, strict
+        channel, min_confidence, speaker, strict
             As for :meth:`predict`.
         detect_speech : bool
             False answers every recording, for those that are known to hold a voice; long ones are then weighted by
@@ -222,25 +329,60 @@ class Recognizer(Runner):
         Yields
         ------
         Prediction
-            One for each source, in order; with ``error`` set where one failed.
+            One for each source, in order, or one for each of its channels if ``"each"`` is asked for; with ``error``
+            set where one failed.
+
+        See Also
+        --------
+        rows_of : the same, with the answers to one source together.
+        """
+        asked: dict[str, Any] = {
+            "channel": channel,
+            "speaker": speaker,
+            "strict": strict,
+            "detect_speech": detect_speech,
+        }
+        for rows in self.rows_of(
+            sources, sample_rate=sample_rate, workers=workers, min_confidence=min_confidence, **asked
+        ):
+            yield from rows
+
+    def rows_of(
+        self,
+        sources: Iterable[Source | Prediction | Callable[[], Source]],
+        *,
+        sample_rate: int | None = None,
+        workers: int | None = None,
+        channel: Channel | Literal["each"] = "auto",
+        min_confidence: float = 0.0,
+        speaker: Profile | None = None,
+        strict: bool = False,
+        detect_speech: bool = True,
+    ) -> Iterator[list[Prediction]]:
+        """Answer many recordings as :meth:`predict_iter` does, and keep the answers to one source together.
+
+        Parameters
+        ----------
+        sources, sample_rate, workers, channel, min_confidence, speaker, strict, detect_speech
+            As for :meth:`predict_iter`.
+
+        Yields
+        ------
+        list of Prediction
+            For each source, in order: one, or one for each of its channels if ``"each"`` is asked for.
         """
         check_confidence(min_confidence)
         self.check_speaker(speaker)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        count = workers or min(4, cores)
-        waiting: deque[Future[Prediction]] = deque()
-        stop = Event()
-        pool = ThreadPoolExecutor(count, thread_name_prefix="serkit")
-        try:
-            for source in sources:
-                waiting.append(pool.submit(self._try, source, sample_rate, stop, speaker, detect_speech, strict))
-                if len(waiting) >= 2 * count:
-                    yield waiting.popleft().result().at_least(min_confidence)
-            while waiting:
-                yield waiting.popleft().result().at_least(min_confidence)
-        finally:
-            stop.set()  # an hour of audio in hand does not hold up Ctrl-C
-            pool.shutdown(wait=True, cancel_futures=True)
+        wanted = check_channel(channel, each=True)
+
+        def answer(source: Source, stop: Event) -> list[Prediction]:
+            how: dict[str, Any] = {"detect_speech": detect_speech, "strict": strict}
+            if wanted == "each":
+                return self.answer_each(source, sample_rate, stop, speaker, **how)
+            return [self.answer(source, sample_rate, stop, speaker, channel=wanted, **how)]
+
+        for rows in answer_many(answer, sources, workers):
+            yield [row.at_least(min_confidence) for row in rows]
 
     def explain(
         self,
@@ -251,6 +393,7 @@ class Recognizer(Runner):
         offset: float = 0.0,
         duration: float | None = None,
         speaker: Profile | None = None,
+        channel: Channel = "auto",
     ) -> Explanation:
         """Tell which stretches and which frequency bands of a recording moved the answer.
 
@@ -264,6 +407,8 @@ class Recognizer(Runner):
             The part to explain, s; by default all of it. It may be as long as what the model hears at once.
         speaker : Profile, optional
             As for :meth:`predict`: what is explained is the adjusted answer.
+        channel : {"auto", "mix", "left", "right"} or int
+            As for :func:`serkit.audio.load`.
 
         Returns
         -------
@@ -280,13 +425,21 @@ class Recognizer(Runner):
         from serkit.recognition.explain import explain
 
         return explain(
-            self, source, sample_rate=sample_rate, emotion=emotion, offset=offset, duration=duration, speaker=speaker
+            self,
+            source,
+            sample_rate=sample_rate,
+            emotion=emotion,
+            offset=offset,
+            duration=duration,
+            speaker=speaker,
+            channel=channel,
         )
 
     def enrol(
         self,
         *sources: Source,
         sample_rate: int | None = None,
+        channel: Channel = "auto",
         on_break: Callable[[str], object] | None = None,
     ) -> Profile:
         """Make a profile of a person's voice, which later answers for that person may use.
@@ -303,6 +456,8 @@ class Recognizer(Runner):
             not count.
         sample_rate : int, optional
             Rate of arrays, Hz.
+        channel : {"auto", "mix", "left", "right"} or int
+            As for :func:`serkit.audio.load`: the person's channel, in all recordings.
         on_break : callable, optional
             For a recording that breaks off: what could be read counts, and `on_break` is told what is wrong. By
             default such a recording is refused.
@@ -329,21 +484,4 @@ class Recognizer(Runner):
         """
         from serkit.recognition.enrol import enrol
 
-        return enrol(self, *sources, sample_rate=sample_rate, on_break=on_break)
-
-    def _try(
-        self,
-        source: Source | Prediction | Callable[[], Source],
-        sample_rate: int | None,
-        stop: Event,
-        speaker: Profile | None,
-        detect_speech: bool,
-        strict: bool,
-    ) -> Prediction:
-        if isinstance(source, Prediction):
-            return source
-        try:
-            recording = source() if callable(source) else source
-            return self.answer(recording, sample_rate, stop, speaker, detect_speech=detect_speech, strict=strict)
-        except Exception as error:  # whatever one recording does, the others are answered
-            return failure(source, error)
+        return enrol(self, *sources, sample_rate=sample_rate, channel=channel, on_break=on_break)

@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 
+_FIRST = ("path", "start", "end", "channel", "emotion", "confidence", "unsure", "speech", "error", "warnings")
 _NO_COLOUR = "#8C8C8C"  # of the bar where no emotion is named
 
 
@@ -70,11 +71,12 @@ class JsonWriter:
     def __enter__(self) -> JsonWriter:
         return self
 
-    def write(self, prediction: Prediction) -> None:
-        """Print one row."""
-        row = indent(json.dumps(_json_row(prediction, self._top), indent=2), "  ")
-        print(f"{self._before}{row}", end="", flush=True)
-        self._before = ",\n"
+    def write(self, *predictions: Prediction) -> None:
+        """Print a row for each."""
+        for prediction in predictions:
+            row = indent(json.dumps(_json_row(prediction, self._top), indent=2), "  ")
+            print(f"{self._before}{row}", end="", flush=True)
+            self._before = ",\n"
 
     def __exit__(self, *raised: object) -> None:
         print("[]" if self._before == "[\n" else "\n]", flush=True)
@@ -83,8 +85,8 @@ class JsonWriter:
 def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = True, show_affect: bool = False) -> Table:
     """Return a rich table: file, emotion in its colour, confidence bar, probabilities. Failures are left out.
 
-    Where the model is unsure, ``unsure`` stands in place of the emotion and the bar has no emotion's colour. With
-    `show_affect`, derived valence and arousal stand in columns of their own.
+    Where the model is unsure, the emotion reads ``unsure`` and the bar has no emotion's colour. Channels and warnings
+    have columns if a row has any; with `show_affect`, so have derived valence and arousal.
     """
     from rich import box
     from rich.table import Table
@@ -93,30 +95,39 @@ def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = Tru
     table = Table(
         box=box.SIMPLE_HEAD if unicode else box.ASCII2, show_edge=False, padding=(0, 1, 0, 0), header_style="bold"
     )
+    answered = [prediction for prediction in predictions if prediction.error is None]
+    show_channel = any(prediction.channel is not None for prediction in answered)
+    show_warnings = any(prediction.warnings for prediction in answered)
     table.add_column("file", overflow="fold")
+    if show_channel:
+        table.add_column("channel", no_wrap=True)
     table.add_column("emotion", no_wrap=True)
     table.add_column("confidence", no_wrap=True)
     table.add_column("probabilities", overflow="fold")
     if show_affect:
         table.add_column("valence (derived)", justify="right", no_wrap=True)
         table.add_column("arousal (derived)", justify="right", no_wrap=True)
-    for prediction in predictions:
-        if prediction.error is not None:
-            continue
+    if show_warnings:
+        table.add_column("warnings")
+    for prediction in answered:
         name = printable(prediction.path or "-")
         if not unicode:
             name = name.encode("ascii", "backslashreplace").decode("ascii")
+        first = [Text(name), *([Text(prediction.channel or "")] if show_channel else [])]
+        remarks = [Text(", ".join(prediction.warnings), style="yellow")] if show_warnings else []
         if prediction.confidence is None:
-            table.add_row(Text(name), Text(prediction.answer, style="dim"))
+            gap = [Text("")] * (4 if show_affect else 2)
+            table.add_row(*first, Text(prediction.answer, style="dim"), *gap, *remarks)
             continue
         known = prediction.emotion is not None
         hue = colour(prediction.emotion) if prediction.emotion is not None else _NO_COLOUR
         table.add_row(
-            Text(name),
+            *first,
             Text(printable(prediction.answer), style=f"bold {hue}" if known else "dim"),
             confidence_bar(prediction.confidence, hue, unicode=unicode),
             Text("  ".join(f"{printable(label)} {value:.2f}" for label, value in prediction.top(top))),
             *(map(_signed, (prediction.valence, prediction.arousal)) if show_affect else ()),
+            *remarks,
         )
     return table
 
@@ -145,7 +156,7 @@ def confidence_bar(value: float, style: str, *, width: int = 10, unicode: bool =
 def columns(labels: Sequence[str]) -> list[str]:
     """Name the columns of CSV and Parquet, one of them for each label."""
     derived = ["derived_valence", "derived_arousal"]
-    return ["path", "start", "end", "emotion", "unsure", "confidence", *labels, *derived, "speech", "error"]
+    return [*_FIRST, *labels, *derived]
 
 
 def flat_row(prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
@@ -155,14 +166,16 @@ def flat_row(prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
         "path": p.path,
         "start": p.start,
         "end": p.end,
+        "channel": p.channel,
         "emotion": p.emotion,
-        "unsure": p.unsure,
         "confidence": p.confidence,
+        "unsure": p.unsure,
+        "speech": p.speech,
+        "error": p.error,
+        "warnings": "+".join(p.warnings) or None,
         **{label: p.probabilities.get(label) for label in labels},
         "derived_valence": p.valence,
         "derived_arousal": p.arousal,
-        "speech": p.speech,
-        "error": p.error,
     }
 
 
@@ -175,7 +188,8 @@ def csv_cells(prediction: Prediction, labels: Sequence[str]) -> list[Any]:
 class CsvWriter:
     """Write predictions as CSV while they come.
 
-    The columns: ``path,start,end,emotion,unsure,confidence,<label>...,derived_valence,derived_arousal,speech,error``.
+    The columns: ``path,start,end,channel,emotion,confidence,unsure,speech,error,warnings,<label>...,derived_valence,
+    derived_arousal``; warnings are joined by ``+``.
 
     The rows go to ``.NAME.part`` beside the file, which takes the file's name when the ``with`` block ends, also by
     Ctrl-C or an error: no row that was written is lost, and a reader never sees half a file.
@@ -222,10 +236,10 @@ class CsvWriter:
         self._rows.writerow(columns(self._labels))
         return self
 
-    def write(self, prediction: Prediction) -> None:
-        """Write one row; a full disk is a SerkitError."""
+    def write(self, *predictions: Prediction) -> None:
+        """Write a row for each; a full disk is a SerkitError."""
         try:
-            self._rows.writerow(csv_cells(prediction, self._labels))
+            self._rows.writerows(csv_cells(prediction, self._labels) for prediction in predictions)
             self._file.flush()
         except OSError as error:
             if self._part is None:  # standard output: a reader that has seen enough is no mistake

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from serkit import audio
-from serkit.audio import Source, Waveform
+from serkit.audio import Channel, Choice, Source, Waveform
+from serkit.audio.quality import MIN_VOICE
 from serkit.audio.voice_activity import speech_activity
 from serkit.bundle import Bundle, Manifest
 from serkit.errors import AudioError, BundleError, SerkitError
-from serkit.recognition.prediction import Prediction
+from serkit.recognition.prediction import Prediction, in_order, path_of
 
 if TYPE_CHECKING:
     from serkit.recognition.profile import Profile
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "remarks"]
 
 
 class Runner:
@@ -117,6 +118,7 @@ class Runner:
         *,
         detect_speech: bool = True,
         strict: bool = False,
+        channel: Channel | Choice = "auto",
     ) -> Prediction:
         """Answer one recording; one that breaks off as far as it goes, or with `strict` not at all."""
         manifest = self.manifest
@@ -125,7 +127,9 @@ class Runner:
         weights: list[float] = []
         end = 0.0
         on_break = None if strict else broken.append
-        for piece in audio.stream(source, sample_rate=sample_rate, block=manifest.max_seconds, on_break=on_break):
+        block = manifest.max_seconds
+        track = audio.Track(source, sample_rate=sample_rate, block=block, channel=channel, on_break=on_break)
+        for piece in track:
             if stop is not None and stop.is_set():
                 raise AudioError("Nobody waits for the answer any more.")
             if piece.duration < manifest.min_seconds:
@@ -146,17 +150,73 @@ class Runner:
                 seconds = max(activity.seconds, 1e-3)
             results.append(self.probabilities(wave, speaker=speaker))
             weights.append(seconds)
-        path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
-        warnings = ("truncated",) if broken else ()
+        path, heard = path_of(source), track.choice.name
+        warnings = remarks(track, sum(weights) if results else None, truncated=bool(broken))
         if not results:
-            return Prediction(path, 0.0, end, None, None, {}, speech=False, warnings=warnings)
+            return Prediction(path, 0.0, end, None, None, {}, speech=False, channel=heard, warnings=warnings)
         if len(results) == 1:
             values = results[0].tolist()
         else:
             values = np.average(np.array(results, dtype=np.float64), axis=0, weights=weights).tolist()
         best = max(range(len(values)), key=values.__getitem__)
         found = dict(zip(self.labels, values, strict=True))
-        return Prediction(path, 0.0, end, self.labels[best], values[best], found, speech=True, warnings=warnings)
+        return Prediction(
+            path, 0.0, end, self.labels[best], values[best], found, speech=True, channel=heard, warnings=warnings
+        )
+
+    def answer_each(
+        self,
+        source: Source,
+        sample_rate: int | None = None,
+        stop: Event | None = None,
+        speaker: Profile | None = None,
+        *,
+        detect_speech: bool = True,
+        strict: bool = False,
+    ) -> list[Prediction]:
+        """Answer each channel of a recording by itself; the recording is read once for each."""
+        with audio.reopenable(source) as again:
+            choices = audio.channels_of(again, sample_rate=sample_rate)
+            answers = (
+                self.answer(
+                    again, sample_rate, stop, speaker, detect_speech=detect_speech, strict=strict, channel=choice
+                )
+                for choice in choices
+            )
+            return [replace(answer, path=path_of(source)) for answer in answers]
+
+
+def remarks(
+    track: audio.Track,
+    voice: float | None,
+    start: float | None = None,
+    end: float | None = None,
+    *,
+    truncated: bool = False,
+) -> tuple[str, ...]:
+    """Return the warnings for a recording, or for a window of it.
+
+    Parameters
+    ----------
+    track : Track
+        What was read.
+    voice : float or None
+        Seconds of voice that were heard; None if there is no speech. A pause in a longer recording is not called quiet.
+    start, end : float, optional
+        The window, s.
+    truncated : bool
+        Whether the recording breaks off.
+    """
+    found = track.meter.remarks(start, end)
+    if voice is None and start is not None:
+        found = [name for name in found if name != "quiet"]
+    if voice is not None and voice < MIN_VOICE:
+        found.append("short")
+    if track.choice.one_sided:
+        found.append("one-sided")
+    if truncated:
+        found.append("truncated")
+    return in_order(found)
 
 
 def _preparation(bundle: Bundle) -> Callable[[Waveform], np.ndarray]:

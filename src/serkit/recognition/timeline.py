@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, pairwise
 
 import numpy as np
 
 from serkit import audio
-from serkit.audio import Source
+from serkit.audio import Channel, Source
 from serkit.audio.voice_activity import speech_activity
 from serkit.audio.waveform import own
 from serkit.errors import AudioError, SerkitError, TruncatedError
-from serkit.recognition.prediction import Prediction, check_confidence
+from serkit.recognition.prediction import Prediction, check_confidence, in_order
 from serkit.recognition.profile import Profile, check_speaker
-from serkit.recognition.runner import Runner
+from serkit.recognition.runner import Runner, remarks
 
 __all__ = ["MIN_HOP", "default_window", "segments", "shares", "timeline", "window_limits"]
 
@@ -53,6 +54,7 @@ def timeline(
     min_confidence: float = 0.0,
     speaker: Profile | None = None,
     sample_rate: int | None = None,
+    channel: Channel = "auto",
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[Prediction]:
     """Answer a recording of any length window by window, while it is read.
@@ -76,13 +78,16 @@ def timeline(
         Who speaks: what :meth:`serkit.recognition.recognizer.Recognizer.enrol` made of that person's voice.
     sample_rate : int, optional
         Rate of an array, Hz.
+    channel : {"auto", "mix", "left", "right"} or int
+        As for :func:`serkit.audio.load`: one channel, or the mean of all, for the whole recording.
     progress : callable
         Told after each window how many seconds of the recording are answered.
 
     Yields
     ------
     Prediction
-        One a window, in order: start and end of the window in s, the answer and its probabilities; ``path`` is None.
+        One a window, in order: start and end of the window in s, the answer, its probabilities and warnings; ``path``
+        is None.
 
     Raises
     ------
@@ -117,9 +122,9 @@ def timeline(
     if not MIN_HOP <= step <= length:
         raise SerkitError(f"The hop must be {MIN_HOP:g} s to the window's {length:g} s, got {step:g} s.")
     rate = recognizer.sample_rate
-    pieces = audio.stream(source, sample_rate=sample_rate, target_rate=rate, block=_BLOCK)
-    cut = _cut((piece.samples for piece in pieces), max(round(length * rate), 1), max(round(step * rate), 1))
-    return _answered(recognizer, cut, min_confidence, speaker, progress)
+    track = audio.Track(source, sample_rate=sample_rate, target_rate=rate, block=_BLOCK, channel=channel)
+    cut = _cut((piece.samples for piece in track), max(round(length * rate), 1), max(round(step * rate), 1))
+    return _answered(recognizer, track, cut, min_confidence, speaker, progress)
 
 
 def segments(windows: Iterable[Prediction]) -> list[Prediction]:
@@ -137,7 +142,8 @@ def segments(windows: Iterable[Prediction]) -> list[Prediction]:
     -------
     list of Prediction
         Neighbours differ in their answer. Probabilities are the mean over the time of the segment, the confidence is
-        the highest of them; without speech there are none.
+        the highest of them; without speech there are none. Warnings are those of any of its windows, but a segment is
+        short only if all of them are.
 
     Examples
     --------
@@ -218,6 +224,7 @@ def _to_break(pieces: Iterable[np.ndarray], on_break: Callable[[TruncatedError],
 
 def _answered(
     recognizer: Runner,
+    track: audio.Track,
     windows: Iterable[tuple[int, np.ndarray]],
     min_confidence: float,
     speaker: Profile | None,
@@ -232,25 +239,36 @@ def _answered(
                 f"the model {manifest.name} needs at least {manifest.min_seconds:g} s."
             )
         wave = own(samples.copy(), rate)
-        if speech_activity(wave).present:
+        activity = speech_activity(wave)
+        voice = activity.seconds if activity.present else None
+        warnings = remarks(track, voice, start, end)
+        if activity.present:
             found = recognizer.probabilities(wave, speaker=speaker).tolist()
             values = dict(zip(recognizer.labels, found, strict=True))
             best = max(values, key=values.__getitem__)
             answer = Prediction(None, start, end, best, values[best], values, speech=True)
         else:
             answer = Prediction(None, start, end, None, None, {}, speech=False)
-        yield answer.at_least(min_confidence)
+        yield replace(answer, channel=track.choice.name, warnings=warnings).at_least(min_confidence)
         progress(end)
 
 
 def _merged(cells: Sequence[tuple[float, float, Prediction]]) -> Prediction:
     """One segment of neighbouring cells (start, end, window) that answer the same."""
     start, end, one = cells[0][0], cells[-1][1], cells[0][2]
+    whole = replace(one, path=None, start=start, end=end, warnings=_together([cell.warnings for _, _, cell in cells]))
     if one.confidence is None:
-        return Prediction(None, start, end, None, None, {}, speech=one.speech)
+        return whole
     weights = np.array([stop - begin for begin, stop, _ in cells])
     table = np.array([list(cell.probabilities.values()) for _, _, cell in cells])
     # An emotion that leads in every cell leads in the mean too.
     mean = np.average(table, axis=0, weights=weights).tolist()
     values = dict(zip(one.probabilities, mean, strict=True))
-    return Prediction(None, start, end, one.emotion, max(mean), values, speech=True, unsure=one.unsure)
+    return replace(whole, confidence=max(mean), probabilities=values)
+
+
+def _together(warnings: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    found = {name for names in warnings for name in names}
+    if not all("short" in names for names in warnings):
+        found.discard("short")
+    return in_order(found)

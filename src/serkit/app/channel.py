@@ -1,0 +1,66 @@
+"""Which channel of a recording is heard: a choice that shows only where there are several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import streamlit as st
+
+from serkit import audio
+from serkit.app.clips import Clip
+from serkit.audio import Channel
+from serkit.errors import SerkitError
+from serkit.recognition.prediction import Prediction
+
+__all__ = ["asked", "choose", "choose_for_many", "heard"]
+
+_HELP = (
+    "Automatic is the mean of all channels, or the one that holds the voice where the mean would lose it: if all "
+    "others are empty, or if the channels cancel."
+)
+_NAMES = {"auto": "Automatic", "mix": "Mix of all", "left": "Left", "right": "Right", "each": "Each by itself"}
+
+
+def choose(place: str, clip: Clip) -> Channel:
+    """Let the user choose the channel of a clip that has several.
+
+    Parameters
+    ----------
+    place : str
+        Part of the page; the key of the widget begins with it.
+    clip : Clip
+    """
+    try:
+        count = audio.probe(clip.open()).channels
+    except SerkitError:  # reading it will tell
+        return "auto"
+    if count == 1:
+        return "auto"
+    options: list[Any] = ["auto", "mix", *(["left", "right"] if count == 2 else range(1, count + 1))]
+    given = st.selectbox("Channel", options, format_func=_name, help=_HELP, key=f"{place} channel {clip.key}")
+    return audio.check_channel(given)
+
+
+def asked(place: str) -> Channel | Literal["each"]:
+    """What was chosen for many clips so far."""
+    return audio.check_channel(st.session_state.get(f"{place} channel", "auto"), each=True)
+
+
+def choose_for_many(place: str, clips: Sequence[Clip], rows: Sequence[Prediction]) -> None:
+    """Draw the choice for many clips, if one of them has several channels; :func:`asked` gives it at the next run."""
+    keys = tuple(clip.key for clip in clips)
+    if any(row.channel is not None for row in rows):
+        st.session_state[f"{place} channels"] = keys
+    if st.session_state.get(f"{place} channels") == keys:
+        options = ["auto", "mix", "left", "right", "each"]
+        st.selectbox("Channel", options, format_func=_name, help=_HELP, key=f"{place} channel")
+
+
+def heard(answer: Prediction) -> Channel:
+    """The channel that an answer is for, to read it again."""
+    return audio.check_channel(answer.channel or "auto")
+
+
+def _name(option: str | int) -> str:
+    return _NAMES.get(str(option), f"Channel {option}")

@@ -1,0 +1,174 @@
+"""What a folder holds: recordings, judged by content, and what is passed over."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from serkit.audio import decode, signatures
+from serkit.errors import AudioError
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "FolderContent",
+    "find_audio",
+    "has_audio_suffix",
+    "is_audio",
+    "nothing_found",
+    "passed",
+    "scan",
+    "walk",
+]
+
+#: Files that are recordings without a look into them, so that a broken one is reported: lower case, with the dot.
+# fmt: off
+AUDIO_SUFFIXES = frozenset({
+    ".wav", ".wave", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".spx", ".mp3", ".mp2", ".mpga", ".aif",
+    ".aiff", ".aifc", ".au", ".caf", ".sph", ".m4a", ".m4b", ".mp4", ".aac", ".ac3", ".webm", ".amr", ".mkv", ".mka",
+    ".3gp", ".mov", ".wma",
+})
+# fmt: on
+
+_NAMED = 5  # files that a sentence names
+
+
+def has_audio_suffix(name: str) -> bool:
+    """Tell whether a file's name is that of a recording (:data:`AUDIO_SUFFIXES`), and not hidden."""
+    base = name.rsplit("/", 1)[-1]
+    return not base.startswith(".") and os.path.splitext(base)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
+
+
+def is_audio(path: Path) -> bool:
+    """Tell whether a file is a recording: by its suffix, else by its first bytes."""
+    if has_audio_suffix(path.name):
+        return True
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would wait for its writer
+            return False
+        with path.open("rb") as file:
+            return signatures.is_recording(file.read(signatures.HEAD))
+    except (OSError, ValueError):
+        return False
+
+
+def walk(
+    root: Path, *, recursive: bool = True, onerror: Callable[[OSError], object]
+) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each folder and the names of its files, sorted; hidden ones are left out, links to folders are followed.
+
+    A folder is visited once, however many links lead to it, so a link that leads back up ends nowhere.
+
+    Parameters
+    ----------
+    root : Path
+    recursive : bool
+        Also go into sub-folders.
+    onerror : callable
+        Told why a folder cannot be read.
+    """
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=onerror):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if recursive and not name.startswith((".", "__MACOSX")))
+        yield Path(folder), sorted(name for name in names if not name.startswith("."))
+
+
+@dataclass(frozen=True)
+class FolderContent:
+    """What :func:`scan` found.
+
+    Attributes
+    ----------
+    recordings : list of Path
+        Sorted by their POSIX form, whatever order the file system has.
+    passed_over : list of Path
+        Files that are no recordings; hidden ones are not counted.
+    errors : list of OSError
+        Why folders could not be read.
+    """
+
+    recordings: list[Path] = field(default_factory=list)
+    passed_over: list[Path] = field(default_factory=list)
+    errors: list[OSError] = field(default_factory=list)
+
+
+def scan(root: Path, *, recursive: bool = False) -> FolderContent:
+    """Sort the files of a folder into recordings and others."""
+    found = FolderContent()
+    for folder, names in walk(root, recursive=recursive, onerror=found.errors.append):
+        for name in names:
+            path = folder / name
+            (found.recordings if is_audio(path) else found.passed_over).append(path)
+    found.recordings.sort(key=lambda item: item.as_posix())
+    found.passed_over.sort(key=lambda item: item.as_posix())
+    return found
+
+
+def passed(files: list[Path], root: Path) -> str:
+    """Name the first files, relative to `root`, and count the rest.
+
+    Examples
+    --------
+    >>> passed([Path("d/a.txt"), Path("d/b/c.png")], Path("d"))
+    'a.txt, b/c.png'
+    """
+    names = [file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file) for file in files[:_NAMED]]
+    more = len(files) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def nothing_found(root: Path, content: FolderContent, *, recursive: bool) -> AudioError:
+    """Make the error for a folder without recordings."""
+    others = content.passed_over
+    count = f"{len(others)} other file{'s' if len(others) > 1 else ''}" if others else "no file at all"
+    shown = f" ({passed(others, root)})" if others else ""
+    deeper = not recursive and bool(scan(root, recursive=True).recordings)
+    hint = "; its sub-folders hold some: add --recursive (recursive=True)" if deeper else ""
+    return AudioError(f"no recording in {str(root)!r}, {count}{shown}{hint}.")
+
+
+def find_audio(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
+    """List the recordings of a folder, judged by content; a known suffix (:data:`AUDIO_SUFFIXES`) is taken at its word.
+
+    Parameters
+    ----------
+    path : path
+        A folder; a file gives itself, whatever it holds.
+    recursive : bool
+        Also look into sub-folders and linked folders. Hidden files and folders are passed over.
+
+    Returns
+    -------
+    list of Path
+        Sorted by their POSIX form, whatever order the file system has.
+
+    Raises
+    ------
+    AudioError
+        If the path does not exist, may not be read, or holds no recording.
+    """
+    root = Path(path)
+    try:
+        if not root.is_dir():
+            root.stat()  # a missing path raises here
+            return [root]
+        found = scan(root, recursive=recursive)
+        if found.errors:
+            raise found.errors[0]
+    except FileNotFoundError:
+        raise decode.missing(root) from None
+    except PermissionError as error:
+        where = str(error.filename or root)
+        raise AudioError(f"no permission to read {where!r}: change the rights of that folder.") from None
+    except (OSError, ValueError) as error:
+        raise AudioError(f"cannot read {str(root)!r}: {getattr(error, 'strerror', None) or error}.") from None
+    if not found.recordings:
+        raise nothing_found(root, found, recursive=recursive)
+    return found.recordings

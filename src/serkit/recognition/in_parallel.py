@@ -1,0 +1,57 @@
+"""Many recordings answered at the same time, in order, without holding more than a few."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+
+from serkit.audio import Source
+from serkit.recognition.inputs import failure
+from serkit.recognition.prediction import Prediction
+
+__all__ = ["answer_many"]
+
+
+def answer_many(
+    answer: Callable[[Source, Event], list[Prediction]],
+    sources: Iterable[Source | Prediction | Callable[[], Source]],
+    workers: int | None = None,
+) -> Iterator[list[Prediction]]:
+    """Yield what `answer` gives for each source, in order, or the reason why it failed.
+
+    Parameters
+    ----------
+    answer : callable
+        Called in a thread with a source and an event, which is set when nobody waits for the answer any more.
+    sources : iterable
+        Taken as they are needed. A Prediction is handed on; a function is called for its recording in the thread.
+    workers : int, optional
+        Threads, by default one a core and at most four.
+    """
+
+    def attempt(source: Source | Prediction | Callable[[], Source]) -> list[Prediction]:
+        if isinstance(source, Prediction):
+            return [source]
+        try:
+            return answer(source() if callable(source) else source, stop)
+        except Exception as error:  # whatever one recording does, the others are answered
+            return [failure(source, error)]
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = workers or min(4, cores)
+    waiting: deque[Future[list[Prediction]]] = deque()
+    stop = Event()
+    pool = ThreadPoolExecutor(count, thread_name_prefix="serkit")
+    try:
+        for source in sources:
+            waiting.append(pool.submit(attempt, source))
+            if len(waiting) >= 2 * count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        stop.set()  # an hour of audio in hand does not hold up Ctrl-C
+        pool.shutdown(wait=True, cancel_futures=True)
