@@ -6,10 +6,8 @@ import contextlib
 import difflib
 import io
 import os
-import shutil
 import stat
 import struct
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +22,6 @@ from serkit.errors import AudioError
 __all__ = ["missing", "open_reader"]
 
 _BLOCK = 1 << 14  # frames decoded at a time
-_SPOOL = 1 << 24  # bytes of an unseekable stream kept in memory; more goes to a temporary file
 
 
 @contextlib.contextmanager
@@ -111,12 +108,11 @@ def _open_file_object(source: Any, stack: contextlib.ExitStack) -> tuple[str, Bi
         if seekable:
             source.seek(0)
             return name, source
-        copy = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115
-        stack.enter_context(copy)
-        shutil.copyfileobj(source, copy)
+        from serkit.audio.spool import spool
+
+        return name, stack.enter_context(spool(source, name))
     except (OSError, ValueError) as error:  # closed, or opened for writing only
         raise AudioError(f"cannot read {name}: {error}.") from None
-    return name, copy  # type: ignore[return-value]
 
 
 class _View:

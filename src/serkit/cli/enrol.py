@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from serkit.cli import app
+from serkit.cli.options import ForceOption
+from serkit.cli.standard_input import standard_input
+from serkit.files import check_new
 
 
 @app.command()
@@ -23,6 +25,7 @@ def enrol(
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.json", help="Profile to write.")] = None,
     model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON and nothing else.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Make a profile of a person's voice for ser predict --speaker.
 
@@ -31,10 +34,12 @@ def enrol(
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the profile should go, as in --out voice.json, or ask for --json.")
+    if out is not None:
+        check_new(out, force=force)
     from serkit.recognition.recognizer import load
     from serkit.terminal import printable
 
-    profile = load(model).enrol(*(sys.stdin.buffer.read() if name == "-" else name for name in recordings))
+    profile = load(model).enrol(*(standard_input() if name == "-" else name for name in recordings))
     if out is not None:
         profile.save(out)
     if as_json:

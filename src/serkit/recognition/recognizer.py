@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, overload
@@ -49,11 +48,6 @@ def load(model: str | os.PathLike[str] = "default", *, threads: int | None = Non
     return Recognizer(read_bundle(model), threads=threads)
 
 
-@lru_cache(maxsize=4)
-def _cached(model: str) -> Recognizer:
-    return load(model)
-
-
 def predict(
     source: Any,
     *,
@@ -63,6 +57,8 @@ def predict(
     model: str | os.PathLike[str] = "default",
 ) -> Any:
     """Answer with a model that is loaded once and kept: :meth:`Recognizer.predict` in one call.
+
+    The last four models are kept. A bundle whose files have changed is loaded again.
 
     Parameters
     ----------
@@ -75,12 +71,17 @@ def predict(
     -------
     Prediction or list of Prediction
     """
-    recognizer = _cached(os.fspath(model))
+    from serkit.recognition.loaded import recognizer_of
+
+    recognizer = recognizer_of(model)
     return recognizer.predict(source, sample_rate=sample_rate, min_confidence=min_confidence, speaker=speaker)
 
 
 class Recognizer(Runner):
     """A loaded model. It keeps nothing from one call to the next and may be shared between threads.
+
+    It also goes to other processes: it pickles with its bundle (multiprocessing, joblib, Ray), and a forked child
+    makes its own session of ONNX Runtime with its first answer.
 
     Parameters
     ----------

@@ -45,8 +45,26 @@ class Runner:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}.")
         self.bundle = bundle
-        self._session = _session(bundle, threads or 1)
+        self._threads = threads or 1
         self._prepare = _preparation(bundle)
+        self._made = (os.getpid(), _session(bundle, self._threads))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The bundle, without the session: what another process needs."""
+        return {"bundle": self.bundle, "threads": self._threads}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Runner.__init__(self, state["bundle"], threads=state["threads"])
+
+    @property
+    def _session(self) -> Any:
+        """The ONNX Runtime session of this process: one that was made before a fork lacks its threads."""
+        process, session = self._made
+        if process != os.getpid():
+            _keep_for_ever(session)
+            session = _session(self.bundle, self._threads)
+            self._made = (os.getpid(), session)
+        return session
 
     @property
     def manifest(self) -> Manifest:
@@ -180,6 +198,13 @@ def _session(bundle: Bundle, threads: int) -> Any:
         return onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
         raise BundleError(f"model.onnx of {bundle.path} does not load: {_first_line(error)}.") from error
+
+
+def _keep_for_ever(session: Any) -> None:
+    """Never free a session of the parent process: it would wait for threads that are not in this one."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 
 
 def _first_line(error: Exception) -> str:

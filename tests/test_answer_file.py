@@ -21,7 +21,7 @@ import soundfile as sf
 import serkit
 from serkit.emotions import LABELS
 from serkit.errors import SerkitError
-from serkit.recognition.answer_file import ResultFile
+from serkit.recognition.answer_file import AnswerFile
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.recognizer import Recognizer, load
 from tests.conftest import Ser, voice
@@ -105,7 +105,7 @@ def test_parquet_has_types(ser: Ser, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_killed_run_goes_on_where_it_stopped(ser: Ser, tmp_path: Path, suffix: str) -> None:
+def test_a_killed_run_resumes_where_it_stopped(ser: Ser, tmp_path: Path, suffix: str) -> None:
     (tmp_path / "many").mkdir()
     for number in range(400):
         (tmp_path / "many" / f"{number:03}.wav").hardlink_to(tmp_path / "clips" / f"{number % 3}.wav")
@@ -123,7 +123,7 @@ def test_a_killed_run_goes_on_where_it_stopped(ser: Ser, tmp_path: Path, suffix:
     assert 4 <= there < 400
     code, _, err = ser(*words)
     assert code == 2
-    assert err.startswith(f"ser: 'x.{suffix}' is of a run that did not come to its end: add --resume")
+    assert err.startswith(f"ser: 'x.{suffix}' belongs to a run that was stopped: add --resume")
     growing.write_bytes(before[:-7])  # as where the power went: the last row is cut off
     code, out, err = ser(*words, "--resume")
     assert (code, out) == (0, "")
@@ -143,7 +143,8 @@ def test_new_recordings_are_added_and_failures_are_not_tried_again(ser: Ser, tmp
     assert ser("predict", "./clips/1.wav", "clips/bad,\n.wav", "-m", "tiny", "--out", target.name)[0] == 1
     sf.write(tmp_path / "clips" / "bad,\n.wav", voice(3, 1), 16000)
     code, _, err = ser("predict", "clips", "-m", "tiny", "--out", target.name, "--resume")
-    assert (code, err) == (1, "ser: 2 rows are there already, 2 recordings are left.\n")
+    says = "ser: 2 rows are there already (1 failed; --retry-failed tries them again), 2 recordings are left.\n"
+    assert (code, err) == (1, says)
     assert paths(target) == ["./clips/1.wav", "clips/bad,\n.wav", "clips/0.wav", "clips/2.wav"]
     assert "empty" in read(target)[1]["error"]
 
@@ -155,7 +156,7 @@ def test_what_is_given_twice_has_two_rows(ser: Ser, tmp_path: Path, suffix: str)
     assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav"] * 2
     assert ser(*twice, "clips/0.wav", "--resume")[0] == 0
     assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav"] * 3
-    assert ser(*twice)[0] == 0  # a finished file is written anew
+    assert ser(*twice, "--force")[0] == 0
     assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav"] * 2
 
 
@@ -171,7 +172,7 @@ def test_names_that_are_no_unicode_are_found_again(ser: Ser, tmp_path: Path) -> 
         assert paths(tmp_path / f"x.{suffix}") == [r"caf\udce9.wav" if suffix == "parquet" else name]
 
 
-def test_ctrl_c_leaves_what_resume_goes_on_with(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_leaves_what_resume_continues(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Recognizer.predict_iter
 
     def interrupted(self: Recognizer, sources: Any, **options: Any) -> Iterator[Prediction]:
@@ -184,7 +185,7 @@ def test_ctrl_c_leaves_what_resume_goes_on_with(ser: Ser, tmp_path: Path, monkey
             patch.setattr(Recognizer, "predict_iter", interrupted)
             code, _, err = ser("predict", "clips", "-m", "tiny", "--out", f"x.{suffix}")
         assert code == 130
-        assert err == f"ser: interrupted after 1 of 4 recordings; --resume goes on with x.{suffix}.\n"
+        assert err == f"ser: interrupted after 1 of 4 recordings; --resume continues x.{suffix}.\n"
         assert ser("predict", "clips", "-m", "tiny", "--out", f"x.{suffix}", "--resume")[0] == 1
         assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav", "clips/1.wav", "clips/2.wav", "clips/bad,\n.wav"]
 
@@ -213,20 +214,14 @@ def test_rows_of_another_model_or_with_other_options_are_refused(
     assert target.read_bytes() == before
 
 
-def test_rows_that_nobody_knows_are_refused(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_nobody_knows_are_refused(ser: Ser, tmp_path: Path) -> None:
     resumed = ["predict", "clips/0.wav", "-m", "tiny", "--out", "x.csv", "--resume"]
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    assert "x.csv.run.json, which says how its rows were made, is not beside it" in ser(*resumed)[2]
+    assert "x.csv.run.json, which says how its rows were made, is missing or damaged" in ser(*resumed)[2]
     (tmp_path / "x.csv").unlink()
     assert ser(*resumed)[0] == 0  # nothing is there: a run from the start
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    assert "'x.csv' cannot be resumed: line 1 is not what serkit wrote there" in ser(*resumed)[2]
-    bundle = load(tmp_path / "tiny").bundle
-    (tmp_path / "there").mkdir()
-    ResultFile(tmp_path / "x.csv", bundle).finish()
-    monkeypatch.chdir(tmp_path / "there")
-    with pytest.raises(SerkitError, match="was begun with the folder"):
-        ResultFile(tmp_path / "x.csv", bundle, resume=True)
+    assert "'x.csv' cannot be resumed: serkit did not write its line 1" in ser(*resumed)[2]
 
 
 def test_parquet_rows_that_are_merged_already_are_not_merged_twice(
@@ -246,7 +241,10 @@ def test_parquet_rows_that_are_merged_already_are_not_merged_twice(
     assert (tmp_path / "x.parquet.part").exists()
     assert len(paths(tmp_path / "x.parquet")) == 4
     code, _, err = ser(*words, "--resume")
-    assert (code, err) == (1, "ser: 4 rows are there already, 0 recordings are left.\n")
+    assert (code, err) == (
+        1,
+        "ser: 4 rows are there already (1 failed; --retry-failed tries them again), 0 recordings are left.\n",
+    )
     assert len(paths(tmp_path / "x.parquet")) == 4
 
 
@@ -262,13 +260,16 @@ def test_a_missing_pyarrow_is_said_before_the_first_recording(ser: Ser, monkeypa
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--out", "x.txt"], "ser: A file of results ends in .csv, .jsonl or .parquet: 'x.txt'."),
+        (["--out", "x.txt"], "ser: A file of answers ends in .csv, .jsonl or .parquet: 'x.txt'."),
         (["--out", "no/x.csv"], "ser: Cannot write 'no/x.csv': No such file or directory."),
         (["--out", "folder.csv"], "ser: Cannot write 'folder.csv': it is a folder."),
         (["--out", "x.csv", "--json"], "exclude each other"),
         (["--out", "x.csv", "--top", "2"], "--top goes with"),
         (["--out", "x.csv", "--affect"], "--affect goes with"),
         (["--resume"], "--resume goes with --out"),
+        (["--out", "x.csv", "--retry-failed"], "--retry-failed goes with --resume"),
+        (["--out", "x.csv", "--resume", "--force"], "--force and --resume exclude each other"),
+        (["--force"], "--force goes with --out or --csv"),
     ],
 )
 def test_wrong_usage(ser: Ser, tmp_path: Path, words: list[str], says: str) -> None:
@@ -279,13 +280,13 @@ def test_wrong_usage(ser: Ser, tmp_path: Path, words: list[str], says: str) -> N
 
 
 def test_a_full_disk_is_one_sentence(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: ResultFile, prediction: Prediction) -> bytes:
+    def full(prediction: Prediction) -> bytes:
         raise OSError(28, "No space left on device")
 
-    with ResultFile(tmp_path / "x.csv", load(tmp_path / "tiny").bundle) as results:
-        results._encode = lambda prediction: full(results, prediction)
+    with AnswerFile(tmp_path / "x.csv", load(tmp_path / "tiny").bundle) as answers:
+        answers._codec = answers._codec._replace(encode=full)
         with pytest.raises(SerkitError, match=r"Cannot write '.*x.csv': No space left on device\."):
-            results.write(Prediction("a.wav", 0, 1, None, None, {}))
+            answers.write(Prediction("a.wav", 0, 1, None, None, {}))
 
 
 def test_failures_are_listed_up_to_a_hundred(ser: Ser) -> None:
@@ -302,10 +303,10 @@ def test_memory_does_not_grow_with_the_number_of_answers(ser: Ser, tmp_path: Pat
     answer = load(tmp_path / "tiny").predict("clips/0.wav")
     peaks = []
     for count in (500, 5000):
-        with ResultFile(tmp_path / f"{count}.jsonl", load(tmp_path / "tiny").bundle) as results:
+        with AnswerFile(tmp_path / f"{count}.jsonl", load(tmp_path / "tiny").bundle) as answers:
             tracemalloc.start()
             for number in range(count):
-                results.write(replace(answer, path=str(number)))
+                answers.write(replace(answer, path=str(number)))
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
