@@ -81,4 +81,6 @@ def tiny_manifest(**changes: Any) -> Manifest:
 def write_tiny(folder: Path, *, graph: onnx.ModelProto | None = None, **changes: Any) -> Bundle:
     """Write a bundle of :func:`waveform_graph` or another graph."""
     data = (graph or waveform_graph()).SerializeToString()
-    return write_bundle(folder, onnx_bytes=data, manifest=tiny_manifest(**changes), card="# Tiny\n\nFor tests.\n")
+    return write_bundle(
+        folder, onnx_bytes=data, manifest=tiny_manifest(**changes), card="# Tiny\n\nFor tests.\n", force=True
+    )

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from serkit.cli import app
 from serkit.cli.extras import need_train
+from serkit.cli.options import ForceOption
 from serkit.errors import TrainingError
 
 recipes_app = typer.Typer(help="The packaged recipes.", invoke_without_command=True)
@@ -106,6 +107,7 @@ def train(
     results: ResultsOption = None,
     model_version: Annotated[str, typer.Option(help="The model's version, for its manifest.")] = "1",
     jobs: JobsOption = JOBS,
+    force: ForceOption = False,
 ) -> None:
     """Train a recipe on all recordings and write a model bundle."""
     need_train("Training")
@@ -119,12 +121,12 @@ def train(
     scores = [_read_results(path) for path in results or []]
     check_scores(scores, loaded)
     check_exportable(loaded)
-    check_target(out)
+    check_target(out, force=force)
     recordings = read_corpus(data, kind=corpus, channel=channel)
     with Bars() as bars:
         fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=bars)
     bundle = export_bundle(
-        fitted, loaded, recordings, out, scores=scores, seed=seed, version=model_version, n_jobs=jobs
+        fitted, loaded, recordings, out, scores=scores, seed=seed, version=model_version, n_jobs=jobs, force=force
     )
     print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
     if loaded.enrolment.method == "answers" and not bundle.manifest.enrolment:
@@ -240,7 +242,7 @@ def _read_results(path: Path) -> dict[str, Any]:
     except ValueError:
         raise TrainingError(f"{path} is not JSON: give a results.json of 'ser evaluate'.") from None
     if not isinstance(document, dict) or not set(document) >= _RESULTS:
-        raise TrainingError(f"{path} is no results file: give a results.json of 'ser evaluate'.")
+        raise TrainingError(f"{path} is not a results.json: give a results.json of 'ser evaluate'.")
     return document
 
 

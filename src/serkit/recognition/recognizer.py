@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, overload
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from serkit.audio import Source
-from serkit.bundle import read_bundle
+from serkit.bundle import locate, read_bundle
 from serkit.errors import AudioError, SerkitError
 from serkit.recognition.inputs import failure, scan
 from serkit.recognition.prediction import Prediction, check_confidence
@@ -21,6 +22,7 @@ from serkit.recognition.runner import Runner
 
 if TYPE_CHECKING:
     from serkit.recognition.explain import Explanation
+    from serkit.recognition.loaded import Loaded
     from serkit.recognition.profile import Profile
 
 __all__ = ["Prediction", "Recognizer", "load", "predict"]
@@ -48,6 +50,13 @@ def load(model: str | os.PathLike[str] = "default", *, threads: int | None = Non
     return Recognizer(read_bundle(model), threads=threads)
 
 
+@lru_cache(maxsize=1)
+def _loaded() -> Loaded[Recognizer]:
+    from serkit.recognition.loaded import Loaded
+
+    return Loaded(load)
+
+
 def predict(
     source: Any,
     *,
@@ -71,9 +80,7 @@ def predict(
     -------
     Prediction or list of Prediction
     """
-    from serkit.recognition.loaded import recognizer_of
-
-    recognizer = recognizer_of(model)
+    recognizer = _loaded().get(locate(model))
     return recognizer.predict(source, sample_rate=sample_rate, min_confidence=min_confidence, speaker=speaker)
 
 

@@ -183,7 +183,8 @@ class CsvWriter:
 
     The columns: ``path,start,end,emotion,unsure,confidence,<label>...,derived_valence,derived_arousal,speech,error``.
 
-    Text that a spreadsheet would take for a formula has an apostrophe before it (:func:`serkit.recognition.csv_text.guard`).
+    Text that a spreadsheet would take for a formula has an apostrophe before it
+    (:func:`serkit.recognition.csv_text.guard`).
 
     The rows go to ``.NAME.part`` beside the file, which takes the file's name when the ``with`` block ends, also by
     Ctrl-C or an error: no row that was written is lost, and a reader never sees half a file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,8 @@ class Runner:
         self.bundle = bundle
         self._threads = threads or 1
         self._prepare = _preparation(bundle)
-        self._made = (os.getpid(), _session(bundle, self._threads))
+        self._made: Any = _session(bundle, self._threads)
+        _runners.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """The bundle, without the session: what another process needs."""
@@ -58,12 +60,10 @@ class Runner:
 
     @property
     def _session(self) -> Any:
-        """The ONNX Runtime session of this process: one that was made before a fork lacks its threads."""
-        process, session = self._made
-        if process != os.getpid():
-            _keep_for_ever(session)
-            session = _session(self.bundle, self._threads)
-            self._made = (os.getpid(), session)
+        """The ONNX Runtime session; a forked child makes its own when it first needs one."""
+        session = self._made
+        if session is None:
+            session = self._made = _session(self.bundle, self._threads)
         return session
 
     @property
@@ -200,11 +200,20 @@ def _session(bundle: Bundle, threads: int) -> Any:
         raise BundleError(f"model.onnx of {bundle.path} does not load: {_first_line(error)}.") from error
 
 
-def _keep_for_ever(session: Any) -> None:
-    """Never free a session of the parent process: it would wait for threads that are not in this one."""
+_runners: weakref.WeakSet[Runner] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Part with the parent's sessions: their threads are not in this process, and to free them would wait for those."""
     import ctypes
 
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+    for runner in list(_runners):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(runner._made))  # never freed
+        runner._made = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _first_line(error: Exception) -> str:
