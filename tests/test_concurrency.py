@@ -24,6 +24,7 @@ from serkit.files import check_new, hold
 from serkit.recognition.loaded import Loaded
 from serkit.recognition.prediction import Prediction
 from tests.conftest import Ser, voice
+from tests.small_recipes import QUICK_TEXT
 from tests.tiny_models import BIAS, waveform_graph, write_tiny
 
 SER = "import sys, serkit.cli; sys.argv[0] = 'ser'; serkit.cli.main()"
@@ -145,10 +146,9 @@ def test_check_new_lets_pass_what_holds_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name in ("no", "empty", "folder", "full/no", "a\0b"):
         check_new(tmp_path / name, force=False)
-    for taken in (tmp_path / "full", tmp_path):
-        with pytest.raises(SerkitError, match=r"exists: add --force \(force=True\) to replace it"):
-            check_new(taken, force=False)
-        check_new(taken, force=True)
+    with pytest.raises(SerkitError, match=r"full' exists: add --force \(force=True\) to replace it"):
+        check_new(tmp_path / "full", force=False)
+    check_new(tmp_path / "full", force=True)
 
 
 def answer(recognizer: serkit.Recognizer, samples: np.ndarray) -> Prediction:
@@ -264,3 +264,43 @@ def test_what_is_loaded_is_kept_until_it_changes_or_makes_room(tmp_path: Path) -
         (tmp_path / "a").write_bytes(b"333")
         assert list(pool.map(lambda _: kept.get(tmp_path / "a"), range(32))) == [b"333"] * 32
     assert read == ["a"]
+
+
+def test_two_runs_in_one_folder_are_refused(tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from serkit.corpora import read_corpus
+    from serkit.protocol import make_split
+    from serkit.training.recipe_files import parse_recipe
+    from serkit.training.run import run_evaluation
+
+    monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "cache"))
+    corpus = read_corpus(tiny_corpus)
+    split = make_split(corpus, "speaker", n_folds=3)
+    recipe = parse_recipe(QUICK_TEXT)
+    out = tmp_path / "runs" / "one"
+    out.parent.mkdir()
+    with held(out) as other:
+        for resume in (False, True):
+            with pytest.raises(SerkitError, match=f"one' is in use: process {other.pid} is writing it"):
+                run_evaluation(recipe, corpus, split, out, resume=resume)
+        assert not out.exists()
+    assert len(run_evaluation(recipe, corpus, split, out).predictions) == 90
+    assert sorted(path.name for path in out.parent.iterdir()) == ["one"]
+
+
+def test_two_processes_in_one_run_folder_leave_a_whole_run(tiny_corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "quick.toml").write_text(QUICK_TEXT)
+    words = ["evaluate", "quick.toml", "--data", str(tiny_corpus), "--folds", "3", "--out", "run"]
+    environment = {**os.environ, "SERKIT_CACHE": str(tmp_path / "cache")}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", SER, *words], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    says = [process.communicate()[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2]
+    (refused,) = (text for text, process in zip(says, both, strict=True) if process.returncode)
+    assert "'run' is in use: process " in refused or "run exists already" in refused
+    assert "Traceback" not in refused
+    assert (tmp_path / "run" / "predictions.csv").read_text().count("\n") == 91
+    assert sorted(path.name for path in (tmp_path / "run" / "folds").iterdir()) == ["fold-0", "fold-1", "fold-2"]

@@ -25,18 +25,18 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 def check_new(path: str | os.PathLike[str], *, force: bool) -> None:
     """Make sure that writing `path` replaces nothing, unless `force` is set.
 
-    An empty file, a device and a pipe hold nothing that could be lost.
+    An empty file, a device and a pipe hold nothing that could be lost. A folder is for the writer to judge.
 
     Raises
     ------
     SerkitError
-        If a file or a folder with content is there.
+        If a file with content is there.
     """
     place = Path(path)
     if force:
         return
     try:
-        taken = any(place.iterdir()) if place.is_dir() else place.is_file() and place.stat().st_size > 0
+        taken = place.is_file() and place.stat().st_size > 0
     except (OSError, ValueError):  # whoever writes it says what is wrong
         return
     if taken:
