@@ -120,7 +120,7 @@ def test_a_card_that_somebody_edited_loads(folder: Path, tmp_path: Path) -> None
     with pytest.raises(BundleError, match=r"README.md of .* is not UTF-8 text"):
         read_bundle(folder)
     (folder / "README.md").unlink()
-    with pytest.raises(BundleError, match="incomplete: README.md is missing"):
+    with pytest.raises(BundleError, match=r"incomplete: README.md is missing"):
         read_bundle(folder)
 
 

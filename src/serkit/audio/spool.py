@@ -16,6 +16,18 @@ _MEMORY = 1 << 24  # bytes kept in memory; more goes to a temporary file
 _PIECE = 1 << 18
 
 
+class _Copy(tempfile.SpooledTemporaryFile):
+    """A temporary file that messages call by the name of what it is a copy of."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(max_size=_MEMORY)
+        self._label = name
+
+    @property
+    def name(self) -> str:
+        return self._label
+
+
 def spool(stream: BinaryIO, name: str) -> BinaryIO:
     """Copy a stream to a temporary file, of which the first 16 MiB stay in memory.
 
@@ -29,14 +41,14 @@ def spool(stream: BinaryIO, name: str) -> BinaryIO:
     Returns
     -------
     binary file object
-        At its beginning; its content goes when it is closed.
+        At its beginning; closing it removes it.
 
     Raises
     ------
     AudioError
         If the stream is longer than :data:`MAX_STREAM_BYTES`; it is not read beyond that.
     """
-    copy = tempfile.SpooledTemporaryFile(max_size=_MEMORY)  # noqa: SIM115
+    copy = _Copy(name)
     try:
         left = MAX_STREAM_BYTES
         while piece := stream.read(min(_PIECE, left + 1)):
