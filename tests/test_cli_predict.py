@@ -384,11 +384,12 @@ def test_models(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert rows[0]["labels"] == list(LABELS)
     assert rows[0]["bytes"] == len(waveform_graph().SerializeToString()) + len("# Tiny\n\nFor tests.\n")
     assert ser("models", "show", "small")[:2] == (0, "# Tiny\n\nFor tests.\n")
-    (tmp_path / "tiny" / "README.md").write_text("# Tiny\n\nFor fools.\n")
+    graph = (tmp_path / "tiny" / "model.onnx").read_bytes()
+    (tmp_path / "tiny" / "model.onnx").write_bytes(graph[:-1] + bytes([graph[-1] ^ 1]))
     code, out, err = ser("models", "--folder", ".")
     assert code == 1
     assert "small" in out
-    assert "ser: README.md of tiny was changed" in err
+    assert "ser: model.onnx of tiny was changed" in err
 
 
 def test_doctor_when_all_is_well(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
