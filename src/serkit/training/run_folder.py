@@ -245,7 +245,9 @@ def disk(out: Path | None, *, keeps: bool = True) -> Iterator[None]:
     try:
         with ExitStack() as stack:
             if out is not None:
-                out.resolve().parent.mkdir(parents=True, exist_ok=True)
+                above = out.resolve().parent
+                if not above.exists():
+                    above.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(hold(out))
             yield
     except OSError as error:
