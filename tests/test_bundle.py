@@ -106,22 +106,51 @@ def test_an_older_bundle_is_replaced_and_other_folders_are_not(folder: Path, tmp
     other = tmp_path / "thesis"
     other.mkdir()
     (other / "chapter.txt").write_text("precious")
-    with pytest.raises(BundleError, match=r"thesis exists and is no bundle"):
+    with pytest.raises(BundleError, match=r"thesis exists and is not a bundle"):
         write_tiny(other)
     assert (other / "chapter.txt").read_text() == "precious"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["thesis", "tiny"]  # no temporary folder is left
 
 
-def test_what_stands_beside_a_bundle_is_never_deleted(folder: Path, tmp_path: Path) -> None:
+def test_a_bundle_is_replaced_only_when_asked(folder: Path, tmp_path: Path) -> None:
+    parts = {"onnx_bytes": waveform_graph().SerializeToString(), "manifest": tiny_manifest(version="2.0"), "card": "x"}
+    for target in (folder, str(folder)):
+        with pytest.raises(BundleError, match=r"tiny holds a bundle: add --force \(force=True\) to replace it"):
+            write_bundle(target, **parts)
+    assert read_bundle(folder).manifest.version == "1.0"
+    assert write_bundle(folder, **parts, force=True).manifest.version == "2.0"
+    (tmp_path / "empty").mkdir()
+    assert write_bundle(tmp_path / "empty", **parts).card == "x"
     (folder / "notes.txt").write_text("precious")
-    with pytest.raises(BundleError, match=r"tiny holds notes\.txt, which is no part of a bundle"):
+    with pytest.raises(BundleError, match="which is not part of a bundle"):
+        write_bundle(folder, **parts, force=True)
+
+
+def test_a_card_that_somebody_edited_loads(folder: Path, tmp_path: Path) -> None:
+    before = read_bundle(folder)
+    for text in ("# Mine\n\nWith more to say than before, and it says so.\n", "", "ö"):
+        (folder / "README.md").write_text(text, encoding="utf-8")
+        bundle = read_bundle(folder)
+        assert (bundle.card, bundle.onnx, bundle.manifest) == (text, before.onnx, before.manifest)
+        assert read_bundle(pack(folder, tmp_path / "a.zip")).card == text
+    (folder / "README.md").write_bytes(b"\xff")
+    with pytest.raises(BundleError, match=r"README.md of .* is not UTF-8 text"):
+        read_bundle(folder)
+    (folder / "README.md").unlink()
+    with pytest.raises(BundleError, match=r"incomplete: README.md is missing"):
+        read_bundle(folder)
+
+
+def test_other_files_in_the_folder_of_a_bundle_are_never_deleted(folder: Path, tmp_path: Path) -> None:
+    (folder / "notes.txt").write_text("precious")
+    with pytest.raises(BundleError, match=r"tiny holds notes\.txt, which is not part of a bundle"):
         write_tiny(folder)
     assert (folder / "notes.txt").read_text() == "precious"
     page = tmp_path / "page"  # web apps have a manifest.json, too
     page.mkdir()
     (page / "manifest.json").write_text('{"name": "My page"}')
     (page / "index.html").write_text("precious")
-    with pytest.raises(BundleError, match="page exists and is no bundle"):
+    with pytest.raises(BundleError, match="page exists and is not a bundle"):
         write_tiny(page)
     assert (page / "index.html").read_text() == "precious"
 

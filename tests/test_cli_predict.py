@@ -157,7 +157,7 @@ def test_explain_writes_a_page_and_prints_what_python_gives(ser: Ser, clips: Pat
     assert json.loads(out) == wanted.to_dict()
     assert json.loads(out)["prediction"]["path"] == "clips/b.flac"
     assert "<h1>b.flac</h1>" in (tmp_path / "b.html").read_text(encoding="utf-8")
-    code, out, _ = ser(*words, "--out", "b.html")
+    code, out, _ = ser(*words, "--out", "b.html", "--force")
     assert (code, out.splitlines()[-1]) == (0, "Page: b.html")
     assert all("sad" in line for line in out.splitlines()[:-1])
     data = (clips / "b.flac").read_bytes()
@@ -297,7 +297,7 @@ def test_csv_replaces_the_file_behind_a_link_and_only_at_the_end(
         seen.append(((tmp_path / "real.csv").read_text(), (tmp_path / ".real.csv.part").read_text().count("\n")))
 
     monkeypatch.setattr(rows.CsvWriter, "write", spying)
-    assert ser("predict", "clips/a.wav", "clips/b.flac", "-m", "tiny", "--csv", "link.csv")[0] == 0
+    assert ser("predict", "clips/a.wav", "clips/b.flac", "-m", "tiny", "--csv", "link.csv", "--force")[0] == 0
     assert seen == [("old", 2), ("old", 3)]  # header and rows, flushed one by one
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "real.csv").read_text().count("\n") == 3
@@ -385,11 +385,12 @@ def test_models(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert rows[0]["labels"] == list(LABELS)
     assert rows[0]["bytes"] == len(waveform_graph().SerializeToString()) + len("# Tiny\n\nFor tests.\n")
     assert ser("models", "show", "small")[:2] == (0, "# Tiny\n\nFor tests.\n")
-    (tmp_path / "tiny" / "README.md").write_text("# Tiny\n\nFor fools.\n")
+    graph = (tmp_path / "tiny" / "model.onnx").read_bytes()
+    (tmp_path / "tiny" / "model.onnx").write_bytes(graph[:-1] + bytes([graph[-1] ^ 1]))
     code, out, err = ser("models", "--folder", ".")
     assert code == 1
     assert "small" in out
-    assert "ser: README.md of tiny was changed" in err
+    assert "ser: model.onnx of tiny was changed" in err
 
 
 def test_doctor_when_all_is_well(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

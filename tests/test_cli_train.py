@@ -55,7 +55,7 @@ def test_evaluate_prints_the_scores_and_where_the_report_lies(ser: Ser, tiny_cor
     assert (place / "run/report.html").is_file()
     code, _, err = ser("evaluate", "quick.toml", "--data", tiny_corpus, "--folds", "3", "--out", "run")
     assert code == 2
-    assert "use --resume to go on with that run, or another --out" in err
+    assert "use --resume to continue that run, or another --out" in err
 
 
 def test_some_folds_only(ser: Ser, tiny_corpus: Path, place: Path) -> None:
@@ -136,6 +136,10 @@ def test_train_writes_a_bundle_with_the_scores_of_this_recipe_only(ser: Ser, tin
     results = json.loads((place / "run/results.json").read_text())
     assert manifest.scores["speaker"]["uar"] == results["metrics"]["uar"]
     assert manifest.version == "7"
+    code, _, err = ser(*train)
+    assert (code, "bundle holds a bundle: add --force" in err) == (2, True)
+    assert ser(*train, "--model-version", "8", "--force")[0] == 0
+    assert read_bundle(place / "bundle").manifest.version == "8"
     (place / "quick.toml").write_text(QUICK_TEXT.replace("n_mfcc = 13", "n_mfcc = 12"), encoding="utf-8")
     code, _, err = ser(*train)
     assert code == 2
@@ -171,11 +175,11 @@ def test_train_without_scores_says_so(ser: Ser, tiny_corpus: Path) -> None:
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "3", "--only-fold", "3"), "There is no fold 3: this"),
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "7"), "6 speakers"),
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "3", "--out", "some.json/x"), "Not a directory"),
-        (("train", "quick.toml", "--data", "DATA", "--out", "full"), "full exists and is no bundle"),
+        (("train", "quick.toml", "--data", "DATA", "--out", "full"), "full exists and is not a bundle"),
         (("train", "quick.toml", "--data", "DATA", "--out", "some.json/x"), "some.json is no folder"),
         (("train", "net.toml", "--data", "DATA", "--out", "b"), "A waveform graph takes frames of log_mel"),
         (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "quick.toml"), "is not JSON"),
-        (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "some.json"), "no results file"),
+        (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "some.json"), "is not a results.json"),
         (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "none.json"), "cannot be read"),
         (("recipes", "show", "s1-xgbost"), "did you mean 's1-xgboost'?"),
     ],

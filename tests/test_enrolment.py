@@ -467,6 +467,19 @@ def test_enrol_and_predict_from_the_command_line(ser: Ser, tmp_path: Path) -> No
     assert json.loads(out)[0]["probabilities"] != recognizer.predict("a.wav").probabilities
 
 
+def test_a_profile_or_page_that_exists_is_replaced_only_when_asked(ser: Ser) -> None:
+    for words in (["enrol", "ann", "--out", "ann.json"], ["explain", "a.wav", "--out", "page.html"]):
+        name = words[-1]
+        assert ser(*words, "-m", "tiny")[0] == 0
+        Path(name).write_text("precious")
+        code, out, err = ser(*words, "-m", "tiny")
+        assert (code, out) == (2, "")
+        assert err == f"ser: '{name}' exists: add --force (force=True) to replace it, or choose another name.\n"
+        assert Path(name).read_text() == "precious"
+        assert ser(*words, "-m", "tiny", "--force")[0] == 0
+        assert Path(name).read_text(encoding="utf-8") != "precious"
+
+
 def test_explain_with_a_speaker_from_the_command_line(ser: Ser) -> None:
     ser("enrol", "ann", "-m", "tiny", "--out", "ann.json")
     words = ["explain", "a.wav", "-m", "tiny"]
@@ -479,7 +492,7 @@ def test_explain_with_a_speaker_from_the_command_line(ser: Ser) -> None:
     assert [page.count("after 4 s of it, is taken off each answer") for page in pages] == [1, 0]
 
 
-def test_a_file_of_results_goes_on_with_the_same_voice_only(ser: Ser) -> None:
+def test_a_file_of_answers_is_resumed_with_the_same_voice_only(ser: Ser) -> None:
     ser("enrol", "ann", "-m", "tiny", "--out", "ann.json")
     ser("enrol", "ann/2.flac", "a.wav", "-m", "tiny", "--out", "ben.json")
     words = ["-m", "tiny", "--out", "rows.jsonl"]

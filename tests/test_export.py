@@ -385,7 +385,7 @@ def test_scores_of_another_recipe_are_refused(recipe: Recipe, scores: list[dict[
     assert set(check_scores(scores, recipe)) == {"speaker", "augmented-random"}
     with pytest.raises(TrainingError, match="of the recipe 'quick' with other contents"):
         check_scores(scores, recipe_of("logistic", "C = 2.0", "calibration"))
-    with pytest.raises(TrainingError, match="Two results files are of the protocol 'speaker'"):
+    with pytest.raises(TrainingError, match=r"Two results.json are of the protocol 'speaker'"):
         check_scores([scores[0], scores[0]], recipe)
 
 

@@ -60,7 +60,7 @@ def test_predicting_loads_nothing_of_the_learn_road(tmp_path: Path) -> None:
             f"ser('predict', {str(tmp_path / 'a.wav')!r}, '-m', {str(tmp_path / 'waves')!r}, '--json')",
             *(
                 f"ser('explain', {str(tmp_path / 'a.wav')!r}, '-m', {str(tmp_path / m)!r}, "
-                f"'--out', {str(tmp_path / 'page.html')!r})"
+                f"'--out', {str(tmp_path / m) + '.html'!r})"
                 for m in ("waves", "features")
             ),
             f"ser('models', '--folder', {str(tmp_path)!r})",
@@ -89,7 +89,7 @@ def test_ser_predict_loads_these_files_and_no_others(tmp_path: Path) -> None:
         ),
         "bundle": "checks clips manifest onnxfile outline store",
         "cli": "info predict",
-        "recognition": "in_parallel inputs prediction recognizer rows runner",
+        "recognition": "csv_text in_parallel inputs prediction recognizer rows runner",
     }
     expected = {"serkit", *(f"serkit_{room}" for room in ours if room)}
     expected |= {"_".join(filter(None, ("serkit", room, name))) for room in ours for name in ours[room].split()}

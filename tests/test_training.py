@@ -372,7 +372,7 @@ def test_a_full_disk_is_a_sentence_and_finished_folds_stay(
         return write(data, path)
 
     monkeypatch.setattr(run_folder, "write_json", full)
-    with pytest.raises(TrainingError, match=r"disk is full .* free some space.* go on with --resume"):
+    with pytest.raises(TrainingError, match=r"disk is full .* free some space.* continue with --resume"):
         run_evaluation(QUICK, corpus, split, tmp_path / "run", cache=cache)
     monkeypatch.undo()
     assert [k for k in range(3) if run_folder.finished(tmp_path / "run", k)] == [0]

@@ -102,4 +102,4 @@ def write_tiny(
     manifest = tiny_manifest(**changes)
     data = add_metadata((graph or waveform_graph()).SerializeToString(), manifest)
     extra = None if clips is None else {"clips.bin": clips}
-    return write_bundle(folder, onnx_bytes=data, manifest=manifest, card=card, extra=extra)
+    return write_bundle(folder, onnx_bytes=data, manifest=manifest, card=card, extra=extra, force=True)

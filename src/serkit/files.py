@@ -1,16 +1,131 @@
-"""Writing files so that a reader never sees half of one, and reading JSON that a stranger may have written."""
+"""Writing files: never half of one, never two processes at once, nothing lost unasked; reading JSON of strangers."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import math
 import os
+import platform
 import uuid
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["parse_json", "plain", "write_atomic", "write_json"]
+from serkit.errors import SerkitError
+
+__all__ = ["check_new", "hold", "parse_json", "plain", "write_atomic", "write_json"]
+
+_BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+def check_new(path: str | os.PathLike[str], *, force: bool) -> None:
+    """Make sure that writing `path` replaces nothing, unless `force` is set.
+
+    An empty file, a device and a pipe hold nothing that could be lost. A folder is for the writer to judge.
+
+    Raises
+    ------
+    SerkitError
+        If a file with content is there.
+    """
+    place = Path(path)
+    if force:
+        return
+    try:
+        taken = place.is_file() and place.stat().st_size > 0
+    except (OSError, ValueError):  # whoever writes it says what is wrong
+        return
+    if taken:
+        raise SerkitError(
+            f"'{os.fspath(path)}' exists: add --force (force=True) to replace it, or choose another name."
+        )
+
+
+@contextlib.contextmanager
+def hold(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep other processes from writing `target`, a file or a folder, while the ``with`` block runs.
+
+    The lock belongs to the operating system and ends with the process, whatever ends it. ``.NAME.lock`` beside the
+    target carries the lock and names the process; one that was left behind blocks nobody.
+
+    Raises
+    ------
+    SerkitError
+        If another process, or this one, is writing `target`.
+    OSError
+        If nothing can be written beside `target`.
+    """
+    path = Path(target).resolve()
+    place = path.with_name(f".{path.name}.lock")
+    descriptor = _locked(place, os.fspath(target))
+    owner = os.getpid()
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{owner} {platform.node()}\n".encode())
+        yield
+    finally:
+        if os.getpid() == owner:  # not in a forked child
+            with contextlib.suppress(OSError):
+                place.unlink()  # before the lock is released: who waits for it then looks for a new file
+        os.close(descriptor)
+        if os.name == "nt":  # an open file cannot be removed there
+            with contextlib.suppress(OSError):
+                place.unlink()
+
+
+def _locked(place: Path, name: str) -> int:
+    """Open the lock file and lock it; another process may remove it in between."""
+    while True:
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                _lock(descriptor)
+            except OSError as error:
+                if error.errno in _BUSY:
+                    raise SerkitError(_in_use(descriptor, name)) from None
+                if error.errno not in _NO_LOCKS:
+                    raise
+                warnings.warn(
+                    f"The file system of '{name}' has no locks: make sure that no other process writes it.",
+                    stacklevel=4,
+                )
+                return descriptor
+            if os.path.samestat(os.fstat(descriptor), place.stat()):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock the file for this descriptor alone, or raise OSError at once."""
+    if os.name == "nt":
+        import msvcrt
+
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # behind the text, which others may read
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _in_use(descriptor: int, name: str) -> str:
+    number, _, machine = os.read(descriptor, 300).decode("utf-8", "replace").strip().partition(" ")
+    who = f"process {number}" if number else "another process"
+    if machine and machine != platform.node():
+        who += f" on {machine}"
+    return f"'{name}' is in use: {who} is writing it. Wait until it has finished, or choose another name."
 
 
 def write_atomic(text: str, path: str | os.PathLike[str]) -> Path:
@@ -40,7 +155,7 @@ def write_json(data: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path
-        Where it stands.
+        The file.
     """
     return write_atomic(json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
 

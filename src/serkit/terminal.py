@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_FAILURES", "console", "print_failures", "printable"]
 
-#: Failures that are listed with their reasons; a file of results holds all.
+#: Failures that are listed with their reasons; a file of answers holds all.
 MOST_FAILURES = 100
 
 _WIDE = 100_000  # columns; piped output is never wrapped, so that a row stays a line

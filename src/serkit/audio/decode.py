@@ -7,9 +7,7 @@ import difflib
 import inspect
 import io
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,8 +21,6 @@ from serkit.audio.sound_file import NotForLibsndfileError, SoundFileReader
 from serkit.errors import AudioError, SerkitError
 
 __all__ = ["guarded", "missing", "open_reader", "reopenable"]
-
-_SPOOL = 1 << 24  # bytes of an unseekable stream kept in memory; more goes to a temporary file
 
 
 @contextlib.contextmanager
@@ -159,7 +155,9 @@ def _open_file_object(source: Any, stack: contextlib.ExitStack) -> tuple[str, Bi
         if _seekable(source):
             source.seek(0)
             return name, source
-        return name, _copy(source, stack)
+        from serkit.audio.spool import spool
+
+        return name, stack.enter_context(spool(source, name))
     except AudioError:
         raise
     except Exception as error:  # closed, opened for writing only, an archive that is damaged
@@ -168,13 +166,6 @@ def _open_file_object(source: Any, stack: contextlib.ExitStack) -> tuple[str, Bi
 
 def _seekable(file: Any) -> bool:
     return bool(file.seekable()) if hasattr(file, "seekable") else hasattr(file, "seek")
-
-
-def _copy(file: Any, stack: contextlib.ExitStack) -> BinaryIO:
-    """What is left in a file object that can be read only once; in a temporary file if it is much."""
-    copy = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL))  # noqa: SIM115
-    shutil.copyfileobj(file, copy)
-    return copy  # type: ignore[return-value]
 
 
 class _Copy:
@@ -194,7 +185,10 @@ def reopenable(source: Any) -> Iterator[Any]:
         if hasattr(source, "read") and not inspect.iscoroutinefunction(source.read):
             with contextlib.suppress(OSError, ValueError):  # the reader says what is wrong
                 if not isinstance(source.read(0), str) and not _seekable(source):
-                    source = _Copy(_copy(source, stack), getattr(source, "name", None))
+                    from serkit.audio.spool import spool
+
+                    name = getattr(source, "name", None)
+                    source = _Copy(stack.enter_context(spool(source, str(name or "the file object"))), name)
         yield source
 
 

@@ -219,6 +219,8 @@ def _read(path: Path, get: Callable[[str, int], bytes | None]) -> Bundle:
 def _checked(path: Path, manifest: Manifest, name: str, data: bytes | None) -> bytes:
     if data is None:
         raise BundleError(f"Bundle {path} is incomplete: {name} is missing.")
+    if name == CARD:  # people may edit it: no answer depends on it
+        return data
     expected = manifest.sizes[name]
     if len(data) < expected:
         raise BundleError(f"{name} of {path} is truncated: {len(data):,} bytes instead of {expected:,}.")
@@ -260,13 +262,14 @@ def _zip_reader(path: Path, archive: zipfile.ZipFile) -> Callable[[str, int], by
     return get
 
 
-def check_target(folder: str | os.PathLike[str]) -> None:
+def check_target(folder: str | os.PathLike[str], *, force: bool = False) -> None:
     """Make sure that a bundle can be written to `folder`, before hours of training go into it.
 
     Raises
     ------
     BundleError
-        If something else is there, even if it is beside an older bundle; or if the folder above may not be written.
+        If a bundle is there and `force` is not set; if something else is there, even if it is beside an older bundle;
+        or if the folder above may not be written.
     """
     target = Path(folder).resolve()
     try:
@@ -275,10 +278,14 @@ def check_target(folder: str | os.PathLike[str]) -> None:
             known = set(json.loads((target / MANIFEST).read_bytes())["files"]) | {MANIFEST} if names else set()
             if names - known:
                 raise BundleError(
-                    f"{folder} holds {sorted(names - known)[0]}, which is no part of a bundle: choose another place."
+                    f"{folder} holds {sorted(names - known)[0]}, which is not part of a bundle: choose another place."
+                )
+            if names and not force:
+                raise BundleError(
+                    f"{folder} holds a bundle: add --force (force=True) to replace it, or choose another place."
                 )
     except (OSError, ValueError, KeyError, TypeError):
-        raise BundleError(f"{folder} exists and is no bundle: choose another place or remove it.") from None
+        raise BundleError(f"{folder} exists and is not a bundle: choose another place or remove it.") from None
     above = next(path for path in target.parents if path.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         reason = "may not be written" if above.is_dir() else "is no folder"
@@ -292,13 +299,14 @@ def write_bundle(
     manifest: Manifest,
     card: str,
     extra: Mapping[str, str | bytes] | None = None,
+    force: bool = False,
 ) -> Bundle:
     """Write a bundle in one step, so that no half-written one is ever seen, and read it back.
 
     Parameters
     ----------
     folder : str or path
-        Where; an older bundle there is replaced, any other content is left alone with an error (:func:`check_target`).
+        Where; content that is not a bundle is left alone with an error (:func:`check_target`).
     onnx_bytes : bytes
         The serialised graph, with :func:`add_metadata`.
     manifest : Manifest
@@ -307,6 +315,8 @@ def write_bundle(
         The model card, Markdown.
     extra : mapping of str to str or bytes, optional
         Further files, such as ``{"LICENSE": text}``.
+    force : bool
+        Replace a bundle that is there.
 
     Returns
     -------
@@ -316,9 +326,9 @@ def write_bundle(
     Raises
     ------
     BundleError
-        If the parts do not fit each other, or if the folder holds something else or cannot be written.
+        If the parts do not fit each other, or if the folder is taken or cannot be written.
     """
-    check_target(folder)
+    check_target(folder, force=force)
     contents = {MODEL: onnx_bytes, CARD: card.encode("utf-8")}
     for name, content in (extra or {}).items():
         if name in contents or name == MANIFEST:
@@ -331,8 +341,14 @@ def write_bundle(
         sizes={name: len(contents[name]) for name in sorted(contents)},
     )
     contents[MANIFEST] = (json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+    from serkit.files import hold
+
     try:
-        _put(contents, Path(folder).resolve())  # a link stays a link
+        target = Path(folder).resolve()  # a link stays a link
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with hold(folder):
+            check_target(folder, force=force)  # another process may have written one by now
+            _put(contents, target)
     except OSError as error:
         raise BundleError(f"Bundle {folder} cannot be written: {error.strerror or error}.") from error
     return read_bundle(Path(folder))
@@ -340,7 +356,6 @@ def write_bundle(
 
 def _put(contents: Mapping[str, bytes], target: Path) -> None:
     """Write the files beside `target`, and change places once they can be read."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
         new, old = Path(temporary, "new"), Path(temporary, "old")
         new.mkdir()
@@ -376,16 +391,19 @@ def pack(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path
     bundle = read_bundle(folder)
     if not bundle.path.is_dir():
         raise BundleError(f"{bundle.path} is a zip already.")
+    from serkit.files import hold
+
     path = Path(target)
     import zipfile
 
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in [MANIFEST, *sorted(bundle.manifest.files)]:
-            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            info.compress_type = zipfile.ZIP_DEFLATED
-            info.external_attr = 0o644 << 16
-            archive.writestr(info, (bundle.path / name).read_bytes())
-    part.replace(path)
+    with hold(path):
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in [MANIFEST, *sorted(bundle.manifest.files)]:
+                info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+                info.compress_type = zipfile.ZIP_DEFLATED
+                info.external_attr = 0o644 << 16
+                archive.writestr(info, (bundle.path / name).read_bytes())
+        part.replace(path)
     return path

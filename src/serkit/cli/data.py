@@ -10,6 +10,8 @@ import typer
 
 from serkit.cli import app
 from serkit.cli.extras import need_train
+from serkit.cli.options import ForceOption
+from serkit.files import check_new
 
 data_app = typer.Typer(no_args_is_help=True, help="Fetch a corpus, look at it, split it.")
 app.add_typer(data_app, name="data")
@@ -102,6 +104,7 @@ def describe(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also draw the distributions: .png, .svg or .pdf.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what --plot names if it exists.")] = False,
 ) -> None:
     """Show the classes, speakers and durations of a corpus."""
     need_train("Reading a corpus")
@@ -111,6 +114,8 @@ def describe(
     from serkit.corpora.describe import describe as numbers_of
     from serkit.corpora.describe import plot as draw
 
+    if plot:
+        check_new(plot, force=force)
     corpus = read_corpus(folder, kind=kind, channel=channel.value)
     numbers = numbers_of(corpus)
     if as_json:
@@ -180,6 +185,7 @@ def split(
     n_folds: Annotated[int, typer.Option("--folds", help="Number of folds.")] = 5,
     kind: KindOption = None,
     channel: ChannelOption = Channel.both,
+    force: ForceOption = False,
 ) -> None:
     """Deal the clips out to folds and store who is trained on and who is tested, with a hash."""
     need_train("Reading a corpus")
@@ -187,6 +193,7 @@ def split(
     from serkit.errors import ProtocolError
     from serkit.protocol import make_split
 
+    check_new(out, force=force)
     corpus = read_corpus(folder, kind=kind, channel=channel.value)
     made = make_split(corpus, protocol, seed=seed, n_folds=n_folds)
     try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from serkit.cli import app
+from serkit.cli.options import ForceOption
+from serkit.cli.standard_input import standard_input
+from serkit.files import check_new
 
 
 @app.command()
@@ -32,6 +34,7 @@ def enrol(
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON and nothing else.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a recording that breaks off.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Make a profile of a person's voice for ser predict --speaker.
 
@@ -42,12 +45,14 @@ def enrol(
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the profile should go, as in --out voice.json, or ask for --json.")
+    if out is not None:
+        check_new(out, force=force)
     from serkit.audio import check_channel
     from serkit.recognition.recognizer import load
     from serkit.terminal import printable
 
     heard, broken = check_channel(channel), list[str]()
-    sources = (sys.stdin.buffer.read() if name == "-" else name for name in recordings)
+    sources = (standard_input() if name == "-" else name for name in recordings)
     profile = load(model).enrol(*sources, channel=heard, on_break=None if strict else broken.append)
     if out is not None:
         profile.save(out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,10 @@ from typing import Annotated
 import typer
 
 from serkit.cli import app
+from serkit.cli.options import ForceOption
+from serkit.cli.standard_input import standard_input
 from serkit.errors import SerkitError
+from serkit.files import check_new
 
 
 @app.command()
@@ -34,6 +36,7 @@ def explain(
         typer.Option("--channel", metavar="CHANNEL", help="Of a recording with several: mix, left, right or a number."),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the effects as JSON and nothing else.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Show which stretches and which frequency bands of a recording moved the answer.
 
@@ -54,7 +57,9 @@ def explain(
         profile.check(recognizer.manifest)
     if out is not None and out.is_dir():
         raise SerkitError(f"Cannot write '{out}': it is a folder.")
-    source = sys.stdin.buffer.read() if clip == "-" else _file(clip)
+    if out is not None:
+        check_new(out, force=force)
+    source = standard_input() if clip == "-" else _file(clip)
     found = recognizer.explain(
         source, emotion=emotion, offset=offset, duration=duration, speaker=profile, channel=heard
     )

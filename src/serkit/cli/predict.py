@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeAlias, TypeVar
 
 import typer
 
@@ -45,8 +45,13 @@ def predict(
         typer.Option("--out", "-o", metavar="FILE", help="Write rows as they come to FILE.csv, .jsonl or .parquet."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the --out of a run that was stopped, or add to one.")
+        bool, typer.Option("--resume", help="Continue the --out of a run that was stopped, or add to a finished one.")
     ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="With --resume: try recordings that failed again and replace their rows."),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file of --out or --csv if it exists.")] = False,
     top: Annotated[
         int | None,
         typer.Option(
@@ -86,13 +91,19 @@ def predict(
 ) -> None:
     """Tell the emotion in recordings.
 
-    Exit code 0: all are answered, also by unsure. 1: some failed or break off; standard error says which. 2: wrong
-    usage or no recording.
+    Exit code 0: all are answered, also by unsure. 1: some failed or break off, now or in the rows that --resume keeps;
+    standard error says which. 2: wrong usage or no recording.
     """
     if as_json + (csv is not None) + (out is not None) > 1:
         raise typer.BadParameter("--json, --csv and --out exclude each other.")
     if resume and out is None:
-        raise typer.BadParameter("--resume goes with --out: give the file of the run to go on with.")
+        raise typer.BadParameter("--resume goes with --out: give the file of the run to continue.")
+    if retry_failed and not resume:
+        raise typer.BadParameter("--retry-failed goes with --resume: it tries the failed rows of an earlier run again.")
+    if force and resume:
+        raise typer.BadParameter("--force and --resume exclude each other: the file is replaced, or continued.")
+    if force and out is None and csv is None:
+        raise typer.BadParameter("--force goes with --out or --csv.")
     if top is not None and (csv is not None or out is not None):
         raise typer.BadParameter("--top goes with the table and --json; a file has all labels.")
     if affect and (as_json or csv is not None or out is not None):
@@ -116,22 +127,26 @@ def predict(
     rows: list[Prediction] = []  # of the table, whose columns are as wide as its widest row
     tally = _Tally()
     with contextlib.ExitStack() as stack:
-        results = None
+        answers = None
 
         def put(*group: Prediction) -> None:
             rows.extend(group)
 
         if out is not None:
-            from serkit.recognition.answer_file import ResultFile
+            from serkit.recognition.answer_file import AnswerFile
 
             made_with = {"min_confidence": min_confidence, **({"speaker": profile.key} if profile else {})}
             made_with |= {} if heard == "auto" else {"channel": heard}
-            results = stack.enter_context(ResultFile(out, recognizer.bundle, options=made_with, resume=resume))
-            put = results.write
+            answers = stack.enter_context(
+                AnswerFile(
+                    out, recognizer.bundle, options=made_with, resume=resume, retry_failed=retry_failed, force=force
+                )
+            )
+            put = answers.write
         elif as_json:
             put = stack.enter_context(JsonWriter(top=top)).write
         elif csv is not None:
-            put = stack.enter_context(CsvWriter(csv, recognizer.labels)).write
+            put = stack.enter_context(CsvWriter(csv, recognizer.labels, force=force)).write
         inputs: list[Item] = []
         passed_over: list[Path] = []
         for path in paths:
@@ -139,16 +154,21 @@ def predict(
             inputs += found
         if passed_over:
             typer.echo(f"ser: {_passed_over(passed_over)}", err=True)
-        left = inputs if results is None else list(results.left(inputs))
-        if results is not None and results.kept:
-            typer.echo(f"ser: {results.kept} rows are there already, {len(left)} recordings are left.", err=True)
+        left = inputs if answers is None else list(answers.left(inputs))
+        if answers is not None and answers.kept:
+            failed = f" ({answers.kept_failures} failed; --retry-failed tries them again)"
+            typer.echo(
+                f"ser: {answers.kept} rows are there already{failed if answers.kept_failures else ''}, "
+                f"{len(left)} recordings are left.",
+                err=True,
+            )
         try:
             asked = {"min_confidence": min_confidence, "speaker": profile, "channel": heard, "strict": strict}
-            for group in _progress(_answers(recognizer, left, **asked), len(left)):
+            for group in _progress(_answers(recognizer, left, stack, **asked), len(left)):
                 put(*group)
                 tally.add(group)
-            if results is not None:
-                results.finish()
+            if answers is not None:
+                answers.finish()
         except KeyboardInterrupt:
             tally.interrupted = True
     if any(row.error is None for row in rows):
@@ -164,17 +184,17 @@ def predict(
         heading = f"ser: {tally.truncated} of {tally.total} inputs are truncated, what could be read is answered"
         terminal.print_failures(heading, ends, total=tally.truncated, rest_in=out)
     if tally.interrupted:
-        kept = f"--resume goes on with {terminal.printable(out)}" if out is not None else "their answers are kept"
+        kept = f"--resume continues {terminal.printable(out)}" if out is not None else "their answers are kept"
         typer.echo(f"ser: interrupted after {tally.total} of {len(left)} recordings; {kept}.", err=True)
         raise typer.Exit(130)
     if all(isinstance(item, Prediction) for item in inputs):
         raise typer.Exit(2)
-    raise typer.Exit(1 if tally.failed or tally.truncated or (results is not None and results.kept_failures) else 0)
+    raise typer.Exit(1 if tally.failed or tally.truncated or (answers is not None and answers.kept_failures) else 0)
 
 
 @dataclass
 class _Tally:
-    """What a run comes to. Only the first failures are kept: a million of them would fill the memory."""
+    """The counts of a run. Only the first failures are kept: a million of them would fill the memory."""
 
     total: int = 0
     failed: int = 0
@@ -197,9 +217,17 @@ class _Tally:
                 self.first_truncated.append(row)
 
 
-def _answers(recognizer: Recognizer, inputs: Sequence[Item], **asked: Any) -> Iterator[list[Prediction]]:
-    """Answer each input; None is standard input, read when its turn comes."""
-    sources = (sys.stdin.buffer.read() if item is None else item for item in inputs)
+def _answers(
+    recognizer: Recognizer, inputs: Sequence[Item], stack: contextlib.ExitStack, **asked: Any
+) -> Iterator[list[Prediction]]:
+    """Answer each input; None is standard input, read when its turn comes and kept until the stack closes."""
+
+    def standard_input() -> BinaryIO:
+        from serkit.cli.standard_input import standard_input
+
+        return stack.enter_context(standard_input())
+
+    sources = (standard_input if item is None else item for item in inputs)
     for item, rows in zip(inputs, recognizer.rows_of(sources, **asked), strict=True):
         yield [replace(row, path="-") for row in rows] if item is None else rows
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from serkit.cli import app
 from serkit.cli.data import Channel
 from serkit.cli.extras import need_train
+from serkit.cli.options import ForceOption
 
 
 @app.command()
@@ -32,14 +33,18 @@ def score(
         Path | None, typer.Option(metavar="DIR", help="Folder for results.json and report.html, or missing.csv.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Score predictions made by any software, against folds that everybody has; see docs/yardstick.md."""
     need_train("Scoring")
     from serkit.evaluation import submission, submission_scores
     from serkit.evaluation.report import write_report
-    from serkit.files import write_atomic, write_json
+    from serkit.files import check_new, write_atomic, write_json
     from serkit.protocol.yardstick import load_yardstick
 
+    if out:
+        for name in ("results.json", "report.html", "missing.csv"):
+            check_new(out / name, force=force)
     yardstick = load_yardstick(corpus, protocol, seed)
     table = submission.read_predictions(predictions)
     try:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from serkit.cli import app
 from serkit.cli.extras import need_train
+from serkit.cli.options import ForceOption
 from serkit.errors import TrainingError
 from serkit.waiting import Waiting
 
@@ -107,6 +108,7 @@ def train(
     results: ResultsOption = None,
     model_version: Annotated[str, typer.Option(help="The model's version, for its manifest.")] = "1",
     jobs: JobsOption = JOBS,
+    force: ForceOption = False,
 ) -> None:
     """Train a recipe on all recordings and write a model bundle."""
     need_train("Training")
@@ -120,14 +122,22 @@ def train(
     scores = [_read_results(path) for path in results or []]
     check_scores(scores, loaded)
     check_exportable(loaded)
-    check_target(out)
+    check_target(out, force=force)
     try:
         recordings = read_corpus(data, kind=corpus, channel=channel)
         with Waiting() as waiting:
             fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=waiting)
             waiting.line("Writing the bundle, and checking it on clips.")
             bundle = export_bundle(
-                fitted, loaded, recordings, out, scores=scores, seed=seed, version=model_version, n_jobs=jobs
+                fitted,
+                loaded,
+                recordings,
+                out,
+                scores=scores,
+                seed=seed,
+                version=model_version,
+                n_jobs=jobs,
+                force=force,
             )
     except KeyboardInterrupt:
         print(
@@ -197,7 +207,7 @@ def _read_results(path: Path) -> dict[str, Any]:
     except ValueError:
         raise TrainingError(f"{path} is not JSON: give a results.json of 'ser evaluate'.") from None
     if not isinstance(document, dict) or not set(document) >= _RESULTS:
-        raise TrainingError(f"{path} is no results file: give a results.json of 'ser evaluate'.")
+        raise TrainingError(f"{path} is not a results.json: give a results.json of 'ser evaluate'.")
     return document
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ import soundfile
 from serkit import audio
 from serkit.corpora.files import Store
 from serkit.errors import AudioError, CorpusError, SerkitError
+from serkit.files import write_atomic
 from serkit.waiting import Waiting
 
 __all__ = ["Clip", "Digest", "cache_dir", "digest_clips"]
@@ -189,10 +189,7 @@ def _read_memory(file: Path) -> dict[str, list]:
 def _write_memory(file: Path, memory: dict[str, list]) -> None:
     text = json.dumps({"made_by": _made_by(), "clips": memory})
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as temporary:
-            temporary.write(text)
-        Path(temporary.name).replace(file)
+        write_atomic(text, file)
     except OSError as error:
         warnings.warn(
             f"Hashes of the recordings cannot be kept in {file.parent} ({error.strerror or error}); the next read will "

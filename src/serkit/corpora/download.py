@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from serkit.corpora.readers.ravdess import ARCHIVES
 from serkit.corpora.table import CHANNELS
 from serkit.errors import CorpusError
+from serkit.files import hold
 from serkit.waiting import Waiting
 
 __all__ = ["CHECKSUMS", "ZENODO", "Resume", "fetch_ravdess"]
@@ -108,13 +109,14 @@ class Resume:
     def __call__(self, url: str, output_file: str | os.PathLike[str], _: pooch.Pooch) -> None:
         """Download `url`, and move the complete file to `output_file`."""
         name = self.part.name.removesuffix(".part")
-        try:
-            total = self._fetch(url, name)
-        except requests.RequestException as error:
-            raise self._broken(name, url, _reason(error)) from None
-        if total is not None and self._size() != total:
-            raise self._broken(name, url, f"{self._size():,} of {total:,} bytes came")
-        self.part.replace(output_file)
+        with hold(self.part.with_name(name)):  # two downloads at once would append to one part
+            try:
+                total = self._fetch(url, name)
+            except requests.RequestException as error:
+                raise self._broken(name, url, _reason(error)) from None
+            if total is not None and self._size() != total:
+                raise self._broken(name, url, f"{self._size():,} of {total:,} bytes came")
+            self.part.replace(output_file)
 
     def _size(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0

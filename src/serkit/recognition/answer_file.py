@@ -1,19 +1,20 @@
-"""Answers in a file that grows while they come, so that a run that was killed goes on where it stopped.
+"""Answers in a file that grows row by row, so that a run that was stopped can be resumed.
 
-Beside ``answers.csv`` stands ``answers.csv.run.json``: the model and the options that the rows were made with. CSV and
+Beside ``answers.csv``, ``answers.csv.run.json`` holds the model and the options that the rows were made with. CSV and
 JSON Lines grow row by row; Parquet cannot, so its rows wait in ``answers.parquet.part`` until the end. Each row is
-handed to the operating system at once: whatever ends the process, only the recordings in hand are lost.
+handed to the operating system at once: whatever ends the process, only the recordings in hand are lost. A lock keeps
+a second process from writing the same file.
 """
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import hashlib
-import io
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
@@ -21,20 +22,22 @@ from typing import Any, BinaryIO, TypeVar
 from serkit._version import __version__
 from serkit.bundle import Bundle
 from serkit.errors import SerkitError
-from serkit.files import write_atomic
+from serkit.files import hold, write_atomic
+from serkit.recognition.answer_codecs import CODECS
+from serkit.recognition.csv_text import canonical
 from serkit.recognition.prediction import Prediction
-from serkit.recognition.rows import columns, csv_cells, flat_row
+from serkit.recognition.rows import columns
 
-__all__ = ["SUFFIXES", "ResultFile"]
+__all__ = ["SUFFIXES", "AnswerFile"]
 
-#: What the name of a :class:`ResultFile` may end in.
-SUFFIXES = (".csv", ".jsonl", ".parquet")
+#: What the name of an :class:`AnswerFile` may end in.
+SUFFIXES = tuple(CODECS)
 
 _Input = TypeVar("_Input", bound="str | os.PathLike[str] | Prediction | None")
 
 
-class ResultFile:
-    """A table of predictions, written row by row and resumable.
+class AnswerFile:
+    """A table of answers, written row by row and resumable.
 
     Parameters
     ----------
@@ -45,30 +48,40 @@ class ResultFile:
     options : dict, optional
         What else changes the rows, JSON-able, such as ``{"min_confidence": 0.6}``.
     resume : bool
-        Keep the rows that are there and add to them. If False, a finished file is replaced from the start.
+        Keep the rows that are there and add to them.
+    retry_failed : bool
+        With `resume`: rows that hold an error are removed when :meth:`left` is given their recording again.
+    force : bool
+        Without `resume`: replace a file that is there.
 
     Attributes
     ----------
     kept : int
         Rows that were there before.
     kept_failures : int
-        Those of them that are failures. They are not tried again.
+        How many of them are failures. They are tried again only with `retry_failed`.
 
     Raises
     ------
     SerkitError
-        If the name has another ending; if the file cannot be written; without `resume`, if an unfinished run is
-        there; with `resume`, if the rows there were made by another model, with other options or in another folder,
-        or if nobody knows how.
+        If the name has another ending; if the file cannot be written, or another process is writing it; without
+        `resume` and `force`, if it exists; with `resume`, if its rows were made by another model or with other
+        options, or if the note of how they were made is missing.
     MissingExtraError
         If Parquet is asked for and pyarrow is not installed.
 
+    Notes
+    -----
+    A recording is found again by its resolved path: ``./a.wav``, ``a.wav`` and ``/data/a.wav`` are one recording in
+    the folder ``/data``. A file may be resumed from any folder: relative names in its rows always start from the
+    folder in which the file was begun, which ``run.json`` names.
+
     Examples
     --------
-    >>> with ResultFile("answers.csv", recognizer.bundle, resume=True) as results:      # doctest: +SKIP
-    ...     for answer in recognizer.predict_iter(results.left(paths)):
-    ...         results.write(answer)
-    ...     results.finish()
+    >>> with AnswerFile("answers.csv", recognizer.bundle, resume=True) as answers:      # doctest: +SKIP
+    ...     for answer in recognizer.predict_iter(answers.left(paths)):
+    ...         answers.write(answer)
+    ...     answers.finish()
     """
 
     def __init__(
@@ -78,12 +91,14 @@ class ResultFile:
         *,
         options: dict[str, Any] | None = None,
         resume: bool = False,
+        retry_failed: bool = False,
+        force: bool = False,
     ) -> None:
         self.name = os.fspath(target)
         path = Path(target)
         suffix = path.suffix.lower()
-        if suffix not in SUFFIXES:
-            raise SerkitError(f"A file of results ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}: {self.name!r}.")
+        if suffix not in CODECS:
+            raise SerkitError(f"A file of answers ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}: {self.name!r}.")
         if path.is_dir():
             raise SerkitError(f"Cannot write {self.name!r}: it is a folder.")
         self._labels = bundle.manifest.labels
@@ -95,70 +110,84 @@ class ResultFile:
         self._path = path.resolve()  # a link stays a link
         self._beside = self._path.with_name(f"{self._path.name}.run.json")
         self._rows = self._path.with_name(f"{self._path.name}.part") if self._parquet else self._path
-        self._head, self._encode, self._read = _CODECS[suffix](self._labels)
-        self._made = {
+        self._codec = CODECS[suffix](self._labels)
+        self._retry = retry_failed
+        self._made: dict[str, Any] = {
             "serkit": __version__,
             "model": f"{bundle.manifest.name} {bundle.manifest.version}",
             "model_key": _model_key(bundle),
             "options": options or {},
-            "folder": os.getcwd(),  # noqa: PTH109 - rows hold paths as they were given
+            "folder": os.getcwd(),  # noqa: PTH109 - relative names in the rows start here
             "finished": False,
         }
+        self._here: str = self._made["folder"]
+        self._real: dict[str, str] = {}  # folder -> resolved
+        self._seen: Counter[tuple[str, str | None]] = Counter()
         self._done: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
         self.kept = self.kept_failures = 0
-        try:
-            before = self._before(resume)
-            self._file = self._continue() if before else self._begin()
-        except OSError as error:
-            raise self._refused(error) from None
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(hold(target))
+                before = self._before(resume, force)
+                self._file = self._continue(before) if before else self._begin()
+            except OSError as error:
+                raise self._refused(error) from None
+            self._lock = stack.pop_all()
 
-    def __enter__(self) -> ResultFile:
+    def __enter__(self) -> AnswerFile:
         return self
 
     def left(self, inputs: Iterable[_Input]) -> Iterator[_Input]:
         """Yield the inputs (paths, failures, or None for standard input) that have no row yet.
 
-        An input that is given twice has two rows, as without a file.
+        An input that is given twice has two rows, as without a file. With ``retry_failed``, the rows of recordings
+        that failed and are among the inputs are removed from the file first, so that they are yielded here.
         """
+        if self._retry and self._failed:
+            inputs = list(inputs)
+            self._remove(self._failed.keys() & {self._key(_path(item), self._here) for item in inputs})
         done = self._done.copy()
         for item in inputs:
-            key = _key(item.path if isinstance(item, Prediction) else item)
+            key = self._key(_path(item), self._here)
             if done[key] > 0:
                 done[key] -= 1
             else:
                 yield item
 
     def write(self, *predictions: Prediction) -> None:
-        """Write the rows of one recording and hand them to the operating system."""
+        """Write the rows of one recording, and hand them to the operating system at once."""
         try:
-            self._file.write(b"".join(map(self._encode, predictions)))
+            self._file.write(b"".join(self._codec.encode(self._placed(prediction)) for prediction in predictions))
             self._file.flush()
         except OSError as error:
             raise self._refused(error) from None
 
     def finish(self) -> None:
-        """Close the file, which is complete; for Parquet this is where it comes to be."""
-        try:
-            self._file.close()
-            if self._parquet:
-                from serkit.recognition import parquet
+        """Close the file, which is complete; Parquet is written only now."""
+        with self._lock:
+            try:
+                self._file.close()
+                if self._parquet:
+                    from serkit.recognition import parquet
 
-                parquet.merge(self._path, self._rows, columns(self._labels))
-            self._note({**self._made, "finished": True})
-        except OSError as error:
-            raise self._refused(error) from None
+                    parquet.merge(self._path, self._rows, columns(self._labels))
+                self._note({**self._made, "finished": True})
+            except OSError as error:
+                raise self._refused(error) from None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._file.close()
-        except OSError as refused:
-            if error is None:
-                raise self._refused(refused) from None
+        with self._lock:
+            try:
+                self._file.close()
+            except OSError as refused:
+                if error is None:
+                    raise self._refused(refused) from None
 
-    def _before(self, resume: bool) -> dict[str, Any] | None:
-        """What is known of the rows that are there and are to be kept; None if there are none."""
+    def _before(self, resume: bool, force: bool) -> dict[str, Any] | None:
+        """What is known of the rows that are there and are kept; None if there are none."""
         known: dict[str, Any] | None = None
         if self._beside.exists():
             try:
@@ -166,21 +195,22 @@ class ResultFile:
             except ValueError:
                 known = None
             known = known if isinstance(known, dict) else None
+        there = any(path.exists() and path.stat().st_size for path in (self._path, self._rows))
         if not resume:
-            if known is not None and not known.get("finished") and self._rows.exists():
-                raise SerkitError(
-                    f"{self.name!r} is of a run that did not come to its end: add --resume (resume=True) to go on, or "
-                    "remove it to begin anew."
-                )
+            if there and not force:
+                unfinished = known is not None and not known.get("finished")
+                what = "belongs to a run that was stopped" if unfinished else "exists"
+                more = "add --resume (resume=True) to continue it" if known else "choose another name"
+                raise SerkitError(f"{self.name!r} {what}: {more}, or --force (force=True) to replace it.")
             return None
         if known is None:
-            if self._path.exists() or self._rows.exists():
+            if there:
                 raise SerkitError(
-                    f"{self.name!r} cannot be resumed: {self._beside.name}, which says how its rows were made, is not "
-                    "beside it; give another file, or leave --resume out to write it anew."
+                    f"{self.name!r} cannot be resumed: {self._beside.name}, which says how its rows were made, is "
+                    "missing or damaged; give another file, or use --force without --resume to replace it."
                 )
             return None
-        for key in ("model_key", "options", "folder"):
+        for key in ("model_key", "options"):
             if known.get(key) != self._made[key]:
                 shown = "model" if key == "model_key" else key
                 was, now = known.get(shown), self._made[shown]
@@ -196,38 +226,102 @@ class ResultFile:
         for path in (self._beside, self._path if self._parquet else self._rows):
             path.unlink(missing_ok=True)
         file = self._rows.open("wb")
-        file.write(self._head)
+        file.write(self._codec.head)
         file.flush()
         self._note(self._made)
         return file
 
-    def _continue(self) -> BinaryIO:
+    def _continue(self, known: dict[str, Any]) -> BinaryIO:
         """The table that is there, ready for its next row; a row that was cut off is removed."""
+        self._made["folder"] = str(known.get("folder", self._here))
         if self._parquet:
             from serkit.recognition import parquet
 
-            self._count(parquet.rows(self._path, self._rows))
+            for found in parquet.rows(self._path, self._rows):
+                self._count(*found)
         if not self._rows.exists():
-            self._rows.write_bytes(self._head)
+            self._rows.write_bytes(self._codec.head)
         file = self._rows.open("r+b")
         last = 0
-        for end, path, failed in self._read(file, self.name):
-            last = end
-            if path is not None:
-                self._count([(path, failed)])
+        for row in self._codec.read(file, self.name):
+            last = row.end
+            if row.path is not None:
+                self._count(row.path, row.channel, row.failed)
         file.seek(last)
         file.truncate()
         if last == 0:
-            file.write(self._head)
+            file.write(self._codec.head)
             file.flush()
         self._note(self._made)
         return file
 
-    def _count(self, rows: Iterable[tuple[str, bool]]) -> None:
-        for path, failed in rows:
-            self._done[_key(path)] += 1
-            self.kept += 1
-            self.kept_failures += failed
+    def _count(self, path: str, channel: str | None, failed: bool) -> None:
+        if path != "-" and not Path(path).is_absolute() and not Path(self._made["folder"]).is_dir():
+            raise SerkitError(
+                f"{self.name!r} was begun in {self._made['folder']!r}, which is gone, so its relative names cannot be "
+                "found: give another file."
+            )
+        key = self._key(path, self._made["folder"])
+        self._seen[key, channel] += 1
+        self._done[key] = max(self._done[key], self._seen[key, channel])  # a recording has one row a channel
+        self._failed.update([key] * failed)
+        self.kept += 1
+        self.kept_failures += failed
+
+    def _remove(self, keys: set[str]) -> None:
+        """Take all rows of these recordings out of the file, in one step."""
+        if not keys:
+            return
+
+        def gone(path: str | None) -> bool:
+            return self._key(path or "-", self._made["folder"]) in keys
+
+        try:
+            if self._parquet and self._path.exists():
+                from serkit.recognition import parquet
+
+                parquet.remove(self._path, gone)
+            new = self._rows.with_name(f".{self._rows.name}.tmp")
+            at = 0
+            with self._rows.open("rb") as rows, self._rows.open("rb") as old, new.open("wb") as file:
+                for row in self._codec.read(rows, self.name):
+                    data, at = old.read(row.end - at), row.end
+                    if row.path is None or not gone(row.path):
+                        file.write(data)
+            self._file.close()
+            new.replace(self._rows)
+            self._file = self._rows.open("r+b")
+            self._file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise self._refused(error) from None
+        for place in [place for place in self._seen if place[0] in keys]:
+            self.kept -= self._seen.pop(place)
+        for key in keys:
+            self.kept_failures -= self._failed.pop(key)
+            del self._done[key]
+
+    def _key(self, path: str, folder: str) -> str:
+        """What a recording is found by: its path from the root, with links in its folder followed."""
+        if path == "-":  # standard input
+            return path
+        above, name = os.path.split(os.path.join(folder, canonical(path)))  # noqa: PTH118
+        if above not in self._real:
+            try:
+                self._real[above] = os.path.realpath(above)
+            except (OSError, ValueError):  # a loop of links, a null byte
+                self._real[above] = os.path.normpath(above)
+        return os.path.normpath(os.path.join(self._real[above], name))  # noqa: PTH118
+
+    def _placed(self, prediction: Prediction) -> Prediction:
+        """The answer with a path that starts from the folder in which the file was begun."""
+        path, folder = prediction.path, self._made["folder"]
+        if folder == self._here or path in (None, "", "-") or os.path.isabs(path):  # noqa: PTH117
+            return prediction
+        whole = os.path.join(self._here, path)  # noqa: PTH118
+        try:
+            return replace(prediction, path=os.path.relpath(whole, folder))
+        except ValueError:  # another drive
+            return replace(prediction, path=whole)
 
     def _note(self, made: dict[str, Any]) -> None:
         write_atomic(json.dumps(made, indent=2) + "\n", self._beside)
@@ -236,91 +330,13 @@ class ResultFile:
         return SerkitError(f"Cannot write {self.name!r}: {error.strerror or error}.")
 
 
+def _path(item: str | os.PathLike[str] | Prediction | None) -> str:
+    path = item.path if isinstance(item, Prediction) else item
+    return "-" if path is None else os.fsdecode(path)
+
+
 def _model_key(bundle: Bundle) -> str:
     """A hash of all that decides on an answer: graph, labels, what goes in."""
     manifest = bundle.manifest
     parts = [manifest.files["model.onnx"], list(manifest.labels), manifest.input]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _key(path: str | os.PathLike[str] | None) -> str:
-    """A path as rows are found by: ``./a.wav`` is ``a.wav``; bytes that are no Unicode as Parquet holds them."""
-    return os.path.normpath(os.fspath(path or "-")).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-# A codec: the first bytes of a file, a prediction as bytes, and a reader of (end of the row in bytes, path, failed),
-# which stops before a row that was cut off. The path of a CSV's header is None.
-
-_Codec = tuple[
-    bytes, Callable[[Prediction], bytes], Callable[[BinaryIO, str], Iterator[tuple[int, "str | None", bool]]]
-]
-
-
-def _csv_codec(labels: tuple[str, ...]) -> _Codec:
-    head = columns(labels)
-
-    def line(cells: list[Any]) -> bytes:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(cells)
-        return text.getvalue().encode("utf-8", "surrogateescape")
-
-    def read(file: BinaryIO, name: str) -> Iterator[tuple[int, str | None, bool]]:
-        end, whole = 0, True
-
-        def lines() -> Iterator[str]:
-            nonlocal end, whole
-            for raw in file:
-                end, whole = end + len(raw), raw.endswith(b"\n")
-                yield raw.decode("utf-8", "surrogateescape")
-
-        rows = csv.reader(lines(), strict=True)
-        path, error = head.index("path"), head.index("error")
-        try:
-            for number, row in enumerate(rows):
-                if not whole:
-                    return
-                if len(row) != len(head) or (number == 0 and row != head):
-                    raise _foreign(name, number)
-                yield end, row[path] if number else None, bool(row[error]) and number > 0
-        except csv.Error:  # the last row ends inside its quotes
-            if file.read(1):
-                raise _foreign(name, number + 1) from None
-
-    return line(head), lambda prediction: line(csv_cells(prediction, labels)), read
-
-
-def _jsonl_codec(labels: tuple[str, ...]) -> _Codec:
-    return b"", lambda prediction: _json_line(prediction.to_dict()), _read_json_lines
-
-
-def _parquet_codec(labels: tuple[str, ...]) -> _Codec:
-    return b"", lambda prediction: _json_line(flat_row(prediction, labels)), _read_json_lines
-
-
-def _json_line(row: dict[str, Any]) -> bytes:
-    return json.dumps(row).encode("ascii") + b"\n"
-
-
-def _read_json_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str | None, bool]]:
-    end = 0
-    for number, raw in enumerate(file):
-        if not raw.endswith(b"\n"):
-            return
-        end += len(raw)
-        try:
-            row = json.loads(raw)
-            path, failed = row["path"], row.get("error") is not None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise _foreign(name, number) from None
-        yield end, path or "-", failed
-
-
-def _foreign(name: str, row: int) -> SerkitError:
-    return SerkitError(f"{name!r} cannot be resumed: line {row + 1} is not what serkit wrote there; give another file.")
-
-
-_CODECS: dict[str, Callable[[tuple[str, ...]], _Codec]] = {
-    ".csv": _csv_codec,
-    ".jsonl": _jsonl_codec,
-    ".parquet": _parquet_codec,
-}

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from serkit.errors import MissingExtraError
 
-__all__ = ["merge", "need", "rows"]
+__all__ = ["escape", "merge", "need", "remove", "rows", "unescape"]
 
 _GROUP = 1 << 15  # rows of a row group: what is held in memory at a time
 _MERGED = b"serkit.merged"  # which rows that waited are in the file
+_ESCAPED = "ud[89a-f][0-9a-f]{2}"
 _TEXT, _TRUTH = ("path", "channel", "emotion", "error", "warnings"), ("unsure", "speech")
 
 
@@ -28,7 +30,7 @@ def need() -> None:
 def merge(target: Path, waiting: Path, names: Sequence[str]) -> None:
     """Write the rows of `target`, if there is one, and those that wait as JSON lines into a new `target`.
 
-    The old file stands until the new one takes its place; the rows that waited are removed after that.
+    The old file stays until the new one takes its place; the rows that waited are removed after that.
 
     Parameters
     ----------
@@ -61,8 +63,25 @@ def merge(target: Path, waiting: Path, names: Sequence[str]) -> None:
     waiting.unlink()
 
 
-def rows(target: Path, waiting: Path) -> Iterator[tuple[str, bool]]:
-    """Yield path and whether it failed for each row of `target`, if there is one.
+def remove(target: Path, gone: Callable[[str | None], bool]) -> None:
+    """Write `target` again without the rows whose path is `gone`."""
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    beside = target.with_name(f".{target.name}.tmp")
+    try:
+        with pq.ParquetFile(target) as old, pq.ParquetWriter(beside, old.schema_arrow) as writer:
+            for batch in old.iter_batches(_GROUP):
+                paths = batch.column("path").to_pylist()
+                writer.write_batch(batch.filter(pyarrow.array([not gone(unescape(path)) for path in paths])))
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def rows(target: Path, waiting: Path) -> Iterator[tuple[str, str | None, bool]]:
+    """Yield path, channel and whether it failed for each row of `target`, if there is one.
 
     Rows that wait beside it and are in it already, because the run ended between the last two steps of :func:`merge`,
     are removed.
@@ -74,9 +93,36 @@ def rows(target: Path, waiting: Path) -> Iterator[tuple[str, bool]]:
     with pq.ParquetFile(target) as file:
         if waiting.exists() and (file.schema_arrow.metadata or {}).get(_MERGED) == _digest(waiting):
             waiting.unlink()
-        for batch in file.iter_batches(_GROUP, columns=["path", "error"]):
+        names = [name for name in ("path", "channel", "error") if name in file.schema_arrow.names]
+        for batch in file.iter_batches(_GROUP, columns=names):
             for row in batch.to_pylist():
-                yield row["path"], row["error"] is not None
+                yield unescape(row["path"]) or "-", row.get("channel"), row["error"] is not None
+
+
+def escape(text: str) -> str:
+    """Return text as Parquet, which is Unicode, can hold it: a byte of a name that is not text becomes ``\\udcXX``.
+
+    Backslashes before what looks like such an escape are doubled, so that :func:`unescape` gives the text back.
+
+    Examples
+    --------
+    >>> print(escape("caf" + chr(0xDCE9) + ".wav"), escape("C:\\\\clips"), escape("caf\\\\udce9.wav"))
+    caf\\udce9.wav C:\\clips caf\\\\udce9.wav
+    """
+    doubled = re.sub(rf"\\+(?={_ESCAPED}|[\ud800-\udfff])", lambda found: 2 * found[0], text)
+    return doubled.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def unescape(text: str | None) -> str | None:
+    """Return the text that :func:`escape` was given."""
+    if text is None or "\\ud" not in text:
+        return text
+
+    def back(found: re.Match[str]) -> str:
+        half, odd = divmod(len(found[1]), 2)
+        return "\\" * half + (chr(int(found[2][1:], 16)) if odd else found[2])
+
+    return re.sub(rf"(\\+)({_ESCAPED})", back, text)
 
 
 def _digest(path: Path) -> bytes:
@@ -88,8 +134,5 @@ def _digest(path: Path) -> bytes:
 
 
 def _storable(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with text that is no Unicode, as names of files may be, escaped."""
-    for name in _TEXT:
-        if row[name] is not None:
-            row[name] = row[name].encode("utf-8", "backslashreplace").decode("utf-8")
-    return row
+    """The row with text that is not Unicode, as names of files may be, escaped."""
+    return {name: escape(value) if isinstance(value, str) else value for name, value in row.items()}

@@ -10,7 +10,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from serkit.audio import Channel, Recording, Source, check_channel
-from serkit.bundle import read_bundle
+from serkit.bundle import locate, read_bundle
 from serkit.recognition.in_parallel import answer_many
 from serkit.recognition.inputs import many, scan
 from serkit.recognition.prediction import Prediction, check_confidence
@@ -18,6 +18,7 @@ from serkit.recognition.runner import Runner
 
 if TYPE_CHECKING:
     from serkit.recognition.explain import Explanation
+    from serkit.recognition.loaded import Loaded
     from serkit.recognition.profile import Profile
 
 __all__ = ["Prediction", "Recognizer", "load", "predict"]
@@ -45,9 +46,11 @@ def load(model: str | os.PathLike[str] = "default", *, threads: int | None = Non
     return Recognizer(read_bundle(model), threads=threads)
 
 
-@lru_cache(maxsize=4)
-def _cached(model: str) -> Recognizer:
-    return load(model)
+@lru_cache(maxsize=1)
+def _loaded() -> Loaded[Recognizer]:
+    from serkit.recognition.loaded import Loaded
+
+    return Loaded(load)
 
 
 @overload
@@ -120,6 +123,8 @@ def predict(
 ) -> Prediction | list[Prediction]:
     """Answer with a model that is loaded once and kept: :meth:`Recognizer.predict` in one call.
 
+    The last four models are kept. A bundle whose files have changed is loaded again.
+
     Parameters
     ----------
     source, sample_rate, recursive, channel, min_confidence, speaker, strict
@@ -136,7 +141,7 @@ def predict(
     Recognizer.predict_iter : one recording after the other, for many.
     serkit.timeline : a long recording, window by window.
     """
-    recognizer = _cached(os.fspath(model))
+    recognizer = _loaded().get(locate(model))
     answer: Callable[..., Any] = recognizer.predict
     return cast(
         "Prediction | list[Prediction]",
@@ -154,6 +159,9 @@ def predict(
 
 class Recognizer(Runner):
     """A loaded model. It keeps nothing from one call to the next and may be shared between threads.
+
+    It also goes to other processes: it pickles with its bundle (multiprocessing, joblib, Ray), and a forked child
+    makes its own session of ONNX Runtime with its first answer.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import io
 import json
 import sys
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from serkit.emotions import colour
 from serkit.errors import SerkitError
+from serkit.recognition.csv_text import csv_line, guard
 from serkit.recognition.prediction import Prediction
 from serkit.terminal import printable
 
@@ -180,9 +181,14 @@ def flat_row(prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def csv_cells(prediction: Prediction, labels: Sequence[str]) -> list[Any]:
-    """Return :func:`flat_row` as CSV has it: true and false in small letters, nothing for None."""
-    values = flat_row(prediction, labels).values()
-    return ["" if value is None else str(value).lower() if isinstance(value, bool) else value for value in values]
+    """Return :func:`flat_row` as CSV has it: true and false in small letters, nothing for None, text made safe."""
+
+    def cell(value: Any) -> Any:
+        if isinstance(value, str):
+            return guard(value)
+        return "" if value is None else str(value).lower() if isinstance(value, bool) else value
+
+    return [cell(value) for value in flat_row(prediction, labels).values()]
 
 
 class CsvWriter:
@@ -190,6 +196,9 @@ class CsvWriter:
 
     The columns: ``path,start,end,channel,emotion,confidence,unsure,speech,error,warnings,<label>...,derived_valence,
     derived_arousal``; warnings are joined by ``+``.
+
+    Text that a spreadsheet would take for a formula has an apostrophe before it
+    (:func:`serkit.recognition.csv_text.guard`).
 
     The rows go to ``.NAME.part`` beside the file, which takes the file's name when the ``with`` block ends, also by
     Ctrl-C or an error: no row that was written is lost, and a reader never sees half a file.
@@ -200,15 +209,18 @@ class CsvWriter:
         The file, or standard output.
     labels : sequence of str
         The model's labels, a column each.
+    force : bool
+        Replace a file that exists.
 
     Raises
     ------
     SerkitError
-        If the file cannot be written.
+        If the file cannot be written, if another process is writing it, or, without `force`, if it exists.
     """
 
-    def __init__(self, target: str | Path, labels: Sequence[str]) -> None:
+    def __init__(self, target: str | Path, labels: Sequence[str], *, force: bool = False) -> None:
         self._name = str(target)
+        self._lock = contextlib.ExitStack()
         self._labels = list(labels)
         self._final: Path | None = None
         self._part: Path | None = None
@@ -225,21 +237,26 @@ class CsvWriter:
                 return
             if path.is_dir():
                 raise IsADirectoryError(0, "it is a folder")
+            from serkit.files import check_new, hold
+
+            check_new(target, force=force)
+            self._lock.enter_context(hold(target))
             self._part = path.with_name(f".{path.name}.part")
             self._file = self._part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
             self._final = path
         except OSError as error:
+            self._lock.close()
             raise self._refused(error) from None
 
     def __enter__(self) -> CsvWriter:
-        self._rows = csv.writer(self._file, lineterminator="\n")
-        self._rows.writerow(columns(self._labels))
+        self._put([guard(name) for name in columns(self._labels)])
         return self
 
     def write(self, *predictions: Prediction) -> None:
         """Write a row for each; a full disk is a SerkitError."""
         try:
-            self._rows.writerows(csv_cells(prediction, self._labels) for prediction in predictions)
+            for prediction in predictions:
+                self._put(csv_cells(prediction, self._labels))
             self._file.flush()
         except OSError as error:
             if self._part is None:  # standard output: a reader that has seen enough is no mistake
@@ -252,17 +269,21 @@ class CsvWriter:
         if self._part is None:
             return
         problem = None
-        try:
-            self._file.close()  # writes what is left
-        except OSError as refused:
-            problem = refused
-        try:
-            if self._final is not None:
-                self._part.replace(self._final)
-        except OSError as refused:
-            problem = refused
+        with self._lock:
+            try:
+                self._file.close()  # writes what is left
+            except OSError as refused:
+                problem = refused
+            try:
+                if self._final is not None:
+                    self._part.replace(self._final)
+            except OSError as refused:
+                problem = refused
         if problem is not None and error is None:
             raise self._refused(problem)
+
+    def _put(self, cells: list[Any]) -> None:
+        self._file.write(csv_line(cells))
 
     def _refused(self, error: OSError) -> SerkitError:
         return SerkitError(f"Cannot write {self._name!r}: {error.strerror or error}.")

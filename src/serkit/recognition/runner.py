@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
@@ -46,8 +48,25 @@ class Runner:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}.")
         self.bundle = bundle
-        self._session = _session(bundle, threads or 1)
+        self._threads = threads or 1
         self._prepare = _preparation(bundle)
+        self._made: Any = _session(bundle, self._threads)
+        _runners.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The bundle, without the session: what another process needs."""
+        return {"bundle": self.bundle, "threads": self._threads}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Runner.__init__(self, state["bundle"], threads=state["threads"])
+
+    @property
+    def _session(self) -> Any:
+        """The ONNX Runtime session; a forked child makes its own when it first needs one."""
+        session = self._made
+        if session is None:
+            session = self._made = _session(self.bundle, self._threads)
+        return session
 
     @property
     def manifest(self) -> Manifest:
@@ -245,6 +264,22 @@ def _session(bundle: Bundle, threads: int) -> Any:
         return onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
         raise BundleError(f"model.onnx of {bundle.path} does not load: {_first_line(error)}.") from error
+
+
+_runners: weakref.WeakSet[Runner] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Part with the parent's sessions: their threads are not in this process, and to free them would wait for those."""
+    import ctypes
+
+    for runner in list(_runners):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(runner._made))  # never freed
+        runner._made = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _first_line(error: Exception) -> str:

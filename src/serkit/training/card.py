@@ -46,7 +46,7 @@ _FAILURES = """\
 
 
 def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
-    """The card as Markdown; every number in it comes from the table of ``corpus`` or from a results file."""
+    """The card as Markdown; every number in it comes from the table of ``corpus`` or from a results.json."""
     parts = [
         f"# {manifest.name}, version {manifest.version}",
         f"{recipe.description}. It gives one probability for each of: {', '.join(manifest.labels)}.",

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +66,7 @@ def export_bundle(
     n_jobs: int = 1,
     cache: FeatureCache | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    force: bool = False,
 ) -> Bundle:
     """Write ``estimator`` as a bundle, with the hashes of its training clips.
 
@@ -85,13 +87,15 @@ def export_bundle(
         The model's version.
     n_jobs, cache, progress
         As in :func:`serkit.training.run.train_final`.
+    force : bool
+        Replace a bundle that is there.
 
     Raises
     ------
     TrainingError
         If a score belongs to another recipe, or a protocol comes twice.
     BundleError
-        If graph and estimator differ by more than 1e-4 on a clip; nothing is written then.
+        If graph and estimator differ by more than 1e-4 on a clip, or if ``out`` is taken; nothing is written then.
     """
     by_protocol = check_scores(scores, recipe)
     labels = fitting.corpus_labels(corpus)
@@ -129,7 +133,8 @@ def export_bundle(
     )
     data = add_metadata(graph.SerializeToString(), manifest)
     verify(data, inputs, expected, names=rows["path"].tolist())
-    return _write(out, data, manifest, recipe, corpus, by_protocol, pack_clips(corpus.table["audio_hash"]))
+    clips = pack_clips(corpus.table["audio_hash"])
+    return _write(out, data, manifest, recipe, corpus, by_protocol, clips, force=force)
 
 
 def _calibration(recipe: Recipe, temperature: float) -> str:
@@ -150,7 +155,7 @@ def attach_scores(
     corpus : Corpus
         The corpus that it was trained on; the card describes it.
     out : path
-        Folder; may be the bundle's own.
+        Folder; may be the bundle's own, which is then replaced. Another bundle is not.
     scores : sequence of dict
         Contents of results.json files, one a protocol, of the bundle's own recipe.
 
@@ -167,7 +172,8 @@ def attach_scores(
             f"{bundle.path} was trained on the corpus {bundle.manifest.corpus!r}, got {corpus.name!r}: give its own."
         )
     by_protocol = check_scores(scores, recipe)
-    return _write(out, bundle.onnx, bundle.manifest, recipe, corpus, by_protocol, bundle.clips)
+    own = Path(out).resolve() == bundle.path.resolve()
+    return _write(out, bundle.onnx, bundle.manifest, recipe, corpus, by_protocol, bundle.clips, force=own)
 
 
 def _write(
@@ -178,6 +184,8 @@ def _write(
     corpus: Corpus,
     by_protocol: Mapping[str, Mapping[str, Any]],
     clips: bytes | None,
+    *,
+    force: bool,
 ) -> Bundle:
     headline = by_protocol.get("speaker") or next(iter(by_protocol.values()), {})
     manifest = replace(
@@ -189,7 +197,7 @@ def _write(
     extra: dict[str, str | bytes] = {"LICENSE": licence(manifest)}
     if clips is not None:
         extra[CLIPS] = clips
-    return write_bundle(out, onnx_bytes=onnx_bytes, manifest=manifest, card=card, extra=extra)
+    return write_bundle(out, onnx_bytes=onnx_bytes, manifest=manifest, card=card, extra=extra, force=force)
 
 
 def verify(onnx_bytes: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray, *, names: Sequence[str]) -> float:
@@ -345,17 +353,17 @@ def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[st
     for document in scores:
         if document.get("transfer"):
             raise TrainingError(
-                f"A results file is of the protocol '{document['protocol']}': on a model stand scores of its recipe "
+                f"A results.json is of the protocol '{document['protocol']}': on a model stand scores of its recipe "
                 "on its own corpus; give a results.json of 'ser evaluate'."
             )
         if document.get("recipe_hash") != recipe.hash:
             raise TrainingError(
-                f"A results file is of the recipe {document.get('recipe')!r} with other contents than {recipe.name!r}: "
+                f"A results.json is of the recipe {document.get('recipe')!r} with other contents than {recipe.name!r}: "
                 "only scores of the very recipe may stand on a model; run 'ser evaluate' again."
             )
         protocol = str(document["protocol"])
         if protocol in found:
-            raise TrainingError(f"Two results files are of the protocol '{protocol}': give one a protocol.")
+            raise TrainingError(f"Two results.json are of the protocol '{protocol}': give one a protocol.")
         found[protocol] = document
     return found
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from serkit.emotions import LABELS
 from serkit.errors import TrainingError
 from serkit.evaluation.report import write_report
 from serkit.evaluation.scores import results
-from serkit.files import write_atomic, write_json
+from serkit.files import hold, write_atomic, write_json
 from serkit.protocol import Split
 from serkit.training.fitting import known_labels
 from serkit.training.recipe import Recipe
@@ -89,7 +89,7 @@ def start(out: Path, recipe: Recipe, corpus: Corpus, split: Split, *, resume: bo
     if resume:
         _check_state(out, state)
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise TrainingError(f"{out} exists already: use --resume to go on with that run, or another --out.")
+        raise TrainingError(f"{out} exists already: use --resume to continue that run, or another --out.")
     (out / "folds").mkdir(parents=True, exist_ok=True)
     write_json(state, out / _STATE)
     write_atomic(recipe.text, out / "recipe.toml")
@@ -161,7 +161,10 @@ def write_fold(
     seconds: float,
     choices: dict[str, Any] | None = None,
 ) -> None:
-    """Write a finished fold beside its place and move it there in one step; ``choices`` is what a search found."""
+    """Write a finished fold beside its place and move it there in one step; ``choices`` is what a search found.
+
+    The folder of the run is held (:func:`disk`), so what is found under the temporary name was left by a killed run.
+    """
     target = _fold_folder(out, k)
     beside = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(beside, ignore_errors=True)
@@ -235,12 +238,21 @@ def _curves(out: Path, chosen: Sequence[int]) -> list[dict[str, list[float | Non
 
 @contextmanager
 def disk(out: Path | None, *, keeps: bool = True) -> Iterator[None]:
-    """Say in a sentence that the disk is full or may not be written, and if it ``keeps`` them where the folds are."""
+    """Hold the folder of a run, so that no other process writes it, and say in a sentence what is wrong with the disk.
+
+    Where ``out`` ``keeps`` finished folds, the sentence says so.
+    """
     try:
-        yield
+        with ExitStack() as stack:
+            if out is not None:
+                above = out.resolve().parent
+                if not above.exists():
+                    above.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(hold(out))
+            yield
     except OSError as error:
         where = error.filename or out or "the cache"
-        kept = f" Finished folds in {out} are kept: go on with --resume." if out is not None and keeps else ""
+        kept = f" Finished folds in {out} are kept: continue with --resume." if out is not None and keeps else ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise TrainingError(f"The disk is full (writing {where}): free some space.{kept}") from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):

@@ -17,11 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import serkit
 from serkit.emotions import LABELS
 from serkit.errors import SerkitError
-from serkit.recognition.answer_file import ResultFile
+from serkit.recognition.answer_file import AnswerFile
+from serkit.recognition.csv_text import canonical, guard, unguard
+from serkit.recognition.parquet import escape, unescape
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.recognizer import Recognizer, load
 from tests.conftest import Ser, voice
@@ -67,7 +71,7 @@ def typed(key: str, cell: str) -> Any:
     if cell == "":
         return None
     if key in ("path", "emotion", "error"):
-        return cell
+        return unguard(cell)
     return cell == "true" if key in ("unsure", "speech") else float(cell)
 
 
@@ -105,7 +109,7 @@ def test_parquet_has_types(ser: Ser, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_killed_run_goes_on_where_it_stopped(ser: Ser, tmp_path: Path, suffix: str) -> None:
+def test_a_killed_run_resumes_where_it_stopped(ser: Ser, tmp_path: Path, suffix: str) -> None:
     (tmp_path / "many").mkdir()
     for number in range(400):
         (tmp_path / "many" / f"{number:03}.wav").hardlink_to(tmp_path / "clips" / f"{number % 3}.wav")
@@ -123,7 +127,7 @@ def test_a_killed_run_goes_on_where_it_stopped(ser: Ser, tmp_path: Path, suffix:
     assert 4 <= there < 400
     code, _, err = ser(*words)
     assert code == 2
-    assert err.startswith(f"ser: 'x.{suffix}' is of a run that did not come to its end: add --resume")
+    assert err.startswith(f"ser: 'x.{suffix}' belongs to a run that was stopped: add --resume")
     growing.write_bytes(before[:-7])  # as where the power went: the last row is cut off
     code, out, err = ser(*words, "--resume")
     assert (code, out) == (0, "")
@@ -143,7 +147,8 @@ def test_new_recordings_are_added_and_failures_are_not_tried_again(ser: Ser, tmp
     assert ser("predict", "./clips/1.wav", "clips/bad,\n.wav", "-m", "tiny", "--out", target.name)[0] == 1
     sf.write(tmp_path / "clips" / "bad,\n.wav", voice(3, 1), 16000)
     code, _, err = ser("predict", "clips", "-m", "tiny", "--out", target.name, "--resume")
-    assert (code, err) == (1, "ser: 2 rows are there already, 2 recordings are left.\n")
+    says = "ser: 2 rows are there already (1 failed; --retry-failed tries them again), 2 recordings are left.\n"
+    assert (code, err) == (1, says)
     assert paths(target) == ["./clips/1.wav", "clips/bad,\n.wav", "clips/0.wav", "clips/2.wav"]
     assert "empty" in read(target)[1]["error"]
 
@@ -155,11 +160,206 @@ def test_what_is_given_twice_has_two_rows(ser: Ser, tmp_path: Path, suffix: str)
     assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav"] * 2
     assert ser(*twice, "clips/0.wav", "--resume")[0] == 0
     assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav"] * 3
-    assert ser(*twice)[0] == 0  # a finished file is written anew
+    assert ser(*twice, "--force")[0] == 0
     assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav"] * 2
 
 
-def test_names_that_are_no_unicode_are_found_again(ser: Ser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_failed_rows_are_tried_again_and_replaced(ser: Ser, tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"x.{suffix}"
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    words = ["-m", "tiny", "--out", target.name]
+    assert ser("predict", "clips", "broken.wav", "no.wav", *words)[0] == 1
+    before = read(target)
+    sf.write(tmp_path / "clips" / "bad,\n.wav", voice(3, 1), 16000)
+    code, _, err = ser("predict", "clips", "broken.wav", *words, "--resume", "--retry-failed")
+    assert code == 1
+    assert err.startswith(
+        "ser: 4 rows are there already (1 failed; --retry-failed tries them again), 2 recordings are left.\n"
+        "ser: 1 of 2 inputs failed:\n  broken.wav: "
+    )
+    rows = read(target)
+    assert rows[:4] == [before[0], before[1], before[2], before[5]]  # no.wav was not given: its row is kept
+    assert [(row["path"], row["error"] is None) for row in rows[4:]] == [
+        ("clips/bad,\n.wav", True),
+        ("broken.wav", False),
+    ]
+    (tmp_path / "broken.wav").unlink()
+    for name in ("broken.wav", "no.wav"):
+        sf.write(tmp_path / name, voice(3, 1), 16000)
+    retried = ["predict", "clips", "broken.wav", "no.wav", *words, "--resume", "--retry-failed"]
+    code, _, err = ser(*retried)
+    assert (code, err) == (0, "ser: 4 rows are there already, 2 recordings are left.\n")
+    assert sorted(paths(target)) == [
+        "broken.wav",
+        "clips/0.wav",
+        "clips/1.wav",
+        "clips/2.wav",
+        "clips/bad,\n.wav",
+        "no.wav",
+    ]
+    assert all(row["error"] is None for row in read(target))
+    assert ser(*retried)[::2] == (0, "ser: 6 rows are there already, 0 recordings are left.\n")
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_retry_that_is_stopped_loses_no_answer(ser: Ser, tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"x.{suffix}"
+    words = ["predict", "clips", "-m", "tiny", "--out", target.name]
+    ser(*words)
+    bundle = load(tmp_path / "tiny").bundle
+    options = {"options": {"min_confidence": 0.0}, "resume": True}
+    with AnswerFile(target, bundle, retry_failed=True, **options) as answers:
+        assert len(list(answers.left(sorted((tmp_path / "clips").iterdir())))) == 1
+    with AnswerFile(target, bundle, **options) as answers:  # the failed row is gone: it is tried without being asked
+        assert (answers.kept, answers.kept_failures) == (3, 0)
+        assert len(list(answers.left(sorted((tmp_path / "clips").iterdir())))) == 1
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_is_resumed_from_any_folder(
+    ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    assert ser("predict", "clips/0.wav", "-m", "tiny", "--out", f"x.{suffix}")[0] == 0
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "link").symlink_to(tmp_path / "clips", target_is_directory=True)
+    monkeypatch.chdir(tmp_path / "else")
+    words = ["-m", "../tiny", "--out", f"../x.{suffix}", "--resume"]
+    code, _, err = ser("predict", "link/0.wav", "../clips/1.wav", tmp_path / "clips" / "2.wav", *words)
+    assert (code, err) == (0, "ser: 1 rows are there already, 2 recordings are left.\n")
+    known = ["clips/0.wav", "clips/1.wav", str(tmp_path / "clips" / "2.wav")]
+    assert paths(tmp_path / f"x.{suffix}") == known  # relative names start from the folder of the first run
+    monkeypatch.chdir(tmp_path)
+    code, _, err = ser(
+        "predict", *(f"clips/{n}.wav" for n in range(3)), "-m", "tiny", *words[2:3], f"x.{suffix}", "--resume"
+    )
+    assert (code, err) == (0, "ser: 3 rows are there already, 0 recordings are left.\n")
+
+
+def test_a_file_whose_folder_is_gone_is_not_resumed(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "old").mkdir()
+    sf.write(tmp_path / "old" / "a.wav", voice(3, 1), 16000)
+    monkeypatch.chdir(tmp_path / "old")
+    ser("predict", "a.wav", "-m", "../tiny", "--out", "x.csv")
+    (tmp_path / "old").rename(tmp_path / "new")
+    monkeypatch.chdir(tmp_path / "new")
+    code, _, err = ser("predict", "a.wav", "-m", "../tiny", "--out", "x.csv", "--resume")
+    assert (code, "x.csv' was begun in" in err, "which is gone" in err) == (2, True, True)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_exists_is_not_replaced_unasked(ser: Ser, tmp_path: Path, suffix: str) -> None:
+    words = ["predict", "clips/0.wav", "-m", "tiny", "--out", f"x.{suffix}"]
+    (tmp_path / f"x.{suffix}").touch()  # as mktemp does: nothing is lost
+    assert ser(*words)[0] == 0
+    before = (tmp_path / f"x.{suffix}").read_bytes()
+    code, _, err = ser(*words)
+    assert (code, err) == (
+        2,
+        f"ser: 'x.{suffix}' exists: add --resume (resume=True) to continue it, or --force (force=True) to replace "
+        "it.\n",
+    )
+    assert (tmp_path / f"x.{suffix}").read_bytes() == before
+    assert ser("predict", "clips/1.wav", *words[2:], "--force")[0] == 0
+    assert paths(tmp_path / f"x.{suffix}") == ["clips/1.wav"]
+
+
+NAMES = [
+    "a\rb.wav",
+    "a\r\nb.wav",
+    "\r",
+    'say "no".wav',
+    "=1+1.wav",
+    "'=1.wav",
+    "''=",
+    "-x",
+    "+",
+    "@a",
+    "\ta",
+    "＝x",
+    "a\x85\u2028b",
+]
+NAMES += ["caf\udce9.wav", r"caf\udce9.wav", "\\\udcff", "C:\\udead", "\ud800", "é", "a,b", " a ", "\x0b\x0c\x1c"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_any_name_reads_back_and_is_found_again(ser: Ser, tmp_path: Path, suffix: str) -> None:
+    bundle = load(tmp_path / "tiny").bundle
+    seen = 0
+
+    def check(names: list[str]) -> None:
+        nonlocal seen
+        seen += 1
+        target = tmp_path / f"{seen}.{suffix}"
+        with AnswerFile(target, bundle) as answers:
+            for name in names:
+                answers.write(Prediction(name, 0.0, 1.0, None, None, {}, speech=False))
+            answers.finish()
+        found = paths(target)
+        assert [unescape(name) if suffix == "parquet" else canonical(name) for name in found] == [
+            name if suffix == "parquet" else canonical(name) for name in names
+        ]
+        with AnswerFile(target, bundle, resume=True) as answers:
+            assert answers.kept == len(names)
+            assert list(answers.left([*names, "new"])) == ["new"]
+            answers.write(Prediction("new", 0.0, 1.0, None, None, {}, speech=False))
+            answers.finish()
+        with AnswerFile(target, bundle, resume=True) as answers:
+            assert list(answers.left([*names, "new"])) == []
+
+    # Two lone surrogates that make one character together are that character in JSON, and in no file name.
+    name = st.text(st.characters(exclude_characters="\0"), min_size=1).map(lambda text: json.loads(json.dumps(text)))
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.lists(name.filter(lambda text: text != "new"), max_size=5))
+    @example(NAMES)
+    @example([*NAMES, *NAMES])
+    def any_names(names: list[str]) -> None:
+        check(names)
+
+    any_names()
+
+
+@given(st.text())
+@example("''=x")
+@example("-")
+def test_no_cell_begins_a_formula(text: str) -> None:
+    safe = guard(text)
+    assert unguard(safe) == text
+    assert text == "-" or not safe.startswith(("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"))
+
+
+@given(st.text(st.sampled_from("\\udcead8f\udce9\ud800x")))
+@example("\\\\udce9")
+def test_parquet_text_is_unicode_and_reads_back(text: str) -> None:
+    escape(text).encode("utf-8")
+    assert unescape(escape(text)) == text
+
+
+def test_a_carriage_return_in_a_name_keeps_every_csv_whole(ser: Ser, tmp_path: Path) -> None:
+    (tmp_path / "a\rb.wav").hardlink_to(tmp_path / "clips" / "0.wav")
+    (tmp_path / "=1+1.wav").hardlink_to(tmp_path / "clips" / "1.wav")
+    both = ["a\rb.wav", "=1+1.wav"]
+    for option in ("--csv", "--out"):
+        assert ser("predict", *both, "-m", "tiny", option, f"{option[2:]}.csv")[0] == 0
+    assert (tmp_path / "csv.csv").read_bytes() == (tmp_path / "out.csv").read_bytes()
+    assert [line.split(b",")[0] for line in (tmp_path / "out.csv").read_bytes().split(b"\n")[1:3]] == [
+        b'"a\rb.wav"',
+        b"'=1+1.wav",
+    ]
+    again = ser("predict", *both, "-m", "tiny", "--out", "out.csv", "--resume")
+    assert again[::2] == (0, "ser: 2 rows are there already, 0 recordings are left.\n")
+
+
+def test_rows_of_one_recording_in_several_channels_count_once(ser: Ser, tmp_path: Path) -> None:
+    with AnswerFile(tmp_path / "x.csv", load(tmp_path / "tiny").bundle) as answers:
+        for channel in ("left", "right", "left"):
+            answers._count("a.wav", channel, False)
+        assert list(answers.left(["a.wav", "a.wav", "a.wav"])) == ["a.wav"]
+
+
+def test_names_that_are_not_unicode_are_found_again(ser: Ser, tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.wav")
     try:
         (tmp_path / name).hardlink_to(tmp_path / "clips" / "0.wav")
@@ -171,7 +371,7 @@ def test_names_that_are_no_unicode_are_found_again(ser: Ser, tmp_path: Path) -> 
         assert paths(tmp_path / f"x.{suffix}") == [r"caf\udce9.wav" if suffix == "parquet" else name]
 
 
-def test_ctrl_c_leaves_what_resume_goes_on_with(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_leaves_what_resume_continues(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Recognizer.rows_of
 
     def interrupted(self: Recognizer, sources: Any, **options: Any) -> Iterator[list[Prediction]]:
@@ -184,7 +384,7 @@ def test_ctrl_c_leaves_what_resume_goes_on_with(ser: Ser, tmp_path: Path, monkey
             patch.setattr(Recognizer, "rows_of", interrupted)
             code, _, err = ser("predict", "clips", "-m", "tiny", "--out", f"x.{suffix}")
         assert code == 130
-        assert err == f"ser: interrupted after 1 of 4 recordings; --resume goes on with x.{suffix}.\n"
+        assert err == f"ser: interrupted after 1 of 4 recordings; --resume continues x.{suffix}.\n"
         assert ser("predict", "clips", "-m", "tiny", "--out", f"x.{suffix}", "--resume")[0] == 1
         assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav", "clips/1.wav", "clips/2.wav", "clips/bad,\n.wav"]
 
@@ -213,20 +413,14 @@ def test_rows_of_another_model_or_with_other_options_are_refused(
     assert target.read_bytes() == before
 
 
-def test_rows_that_nobody_knows_are_refused(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_nobody_knows_are_refused(ser: Ser, tmp_path: Path) -> None:
     resumed = ["predict", "clips/0.wav", "-m", "tiny", "--out", "x.csv", "--resume"]
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    assert "x.csv.run.json, which says how its rows were made, is not beside it" in ser(*resumed)[2]
+    assert "x.csv.run.json, which says how its rows were made, is missing or damaged" in ser(*resumed)[2]
     (tmp_path / "x.csv").unlink()
     assert ser(*resumed)[0] == 0  # nothing is there: a run from the start
     (tmp_path / "x.csv").write_text("a,b\n1,2\n")
-    assert "'x.csv' cannot be resumed: line 1 is not what serkit wrote there" in ser(*resumed)[2]
-    bundle = load(tmp_path / "tiny").bundle
-    (tmp_path / "there").mkdir()
-    ResultFile(tmp_path / "x.csv", bundle).finish()
-    monkeypatch.chdir(tmp_path / "there")
-    with pytest.raises(SerkitError, match="was begun with the folder"):
-        ResultFile(tmp_path / "x.csv", bundle, resume=True)
+    assert "'x.csv' cannot be resumed: serkit did not write its line 1" in ser(*resumed)[2]
 
 
 def test_parquet_rows_that_are_merged_already_are_not_merged_twice(
@@ -246,7 +440,10 @@ def test_parquet_rows_that_are_merged_already_are_not_merged_twice(
     assert (tmp_path / "x.parquet.part").exists()
     assert len(paths(tmp_path / "x.parquet")) == 4
     code, _, err = ser(*words, "--resume")
-    assert (code, err) == (1, "ser: 4 rows are there already, 0 recordings are left.\n")
+    assert (code, err) == (
+        1,
+        "ser: 4 rows are there already (1 failed; --retry-failed tries them again), 0 recordings are left.\n",
+    )
     assert len(paths(tmp_path / "x.parquet")) == 4
 
 
@@ -262,13 +459,16 @@ def test_a_missing_pyarrow_is_said_before_the_first_recording(ser: Ser, monkeypa
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--out", "x.txt"], "ser: A file of results ends in .csv, .jsonl or .parquet: 'x.txt'."),
+        (["--out", "x.txt"], "ser: A file of answers ends in .csv, .jsonl or .parquet: 'x.txt'."),
         (["--out", "no/x.csv"], "ser: Cannot write 'no/x.csv': No such file or directory."),
         (["--out", "folder.csv"], "ser: Cannot write 'folder.csv': it is a folder."),
         (["--out", "x.csv", "--json"], "exclude each other"),
         (["--out", "x.csv", "--top", "2"], "--top goes with"),
         (["--out", "x.csv", "--affect"], "--affect goes with"),
         (["--resume"], "--resume goes with --out"),
+        (["--out", "x.csv", "--retry-failed"], "--retry-failed goes with --resume"),
+        (["--out", "x.csv", "--resume", "--force"], "--force and --resume exclude each other"),
+        (["--force"], "--force goes with --out or --csv"),
     ],
 )
 def test_wrong_usage(ser: Ser, tmp_path: Path, words: list[str], says: str) -> None:
@@ -279,13 +479,13 @@ def test_wrong_usage(ser: Ser, tmp_path: Path, words: list[str], says: str) -> N
 
 
 def test_a_full_disk_is_one_sentence(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: ResultFile, prediction: Prediction) -> bytes:
+    def full(prediction: Prediction) -> bytes:
         raise OSError(28, "No space left on device")
 
-    with ResultFile(tmp_path / "x.csv", load(tmp_path / "tiny").bundle) as results:
-        results._encode = lambda prediction: full(results, prediction)
+    with AnswerFile(tmp_path / "x.csv", load(tmp_path / "tiny").bundle) as answers:
+        answers._codec = answers._codec._replace(encode=full)
         with pytest.raises(SerkitError, match=r"Cannot write '.*x.csv': No space left on device\."):
-            results.write(Prediction("a.wav", 0, 1, None, None, {}))
+            answers.write(Prediction("a.wav", 0, 1, None, None, {}))
 
 
 def test_failures_are_listed_up_to_a_hundred(ser: Ser) -> None:
@@ -302,10 +502,10 @@ def test_memory_does_not_grow_with_the_number_of_answers(ser: Ser, tmp_path: Pat
     answer = load(tmp_path / "tiny").predict("clips/0.wav")
     peaks = []
     for count in (500, 5000):
-        with ResultFile(tmp_path / f"{count}.jsonl", load(tmp_path / "tiny").bundle) as results:
+        with AnswerFile(tmp_path / f"{count}.jsonl", load(tmp_path / "tiny").bundle) as answers:
             tracemalloc.start()
             for number in range(count):
-                results.write(replace(answer, path=str(number)))
+                answers.write(replace(answer, path=str(number)))
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
