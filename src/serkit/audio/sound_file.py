@@ -57,7 +57,7 @@ def sound_file(file: BinaryIO, name: str, size: int, head: bytes, stack: context
         return SoundFileReader(file, name, 0, size, stack)
     from serkit.audio.joined import JoinedReader
 
-    return JoinedReader(file, name, parts)
+    return JoinedReader(name, parts, lambda begin, end, part: SoundFileReader(file, name, begin, end, part))
 
 
 class SoundFileReader:
