@@ -513,11 +513,14 @@ def encode_av(kind: str, codec: str, rate: int = RATE, *, seconds: float = 3) ->
         track = container.add_stream(codec, rate=rate)
         track.layout = "mono"
         convert = av.AudioResampler(format=track.codec_context.format, layout="mono", rate=rate)
-        frame = av.AudioFrame.from_ndarray(signal(seconds)[None], format="flt", layout="mono")
-        frame.sample_rate = RATE
-        for piece in (frame, None):
-            for part in convert.resample(piece):
+        samples = signal(seconds)[None]
+        for at in range(0, samples.shape[1] + 1, 30 * RATE):
+            frame = av.AudioFrame.from_ndarray(samples[:, at : at + 30 * RATE].copy(), format="flt", layout="mono")
+            frame.sample_rate = RATE
+            for part in convert.resample(frame) if frame.samples else ():
                 container.mux(track.encode(part))
+        for part in convert.resample(None):
+            container.mux(track.encode(part))
         container.mux(track.encode(None))
     return buffer.getvalue()
 

@@ -215,4 +215,4 @@ def _sound_file(file: BinaryIO, name: str, size: int, head: bytes, stack: contex
         return SoundFileReader(file, name, 0, size, stack)
     from serkit.audio.joined import JoinedReader
 
-    return JoinedReader(file, name, parts)
+    return JoinedReader(name, parts, lambda begin, end, part: SoundFileReader(file, name, begin, end, part))

@@ -71,7 +71,16 @@ class Recording:
     def blocks(self, start: int, stop: int | None) -> Iterator[bytes]:
         """Yield interleaved float32 of the frames `start` to `stop`; what is before `start` is decoded and dropped."""
         at, width, held = 0, 4 * self.channels, bytearray()
-        for data in self._packed():
+        failed: Exception | None = None
+        frames = self._packed()
+        while stop is None or at < stop:
+            try:
+                data = next(frames, None)
+            except Exception as error:  # what came before is given first
+                failed = error
+                break
+            if data is None:
+                break
             count = len(data) // width
             first, last = max(start - at, 0), count if stop is None else min(max(stop - at, 0), count)
             at += count
@@ -79,10 +88,10 @@ class Recording:
             if len(held) >= _BLOCK:
                 yield bytes(held)
                 held.clear()
-            if stop is not None and at >= stop:
-                break
         if held:
             yield bytes(held)
+        if failed is not None:
+            raise failed
 
     def _packed(self) -> Iterator[memoryview]:
         """Every frame, interleaved. (Planes are not: PyAV loses those after the eighth.)"""

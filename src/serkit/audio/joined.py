@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import soxr
 
 from serkit.audio.reader import AudioInfo, Reader
-from serkit.audio.sound_file import NotForLibsndfileError, SoundFileReader
 from serkit.errors import AudioError, TruncatedError
 
 __all__ = ["JoinedReader"]
@@ -23,29 +21,36 @@ class JoinedReader:
 
     Parameters
     ----------
-    file : binary file object
     name : str
         How messages call it.
     parts : sequence of (int, int)
         First and last byte (exclusive) of each.
+    open_part : callable
+        Opens a part, given these two and a stack that closes it.
     """
 
-    def __init__(self, file: BinaryIO, name: str, parts: Sequence[tuple[int, int]]) -> None:
-        self.name, self.broken = name, None
-        self._file = file
+    def __init__(
+        self,
+        name: str,
+        parts: Sequence[tuple[int, int]],
+        open_part: Callable[[int, int, contextlib.ExitStack], Reader],
+    ) -> None:
+        self.name = name
+        self.broken: str | None = None
+        self._open = open_part
         self._parts: list[tuple[int, int, AudioInfo]] = []
         problem: AudioError | None = None
         for begin, end in parts:
             try:
                 with self._opened(begin, end) as reader:
                     self._parts.append((begin, end, reader.info))
-                    broken = reader.broken
+                    broken: str | None = reader.broken
             except AudioError as error:
                 problem = problem or error
                 broken = str(error)
             self.broken = self.broken or broken
         if not self._parts:
-            raise problem or NotForLibsndfileError(f"{name} is damaged and cannot be decoded.")
+            raise problem or AudioError(f"{name} is damaged and cannot be decoded.")
         first = self._parts[0][2]
         known = [info.duration for _, _, info in self._parts]
         seconds = None if None in known else sum(filter(None, known))
@@ -54,7 +59,7 @@ class JoinedReader:
     @contextlib.contextmanager
     def _opened(self, begin: int, end: int) -> Iterator[Reader]:
         with contextlib.ExitStack() as stack:
-            yield SoundFileReader(self._file, self.name, begin, end, stack)
+            yield self._open(begin, end, stack)
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         at = 0  # what is before `start` is decoded and dropped: lengths are known for sure only afterwards
