@@ -291,10 +291,20 @@ def test_a_vector_of_another_length_is_refused_with_both_shapes() -> None:
         small("cnn_frames").fit(X[:, :47], y)
 
 
-def test_a_loss_that_is_no_number_ends_the_training() -> None:
-    X, y = clips(48)
-    X[5, 3] = 3e38
+def test_a_loss_that_is_no_number_ends_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(torch.nn.CrossEntropyLoss):
+        def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            return super().forward(logits, targets) * float("nan")
+
+    monkeypatch.setattr(DeepClassifier, "_criterion", lambda self, targets: Broken())
     with pytest.raises(TrainingError, match="The loss became nan in epoch 1"):
+        small().fit(*clips(48))
+
+
+def test_clips_that_are_no_numbers_are_refused() -> None:
+    X, y = clips(48)
+    X[5, 3] = np.nan
+    with pytest.raises(ValueError, match="contains NaN"):
         small().fit(X, y)
 
 

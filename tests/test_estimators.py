@@ -19,7 +19,8 @@ import serkit.models
 import serkit.training
 from serkit.features import s3, transformers
 from serkit.models.base import VectorClassifier
-from serkit.models.classical import SVM, ClassWeighted, TemperatureScaled, XGBoost
+from serkit.models.calibrated_svm import SVM
+from serkit.models.classical import ClassWeighted, TemperatureScaled, XGBoost
 from serkit.models.cnn import LogMelCNN
 from serkit.models.deep import DeepClassifier
 from serkit.models.loop import Net

@@ -24,7 +24,7 @@ from serkit.evaluation.metrics import calibration, group_values, resample
 from serkit.evaluation.scores import evaluate, results
 from serkit.evaluation.submission import Submission
 from serkit.evaluation.submission_scores import compare
-from serkit.models.classical import SVM, calibration_folds
+from serkit.models.calibrated_svm import SVM, calibration_folds
 from serkit.models.selection import Searched
 from serkit.protocol import make_split
 from serkit.protocol.yardstick import make_yardstick
@@ -251,7 +251,7 @@ def test_a_recipe_hands_an_svm_its_groups(text: str, model: str, monkeypatch: py
         seen.append((y, groups))
         return calibration_folds(y, groups, seed=seed)
 
-    monkeypatch.setattr("serkit.models.classical.calibration_folds", spy)
+    monkeypatch.setattr("serkit.models.calibrated_svm.calibration_folds", spy)
     recipe = parse_recipe(QUICK_TEXT.replace('[model]\nname = "logistic"\n', text + model))
     pipeline = fitting.make_pipeline(recipe, sorted(set(y)), seed=0)
     fitting.fit(pipeline, X, y, groups=groups, validation=(X[:30], y[:30]))

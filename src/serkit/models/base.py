@@ -20,7 +20,7 @@ class VectorClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probabilities (n, n_classes) of the vectors ``X`` (n, d), columns in the order of ``classes_``."""
         check_is_fitted(self)
-        return self._probabilities(validate_data(self, X, reset=False))
+        return self._probabilities(validate_data(self, X, reset=False, ensure_min_samples=0))
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Most probable label of each row of ``X`` (n, d)."""

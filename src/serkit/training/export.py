@@ -19,7 +19,8 @@ from serkit.bundle.clips import CLIPS, pack_clips
 from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
 from serkit.models import build
-from serkit.models.classical import SMALLEST, SVM, ClassWeighted, TemperatureScaled, XGBoost
+from serkit.models.calibrated_svm import SVM
+from serkit.models.classical import SMALLEST, ClassWeighted, TemperatureScaled, XGBoost
 from serkit.models.selection import BestOf, Searched, SoftVoting
 from serkit.training import fitting
 from serkit.training.card import licence, model_card
