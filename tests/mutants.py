@@ -26,13 +26,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FEATURES = ("tests/features/test_feature_values.py", "tests/features/test_feature_invariants.py")
+CORE = "tests/test_core_values.py"
+FEATURES = (CORE, "tests/features/test_feature_values.py", "tests/features/test_feature_invariants.py")
 
 #: Module under src/serkit -> the tests that concern it, the likeliest to fail first.
 AREAS: dict[str, tuple[str, ...]] = {
     "audio/arrays": ("tests/test_audio.py",),
-    "audio/voice_activity": ("tests/test_speech.py",),
-    "audio/waveform": ("tests/test_audio.py",),
+    "audio/voice_activity": (
+        CORE,
+        "tests/test_speech.py",
+    ),
+    "audio/waveform": (
+        CORE,
+        "tests/test_audio.py",
+    ),
     "bundle/manifest": ("tests/test_bundle.py",),
     "emotions": ("tests/test_emotions.py",),
     "evaluation/metrics": ("tests/test_evaluation.py",),
@@ -43,7 +50,10 @@ AREAS: dict[str, tuple[str, ...]] = {
     "features/spectral": FEATURES,
     "features/temporal": FEATURES,
     "protocol/assignment": ("tests/test_protocol.py",),
-    "protocol/folds": ("tests/test_protocol.py",),
+    "protocol/folds": (
+        CORE,
+        "tests/test_protocol.py",
+    ),
     "protocol/split": ("tests/test_protocol.py",),
     "recognition/rows": ("tests/test_results.py", "tests/test_cli_predict.py"),
     "recognition/timeline": ("tests/test_timeline.py",),
