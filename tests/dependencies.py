@@ -40,6 +40,7 @@ TESTS = (
     "tests/test_audio.py",
     "tests/test_bundle.py",
     "tests/test_cli_predict.py",
+    "tests/test_doctor.py",
     "tests/test_emotions.py",
     "tests/test_enrolment.py",
     "tests/test_explain.py",
