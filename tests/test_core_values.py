@@ -10,7 +10,7 @@ import pytest
 
 from serkit.audio import Waveform, Window, voice_activity
 from serkit.errors import FeatureError
-from serkit.features import banks
+from serkit.features import Analysis, banks
 from serkit.features.pitch import f0, tuning
 from serkit.features.spectral import mel, spectral_contrast
 from serkit.protocol.folds import enrolment, recording_groups, speaker_folds, stratified_folds, validation_speakers
@@ -97,6 +97,12 @@ def test_spectra_are_those_of_frames_without_their_mean(count: int) -> None:
     np.testing.assert_allclose(voice_activity._spectra(samples), want, rtol=1e-3, atol=1e-4)
 
 
+def test_full_scale_is_a_tone_with_a_mean_square_of_one() -> None:
+    samples = (math.sqrt(2) * np.sin(2 * np.pi * 1000 * np.arange(4000) / 8000)).astype(np.float32)
+    power = voice_activity._spectra(samples).sum(axis=1) / voice_activity._FULL_SCALE
+    np.testing.assert_allclose(power, 1, rtol=1e-3)
+
+
 @pytest.mark.parametrize("period", [13, 14, 40, 80, 123])  # samples at 8 kHz: 615 to 65 Hz
 def test_a_pulse_train_is_voiced_from_the_lowest_to_the_highest_pitch(period: int) -> None:
     pulses = np.zeros(4000, np.float32)
@@ -130,6 +136,23 @@ def test_each_mel_band_is_a_triangle_between_its_edges(fmin: float, fmax: float)
         height = 2 / (edges[k + 2] - edges[k])  # an area of 1
         want = height * np.interp(bins, edges[k : k + 3], [0, 1, 0], left=0, right=0)
         np.testing.assert_allclose(band, want, atol=1e-6 * height)
+
+
+@pytest.mark.parametrize("deviation", [-0.4, 0.0, 0.25])
+def test_a_tone_at_the_tuning_is_in_the_middle_of_its_pitch_class(deviation: float) -> None:
+    filters = banks.chroma_filters(22050, 1 << 16, 12, deviation)
+    for k in (-12, 0, 12):
+        column = filters[:, round(440 * 2 ** ((deviation + k) / 12) * (1 << 16) / 22050)]
+        assert column.argmax() == 9  # A
+        assert column[8] == pytest.approx(column[10], rel=0.1)
+        assert column[9] > 5 * column[8] > 0
+
+
+@pytest.mark.parametrize("n_mels", [1, 2, 20, 128])
+def test_mel_is_the_power_through_the_filters(n_mels: int) -> None:
+    analysis = Analysis(Waveform(noise(8000), RATE))
+    want = banks.mel_filters(RATE, 2048, n_mels, 50.0, 7000.0) @ analysis.power_rows.T
+    np.testing.assert_allclose(mel(analysis, n_mels=n_mels, fmin=50.0, fmax=7000.0), want, rtol=1e-4)
 
 
 def test_mel_reaches_up_to_half_the_sample_rate_and_refuses_more() -> None:
@@ -166,7 +189,7 @@ def test_pitch_is_found_from_fmin_to_fmax(hertz: float) -> None:
     np.testing.assert_allclose(found, hertz, rtol=2e-3)
 
 
-@pytest.mark.parametrize("hertz", [92.0, 400.0])
+@pytest.mark.parametrize("hertz", [92.0, RATE / 52, 400.0])  # the shortest period of 300 Hz is 53 samples
 def test_pitch_outside_the_limits_is_not_taken_for_itself(hertz: float) -> None:
     found = f0(tone(hertz), fmin=100.0, fmax=300.0)[10:-10]
     assert not np.any(np.abs(found - hertz) < 0.02 * hertz)
@@ -268,6 +291,15 @@ def test_rows_are_dealt_out_evenly_within_strata_and_over_all() -> None:
     ]
     assert not np.array_equal(other[0], other[1])
     assert not np.array_equal(other[0], other[2])
+
+
+def test_a_group_counts_as_the_stratum_of_its_first_name() -> None:
+    names = ["a1", "z1", "a2", "z2", "a3", "z3", "a4", "z4"]
+    strata = ["s", "s", "s", "t", "t", "s", "t", "t"]  # by first name: s s t t, by last name: s t s t
+    for seed in range(12):
+        folds = stratified_folds(names, strata, [0, 0, 1, 1, 2, 2, 3, 3], 2, seed=seed, purpose="x")
+        assert folds[0] != folds[2]
+        assert folds[4] != folds[6]
 
 
 def test_a_large_group_weighs_as_many_rows_as_it_has() -> None:
