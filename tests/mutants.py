@@ -85,7 +85,7 @@ class Mutant:
 class _Changer(ast.NodeVisitor):
     """Count the places that can change, and change the one that is wanted.
 
-    Annotations, docstrings and what only raises an error's text are left alone.
+    Annotations, decorators, docstrings and f-strings are left alone.
     """
 
     def __init__(self, wanted: int = -1) -> None:
@@ -103,6 +103,10 @@ class _Changer(ast.NodeVisitor):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         for default in (*node.args.defaults, *filter(None, node.args.kw_defaults)):
             self.visit(default)
+        for child in node.body:
+            self.visit(child)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
         for child in node.body:
             self.visit(child)
 
@@ -174,7 +178,7 @@ def mutants_of(module: str, source: str) -> list[Mutant]:
     Examples
     --------
     >>> [(m.line, m.before, m.after) for m in mutants_of("a", "x = 1 if y < z + 0.5 else None")]
-    [(1, '1', '2'), (1, 'y < z + 0.5', 'y <= z + 0.5'), (1, 'z + 0.5', 'z - 0.5'), (1, '0.5', '0.75')]
+    [(1, 'y < z + 0.5', 'y <= z + 0.5'), (1, 'z + 0.5', 'z - 0.5'), (1, '0.5', '0.75'), (1, '1', '2')]
     """
     counter = _Changer()
     counter.visit(ast.parse(source))

@@ -14,6 +14,7 @@ from serkit.features import Analysis, banks
 from serkit.features.pitch import f0, tuning
 from serkit.features.spectral import mel, spectral_contrast
 from serkit.protocol.folds import enrolment, recording_groups, speaker_folds, stratified_folds, validation_speakers
+from tests.conftest import voice
 
 RATE = 16000
 
@@ -101,6 +102,14 @@ def test_full_scale_is_a_tone_with_a_mean_square_of_one() -> None:
     samples = (math.sqrt(2) * np.sin(2 * np.pi * 1000 * np.arange(4000) / 8000)).astype(np.float32)
     power = voice_activity._spectra(samples).sum(axis=1) / voice_activity._FULL_SCALE
     np.testing.assert_allclose(power, 1, rtol=1e-3)
+
+
+def test_silence_is_judged_without_the_mean() -> None:
+    said = voice(3, 1).astype(np.float64)
+    said *= 10 ** (-69 / 20) / np.abs(said - said.mean()).max()
+    for offset in (0.0, 0.3):
+        assert voice_activity.speech_activity(Waveform((said + offset).astype(np.float32), RATE)).present
+        assert not voice_activity.speech_activity(Waveform((0.5 * said + offset).astype(np.float32), RATE)).present
 
 
 @pytest.mark.parametrize("period", [13, 14, 40, 80, 123])  # samples at 8 kHz: 615 to 65 Hz
@@ -257,6 +266,7 @@ def test_validation_leaves_one_speaker_and_every_class_behind() -> None:
         two = validation_speakers(people, 2, seed=seed, purpose="x")
         assert sorted(people[name][0] for name in two) == ["f", "m"]
         assert len(validation_speakers(people, 1, seed=seed, purpose="x")) == 1
+    assert len(validation_speakers(dict.fromkeys("ab", ("m", frozenset())), 9, seed=0, purpose="x")) == 1
     people["a"] = ("m", everything | {"calm"})  # the only one who is calm
     for seed in range(5):
         assert "a" not in validation_speakers(people, 3, seed=seed, purpose="x")
