@@ -157,6 +157,14 @@ def test_a_tone_at_the_tuning_is_in_the_middle_of_its_pitch_class(deviation: flo
         assert column[9] > 5 * column[8] > 0
 
 
+@pytest.mark.parametrize("n_chroma", [12, 24, 36])
+def test_the_first_pitch_class_is_c(n_chroma: int) -> None:
+    filters = banks.chroma_filters(22050, 1 << 14, n_chroma, 0.0)
+    for semitone in range(-9, 15):  # from A4 = 440 Hz
+        column = filters[:, round(440 * 2 ** (semitone / 12) * (1 << 14) / 22050)]
+        assert column.argmax() == (9 + semitone) % 12 * (n_chroma // 12)
+
+
 @pytest.mark.parametrize("n_mels", [1, 2, 20, 128])
 def test_mel_is_the_power_through_the_filters(n_mels: int) -> None:
     analysis = Analysis(Waveform(noise(8000), RATE))
@@ -202,6 +210,12 @@ def test_pitch_is_found_from_fmin_to_fmax(hertz: float) -> None:
 def test_pitch_outside_the_limits_is_not_taken_for_itself(hertz: float) -> None:
     found = f0(tone(hertz), fmin=100.0, fmax=300.0)[10:-10]
     assert not np.any(np.abs(found - hertz) < 0.02 * hertz)
+
+
+@pytest.mark.parametrize(("hertz", "heard"), [(66.0, True), (590.0, True), (58.0, False), (700.0, False)])
+def test_pitch_is_sought_from_65_to_600_hz(hertz: float, heard: bool) -> None:
+    found = f0(tone(hertz))[10:-10]
+    assert np.all(np.abs(found - hertz) < 0.02 * hertz) == heard
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(0.5, 51), (0.505, 51), (0.5099375, 51), (0.51, 52)])
