@@ -1,5 +1,7 @@
 # make demo   predict the example clips with the shipped model (light runtime only)
-# make test   install everything that the tests need and run them
+# make test   install everything that the tests need and run them on all cores, with coverage
+# make test-dependencies   test the use road with the oldest and the newest dependencies, on Python 3.10 and 3.13
+# make mutants   change the core modules in small ways and say which changes the tests catch (MUTANTS_ARGS="--seed 1")
 # make app    serve the web app on this machine
 # make lint   ruff, mypy, and which room may import which
 # make docs   write the scores, the model card and the command reference into README and docs
@@ -15,13 +17,20 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format app bench fuzz docs results yardstick averages notebooks screenshots chromium clean
+.PHONY: demo test test-dependencies mutants lint format app bench fuzz docs results yardstick averages notebooks \
+	screenshots chromium espeak clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ser predict examples/
 
-test: $(VENV)/.dev chromium
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.dev chromium espeak
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term $(PYTEST_ARGS)
+
+test-dependencies: $(VENV)/.dev
+	$(BIN)/python tests/dependencies.py
+
+mutants: $(VENV)/.dev
+	$(BIN)/python tests/mutants.py $(MUTANTS_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -75,6 +84,13 @@ chromium:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; \
 	fi || echo "Chromium could not be installed: the tests in a browser will skip."
+
+# Four tests hear speech that espeak-ng makes; they skip without it.
+espeak:
+	@command -v espeak-ng >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get -qq update && apt-get -qq install --yes --no-install-recommends espeak-ng >/dev/null; \
+	} || echo "espeak-ng could not be installed: the tests that need it will skip."
 
 # Each stamp is younger than pyproject.toml once its extras are installed, so a second run reuses what is there.
 $(VENV)/bin/python:

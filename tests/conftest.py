@@ -9,15 +9,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pytest
-import soundfile as sf
+# The tests run side by side, one process a core: more threads in each would only get in each other's way.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
-from serkit import cli
-from tests import webapp
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import soundfile as sf  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+from serkit import cli  # noqa: E402
+from tests import webapp  # noqa: E402
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# How long an example takes says how busy the machine is, nothing else.
+settings.register_profile("serkit", deadline=None)
+settings.load_profile("serkit")
 
 #: What the fixture `ser` is: words of the command line and standard input -> exit code, standard output and error.
 Ser = Callable[..., tuple[int, str, str]]
@@ -37,6 +46,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "ravdess" in item.keywords:
                 item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder of this run, one for all workers: the real corpora are decoded and hashed once."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared_cache"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cache_at_home(shared_cache: Path) -> Iterator[None]:
+    """Keep the tests out of the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERKIT_CACHE", str(shared_cache))
+        yield
 
 
 @pytest.fixture(scope="session")

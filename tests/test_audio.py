@@ -552,9 +552,10 @@ def test_truncated_mp4(tmp_path: Path) -> None:
     boxes = io.BytesIO(late)
     av = pytest.importorskip("av")
     with av.open(boxes) as source, av.open(str(tmp_path / "a.mp4"), "w", options={"movflags": "faststart"}) as target:
-        new = hasattr(target, "add_stream_from_template")  # PyAV 14
-        sound = source.streams.audio[0]
-        track = target.add_stream_from_template(sound) if new else target.add_stream(template=sound)
+        if hasattr(target, "add_stream_from_template"):
+            track = target.add_stream_from_template(source.streams.audio[0])
+        else:  # PyAV 12
+            track = target.add_stream(template=source.streams.audio[0])
         for packet in source.demux(source.streams.audio[0]):
             if packet.dts is not None:
                 packet.stream = track

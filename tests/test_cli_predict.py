@@ -408,7 +408,7 @@ def test_doctor_when_all_is_well(ser: Ser, tmp_path: Path, monkeypatch: pytest.M
     assert found["model"] == {"ok": True, "name": "tiny", "version": "1.0", "problem": None}
     assert found["data"] == {"ok": True, "path": str(tmp_path), "problem": None}
     code, out, _ = ser("doctor")
-    assert (code, out.splitlines()[-1]) == (0, "All that ser predict needs is here.")
+    assert (code, out.splitlines()[-1]) == (0, "Everything that ser predict needs works.")
 
 
 def test_doctor_names_what_is_missing(ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,3 +72,8 @@ def test_an_unsure_answer_keeps_everything_but_the_emotion() -> None:
     for wrong in (-0.1, 1.1, float("nan")):
         with pytest.raises(SerkitError, match="from 0 to 1"):
             given.at_least(wrong)
+
+
+def test_the_codes_are_those_of_ravdess() -> None:
+    names = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
+    assert [(emotion.code, emotion.label) for emotion in EMOTIONS] == list(enumerate(names, start=1))

@@ -224,6 +224,7 @@ def test_folds_that_were_scored_otherwise_do_not_join(joined: Corpus, tmp_path: 
 
 
 @pytest.mark.ravdess
-def test_real_corpora_join() -> None:
+def test_real_corpora_join(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERKIT_CACHE", str(shared_cache))
     corpus = read_corpus(os.environ["SERKIT_DATA"], kind="ravdess+crema_d", channel="speech")
     assert corpus.table["corpus"].value_counts().to_dict() == {"crema_d": 7435, "ravdess": 1440}

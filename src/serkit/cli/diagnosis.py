@@ -1,4 +1,4 @@
-"""What is installed, what is missing and which extra brings it: the facts behind ``ser doctor``."""
+"""What is installed, what works, and which extra adds what is missing: the facts behind ``ser doctor``."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from serkit._version import __version__
-from serkit.errors import SerkitError
 
 __all__ = ["diagnose"]
 
 
 def diagnose() -> dict[str, Any]:
-    """Check the installation.
+    """Check the installation: look at versions, then decode, predict, write and check the cache.
 
     Returns
     -------
     dict
-        JSON-able: ``ok`` (whether everything that the use road needs works), ``serkit``, ``python``, ``platform``,
-        ``packages``, ``providers``, ``formats``, ``extras``, ``model``, ``data``.
+        JSON-able: ``ok`` (whether everything that ``ser predict`` needs works), ``serkit``, ``python``, ``platform``,
+        ``packages``, ``providers``, ``formats``, ``extras``, ``decoding``, ``model``, ``writing``, ``cache``, ``data``.
+        In each of them ``ok`` is None for what is not installed or not set, and nobody needs.
     """
     requirements = _requirements()
     packages = [_package(need) for need in requirements.get("", [])]
     providers, formats = _providers(), _formats()
-    model = _model()
+    model, decoding, writing = _tried("model"), _tried("decoding"), _tried("writing")
     needed = [*(package["ok"] for package in packages), bool(providers), bool(formats), model["ok"]]
+    needed += [row["ok"] is not False for row in (*decoding, *writing)]  # None: an extra that is not installed
     return {
         "ok": all(needed),
         "serkit": __version__,
@@ -39,7 +40,10 @@ def diagnose() -> dict[str, Any]:
         "providers": providers,
         "formats": formats,
         "extras": [_extra(name, needs) for name, needs in sorted(requirements.items()) if name],
+        "decoding": decoding,
         "model": model,
+        "writing": writing,
+        "cache": _cache(),
         "data": _data(),
     }
 
@@ -134,22 +138,25 @@ def _formats() -> list[str]:
     return sorted(soundfile.available_formats())
 
 
-def _model() -> dict[str, Any]:
-    """Whether the default model loads and gives probabilities for a made-up sound."""
+def _tried(trial: str) -> Any:
+    """What a trial of :mod:`serkit.cli.trials` finds; where the packages that it needs do not load, it fails."""
     try:
-        import numpy as np
+        from serkit.cli import trials
 
-        from serkit.audio import Waveform
-        from serkit.recognition.recognizer import load
+        return getattr(trials, f"try_{trial}")()
+    except (ImportError, OSError) as error:  # the package's own line says how to install it
+        problem = f"cannot be tried ({error})."
+        if trial == "model":
+            return {"ok": False, "name": None, "version": None, "problem": problem}
+        return [{"container" if trial == "decoding" else "format": "all", "ok": False, "problem": problem}]
 
-        recognizer = load()
-        t = np.arange(2 * recognizer.sample_rate) / recognizer.sample_rate
-        sound = 0.2 * np.sin(2 * np.pi * 180 * t) * (1 + np.sin(2 * np.pi * 4 * t))
-        recognizer.probabilities(Waveform(sound.astype(np.float32), recognizer.sample_rate))
-    except (SerkitError, ImportError, OSError) as error:
-        return {"ok": False, "name": None, "version": None, "problem": str(error)}
-    manifest = recognizer.manifest
-    return {"ok": True, "name": manifest.name, "version": manifest.version, "problem": None}
+
+def _cache() -> dict[str, Any]:
+    try:
+        from serkit.cli.trials import try_cache
+    except (ImportError, OSError):
+        return {"ok": None, "path": None, "problem": None}
+    return try_cache()
 
 
 def _data() -> dict[str, Any]:
@@ -158,4 +165,4 @@ def _data() -> dict[str, Any]:
     if not path:
         return {"ok": None, "path": None, "problem": None}
     good = Path(path).is_dir()
-    return {"ok": good, "path": path, "problem": None if good else f"{path} is no folder"}
+    return {"ok": good, "path": path, "problem": None if good else f"{path} is not a folder"}

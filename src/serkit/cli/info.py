@@ -72,7 +72,7 @@ def show(model: Annotated[str, typer.Argument(help="Name of a packaged model, or
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object and nothing else.")] = False,
 ) -> None:
-    """Check the installation: packages, extras, formats, default model.
+    """Check the installation: look at packages and extras, then decode, predict, write and check the cache.
 
     Exit code 1 if something that `ser predict` needs is missing or broken.
     """
@@ -151,7 +151,7 @@ def _print_diagnosis(found: dict[str, Any]) -> None:
             False: ("✗" if unicode else "x", "bold red"),
             None: ("–" if unicode else "-", "dim"),
         }[good]
-        out.print(Text.assemble((mark, style), f" {name:<14} {_safe(says)}"))
+        out.print(Text.assemble((mark, style), f" {name:<15} {_safe(says)}"))
 
     line(True, "serkit", f"{found['serkit']}, Python {found['python']}, {found['platform']}")
     for package in found["packages"]:
@@ -165,11 +165,19 @@ def _print_diagnosis(found: dict[str, Any]) -> None:
             f"installed ({', '.join(extra['installed'])})" if extra["ok"] else f"missing {missing}: {extra['install']}"
         )
         line(True if extra["ok"] else None, f"[{extra['name']}]", says)
+    for row in found["decoding"]:
+        line(row["ok"], f"read {row['container']}", row["problem"] or "a tone was decoded")
     model = found["model"]
     line(model["ok"], "default model", model["problem"] or f"{model['name']} {model['version']} answers")
+    for row in found["writing"]:
+        line(row["ok"], f"write {row['format']}", row["problem"] or "a row was written and read back")
+    cache = found["cache"]
+    line(cache["ok"], "cache", cache["problem"] or cache["path"] or "not checked; only training uses it")
     data = found["data"]
     line(data["ok"], "SERKIT_DATA", data["problem"] or data["path"] or "not set; only tests and training use it")
-    out.print("All that ser predict needs is here." if found["ok"] else "Something that ser predict needs is missing.")
+    out.print(
+        "Everything that ser predict needs works." if found["ok"] else "Something that ser predict needs does not work."
+    )
 
 
 def _safe(text: str) -> str:

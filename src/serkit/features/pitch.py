@@ -156,8 +156,8 @@ def f0(
         block = starts[first : first + 512]
         frames = padded[block[:, None] + np.arange(width + longest)]
         energy = np.cumsum(np.pad(frames**2, ((0, 0), (1, 0))), axis=1)
-        lags = np.arange(longest)
-        product = irfft(rfft(frames, size) * rfft(frames[:, :width], size).conj(), size)[:, :longest]
+        lags = np.arange(longest + 1)  # a trough at the longest period has a neighbour on its other side
+        product = irfft(rfft(frames, size) * rfft(frames[:, :width], size).conj(), size)[:, : longest + 1]
         difference = np.maximum(energy[:, [width]] + energy[:, width + lags] - energy[:, lags] - 2 * product, 0)
         total = np.cumsum(difference[:, 1:], axis=1)
         normal = np.ones_like(difference)
