@@ -188,7 +188,10 @@ def test_progress_counts_to_the_end(corpus: Corpus, tmp_path: Path) -> None:
     clips = clips_of(corpus)
     compute_features(corpus, clips, EXTRACTOR, cache=FeatureCache(tmp_path), progress=events.append)
     assert [e["done"] for e in events] == list(range(len(clips) + 1))
-    assert {e["total"] for e in events} == {len(clips)}
+    assert {(e["total"], e["cached"]) for e in events} == {(len(clips), 0)}
+    events.clear()
+    compute_features(corpus, clips, EXTRACTOR, cache=FeatureCache(tmp_path), progress=events.append)
+    assert [(e["done"], e["cached"]) for e in events] == [(k, len(clips)) for k in range(len(clips) + 1)]
 
 
 def test_a_clip_without_features_is_an_error_that_names_it(corpus: Corpus, tmp_path: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from serkit.bundle import read_bundle
-from serkit.cli.train import Bars
 from serkit.training import fitting
 from serkit.training.recipe_files import list_recipes, load_recipe
 from tests.conftest import Ser
@@ -43,7 +43,11 @@ def test_recipes_are_listed_and_shown(ser: Ser) -> None:
 def test_evaluate_prints_the_scores_and_where_the_report_lies(ser: Ser, tiny_corpus: Path, place: Path) -> None:
     code, out, err = ser("evaluate", "quick.toml", "--data", tiny_corpus, "--folds", "3", "--out", "run")
     assert code == 0
-    assert err.splitlines() == [f"{k} of 3 folds done" for k in range(4)]  # no bars where nobody watches
+    lines = [re.sub(r", \S+ \S+ left$", "", line) for line in err.splitlines()]  # no bars where nobody watches
+    assert lines[0] == "quick: 90 clips, 3 folds to train."
+    assert re.match(r"Features: [0-9]+ of 90 are cached", lines[1])
+    each = [(f"Training: fold {k}, 60 clips", f"{k + 1} of 3 folds done") for k in range(3)]
+    assert lines[2:] == ["0 of 3 folds done", *(line for pair in each for line in pair)]
     results = json.loads((place / "run/results.json").read_text())
     assert f"{results['metrics']['uar']:.1%}" in out
     assert (results["protocol"], results["folds"], results["seed"]) == ("speaker", 3, 0)
@@ -58,6 +62,7 @@ def test_some_folds_only(ser: Ser, tiny_corpus: Path, place: Path) -> None:
     command = ("evaluate", "quick.toml", "--data", tiny_corpus, "--folds", "3", "--out", "run")
     code, _, err = ser(*command, "--only-fold", "2", "--only-fold", "0")
     assert code == 0
+    assert "quick: 90 clips, 2 folds to train." in err
     assert err.splitlines()[-1] == "2 of 2 folds done"
     results = json.loads((place / "run/results.json").read_text())
     assert (results["folds"], results["folds_run"]) == (3, [0, 2])
@@ -67,17 +72,6 @@ def test_some_folds_only(ser: Ser, tiny_corpus: Path, place: Path) -> None:
     assert "2 of 3 (0, 2)" in (place / "run/report.html").read_text()
     assert ser(*command, "--resume")[0] == 0  # the third one joins them
     assert json.loads((place / "run/results.json").read_text())["folds_run"] == [0, 1, 2]
-
-
-def test_the_bar_shows_loss_and_uar_of_the_epoch() -> None:
-    bars = Bars()
-    bars({"stage": "fold", "fold": 1, "done": 1, "total": 3})
-    bars({"stage": "fit", "fold": 1, "epoch": 2, "epochs": 8, "loss": 1.5, "uar": 0.25})
-    (task,) = bars.progress.tasks
-    assert task.fields["note"] == "fold 1, epoch 2/8, loss 1.500, UAR 25.0%"
-    assert (task.completed, task.total) == (1.25, 3)
-    bars({"stage": "fit", "fold": None, "epoch": 3, "epochs": 8, "loss": 1.25})
-    assert bars.progress.tasks[1].fields["note"] == "epoch 3/8, loss 1.250"
 
 
 def test_the_data_may_come_from_the_environment_and_a_leak_is_announced(
@@ -105,7 +99,7 @@ def test_ctrl_c_says_how_to_go_on(ser: Ser, tiny_corpus: Path, place: Path, monk
     monkeypatch.setattr(fitting, "fit", stop_in_fold_2)
     code, _, err = ser(*command)
     assert code == 130
-    assert "finished folds are kept in run. Go on with the same command and --resume." in err
+    assert "finished folds are kept in run. Resume with the same command and --resume." in err
     assert sorted(p.name for p in (place / "run/folds").iterdir()) == ["fold-0", "fold-1"]
     code, out, _ = ser(*command, "--resume")
     assert code == 0
@@ -113,11 +107,30 @@ def test_ctrl_c_says_how_to_go_on(ser: Ser, tiny_corpus: Path, place: Path, monk
     assert "Report: run/report.html" in out
 
 
+def test_ctrl_c_in_train_says_what_is_kept(
+    ser: Ser, tiny_corpus: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*args: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "fit", stop)
+    code, _, err = ser("train", "quick.toml", "--data", tiny_corpus, "--out", "bundle")
+    assert code == 130
+    assert "interrupted; bundle was not written. Features that were computed are kept" in err
+    assert not (place / "bundle").exists()
+
+
 def test_train_writes_a_bundle_with_the_scores_of_this_recipe_only(ser: Ser, tiny_corpus: Path, place: Path) -> None:
     assert ser("evaluate", "quick.toml", "--data", tiny_corpus, "--folds", "3", "--out", "run")[0] == 0
     train = ("train", "quick.toml", "--data", tiny_corpus, "--out", "bundle", "--results", "run/results.json")
     code, out, err = ser(*train, "--model-version", "7")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert err.splitlines() == [
+        "quick: 90 clips, 1 fit to train.",
+        "Features: 90 of 90 are cached.",
+        "Training: 90 clips",
+        "Writing the bundle, and checking it on clips.",
+    ]
     assert "Bundle: bundle" in out
     manifest = read_bundle(place / "bundle").manifest
     results = json.loads((place / "run/results.json").read_text())

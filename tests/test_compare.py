@@ -313,7 +313,7 @@ def test_ctrl_c_keeps_what_is_finished(
         "2",
     ]
     assert ser(*arguments, "--runs", "stopped", "--out", "stopped-out") == 130
-    assert "Go on with the same command" in capsys.readouterr().err
+    assert "The same command resumes." in capsys.readouterr().err
     found = json.loads((place / "stopped-out/results.json").read_text("utf-8"))
     assert [cell["recipe"] for cell in found["cells"]] == ["line"]
     assert ser(*arguments, "--runs", "stopped", "--out", "stopped-out") == 0

@@ -17,7 +17,7 @@ SHARES = st.builds(lambda right, n: right / n, st.integers(0, 60), st.sampled_fr
 
 @st.composite
 def scores(draw: st.DrawFn, largest: int = 16) -> tuple[dict[str, float], dict[str, float]]:
-    n = draw(st.integers(5, largest))
+    n = draw(st.integers(2, largest))
     return tuple({f"{i:02d}": draw(SHARES) for i in range(n)} for _ in range(2))
 
 
@@ -110,8 +110,8 @@ def test_speakers_that_do_not_pair_are_named() -> None:
     a = dict.fromkeys("abcdef", 0.5)
     with pytest.raises(TrainingError, match="got 6 and 6: f only in the first and x only in the second"):
         paired_test(a, dict.fromkeys("abcdex", 0.5))
-    with pytest.raises(TrainingError, match="at least 5 speakers, got 4"):
-        paired_test(dict.fromkeys("abcd", 0.5), dict.fromkeys("abcd", 0.5))
+    with pytest.raises(TrainingError, match="at least 2 speakers, got 1"):
+        paired_test({"a": 0.5}, {"a": 0.5})
     with pytest.raises(TrainingError, match="Speaker c has a score that is no finite number"):
         paired_test(a, a | {"c": float("nan")})
     with pytest.raises(TrainingError, match="n_resamples is 0"):

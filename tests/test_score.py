@@ -502,5 +502,6 @@ def test_what_compare_writes_can_be_tested_against(
             assert [(row["recipe"], row["difference"], row["p_value"]) for row in tested] == [("quick", 0, 1)]
             assert tested[0]["accuracy"] == tested[0]["accuracy_ours"]
         else:
-            assert tested == []
-            assert notes == [f"quick is not compared: it was scored on {len(rows[0]['speakers'])} speakers only."]
+            assert notes == []
+            assert tested[0]["n_speakers"] == len(rows[0]["speakers"]) < 5
+            assert (tested[0]["difference"], tested[0]["p_value"]) == (0, 1)

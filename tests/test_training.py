@@ -21,8 +21,7 @@ from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
 from serkit.protocol import make_split
-from serkit.training import fitting, run_folder
-from serkit.training import run as training
+from serkit.training import fitting, fold, run_folder
 from serkit.training.feature_cache import ClipRequest, FeatureCache
 from serkit.training.recipe import Recipe
 from serkit.training.recipe_files import list_recipes, parse_recipe
@@ -69,7 +68,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, make: Made) -> None:
         rows = {row["path"]: row for _, row in corpus.table.iterrows()}
         return [np.asarray(make(clip, rows[clip.path]), np.float32) for clip in clips]
 
-    monkeypatch.setattr(training, "compute_features", compute)
+    monkeypatch.setattr(fold, "compute_features", compute)
 
 
 def noise(path: str, n: int = 8) -> np.ndarray:

@@ -20,8 +20,7 @@ from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import RecipeError, TrainingError
 from serkit.protocol import make_split
-from serkit.training import fitting
-from serkit.training import run as training
+from serkit.training import fitting, fold, split_rows
 from serkit.training.export import attach_scores, export_bundle
 from serkit.training.feature_cache import ClipRequest, FeatureCache
 from serkit.training.recipe import Recipe
@@ -69,7 +68,7 @@ def sounds(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
             for c in clips
         ]
 
-    monkeypatch.setattr(training, "compute_features", compute)
+    monkeypatch.setattr(fold, "compute_features", compute)
     return shift
 
 
@@ -226,7 +225,7 @@ def test_the_final_reference_is_of_voices_that_the_fit_did_not_hear(
     final = train_final(CALIBRATED, corpus, seed=1)
     first, second = fitted
     assert final is second
-    roles = training._final_roles(corpus, 1)
+    roles = split_rows.final_roles(corpus, 1)
     by_voice = logs(first, corpus.table[roles == "validation"])
     wanted = np.mean([np.mean(own, axis=0) for own in by_voice.values()], axis=0)
     assert (final.enrolment_["weight"], final.enrolment_["seconds"]) == (0.6, 5.0)

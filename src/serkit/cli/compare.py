@@ -15,8 +15,9 @@ from rich.table import Table
 
 from serkit.cli import app
 from serkit.cli.extras import need_train
-from serkit.cli.train import JOBS, Bars, ChannelOption, CorpusOption, DataOption, JobsOption
+from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.errors import TrainingError
+from serkit.waiting import Waiting, duration
 
 if TYPE_CHECKING:
     from serkit.compare.cells import Cell, Outcome
@@ -75,6 +76,7 @@ def compare(
         full=full,
     )
     recordings = read_corpus(data, kind=corpus, channel=channel)
+    cells = grid.capped(cells, recordings)
     if channel != "both":
         runs = runs / channel
     console = Console(stderr=True)
@@ -98,15 +100,14 @@ def compare(
         return
     outcomes: list[Outcome] = []
     try:
-        with Bars() as bars:
-            for k, outcome in enumerate(grid.run(cells, recordings, runs, n_jobs=jobs, progress=bars), start=1):
+        with Waiting() as waiting:
+            for k, outcome in enumerate(grid.run(cells, recordings, runs, n_jobs=jobs, progress=waiting), start=1):
                 outcomes.append(outcome)
                 left = _total(grid.estimate(cells, recordings, runs)[k:])
-                line = f"[{k}/{len(cells)}] {_line(outcome)} ({left} left)"
-                bars.console.print(line, highlight=False, markup=False, soft_wrap=True)
+                waiting.line(f"[{k}/{len(cells)}] {_line(outcome)} ({left} left)")
     except KeyboardInterrupt:
         outcomes += grid.finished(cells[len(outcomes) :], recordings, runs)
-        print(f"ser: interrupted; finished folds are kept in {runs}. Go on with the same command.", file=sys.stderr)
+        print(f"ser: interrupted; finished folds are kept in {runs}. The same command resumes.", file=sys.stderr)
         raise typer.Exit(130) from None
     finally:
         if any(outcome.run is not None for outcome in outcomes):
@@ -146,18 +147,11 @@ def _folds(number: int) -> str:
     return "1 fold" if number == 1 else f"{number} folds"
 
 
-def _clock(seconds: float) -> str:
-    """A rough time in words."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
-
-
 def _total(times: Sequence[tuple[int, float | None]]) -> str:
     """What the cells take together; folds of unknown length are counted."""
     known = sum(seconds for _, seconds in times if seconds is not None)
     unknown = sum(todo for todo, seconds in times if seconds is None)
-    parts = [f"about {_clock(known)}"] if known or not unknown else []
+    parts = [f"about {duration(known)}"] if known or not unknown else []
     return " and ".join([*parts, *([f"{_folds(unknown)} of unknown length"] if unknown else [])])
 
 
@@ -168,7 +162,7 @@ def _plan_table(cells: Sequence[Cell], times: Sequence[tuple[int, float | None]]
         if other:
             when = "another recipe's run"
         else:
-            when = "finished" if not todo else "unknown" if seconds is None else _clock(seconds)
+            when = "finished" if not todo else "unknown" if seconds is None else duration(seconds)
         table.add_row(name, cell.protocol, str(cell.seed), f"{todo} of {len(cell.folds)}", when)
     return table
 

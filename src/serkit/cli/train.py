@@ -6,17 +6,16 @@ import json
 import os
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from serkit.cli import app
 from serkit.cli.extras import need_train
 from serkit.errors import TrainingError
+from serkit.waiting import Waiting
 
 recipes_app = typer.Typer(help="The packaged recipes.", invoke_without_command=True)
 app.add_typer(recipes_app, name="recipes")
@@ -81,15 +80,15 @@ def evaluate(
         folder = out or Path("runs") / f"{loaded.name}-{what}-{protocol}-{split.n_folds}-{seed}"
         if split.warning:
             print(f"Warning: {split.warning}", file=sys.stderr)
-        with Bars() as bars:
+        with Waiting() as waiting:
             run = run_evaluation(
-                loaded, recordings, split, folder, folds=only_fold or None, resume=resume, n_jobs=jobs, progress=bars
+                loaded, recordings, split, folder, folds=only_fold or None, resume=resume, n_jobs=jobs, progress=waiting
             )
     except KeyboardInterrupt:
         if folder is None or not (folder / "run.json").is_file():
             raise
         print(
-            f"ser: interrupted; finished folds are kept in {folder}. Go on with the same command and --resume.",
+            f"ser: interrupted; finished folds are kept in {folder}. Resume with the same command and --resume.",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
@@ -122,12 +121,21 @@ def train(
     check_scores(scores, loaded)
     check_exportable(loaded)
     check_target(out)
-    recordings = read_corpus(data, kind=corpus, channel=channel)
-    with Bars() as bars:
-        fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=bars)
-    bundle = export_bundle(
-        fitted, loaded, recordings, out, scores=scores, seed=seed, version=model_version, n_jobs=jobs
-    )
+    try:
+        recordings = read_corpus(data, kind=corpus, channel=channel)
+        with Waiting() as waiting:
+            fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=waiting)
+            waiting.line("Writing the bundle, and checking it on clips.")
+            bundle = export_bundle(
+                fitted, loaded, recordings, out, scores=scores, seed=seed, version=model_version, n_jobs=jobs
+            )
+    except KeyboardInterrupt:
+        print(
+            f"ser: interrupted; {out} was not written. Features that were computed are kept: the same command starts "
+            "with them.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(130) from None
     print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
     if loaded.enrolment.method == "answers" and not bundle.manifest.enrolment:
         print(
@@ -179,59 +187,6 @@ def show(name: RecipeArgument) -> None:
     from serkit.training.recipe_files import load_recipe
 
     print(load_recipe(name).text, end="")
-
-
-class Bars:
-    """Progress on standard error: one bar for features, one over folds and their epochs, with the time left."""
-
-    def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        self.tasks: dict[str, TaskID] = {}
-        self.folds_done = 0
-
-    def __enter__(self) -> Bars:
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.progress.stop()
-
-    def __call__(self, event: dict[str, Any]) -> None:
-        """Show an event of :mod:`serkit.training.run` or :mod:`serkit.training.transfer`."""
-        if event["stage"] in ("features", "answers"):
-            note = f"{event['done']}/{event['total']} clips"
-            self._update(event["stage"].capitalize(), event["done"], event["total"], note)
-        elif event["stage"] == "fold":
-            self.folds_done = event["done"]
-            self._update("Folds", event["done"], event["total"], f"{event['done']}/{event['total']}")
-            if not self.console.is_terminal:  # a log gets a line a fold
-                self.console.print(f"{event['done']} of {event['total']} folds done", highlight=False)
-        elif "epochs" in event:
-            share = event["epoch"] / event["epochs"]
-            note = f"epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.3f}"
-            if "uar" in event:
-                note += f", UAR {event['uar']:.1%}"
-            if event["fold"] is None:
-                self._update("Training", event["epoch"], event["epochs"], note)
-            else:
-                self._update("Folds", self.folds_done + share, None, f"fold {event['fold']}, {note}")
-
-    def _update(self, name: str, done: float, total: float | None, note: str) -> None:
-        if name not in self.tasks:
-            self.tasks[name] = self.progress.add_task(name, total=total, note=note)
-        # rich reads a total of None as "leave it as it is"
-        self.progress.update(self.tasks[name], completed=done, total=total, note=note)
 
 
 def _read_results(path: Path) -> dict[str, Any]:

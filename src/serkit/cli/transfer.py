@@ -12,8 +12,9 @@ import typer
 
 from serkit.cli import app
 from serkit.cli.extras import need_train
-from serkit.cli.train import JOBS, Bars, ChannelOption, CorpusOption, DataOption, JobsOption, print_summary
+from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption, print_summary
 from serkit.terminal import print_failures
+from serkit.waiting import Waiting
 
 
 @app.command()
@@ -43,8 +44,8 @@ def transfer(
         recordings = read_corpus(data, kind=corpus, channel=channel)
         what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"
         folder = out or Path("runs") / f"{recognizer.manifest.name}-on-{what}"
-        with Bars() as bars:
-            run = run_transfer(recognizer, recordings, folder, n_jobs=jobs, progress=bars)
+        with Waiting() as waiting:
+            run = run_transfer(recognizer, recordings, folder, n_jobs=jobs, progress=waiting)
     except KeyboardInterrupt:
         print("ser: interrupted; nothing was written.", file=sys.stderr)
         raise typer.Exit(130) from None

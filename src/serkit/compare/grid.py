@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from serkit.compare.cells import Cell, Outcome, Row
+from serkit.corpora.table import voice_names
 from serkit.errors import RecipeError, SerkitError, TrainingError
 from serkit.protocol import PROTOCOLS, Split, make_split
 from serkit.training import run_folder
@@ -26,9 +28,9 @@ else:
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
 
-__all__ = ["N_FOLDS", "estimate", "finished", "plan", "read_grid", "run", "stale"]
+__all__ = ["N_FOLDS", "capped", "estimate", "finished", "plan", "read_grid", "run", "stale"]
 
-#: Folds of every split; a row may run fewer of them.
+#: Folds of every split, or one a speaker where there are fewer; a row may run fewer of them.
 N_FOLDS = 5
 
 Progress = Callable[[dict[str, Any]], None]
@@ -111,6 +113,22 @@ def plan(
             for seed in dict.fromkeys(seeds or row.cells.get(protocol, (0,))):
                 cells.append(Cell(row, recipe, protocol, seed, tuple(range(number)), reduced))
     return cells
+
+
+def capped(cells: Sequence[Cell], corpus: Corpus) -> list[Cell]:
+    """Leave out the folds that a corpus of few speakers does not have."""
+    return [replace(cell, folds=tuple(k for k in cell.folds if k < _n_folds(corpus, cell.protocol))) for cell in cells]
+
+
+def _n_folds(corpus: Corpus, protocol: str) -> int:
+    """The folds of a split: five, or one a speaker where a corpus, or a part of a joined one, has fewer."""
+    if protocol in ("random", "augmented-random"):
+        return N_FOLDS
+    table = corpus.table[corpus.table["speaker"] != ""]
+    if protocol == "leave-one-speaker-out":
+        return max(1, voice_names(table).nunique())
+    fewest = table.groupby("corpus")["speaker"].nunique().min() if len(table) else 0
+    return int(fewest) if 3 <= fewest < N_FOLDS else N_FOLDS
 
 
 def stale(cells: Sequence[Cell], corpus: Corpus, root: Path) -> set[Path]:
@@ -212,7 +230,8 @@ class _Splits:
         copies = {"n_copies": cell.recipe.augment.copies} if cell.recipe.augment else {}
         key = (cell.protocol, cell.seed, *copies.values())
         if key not in self.made:
-            self.made[key] = make_split(self.corpus, cell.protocol, seed=cell.seed, n_folds=N_FOLDS, **copies)
+            number = max(2, _n_folds(self.corpus, cell.protocol))
+            self.made[key] = make_split(self.corpus, cell.protocol, seed=cell.seed, n_folds=number, **copies)
         return self.made[key]
 
 

@@ -22,6 +22,7 @@ _ANSWERS = {
 }
 
 
+_BY_CLIP = "Interval over clips, because fewer than two speakers are known: too narrow for new voices."
 _REDUCED = "A reduced schedule: the recipe itself says more epochs, or the protocol has more folds."
 
 
@@ -148,6 +149,8 @@ def _cell(row: Mapping[str, Any] | None, failed: Sequence[Mapping[str, Any]], no
         low, high = row["accuracy_interval"]
         spread = "" if row["accuracy_sd"] is None else f" ± {pct(row['accuracy_sd'], unit=False)}"
         accuracy = f"{pct(row['accuracy'], unit=False)}{spread} [{pct(low, unit=False)}, {pct(high, unit=False)}]"
+        if row.get("interval_unit") == "clip":
+            accuracy += _note(notes, _BY_CLIP)
         parts.append(f"**⚠** {accuracy}" if row["warning"] else accuracy)
         parts.append(f"UAR {pct(row['uar'], unit=False)}")
         if _reduced(row):
@@ -185,7 +188,7 @@ def _details(document: Mapping[str, Any], notes: list[str]) -> list[str]:
             ]
             for channel in channels:
                 scores = row["channels"].get(channel)
-                both = (pct(scores[s], unit=False) for s in ("accuracy", "uar")) if scores else ("–",)
+                both = [pct(scores[s], unit=False) for s in ("accuracy", "uar")] if scores else ["–"]
                 cells.append(" / ".join(both))
             lowest = f"{row['lowest']['label']} {pct(row['lowest']['recall'], unit=False)}"
             lines.append(_line([*cells, pct(row["ece"], unit=False), lowest, ", ".join(map(str, row["seeds"]))]))
@@ -204,7 +207,7 @@ def _tests(document: Mapping[str, Any]) -> list[str]:
         "",
         f"Accuracy of each recipe minus that of `{best}` in points, mean over speakers with the 95 % interval; p of a "
         "sign-flip permutation test over speakers, as it is and adjusted for all pairs of recipes (Holm). "
-        "results.json has every pair.",
+        f"results.json has every pair.{_smallest_p(rows)}",
         "",
         _line(["recipe", "difference", "p", "p adjusted", "speakers"]),
         _line(["---"] * 5),
@@ -216,6 +219,12 @@ def _tests(document: Mapping[str, Any]) -> list[str]:
         p_values = (_p(test[name]) for name in ("p_value", "p_holm"))
         lines.append(_line([f"`{row['recipe']}`", difference, *p_values, str(test["n_speakers"])]))
     return lines
+
+
+def _smallest_p(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A warning where the speakers are too few for any difference to be significant."""
+    fewest = min(row["against_best"]["n_speakers"] for row in rows)
+    return "" if fewest > 5 else f" With {fewest} speakers no p can be smaller than {2 / 2**fewest:.3g}."
 
 
 def _p(value: float) -> str:

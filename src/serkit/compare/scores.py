@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from itertools import combinations
@@ -13,7 +13,15 @@ import pandas as pd
 
 from serkit._version import __version__
 from serkit.confusion import scores_of
-from serkit.evaluation.metrics import interval, resample
+from serkit.evaluation.metrics import (
+    confusions,
+    group_table,
+    group_values,
+    interval,
+    resample,
+    resampling_unit,
+    shared_names,
+)
 from serkit.evaluation.paired import MIN_SPEAKERS, holm, paired_test
 from serkit.evaluation.scores import environment
 from serkit.training import run_folder
@@ -40,8 +48,9 @@ def collect(outcomes: Sequence[Outcome], corpus: Corpus, *, command: str | None 
     dict
         ``format``, ``date``, ``serkit``, ``command``, ``corpus``, ``environment``; ``grid``, what was asked for, one a
         recipe; ``cells``, one a run; ``rows``, one a recipe and protocol: means over the seeds with 95 % intervals
-        over speakers (the clips of all seeds, speakers drawn with replacement), and ``against_best``, the test against
-        the best recipe of the protocol (None for itself, or with fewer than 5 shared speakers); ``best``, protocol ->
+        (the clips of all seeds; ``interval_unit``, speakers or clips, drawn with replacement; ``recall`` is None for a
+        label that no test clip has), and ``against_best``, the test against
+        the best recipe of the protocol (None for itself, or with fewer than two shared speakers); ``best``, protocol ->
         that recipe; ``paired``, the tests of all pairs under ``speaker``; ``failed``, the cells without a run.
         p-values are adjusted for all pairs of recipes under the protocol (Holm, 1979): ``p_holm``.
     """
@@ -49,8 +58,9 @@ def collect(outcomes: Sequence[Outcome], corpus: Corpus, *, command: str | None 
     by_row: dict[tuple[str, str], list[tuple[Cell, run_folder.Run]]] = {}
     for cell, finished in done:
         by_row.setdefault((cell.recipe.name, cell.protocol), []).append((cell, finished))
-    cells = [_cell(cell, finished) for cell, finished in done]
-    rows = [_row(members) for members in by_row.values()]
+    shared = shared_names(corpus.table, "speaker")
+    cells = [_cell(cell, finished, shared) for cell, finished in done]
+    rows = [_row(members, shared) for members in by_row.values()]
     best, tests = {}, {}
     for protocol in dict.fromkeys(row["protocol"] for row in rows):
         best[protocol] = _best([row for row in rows if row["protocol"] == protocol])
@@ -89,7 +99,7 @@ def _titles(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell, finished: run_folder.Run) -> dict[str, Any]:
+def _cell(cell: Cell, finished: run_folder.Run, shared: Collection[str]) -> dict[str, Any]:
     document = finished.results
     metrics = document["metrics"]
     return {
@@ -101,26 +111,35 @@ def _cell(cell: Cell, finished: run_folder.Run) -> dict[str, Any]:
         **{key: metrics[key] for key in ("accuracy", "uar", "f1_macro", "f1_weighted", "intervals", "ece")},
         "recall": {label: scores["recall"] for label, scores in metrics["per_class"].items()},
         "channels": metrics["groups"]["channel"],
-        "speakers": metrics["groups"]["speaker"],
+        "speakers": group_table(*_by_voice(finished.predictions, metrics["labels"], shared)),
         "choices": document["choices"],
         "seconds": document["time"]["folds"],
     }
 
 
-def _row(members: Sequence[tuple[Cell, run_folder.Run]]) -> dict[str, Any]:
+def _by_voice(table: pd.DataFrame, labels: Sequence[str], shared: Collection[str]) -> tuple[list[str], np.ndarray]:
+    """The speakers of predictions, and the confusion matrix of each: (n_speakers, n_labels, n_labels)."""
+    names, codes = group_values(table, "speaker", shared=shared)
+    truth, said = (pd.Index(labels).get_indexer(table[name]) for name in ("emotion", "predicted"))
+    return names, confusions(truth, said, codes, len(names), len(labels))
+
+
+def _row(members: Sequence[tuple[Cell, run_folder.Run]], shared: Collection[str]) -> dict[str, Any]:
     cell, first = members[0]
     documents = [finished.results["metrics"] for _, finished in members]
-    tables = pd.concat([finished.predictions for _, finished in members])
+    tables = pd.concat([finished.predictions for _, finished in members], ignore_index=True)
     labels = first.results["metrics"]["labels"]
-    speakers, which = np.unique(tables["speaker"].to_numpy(dtype=str), return_inverse=True)
-    truth, said = (pd.Index(labels).get_indexer(tables[name]) for name in ("emotion", "predicted"))
-    n = len(labels)
-    stack = np.bincount((which * n + truth) * n + said, minlength=len(speakers) * n * n).reshape(-1, n, n)
-    drawn = scores_of(resample(stack, 1000, 0))
-    recalls = {
-        label: float(np.mean([metrics["per_class"][label]["recall"] for metrics in documents])) for label in labels
-    }
-    lowest = min(recalls, key=recalls.__getitem__)
+    speakers, stack = _by_voice(tables, labels, shared)
+    unit = resampling_unit(speakers)
+    drawn_names, drawn_stack = speakers, stack
+    if unit == "clip" and len(members) > 1:  # the answers of several seeds to one clip are drawn together
+        clips = tables.assign(speaker=tables.groupby(["path", "start", "end"]).ngroup().astype(str), corpus="")
+        drawn_names, drawn_stack = _by_voice(clips, labels, ())
+    drawn = scores_of(resample(drawn_stack, drawn_names, 1000, 0))
+    recalls = {label: _mean(m["per_class"][label]["recall"] for m in documents) for label in labels}
+    tested = {label: recall for label, recall in recalls.items() if recall is not None}
+    lowest = min(tested, key=tested.__getitem__)
+    channels = dict.fromkeys(channel for m in documents for channel in m["groups"]["channel"])
     row: dict[str, Any] = {
         **_titles(cell),
         "seeds": [member.seed for member, _ in members],
@@ -128,15 +147,16 @@ def _row(members: Sequence[tuple[Cell, run_folder.Run]]) -> dict[str, Any]:
         "folds": first.results["folds"],
         "warning": first.results["warning"],
         "reduced": cell.reduced,
-        "n_speakers": len(speakers),
+        "n_speakers": sum(name != "unknown" for name in speakers),
+        "interval_unit": unit,
         "recall": recalls,
         "lowest": {"label": lowest, "recall": recalls[lowest]},
         "channels": {
             channel: {
-                score: float(np.mean([m["groups"]["channel"][channel][score] for m in documents]))
+                score: _mean(m["groups"]["channel"].get(channel, {}).get(score) for m in documents)
                 for score in ("accuracy", "uar")
             }
-            for channel in documents[0]["groups"]["channel"]
+            for channel in channels
         },
     }
     for score in ("accuracy", "uar", "f1_macro", "f1_weighted", "ece"):
@@ -146,6 +166,12 @@ def _row(members: Sequence[tuple[Cell, run_folder.Run]]) -> dict[str, Any]:
         if score in drawn:
             row[f"{score}_interval"] = interval(drawn[score])
     return row
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of the values that there are; None where there are none."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _best(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -189,5 +215,7 @@ def _by_speaker(tables: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for table in tables:
         for speaker, scores in table.items():
+            if speaker == "unknown":  # any number of people
+                continue
             found.setdefault(speaker, []).append(scores["accuracy"])
     return {speaker: float(np.mean(values)) for speaker, values in found.items()}

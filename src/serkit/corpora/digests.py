@@ -8,8 +8,9 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import soundfile
 from serkit import audio
 from serkit.corpora.files import Store
 from serkit.errors import AudioError, CorpusError, SerkitError
+from serkit.waiting import Waiting
 
 __all__ = ["Clip", "Digest", "cache_dir", "digest_clips"]
 
@@ -62,7 +64,7 @@ def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) 
     clips : sequence of Clip
         What to decode.
     progress : bool
-        Show a progress bar on standard error if that is a terminal.
+        Say on standard error how far it is: a bar on a terminal, else a line now and then.
 
     Returns
     -------
@@ -90,13 +92,15 @@ def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) 
         for i, (clip, key) in enumerate(zip(clips, keys, strict=True))
         if not _known(memory.get(key), stamps[clip.path])
     ]
-    for i, outcome in zip(todo, _decode_all(store, [clips[i] for i in todo], progress), strict=True):
-        if isinstance(outcome, str):
-            failures.append(outcome)
-        else:
-            memory[keys[i]] = [*stamps[clips[i].path], outcome.audio_hash, outcome.start, outcome.end]
-    if todo:
-        _write_memory(memory_file, memory)
+    try:
+        for i, outcome in zip(todo, _decode_all(store, [clips[i] for i in todo], progress), strict=True):
+            if isinstance(outcome, str):
+                failures.append(outcome)
+            else:
+                memory[keys[i]] = [*stamps[clips[i].path], outcome.audio_hash, outcome.start, outcome.end]
+    finally:  # on Ctrl-C too
+        if todo:
+            _write_memory(memory_file, memory)
     if failures:
         shown = "; ".join(sorted(failures)[:5]) + ("; ..." if len(failures) > 5 else "")
         raise CorpusError(
@@ -106,28 +110,21 @@ def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) 
     return [Digest(*memory[key][2:]) for key in keys]
 
 
-def _decode_all(store: Store, clips: list[Clip], progress: bool) -> list[Digest | str]:
+def _decode_all(store: Store, clips: list[Clip], progress: bool) -> Iterator[Digest | str]:
+    """The digests in order, as they come; on Ctrl-C the clips that have not begun are dropped."""
     if not clips:
-        return []
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not (progress and console.is_terminal),
-        transient=True,
-    )
-    with bar, ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return list(
-            bar.track(
-                pool.map(lambda clip: _decode(store, clip), clips), total=len(clips), description="Reading recordings"
-            )
-        )
+        return
+    with Waiting() if progress else nullcontext() as waiting:
+        pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))
+        try:
+            for done, outcome in enumerate(pool.map(lambda clip: _decode(store, clip), clips)):
+                if waiting is not None:
+                    waiting({"stage": "recordings", "done": done, "total": len(clips)})
+                yield outcome
+            if waiting is not None:
+                waiting({"stage": "recordings", "done": len(clips), "total": len(clips)})
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _decode(store: Store, clip: Clip) -> Digest | str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,15 @@ __all__ = [
     "accuracy_surest_half",
     "calibration",
     "checked",
+    "confusions",
     "correct_among_surest",
     "group_table",
     "group_values",
     "interval",
     "per_class",
     "resample",
+    "resampling_unit",
+    "shared_names",
     "spread",
 ]
 
@@ -90,19 +93,28 @@ def _numbers(table: pd.DataFrame, column: str) -> np.ndarray:
         ) from None
 
 
-def group_values(table: pd.DataFrame, column: str) -> tuple[list[str], np.ndarray]:
+def shared_names(table: pd.DataFrame, column: str) -> set[str]:
+    """Return the speakers (or channels) whose name occurs in several corpora."""
+    corpora = table.assign(name=_text(table[column]), corpus=_text(table["corpus"])).groupby("name")["corpus"].nunique()
+    return set(corpora.index[corpora > 1])
+
+
+def group_values(
+    table: pd.DataFrame, column: str, *, shared: Collection[str] | None = None
+) -> tuple[list[str], np.ndarray]:
     """Sorted values of a column (as text; numbers by size) and the index of each row's value among them.
 
-    Speakers and channels that several corpora have go by ``corpus/name``.
+    Speakers and channels whose name several corpora share are called ``corpus/name``, because two corpora may give
+    different people the same name. Every table by speaker and every interval uses this rule. `shared` says which names
+    these are, for tables that hold only a part of the corpora; by default those of `table`.
     """
     if column == "fold":
         text = pd.Series(_numbers(table, "fold").astype(int).astype(str), index=table.index)
     else:
         text = _text(table[column]).replace("", "unknown")
     if column in ("speaker", "channel"):
-        corpora = _text(table["corpus"])
-        shared = corpora.groupby(text).transform("nunique") > 1
-        text = text.where(~shared | (text == "unknown"), corpora + "/" + text)
+        several = text.isin(shared_names(table, column) if shared is None else shared) & (text != "unknown")
+        text = text.where(~several, _text(table["corpus"]) + "/" + text)
     names = sorted(set(text), key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
     return names, pd.Index(names).get_indexer(text)
 
@@ -111,12 +123,39 @@ def _text(column: pd.Series) -> pd.Series:
     return column.astype(object).where(column.notna(), "").astype(str)
 
 
-def resample(stack: np.ndarray, n_boot: int, seed: int) -> np.ndarray:
-    """Confusion matrices of resamples: of the groups in `stack`, or of the clips of its only group."""
+def resampling_unit(names: Iterable[str]) -> str:
+    """Return what intervals resample: ``"speaker"`` where two or more of the speakers are known, else ``"clip"``.
+
+    Examples
+    --------
+    >>> resampling_unit(["07", "unknown"]), resampling_unit(["07", "08"])
+    ('clip', 'speaker')
+    """
+    return "speaker" if sum(name != "unknown" for name in names) > 1 else "clip"
+
+
+def resample(stack: np.ndarray, names: Sequence[str], n_boot: int, seed: int) -> np.ndarray:
+    """Draw confusion matrices by resampling with replacement.
+
+    Parameters
+    ----------
+    stack : np.ndarray of int, shape=(n_speakers, n_labels, n_labels)
+        The confusion matrix of each speaker; those without a clip are left out.
+    names : sequence of str
+        The speakers. :func:`resampling_unit` decides by the names whether speakers or single clips are drawn.
+    n_boot : int
+    seed : int
+
+    Returns
+    -------
+    np.ndarray of int, shape=(n_boot, n_labels, n_labels)
+    """
     rng = np.random.default_rng(seed)
+    heard = stack.sum(axis=(1, 2)) > 0
+    stack, names = stack[heard], [name for name, has_clips in zip(names, heard, strict=True) if has_clips]
     n_groups, n_labels = stack.shape[:2]
-    if n_groups == 1:
-        cells = stack.ravel()
+    if resampling_unit(names) == "clip":
+        cells = stack.sum(axis=0).ravel()
         drawn = rng.multinomial(cells.sum(), cells / cells.sum(), size=n_boot)
     else:
         picks = rng.integers(n_groups, size=(n_boot, n_groups))
@@ -159,6 +198,14 @@ def accuracy_surest_half(confidence: np.ndarray, correct: np.ndarray) -> float:
     """Accuracy on the half of the clips (rounded up) with the highest confidence."""
     half = (len(confidence) + 1) // 2
     return correct_among_surest(confidence, correct)(half) / half
+
+
+def confusions(
+    truth: np.ndarray, predicted: np.ndarray, groups: np.ndarray, n_groups: int, n_labels: int
+) -> np.ndarray:
+    """Count the clips of each group by truth and prediction: int of shape (n_groups, n_labels, n_labels)."""
+    cells = (groups * n_labels + truth) * n_labels + predicted
+    return np.bincount(cells, minlength=n_groups * n_labels**2).reshape(n_groups, n_labels, n_labels)
 
 
 def per_class(confusion: np.ndarray, labels: list[str]) -> dict[str, dict[str, Any]]:

@@ -16,8 +16,9 @@ from serkit.errors import TrainingError
 
 __all__ = ["PairedResult", "holm", "paired_test"]
 
-#: The smallest two-sided p of n speakers is 2 / 2**n: below this number it says next to nothing (5: 0.0625).
-MIN_SPEAKERS = 5
+#: The fewest speakers that can be compared. The smallest p of n speakers is 2 / 2**n (5: 0.0625), so whether a
+#: difference is significant takes six or more; the difference itself can be told with fewer.
+MIN_SPEAKERS = 2
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class PairedResult:
     low, high : float
         95 % percentile interval of the difference, by resampling speakers with replacement.
     p_value : float
-        Two-sided; above 0, at most 1.
+        Two-sided; at most 1, at least 2 / 2**n_speakers.
     n_speakers : int
     """
 
@@ -70,7 +71,7 @@ def paired_test(
     Raises
     ------
     TrainingError
-        If the speakers differ or are fewer than 5, or if a score is no finite number.
+        If the speakers differ or are fewer than two, or if a score is not a finite number.
 
     Examples
     --------

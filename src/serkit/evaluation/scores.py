@@ -24,12 +24,14 @@ from serkit.evaluation.metrics import (
     accuracy_surest_half,
     calibration,
     checked,
+    confusions,
     correct_among_surest,
     group_table,
     group_values,
     interval,
     per_class,
     resample,
+    resampling_unit,
     spread,
 )
 from serkit.files import plain
@@ -106,8 +108,9 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
         - ``intervals``: 95 % percentile interval ``[low, high]`` of accuracy, uar, f1_macro and f1_weighted,
           by resampling ``interval_unit`` with replacement: ``"speaker"`` (the cluster bootstrap; clips of
           one voice are no independent draws), or ``"clip"`` where fewer than two speakers are known, which
-          is too narrow. Clips of unknown speakers among known ones count as one more speaker. The interval
-          tells what other speakers would change, not what training again would.
+          is too narrow. Clips of unknown speakers among known ones count as one more speaker. Channels and
+          corpora follow the same rule. The interval tells what other speakers would change, not what training
+          again would.
         - ``per_class``: for each label ``precision, recall, f1, accuracy, support``. ``accuracy`` is one
           against the rest and flatters: with eight balanced classes, never answering "sad" scores 0.875 for
           sad. A class never predicted has precision 0; a class that the truth lacks has ``None``.
@@ -153,17 +156,15 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
     confidence = probabilities[np.arange(n), predicted]
     correct = (truth == predicted).astype(float)
 
-    def counts(groups: np.ndarray, n_groups: int, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        cells = ((groups * n_labels + truth) * n_labels + predicted)[rows]
-        return np.bincount(cells, minlength=n_groups * n_labels**2).reshape(n_groups, n_labels, n_labels)
-
     values = {column: group_values(predictions, column) for column in GROUPS}
-    stacks = {column: counts(codes, len(names)) for column, (names, codes) in values.items()}
-    speakers = [name for name in values["speaker"][0] if name != "unknown"]
+    stacks = {
+        column: confusions(truth, predicted, codes, len(names), n_labels) for column, (names, codes) in values.items()
+    }
+    voices, voice = values["speaker"]
+    speakers = [name for name in voices if name != "unknown"]
     confusion = stacks["speaker"].sum(axis=0)
     scores = {name: float(value) for name, value in scores_of(confusion).items()}
-    by_speaker = len(speakers) >= 2
-    resampled = scores_of(resample(stacks["speaker"] if by_speaker else confusion[None], n_boot, seed))
+    resampled = scores_of(resample(stacks["speaker"], voices, n_boot, seed))
     ece, reliability = calibration(confidence, correct)
     of_truth = probabilities[np.arange(n), truth]
     tiny = np.finfo(np.float64).eps
@@ -172,9 +173,8 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
     for column in WHOLE:
         for k, row in enumerate(groups[column].values()):
             inside = values[column][1] == k
-            voices = counts(values["speaker"][1], len(values["speaker"][0]), inside)
-            voices = voices[voices.sum(axis=(1, 2)) > 0]
-            again = scores_of(resample(voices if len(voices) > 1 else voices.sum(axis=0)[None], n_boot, seed))
+            own = confusions(truth[inside], predicted[inside], voice[inside], len(voices), n_labels)
+            again = scores_of(resample(own, voices, n_boot, seed))
             row |= {
                 "intervals": {score: interval(again[score]) for score in ("accuracy", "uar")},
                 "ece": calibration(confidence[inside], correct[inside])[0],
@@ -191,7 +191,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
         "f1_micro": scores["accuracy"],
         "f1_weighted": scores["f1_weighted"],
         "intervals": {name: interval(resampled[name]) for name in INTERVALS},
-        "interval_unit": "speaker" if by_speaker else "clip",
+        "interval_unit": resampling_unit(voices),
         "interval_level": 0.95,
         "n_boot": n_boot,
         "boot_seed": seed,

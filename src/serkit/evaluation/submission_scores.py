@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+import numpy as np
+
 from serkit.errors import TrainingError
+from serkit.evaluation.metrics import group_values
 from serkit.evaluation.paired import MIN_SPEAKERS, holm, paired_test
 from serkit.evaluation.scores import WHOLE, results
 from serkit.evaluation.submission import Submission
@@ -135,15 +138,18 @@ def compare(
     table = submission.table.assign(right=submission.table["predicted"] == submission.table["emotion"])
     for row in fits:
         part = table[table["fold"].isin(row["folds_run"])]
-        own = part.groupby("speaker")["right"]
+        names, codes = group_values(part, "speaker")
+        own = part["right"].groupby(np.array(names)[codes])
         ours = row["speakers"]
         if {name: int(n) for name, n in own.size().items()} != {name: cell["n"] for name, cell in ours.items()}:
             other.append(str(row["recipe"]))
             continue
-        if len(ours) < MIN_SPEAKERS:
-            notes.append(f"{row['recipe']} is not compared: it was scored on {len(ours)} speakers only.")
+        known = [name for name in names if name != "unknown"]
+        if len(known) < MIN_SPEAKERS:
+            notes.append(f"{row['recipe']} is not compared: fewer than two speakers of its test clips are known.")
             continue
-        result = paired_test(own.mean().to_dict(), {name: cell["accuracy"] for name, cell in ours.items()})
+        right = own.mean()
+        result = paired_test({name: right[name] for name in known}, {name: ours[name]["accuracy"] for name in known})
         tested.append(
             {
                 "recipe": row["recipe"],

@@ -2,8 +2,12 @@
 
 Every estimator has ``fit(X, y)`` with label strings and ``predict_proba(X)`` with columns in the order of
 ``classes_``. ``X`` is float32 (n, d) for the layouts ``mean_std`` and ``flat``, and an object array (n,) of float32
-(bands, frames) for ``frames``. An estimator with the class attribute ``uses_validation = True`` is fitted with
-``fit(X, y, validation=(X_val, y_val) or None, progress=callable(dict) or None)``.
+(bands, frames) for ``frames``. Class attributes say what else ``fit`` takes, by keyword:
+
+- ``uses_validation``: ``validation=(X_val, y_val) or None`` and ``progress``
+- ``uses_progress``: ``progress=callable(dict) or None``, which hears of epochs, members and searches
+- ``uses_groups``: ``groups`` (n,), what inner folds must not tear apart
+- ``uses_known``, ``uses_origin``: see :func:`serkit.training.fitting.fit`
 """
 
 from __future__ import annotations
@@ -41,6 +45,8 @@ class ModelKind:
         Whether it has a parameter ``n_jobs`` that speeds it up.
     rows : bool
         Whether it folds the vector to (rows, frames): the function then takes ``rows`` too.
+    samples : bool
+        Whether it has a parameter ``sampler`` and resamples behind inner folds of its own.
     """
 
     module: str
@@ -48,6 +54,7 @@ class ModelKind:
     layouts: tuple[str, ...] = _VECTORS
     threads: bool = False
     rows: bool = False
+    samples: bool = False
 
     def builder(self) -> Builder:
         """Import the function ``(params, *, labels, seed) -> estimator``."""
@@ -63,7 +70,7 @@ MODELS: dict[str, ModelKind] = {
     "random_forest": ModelKind(_CLASSICAL, "random_forest", threads=True),
     "gradient_boosting": ModelKind(_CLASSICAL, "gradient_boosting"),
     "xgboost": ModelKind(_CLASSICAL, "xgboost"),
-    "svm": ModelKind(_CLASSICAL, "svm"),
+    "svm": ModelKind(_CLASSICAL, "svm", samples=True),
     "logistic": ModelKind(_CLASSICAL, "logistic"),
     "mlp": ModelKind(_CLASSICAL, "mlp"),
     "cnn": ModelKind("serkit.models.cnn", "build", ("frames",)),
@@ -80,7 +87,7 @@ COMBINED = ("soft_voting", "best_of")
 
 # What the learn road sets itself: never a recipe's business.
 _RESERVED = frozenset(
-    {"labels", "network", "rows", "estimator", "seed", "random_state", "n_jobs", "verbose", "class_weight"}
+    {"labels", "network", "rows", "estimator", "seed", "random_state", "n_jobs", "verbose", "class_weight", "sampler"}
 )
 
 
@@ -141,6 +148,9 @@ def build(
             estimator = ClassWeighted(estimator)
         else:
             raise RecipeError(f"the model '{model.name}' takes no class weights: use another [balance] kind.")
+    if sampler is not None and MODELS[model.name].samples:
+        estimator.set_params(sampler=sampler)
+        sampler = None
     if model.search is not None:
         from serkit.models.selection import Searched
 
@@ -278,6 +288,12 @@ def _check_values(name: str, estimator: BaseEstimator, use: str) -> None:
         raise RecipeError(
             f"[model.params] of '{name}' stop or schedule the training by validation clips, which needs [validation] "
             "use = 'early-stopping'."
+        )
+    held_out = {"mlp": "early_stopping", "gradient_boosting": "n_iter_no_change"}.get(name)
+    if held_out and estimator.get_params().get(f"estimator__{held_out}", estimator.get_params().get(held_out)):
+        raise RecipeError(
+            f"{held_out} of '{name}' stops the training by clips drawn at random, whose speakers and copies it also "
+            "learns from: leave it out of [model.params]."
         )
     try:
         if hasattr(estimator, "check"):

@@ -6,19 +6,21 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from imblearn.over_sampling import SMOTE
+from imblearn.pipeline import Pipeline
 from scipy.optimize import minimize_scalar
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
 from serkit.models import check_numbers
 
-__all__ = ["SVM", "ClassWeighted", "TemperatureScaled", "XGBoost", "scale_probabilities"]
+__all__ = ["SVM", "ClassWeighted", "TemperatureScaled", "XGBoost", "calibration_folds", "scale_probabilities"]
 
 Progress = Callable[[dict[str, Any]], None]
 Pair = tuple[np.ndarray, np.ndarray]
@@ -96,7 +98,9 @@ class TemperatureScaled(ClassifierMixin, BaseEstimator):
         groups: np.ndarray | None = None,
     ) -> TemperatureScaled:
         """Fit on ``X`` (n, d) and labels ``y`` (of the ``groups``), then the temperature on ``validation``."""
-        given = {"groups": groups} if self.uses_groups else {}
+        given: dict[str, Any] = {"groups": groups} if self.uses_groups else {}
+        if progress is not None and getattr(self.estimator, "uses_progress", False):
+            given["progress"] = progress
         self.estimator_ = clone(self.estimator).fit(X, y, **given)
         self.classes_ = self.estimator_.classes_
         self.temperature_ = 1.0
@@ -167,6 +171,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
     """
 
     uses_validation = True
+    uses_progress = True
 
     def __init__(
         self,
@@ -244,11 +249,13 @@ class XGBoost(ClassifierMixin, BaseEstimator):
             early_stopping_rounds=self.early_stopping_rounds,
             eval_metric="mlogloss" if len(self.classes_) > 2 else "logloss",
             random_state=self.seed,
+            callbacks=None if progress is None else [_rounds(progress, self.n_estimators)],
             n_jobs=1,  # the same trees on every machine; on a busy one, more threads were 20 times slower
         )
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, target)
         stop_on = [held] if self.early_stopping_rounds is not None else None
         self.booster_.fit(X, target, sample_weight=weight, eval_set=stop_on, verbose=False)
+        self.booster_.set_params(callbacks=None)
         self.temperature_ = 1.0
         if held is not None:
             self.temperature_ = _fit_temperature(self.booster_.predict_proba(held[0]), held[1])
@@ -267,11 +274,71 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(X).argmax(1)]
 
 
+def _rounds(progress: Progress, rounds: int) -> Any:
+    """A callback of XGBoost that sends every tenth round."""
+    from xgboost.callback import TrainingCallback
+
+    class Rounds(TrainingCallback):
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+            if (epoch + 1) % 10 == 0 or epoch + 1 == rounds:
+                progress({"epoch": epoch + 1, "epochs": rounds, "unit": "round"})
+            return False
+
+    return Rounds()
+
+
+def calibration_folds(
+    y: np.ndarray, groups: np.ndarray | None, *, seed: int, n_folds: int = 5
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Inner folds (training rows, test rows), stratified by label, that leave every group in one piece.
+
+    Parameters
+    ----------
+    y : np.ndarray, shape=(n,)
+        Labels.
+    groups : np.ndarray, shape=(n,), optional
+        The group of each clip; by default each is one of its own.
+    seed : int
+    n_folds : int
+        The number of folds; fewer where a label has fewer groups.
+
+    Raises
+    ------
+    ValueError
+        If a label has fewer than ``n_folds`` clips, or the groups leave no two folds whose training sides both have
+        every label.
+    """
+    y = np.asarray(y)
+    labels, counts = np.unique(y, return_counts=True)
+    rarest = int(counts.argmin())
+    if counts[rarest] < n_folds:
+        raise ValueError(
+            f"{n_folds} clips of each label are needed to calibrate, got {counts[rarest]} of {labels[rarest]}: add "
+            "clips, or use another model."
+        )
+    if groups is None or len(np.unique(groups)) == len(y):
+        return list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(y, y))
+    groups = np.asarray(groups)
+    fewest = min(len(np.unique(groups[y == label])) for label in labels)
+    for number in range(min(n_folds, fewest), 1, -1):
+        folds = list(StratifiedGroupKFold(number, shuffle=True, random_state=seed).split(y, y, groups))
+        if all(len(np.unique(y[train])) == len(labels) and len(test) for train, test in folds):
+            return folds
+    raise ValueError(
+        "the clips of a label are all of one speaker or recording, so nothing is left to calibrate with: add speakers, "
+        "or use another model."
+        if fewest == 1
+        else "the speakers or recordings cannot be dealt out to two inner folds so that both learn every label: add "
+        "clips, or use another model."
+    )
+
+
 class SVM(ClassifierMixin, BaseEstimator):
     """Support vector machine with an RBF kernel; its scores become probabilities by Platt's sigmoids.
 
-    The sigmoids are fitted on scores of five folds inside the training clips (Platt, 1999), so fewer than five clips
-    of a label are a ValueError.
+    The sigmoids are fitted on scores of five folds inside the training clips (Platt, 1999). Fewer than five clips of a
+    label are a ValueError. A group (a speaker, or a recording with its copies) is on one side of a fold only; where a
+    label has fewer groups than five, so many folds are made, and one group is a ValueError.
 
     Parameters
     ----------
@@ -281,16 +348,27 @@ class SVM(ClassifierMixin, BaseEstimator):
         Width of the kernel, as in ``sklearn.svm.SVC``.
     class_weight : "balanced", optional
         Weigh classes by the inverse of their frequency.
+    sampler : SMOTE, optional
+        Resamples the training side of each inner fold, and all clips for the last fit; never what is scored.
     seed : int
         Seed of the five folds.
     """
 
+    uses_groups = True
+
     def __init__(
-        self, *, C: float = 1.0, gamma: str | float = "scale", class_weight: str | None = None, seed: int = 0
+        self,
+        *,
+        C: float = 1.0,
+        gamma: str | float = "scale",
+        class_weight: str | None = None,
+        sampler: SMOTE | None = None,
+        seed: int = 0,
     ) -> None:
         self.C = C
         self.gamma = gamma
         self.class_weight = class_weight
+        self.sampler = sampler
         self.seed = seed
 
     def check(self) -> None:
@@ -300,10 +378,16 @@ class SVM(ClassifierMixin, BaseEstimator):
     def _svc(self) -> SVC:
         return SVC(C=self.C, gamma=self.gamma, class_weight=self.class_weight)
 
-    def fit(self, X: np.ndarray, y: np.ndarray) -> SVM:
-        """Fit on ``X`` (n, d) and labels ``y``."""
-        folds = StratifiedKFold(5, shuffle=True, random_state=self.seed)
-        self.estimator_ = CalibratedClassifierCV(self._svc(), cv=folds, ensemble=False).fit(X, y)
+    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> SVM:
+        """Fit on ``X`` (n, d) and labels ``y``; without ``groups`` (n,) each clip is one of its own."""
+        model = self._svc()
+        if self.sampler is not None:
+            model = Pipeline([("balance", clone(self.sampler)), ("model", model)])
+        folds = calibration_folds(y, groups, seed=self.seed)
+        self.estimator_ = CalibratedClassifierCV(model, cv=folds, ensemble=False).fit(X, y)
+        if self.sampler is not None:
+            for part in self.estimator_.calibrated_classifiers_:
+                part.estimator = part.estimator.steps[-1][1]
         self.classes_ = self.estimator_.classes_
         return self
 

@@ -93,6 +93,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
     """
 
     uses_validation = True
+    uses_progress = True
     uses_known = True
     uses_origin = True
 

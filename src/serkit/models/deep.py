@@ -96,6 +96,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
     """
 
     uses_validation = True
+    uses_progress = True
 
     def __init__(
         self,

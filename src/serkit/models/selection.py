@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +64,7 @@ class Searched(_Combined):
     """
 
     uses_groups = True
+    uses_progress = True
 
     def __init__(
         self,
@@ -85,8 +87,13 @@ class Searched(_Combined):
         self.seed = seed
         self.n_jobs = n_jobs
 
-    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> Searched:
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, progress: Progress | None = None
+    ) -> Searched:
         """Search on ``X`` (n, d) and labels ``y``; without ``groups`` (n,) each clip is one of its own."""
+        if progress is not None:
+            settings = math.prod(map(len, self.params.values())) if self.n_iter is None else self.n_iter
+            progress({"settings": settings, "folds": self.folds})
         steps = [("balance", clone(self.sampler))] if self.sampler is not None else []
         pipeline = Pipeline([*steps, ("model", clone(self.estimator))])
         inside = "model__estimator__" if "estimator" in self.estimator.get_params(deep=False) else "model__"
@@ -108,7 +115,8 @@ class Searched(_Combined):
                 search = GridSearchCV(pipeline, space, **given)
             else:
                 search = RandomizedSearchCV(pipeline, space, n_iter=self.n_iter, random_state=self.seed, **given)
-            search.fit(X, y)
+            inner = {"model__groups": groups} if getattr(self.estimator, "uses_groups", False) else {}
+            search.fit(X, y, **inner)
         self.estimator_ = search.best_estimator_.steps[-1][1]
         self.classes_ = self.estimator_.classes_
         best = {name.removeprefix(inside): value for name, value in search.best_params_.items()}
@@ -125,6 +133,8 @@ class SoftVoting(_Combined):
         Cloned and fitted on the same clips.
     """
 
+    uses_progress = True
+
     def __init__(self, estimators: Sequence[BaseEstimator]) -> None:
         self.estimators = estimators
 
@@ -133,9 +143,11 @@ class SoftVoting(_Combined):
         """Whether ``fit`` has a use for ``groups``."""
         return any(getattr(estimator, "uses_groups", False) for estimator in self.estimators)
 
-    def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> SoftVoting:
-        """Fit all on ``X`` (n, d) and labels ``y``."""
-        self.estimators_ = [_fit(clone(estimator), X, y, groups) for estimator in self.estimators]
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, progress: Progress | None = None
+    ) -> SoftVoting:
+        """Fit all on ``X`` (n, d) and labels ``y``; ``progress`` hears which is fitted."""
+        self.estimators_ = _fit_all(self.estimators, X, y, groups, progress)
         self.classes_ = self.estimators_[0].classes_
         return self
 
@@ -180,7 +192,7 @@ class BestOf(_Combined):
         """Fit all on ``X`` (n, d) and labels ``y``, choose by ``validation``."""
         if validation is None:
             raise ValueError("the best of several is chosen by validation clips, and there are none.")
-        fitted = [_fit(clone(estimator), X, y, groups) for estimator in self.estimators]
+        fitted = _fit_all(self.estimators, X, y, groups, progress, self.names)
         uar = [float(balanced_accuracy_score(validation[1], model.predict(validation[0]))) for model in fitted]
         best = int(np.argmax(uar))
         self.estimator_ = fitted[best]
@@ -203,5 +215,22 @@ def _check_neighbours(folds: Sequence[Pair], y: np.ndarray, k: int) -> None:
             )
 
 
-def _fit(estimator: BaseEstimator, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None) -> BaseEstimator:
-    return estimator.fit(X, y, groups=groups) if getattr(estimator, "uses_groups", False) else estimator.fit(X, y)
+def _fit_all(
+    estimators: Sequence[BaseEstimator],
+    X: np.ndarray,
+    y: np.ndarray,
+    groups: np.ndarray | None,
+    progress: Progress | None,
+    names: Sequence[str] | None = None,
+) -> list[BaseEstimator]:
+    """Clones of the estimators, fitted one after the other; each gets the groups and the progress that it can use."""
+    fitted = []
+    for k, estimator in enumerate(map(clone, estimators)):
+        given: dict[str, Any] = {"groups": groups} if getattr(estimator, "uses_groups", False) else {}
+        if progress is not None:
+            name = type(estimator).__name__ if names is None else names[k]
+            progress({"member": k + 1, "members": len(estimators), "name": name})
+            if getattr(estimator, "uses_progress", False):
+                given["progress"] = progress
+        fitted.append(estimator.fit(X, y, **given))
+    return fitted

@@ -118,7 +118,7 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     if spread["accuracy_sd"] is not None:
         mean, deviation = _percent(spread["accuracy_mean"]), _percent(spread["accuracy_sd"])
         voices = metrics["groups"]["speaker"].items()
-        by_speaker = ", ".join(f"{name} {_percent(row['accuracy'])}" for name, row in voices)
+        by_speaker = ", ".join(f"{name} {_percent(row['accuracy'])}" for name, row in voices if name != "unknown")
         lines += ["", f"Accuracy over speakers: {mean} with a standard deviation of {deviation} ({by_speaker})."]
     if rows:
         lines += ["", "| group | value | clips | accuracy | UAR |", "| --- | --- | --- | --- | --- |", *rows]

@@ -153,7 +153,8 @@ def compute_features(
     n_jobs : int
         Threads, at least 1.
     progress : callable, optional
-        Called with ``{"stage": "features", "done": int, "total": int}``.
+        Called with ``{"stage": "features", "done": int, "total": int, "cached": int}``: before anything is read, and
+        after each array.
 
     Returns
     -------
@@ -166,25 +167,21 @@ def compute_features(
         If one clip cannot be read or gives no features; what was computed before is kept.
     """
     keys = [clip.key(extractor) for clip in clips]
+    asked = dict(zip(keys, clips, strict=True))
+    cached = sum(cache.path(key).is_file() for key in asked)
     found: dict[str, np.ndarray] = {}
-    missing: dict[str, ClipRequest] = {}
-    done = 0
 
-    def report(n: int) -> None:
-        nonlocal done
-        done += n
+    def report() -> None:
         if progress is not None:
-            progress({"stage": "features", "done": done, "total": len(set(keys))})
+            progress({"stage": "features", "done": len(found), "total": len(asked), "cached": cached})
 
-    for key, clip in zip(keys, clips, strict=True):
-        if key in found or key in missing:
-            continue
+    report()
+    for key in asked:
         array = cache.get(key)
-        if array is None:
-            missing[key] = clip
-        else:
+        if array is not None:
             found[key] = array
-    report(len(found))
+            report()
+    missing = {key: clip for key, clip in asked.items() if key not in found}
 
     def compute(key: str, clip: ClipRequest) -> tuple[str, np.ndarray]:
         array = _extract(corpus, clip, extractor)
@@ -193,7 +190,7 @@ def compute_features(
 
     for key, array in _in_threads(compute, missing.items(), n_jobs):
         found[key] = array
-        report(1)
+        report()
     return [found[key] for key in keys]
 
 

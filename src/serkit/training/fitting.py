@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
-from serkit.models import COMBINED, build
+from serkit.models import COMBINED, MODELS, build
 from serkit.models.classical import TemperatureScaled
 
 if TYPE_CHECKING:
@@ -194,7 +194,8 @@ def make_pipeline(recipe: Recipe, labels: Sequence[str], *, seed: int, n_jobs: i
     if recipe.balance.smote:
         sampler = SMOTE(k_neighbors=recipe.balance.k_neighbors, random_state=seed)
     # A search resamples behind its folds: neighbours across them would tell it about the clips that it scores.
-    inside = recipe.model.search is not None or recipe.model.name in COMBINED
+    name = recipe.model.name
+    inside = recipe.model.search is not None or name in COMBINED or MODELS[name].samples
     model = build(
         recipe.model,
         labels=labels,
@@ -252,13 +253,15 @@ def fit(
         If the estimator refuses the data, or the memory does not suffice.
     """
     model = pipeline.steps[-1][1]
-    given = {"groups": groups} if getattr(model, "uses_groups", False) else {}
+    given: dict[str, Any] = {"groups": groups} if getattr(model, "uses_groups", False) else {}
     if getattr(model, "uses_known", False):
         given |= {"known": known, "validation_known": validation_known}
     if getattr(model, "uses_origin", False):
         given |= {"channels": channels, "corpora": corpora}
     try:
         if not getattr(model, "uses_validation", False):
+            if getattr(model, "uses_progress", False):
+                given |= {"progress": progress}
             pipeline.fit(X, y, **{f"model__{name}": value for name, value in given.items()})
         else:
             for _, step in pipeline.steps[:-1]:

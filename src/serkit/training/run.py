@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,13 @@ import pandas as pd
 
 from serkit.corpora.columns import COPY, FACTS
 from serkit.errors import TrainingError
-from serkit.protocol import Split, make_split
-from serkit.protocol.folds import validation_speakers
+from serkit.protocol import Split
 from serkit.training import fitting, run_folder, split_rows
-from serkit.training.feature_cache import FeatureCache, compute_features, requests
+from serkit.training.feature_cache import FeatureCache
+from serkit.training.fold import Clips, Progress, Task, choices_of, load_clips
 from serkit.training.recipe import Recipe
 from serkit.training.run_folder import Run
-from serkit.training.voice_adjustment import adjust_voices, reference, reference_rows, voice_names
+from serkit.training.voice_adjustment import adjust_voices, reference_rows
 
 if TYPE_CHECKING:
     from imblearn.pipeline import Pipeline
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from serkit.corpora import Corpus
 
 __all__ = ["Run", "run_evaluation", "train_final"]
-
-Progress = Callable[[dict[str, Any]], None]
 
 
 def run_evaluation(
@@ -78,8 +75,16 @@ def run_evaluation(
     cache : FeatureCache, optional
         Default: the user's cache.
     progress : callable, optional
-        Called with ``{"stage": "features", "done", "total"}``, ``{"stage": "fold", "done", "total"}`` and, by
-        estimators that go epoch by epoch, ``{"stage": "fit", "fold", "epoch", "epochs", ...}``.
+        Called with events, mappings with a ``stage``:
+
+        - ``plan``: what there is to do; ``recipe, clips, copies, epochs`` (None without), ``fits`` and their ``unit``
+        - ``features``: ``done`` of ``total``, of which ``cached`` were there before
+        - ``fit``: the ``fold`` (None in a final training) and ``clips`` when it begins; then ``epoch`` of ``epochs``
+          with ``loss`` and ``uar`` where there are any, ``member`` of ``members`` and its ``name``, or the ``settings``
+          and inner ``folds`` of a search
+        - ``fold``: ``done`` of ``total`` folds
+
+        See Also :class:`serkit.waiting.Waiting`, which shows them.
 
     Returns
     -------
@@ -96,140 +101,125 @@ def run_evaluation(
     split.check(corpus)
     labels = fitting.corpus_labels(corpus)
     clips = split_rows.joined(split, corpus)
-    chosen = sorted(set(range(split.n_folds) if folds is None else folds))
-    strange = [k for k in chosen if k not in range(split.n_folds)]
-    if strange or not chosen:
-        what = f"There is no fold {', '.join(map(str, strange))}" if strange else "No fold is asked for"
-        raise TrainingError(f"{what}: this split has folds 0 to {split.n_folds - 1}.")
-    for k in chosen:
-        train = clips[(clips["fold"] == k) & split_rows.trains(clips, recipe)]
-        fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"Fold {k}")
     given = fitting.known_labels(clips["corpus"].tolist(), clips["emotion"].tolist(), labels)
-    if _adjusts(recipe, split):
-        asked = clips[reference_rows(clips, recipe, given)]
-        lacking = [k for k in chosen if not (asked["fold"] == k).any()]
-        if lacking:
-            raise TrainingError(
-                f"Fold {lacking[0]} has no voice to compare with, of a corpus that gives every label: add one, or take "
-                "the method 'standardise' in the recipe's [enrolment]."
-            )
+    chosen = _chosen(split, folds)
+    _check_folds(recipe, split, clips, labels, given, chosen)
     out = Path(out_dir)
     with run_folder.disk(out):
         run_folder.start(out, recipe, corpus, split, resume=resume)
         todo = [k for k in chosen if not run_folder.finished(out, k)]
         if todo:
-            runner = _Folds(
-                recipe, corpus, split, chosen, clips, labels, given, out, n_jobs, cache or FeatureCache(), progress
-            )
-            runner.run(todo)
+            rows = _with_copies(clips[clips["fold"].isin(todo)], corpus, recipe, split)
+            needed = rows.drop_duplicates(COPY).sort_values(COPY)
+            _plan(progress, recipe, needed, "fold", len(todo))
+            loaded = load_clips(needed, corpus, recipe, seed=split.seed, cache=cache, n_jobs=n_jobs, progress=progress)
+            task = Task(recipe, labels, given, split.seed, split.by_speaker, n_jobs, progress)
+            _count(progress, out, todo[0], chosen)
+            for k in todo:
+                own = rows[rows["fold"] == k].sort_values(COPY, kind="stable", ignore_index=True)
+                _run_fold(task, split, k, loaded.matching(own), out)
+                _count(progress, out, k + 1, chosen)
         return run_folder.close(out, recipe, corpus, split, labels, chosen)
 
 
-@dataclass
-class _Folds:
-    """The folds of one run that are still to be done."""
+def _chosen(split: Split, folds: Sequence[int] | None) -> list[int]:
+    """Return the folds to run, in order."""
+    chosen = sorted(set(range(split.n_folds) if folds is None else folds))
+    strange = [k for k in chosen if k not in range(split.n_folds)]
+    if strange or not chosen:
+        what = f"There is no fold {', '.join(map(str, strange))}" if strange else "No fold is asked for"
+        raise TrainingError(f"{what}: this split has folds 0 to {split.n_folds - 1}.")
+    return chosen
 
-    recipe: Recipe
-    corpus: Corpus
-    split: Split
-    chosen: Sequence[int]
-    clips: pd.DataFrame
-    labels: list[str]
-    given: dict[str, np.ndarray] | None
-    out: Path
-    n_jobs: int
-    cache: FeatureCache
-    progress: Progress | None
 
-    def run(self, todo: Sequence[int]) -> None:
-        gets = split_rows.copies_of(self.corpus, self.recipe)
-        rows = {k: self._with_copies(self.clips[self.clips["fold"] == k], gets) for k in todo}
-        needed = pd.concat(rows.values()).drop_duplicates(COPY).sort_values(COPY)
-        arrays = compute_features(
-            self.corpus,
-            requests(needed, seed=self.split.seed, **split_rows.how_copied(self.recipe)),
-            self.recipe.extractor,
-            cache=self.cache,
-            n_jobs=self.n_jobs,
-            progress=self.progress,
-        )
-        features = dict(zip(needed[COPY].itertuples(index=False, name=None), arrays, strict=True))
-        self._report(todo[0])
-        for k in todo:
-            started = time.monotonic()
-            table, history, choices = self._fold(k, rows[k], features)
-            seconds = time.monotonic() - started
-            run_folder.write_fold(self.out, k, table, history, seconds=seconds, choices=choices)
-            self._report(k + 1)
-
-    def _report(self, fold: int) -> None:
-        if self.progress is not None:
-            done = sum(run_folder.finished(self.out, k) for k in self.chosen)
-            self.progress({"stage": "fold", "fold": fold, "done": done, "total": len(self.chosen)})
-
-    def _with_copies(self, fold: pd.DataFrame, gets: pd.DataFrame) -> pd.DataFrame:
-        """The rows of a fold with the recipe's augmented copies of its training clips behind them."""
-        if self.recipe.augment is None or self.split.protocol == "augmented-random":
-            return fold
-        train = fold[split_rows.trains(fold, self.recipe)]
-        copies = [train[gets[c].loc[train["row"]].to_numpy()].assign(copy=c) for c in gets]
-        return pd.concat([fold, *copies], ignore_index=True)
-
-    def _fold(
-        self, k: int, rows: pd.DataFrame, features: dict[tuple[Any, ...], np.ndarray]
-    ) -> tuple[pd.DataFrame, list[dict[str, Any]] | None, dict[str, Any] | None]:
-        rows = rows.sort_values(COPY, kind="stable", ignore_index=True)
-        arrays = [features[key] for key in rows[COPY].itertuples(index=False, name=None)]
-        role = rows["role"].to_numpy()
-        adjusts = _adjusts(self.recipe, self.split)
-        if self.split.protocol == "speaker+enrolled" and not adjusts:
-            voices = voice_names(rows).tolist()
-            # Training voices by their own clips, test voices by what they enrolled with; copies are left out.
-            known = np.flatnonzero((role != "test") & (rows["copy"] == 0))
-            statistics = fitting.speaker_statistics([arrays[i] for i in known], [voices[i] for i in known])
-            arrays = fitting.standardise(arrays, voices, statistics)
-
-        def pick(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            chosen = np.flatnonzero(mask)
-            X = fitting.as_input([arrays[i] for i in chosen], self.recipe.features.layout)
-            return X, rows["emotion"].to_numpy(dtype=str)[chosen]
-
-        held_out = self.recipe.validation.use != "none"
-        trains = split_rows.trains(rows, self.recipe)
-        pipeline = fitting.fit(
-            fitting.make_pipeline(self.recipe, self.labels, seed=self.split.seed, n_jobs=self.n_jobs),
-            *pick(trains),
-            groups=split_rows.groups(rows[trains], by_speaker=self.split.by_speaker),
-            known=split_rows.known(rows[trains], self.given),
-            **split_rows.origin(rows[trains]),
-            validation=pick(role == "validation") if held_out else None,
-            validation_known=split_rows.known(rows[role == "validation"], self.given) if held_out else None,
-            progress=_epochs(self.progress, k),
-        )
-
-        def answers(mask: np.ndarray) -> np.ndarray:
-            return fitting.label_probabilities(pipeline, pick(mask)[0], self.labels)
-
-        test = rows[role == "test"]
-        probabilities = answers(role == "test")
-        if adjusts:
-            asked, enrolled = reference_rows(rows, self.recipe, self.given), role == "enrol"
-            others = reference(answers(asked), voice_names(rows[asked]).tolist())
-            probabilities = adjust_voices(
-                probabilities, test, answers(enrolled), rows[enrolled], others, self.recipe.enrolment
+def _check_folds(
+    recipe: Recipe,
+    split: Split,
+    clips: pd.DataFrame,
+    labels: list[str],
+    given: Mapping[str, np.ndarray] | None,
+    chosen: Sequence[int],
+) -> None:
+    """Raise TrainingError for what would stop a fold after the features of all are computed."""
+    for k in chosen:
+        train = clips[(clips["fold"] == k) & split_rows.trains(clips, recipe)]
+        fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"Fold {k}")
+    if _adjusts(recipe, split):
+        asked = clips[reference_rows(clips, recipe, given)]
+        lacking = [k for k in chosen if not (asked["fold"] == k).any()]
+        if lacking:
+            raise TrainingError(
+                f"Fold {lacking[0]} has no voice to compare with, of a corpus that gives every label: add one, or use "
+                "the method 'standardise' in the recipe's [enrolment]."
             )
-        could_be = split_rows.known(test, self.given)
-        if could_be is not None:
-            probabilities = fitting.restrict(probabilities, could_be)
-        table = test[[*COPY, "fold", "emotion"]].assign(
-            predicted=np.array(self.labels)[probabilities.argmax(1)],
-            confidence=probabilities.max(1),
-            **{f"p_{label}": probabilities[:, i] for i, label in enumerate(self.labels)},
-        )
-        model = pipeline.steps[-1][1]
-        choices = getattr(getattr(model, "estimator_", model), "choices_", None)
-        choices = getattr(model, "choices_", choices)
-        return table.join(test[FACTS]), getattr(model, "history_", None), choices
+
+
+def _with_copies(rows: pd.DataFrame, corpus: Corpus, recipe: Recipe, split: Split) -> pd.DataFrame:
+    """Add the recipe's altered copies of the training clips of each fold."""
+    if recipe.augment is None or split.protocol == "augmented-random":
+        return rows
+    return split_rows.with_copies(rows, rows[split_rows.trains(rows, recipe)], corpus, recipe)
+
+
+def _plan(progress: Progress | None, recipe: Recipe, rows: pd.DataFrame, unit: str, fits: int) -> None:
+    """Say what there is to do, before any of it is done."""
+    if progress is None:
+        return
+    epochs = None if recipe.epochs is None else recipe.epochs * recipe.model.params.get("members", 1)
+    clips = int((rows["copy"] == 0).sum())
+    plan = {"recipe": recipe.name, "clips": clips, "copies": len(rows) - clips, "epochs": epochs}
+    progress({"stage": "plan", **plan, "unit": unit, "fits": fits})
+
+
+def _count(progress: Progress | None, out: Path, fold: int, chosen: Sequence[int]) -> None:
+    """Say how many folds are done."""
+    if progress is not None:
+        done = sum(run_folder.finished(out, k) for k in chosen)
+        progress({"stage": "fold", "fold": fold, "done": done, "total": len(chosen)})
+
+
+def _run_fold(task: Task, split: Split, k: int, clips: Clips, out: Path) -> None:
+    """Train and test one fold, and write it."""
+    started = time.monotonic()
+    if split.protocol == "speaker+enrolled" and not _adjusts(task.recipe, split):
+        clips = clips.standardised()
+    validation = clips.with_role("validation") if task.recipe.validation.use != "none" else None
+    pipeline = task.fit(clips.where(split_rows.trains(clips.rows, task.recipe)), validation, fold=k)
+    table = _tested(task, split, pipeline, clips)
+    model = pipeline.steps[-1][1]
+    run_folder.write_fold(
+        out,
+        k,
+        table,
+        getattr(model, "history_", None),
+        seconds=time.monotonic() - started,
+        choices=choices_of(model),
+    )
+
+
+def _tested(task: Task, split: Split, pipeline: Pipeline, clips: Clips) -> pd.DataFrame:
+    """Answer the test clips of a fold: the rows of its predictions."""
+    test = clips.with_role("test")
+    probabilities = task.answers(pipeline, test)
+    if _adjusts(task.recipe, split):
+        enrolled, others = clips.with_role("enrol"), task.reference(pipeline, clips)
+        assert others is not None  # _check_folds
+        heard = task.answers(pipeline, enrolled)
+        probabilities = adjust_voices(probabilities, test.rows, heard, enrolled.rows, others, task.recipe.enrolment)
+    could_be = split_rows.known(test.rows, task.given)
+    if could_be is not None:
+        probabilities = fitting.restrict(probabilities, could_be)
+    table = test.rows[[*COPY, "fold", "emotion"]].assign(
+        predicted=np.array(task.labels)[probabilities.argmax(1)],
+        confidence=probabilities.max(1),
+        **{f"p_{label}": probabilities[:, i] for i, label in enumerate(task.labels)},
+    )
+    return table.join(test.rows[FACTS])
+
+
+def _adjusts(recipe: Recipe, split: Split) -> bool:
+    """Whether voices enrol and answers are corrected for them."""
+    return split.protocol == "speaker+enrolled" and recipe.enrolment.method == "answers"
 
 
 def train_final(
@@ -264,98 +254,45 @@ def train_final(
         As :func:`run_evaluation`.
     """
     labels = fitting.corpus_labels(corpus)
-    clips = corpus.table.assign(copy=0, role="train")
-    if recipe.validation.use != "none":
-        clips["role"] = _final_roles(corpus, seed)
-    train = clips[clips["role"] == "train"]
-    fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"The corpus {corpus.name}")
-    gets = split_rows.copies_of(corpus, recipe)
-    # Copies of validation clips serve the second fit only.
-    source = clips.assign(role=clips["role"].replace("validation", "validation copy"))
-    copies = [source[gets[c]].assign(copy=c) for c in gets]
-    clips = pd.concat([clips, *copies]).sort_values(COPY, ignore_index=True)
+    rows = _final_rows(corpus, recipe, labels, seed)
+    fits = 2 if recipe.validation.use == "calibration" else 1
+    _plan(progress, recipe, rows, "fit", fits)
     with run_folder.disk(None):
-        arrays = compute_features(
-            corpus,
-            requests(clips, seed=seed, **split_rows.how_copied(recipe)),
-            recipe.extractor,
-            cache=cache or FeatureCache(),
-            n_jobs=n_jobs,
-            progress=progress,
-        )
-
-    given = fitting.known_labels(clips["corpus"].tolist(), clips["emotion"].tolist(), labels)
-    by_speaker = bool((corpus.table["speaker"] != "").all()) and corpus.table["speaker"].nunique() > 2
-
-    def fit(*roles: str, validation: str | None = None) -> Pipeline:
-        def pick(*roles: str) -> tuple[np.ndarray, np.ndarray]:
-            chosen = np.flatnonzero(clips["role"].isin(roles))
-            X = fitting.as_input([arrays[i] for i in chosen], recipe.features.layout)
-            return X, clips["emotion"].to_numpy(dtype=str)[chosen]
-
-        return fitting.fit(
-            fitting.make_pipeline(recipe, labels, seed=seed, n_jobs=n_jobs),
-            *pick(*roles),
-            groups=split_rows.groups(clips[clips["role"].isin(roles)], by_speaker=by_speaker),
-            known=split_rows.known(clips[clips["role"].isin(roles)], given),
-            **split_rows.origin(clips[clips["role"].isin(roles)]),
-            validation=pick(validation) if validation else None,
-            validation_known=split_rows.known(clips[clips["role"] == validation], given) if validation else None,
-            progress=_epochs(progress, None),
-        )
-
-    def enrolment(heard: Pipeline) -> dict[str, Any]:
-        asked = reference_rows(clips, recipe, given)
-        if recipe.enrolment.method != "answers" or not _has_voices(corpus) or not asked.any():
-            return {}
-        X = fitting.as_input([arrays[i] for i in np.flatnonzero(asked)], recipe.features.layout)
-        means = reference(fitting.label_probabilities(heard, X, labels), voice_names(clips[asked]).tolist())
-        settings = recipe.enrolment
-        return {
-            "weight": settings.weight,
-            "seconds": settings.seconds,
-            "reference": dict(zip(labels, means.tolist(), strict=True)),
-        }
-
-    first = fit("train", validation=None if recipe.validation.use == "none" else "validation")
-    final = first
+        clips = load_clips(rows, corpus, recipe, seed=seed, cache=cache, n_jobs=n_jobs, progress=progress)
+    given = fitting.known_labels(rows["corpus"].tolist(), rows["emotion"].tolist(), labels)
+    by_speaker = split_rows.has_voices(corpus, at_least=3)
+    task = Task(recipe, labels, given, seed, by_speaker, n_jobs, progress)
+    validation = clips.with_role("validation") if recipe.validation.use != "none" else None
+    first = final = task.fit(clips.with_role("train"), validation)
     if recipe.validation.use == "calibration":
-        final = fit("train", "validation", "validation copy")
+        final = task.fit(clips)
         final.steps[-1][1].temperature_ = first.steps[-1][1].temperature_
-    final.enrolment_ = enrolment(first)
+    final.enrolment_ = _enrolment(task, first, clips) if split_rows.has_voices(corpus) else {}
     return final
 
 
-def _final_roles(corpus: Corpus, seed: int) -> pd.Series:
-    table = corpus.table
-    voices = voice_names(table)
-    people = {
-        str(voice): (min(rows["sex"]), frozenset(rows["emotion"])) for voice, rows in table.groupby(voices, sort=True)
+def _final_rows(corpus: Corpus, recipe: Recipe, labels: list[str], seed: int) -> pd.DataFrame:
+    """Return the clips with their roles and copies: train, validation, and copies of validation clips.
+
+    These copies serve the second fit only.
+    """
+    clips = split_rows.all_clips(corpus)
+    if recipe.validation.use != "none":
+        clips["role"] = split_rows.final_roles(corpus, seed)
+    train = clips.loc[clips["role"] == "train", "emotion"]
+    fitting.check_classes(recipe, train.tolist(), labels, where=f"The corpus {corpus.name}")
+    source = clips.assign(role=clips["role"].replace("validation", "validation copy"))
+    return split_rows.with_copies(clips, source, corpus, recipe).sort_values(COPY, ignore_index=True)
+
+
+def _enrolment(task: Task, heard: Pipeline, clips: Clips) -> dict[str, Any]:
+    """Return what the manifest says of enrolment; {} where the model does not enrol."""
+    settings = task.recipe.enrolment
+    means = task.reference(heard, clips) if settings.method == "answers" else None
+    if means is None:
+        return {}
+    return {
+        "weight": settings.weight,
+        "seconds": settings.seconds,
+        "reference": dict(zip(task.labels, means.tolist(), strict=True)),
     }
-    if not _has_voices(corpus):
-        fold = split_rows.joined(make_split(corpus, "random", seed=seed), corpus)
-        fold = fold[fold["fold"] == 0].set_index("row")
-        return fold["role"].where(fold["role"] == "validation", "train").reindex(table.index)
-    chosen = validation_speakers(people, max(1, round(0.15 * len(people))), seed=seed, purpose="validation/final")
-    if not chosen:
-        raise TrainingError(
-            f"The corpus {corpus.name} has no speaker to validate with who would not leave a class without training "
-            'clips: add speakers, or set use = "none" in the recipe\'s [validation].'
-        )
-    return voices.isin(chosen).map({True: "validation", False: "train"})
-
-
-def _has_voices(corpus: Corpus) -> bool:
-    """Whether all clips have a speaker, and there are two or more."""
-    return bool((corpus.table["speaker"] != "").all()) and voice_names(corpus.table).nunique() > 1
-
-
-def _adjusts(recipe: Recipe, split: Split) -> bool:
-    """Whether voices enrol and have their lean taken off their answers."""
-    return split.protocol == "speaker+enrolled" and recipe.enrolment.method == "answers"
-
-
-def _epochs(progress: Progress | None, fold: int | None) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda row: progress({**row, "stage": "fit", "fold": fold})

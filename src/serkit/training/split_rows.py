@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,10 @@ import pandas as pd
 
 from serkit.corpora.columns import FACTS
 from serkit.corpora.table import voice_names
+from serkit.errors import TrainingError
+from serkit.protocol import make_split
 from serkit.protocol.assignment import milliseconds
+from serkit.protocol.folds import recording_groups, validation_speakers
 from serkit.training.augment import S2_CHAINS
 
 if TYPE_CHECKING:
@@ -17,7 +21,20 @@ if TYPE_CHECKING:
     from serkit.protocol import Split
     from serkit.training.recipe import Recipe
 
-__all__ = ["copies_of", "groups", "how_copied", "joined", "known", "origin", "trains"]
+__all__ = [
+    "all_clips",
+    "copies_of",
+    "final_roles",
+    "groups",
+    "has_voices",
+    "how_copied",
+    "joined",
+    "known",
+    "origin",
+    "recordings",
+    "trains",
+    "with_copies",
+]
 
 
 def joined(split: Split, corpus: Corpus) -> pd.DataFrame:
@@ -27,11 +44,62 @@ def joined(split: Split, corpus: Corpus) -> pd.DataFrame:
         return table.assign(**{f"{c}_ms": milliseconds(table[c]) for c in ("start", "end")})
 
     keys = ["path", "start_ms", "end_ms"]
-    right = keyed(corpus.table)[[*keys, "start", "end", "emotion", "audio_hash", *FACTS]]
+    clips = keyed(corpus.table).assign(recording=recordings(corpus))
+    right = clips[[*keys, "start", "end", "emotion", "audio_hash", "recording", *FACTS]]
     left = keyed(split.table)[[*keys, "copy", "fold", "role"]]
     return left.merge(right.assign(row=corpus.table.index), on=keys, how="left", validate="many_to_one").drop(
         columns=keys[1:]
     )
+
+
+def all_clips(corpus: Corpus) -> pd.DataFrame:
+    """The clips of the corpus as rows that all train; ``row`` is the corpus' index."""
+    return corpus.table.assign(copy=0, role="train", row=corpus.table.index, recording=recordings(corpus))
+
+
+def recordings(corpus: Corpus) -> np.ndarray:
+    """Name the recording of each clip, shape (n,): clips that share sound have the same name.
+
+    See Also
+    --------
+    serkit.protocol.folds.recording_groups : Which clips share sound.
+    """
+    table = corpus.table
+    place = table["path"] + " " + table["start"].astype(str)
+    names = table["audio_hash"].where(table["audio_hash"] != "", place)
+    return names.groupby(recording_groups(table)).transform("min").to_numpy(dtype=str)
+
+
+def final_roles(corpus: Corpus, seed: int) -> pd.Series:
+    """Which clips validate where all others train: speakers, or clips where speakers are not known."""
+    table = corpus.table
+    voices = voice_names(table)
+    people = {
+        str(voice): (min(rows["sex"]), frozenset(rows["emotion"])) for voice, rows in table.groupby(voices, sort=True)
+    }
+    if not has_voices(corpus):
+        fold = joined(make_split(corpus, "random", seed=seed), corpus)
+        fold = fold[fold["fold"] == 0].set_index("row")
+        return fold["role"].where(fold["role"] == "validation", "train").reindex(table.index)
+    chosen = validation_speakers(people, max(1, round(0.15 * len(people))), seed=seed, purpose="validation/final")
+    if not chosen:
+        raise TrainingError(
+            f"The corpus {corpus.name} has no speaker to validate with who would not leave a class without training "
+            'clips: add speakers, or set use = "none" in the recipe\'s [validation].'
+        )
+    return voices.isin(chosen).map({True: "validation", False: "train"})
+
+
+def has_voices(corpus: Corpus, *, at_least: int = 2) -> bool:
+    """Whether all clips have a speaker, and there are `at_least` so many."""
+    return bool((corpus.table["speaker"] != "").all()) and voice_names(corpus.table).nunique() >= at_least
+
+
+def with_copies(rows: pd.DataFrame, source: pd.DataFrame, corpus: Corpus, recipe: Recipe) -> pd.DataFrame:
+    """The rows with the recipe's altered copies of those of ``source`` behind them."""
+    gets = copies_of(corpus, recipe)
+    copies = [source[gets[c].loc[source["row"]].to_numpy()].assign(copy=c) for c in gets]
+    return pd.concat([rows, *copies], ignore_index=True)
 
 
 def trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
@@ -60,12 +128,10 @@ def copies_of(corpus: Corpus, recipe: Recipe) -> pd.DataFrame:
 
 def groups(rows: pd.DataFrame, *, by_speaker: bool) -> np.ndarray:
     """What inner folds must not tear apart: the clips of a speaker, or a recording and its copies."""
-    if by_speaker:
-        return voice_names(rows).to_numpy(dtype=str)
-    return rows["audio_hash"].where(rows["audio_hash"] != "", rows["path"]).to_numpy(dtype=str)
+    return voice_names(rows).to_numpy(dtype=str) if by_speaker else rows["recording"].to_numpy(dtype=str)
 
 
-def known(rows: pd.DataFrame, given: dict[str, np.ndarray] | None) -> np.ndarray | None:
+def known(rows: pd.DataFrame, given: Mapping[str, np.ndarray] | None) -> np.ndarray | None:
     """Which labels each row could have had, None where all could have all."""
     return None if given is None else np.array([given[corpus] for corpus in rows["corpus"]])
 

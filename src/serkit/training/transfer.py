@@ -171,6 +171,8 @@ def _answers(
     # Decoded in the threads: libsndfile's callbacks would swallow a Ctrl-C that reaches them in the main thread.
     sounds = (partial(corpus.load, row) for _, row in rows.iterrows())
     given = recognizer.predict_iter(sounds, workers=n_jobs, detect_speech=False)
+    if progress is not None:
+        progress({"stage": "answers", "done": 0, "total": len(rows)})
     for done, answer in enumerate(given, start=1):
         yield answer
         if progress is not None:
