@@ -17,6 +17,7 @@ from serkit.cli import app
 from serkit.cli.extras import need_train
 from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.errors import TrainingError
+from serkit.evaluation.left_out import headline
 from serkit.waiting import Waiting, duration
 
 if TYPE_CHECKING:
@@ -172,5 +173,5 @@ def _line(outcome: Outcome) -> str:
     what = f"{cell.recipe.name}, {cell.protocol}, seed {cell.seed}"
     if outcome.run is None:
         return f"{what}: failed: {outcome.error}"
-    metrics = outcome.run.results["metrics"]
+    metrics = headline(outcome.run.results)
     return f"{what}: accuracy {metrics['accuracy']:.1%}, UAR {metrics['uar']:.1%}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from serkit.corpora.registry import published
+from serkit.evaluation.left_out import PROTOCOL, headline
 
 if TYPE_CHECKING:
     from serkit.bundle.manifest import Manifest
@@ -82,7 +83,7 @@ def _data(corpus: Corpus) -> str:
 
 
 def _scores(protocol: str, document: Mapping[str, Any]) -> str:
-    metrics = document["metrics"]
+    metrics = headline(document)
     folds, chosen = document["folds"], document.get("folds_run")
     run = f"{folds}" if chosen is None or len(chosen) == folds else f"{len(chosen)} of {folds}"
     lines = [
@@ -96,6 +97,8 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     ]
     if document.get("warning"):
         lines += [f"**Warning:** {document['warning']}", ""]
+    if protocol == PROTOCOL:
+        lines += ["Means over the corpora, each tested by a model that heard only the others.", ""]
     if protocol == "random":
         lines += ["The voices of the test clips were in training: not what a new voice gets.", ""]
     lines += ["| score | value | 95 % interval |", "| --- | --- | --- |"]

@@ -16,6 +16,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 from serkit.bundle import Bundle, Manifest, write_bundle
 from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
+from serkit.evaluation.left_out import headline
 from serkit.models import build
 from serkit.models.classical import SMALLEST, SVM, ClassWeighted, TemperatureScaled, XGBoost
 from serkit.models.selection import BestOf, Searched, SoftVoting
@@ -355,7 +356,7 @@ def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[st
 
 
 def _summary(document: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = document["metrics"]
+    metrics = headline(document)
     return {
         **{
             key: value

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,6 +123,14 @@ class Task:
     by_speaker: bool
     n_jobs: int = 1
     progress: Progress | None = None
+
+    def over(self, labels: Collection[str]) -> Task:
+        """Return this task for a model that can learn these labels only."""
+        if set(labels) >= set(self.labels):
+            return self
+        kept = np.array([label in labels for label in self.labels])
+        given = None if self.given is None else {corpus: known[kept] for corpus, known in self.given.items()}
+        return replace(self, labels=[label for label in self.labels if label in labels], given=given)
 
     def fit(self, train: Clips, validation: Clips | None = None, *, fold: int | None = None) -> Pipeline:
         """Fit the recipe's pipeline on `train`; `validation` is for what the recipe says."""
