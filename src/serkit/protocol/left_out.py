@@ -66,11 +66,10 @@ def _roles(clips: pd.DataFrame, left_out: str, validates: np.ndarray) -> np.ndar
 def _validating(clips: pd.DataFrame, name: str, seed: int) -> np.ndarray:
     """The rows of one corpus that validate wherever it trains."""
     if (clips["speaker"] == "").any():
-        columns = [clips[column].tolist() for column in ("name", "emotion", "group")]
-        part = a_tenth(np.arange(len(clips)), *columns, seed, f"corpus/validation/{name}")
+        names, emotions, groups = (clips[column].tolist() for column in ("name", "emotion", "group"))
+        part = a_tenth(np.arange(len(clips)), names, emotions, groups, seed, f"corpus/validation/{name}")
         left = np.setdiff1d(np.arange(len(clips)), part)
-        emotions = clips["emotion"].to_numpy()
-        if set(emotions[left]) != set(emotions):
+        if {emotions[i] for i in left} != set(emotions):
             return np.array([], dtype=int)
         return clips["row"].to_numpy()[part]
     people = {
