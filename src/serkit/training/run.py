@@ -148,7 +148,7 @@ class _Folds:
         arrays = compute_features(
             self.corpus,
             requests(needed, seed=self.split.seed, **split_rows.how_copied(self.recipe)),
-            self.recipe.extractor,
+            self.recipe.front_end,
             cache=self.cache,
             n_jobs=self.n_jobs,
             progress=self.progress,
@@ -191,7 +191,7 @@ class _Folds:
 
         def pick(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             chosen = np.flatnonzero(mask)
-            X = fitting.as_input([arrays[i] for i in chosen], self.recipe.features.layout)
+            X = fitting.as_input([arrays[i] for i in chosen], self.recipe.layout)
             return X, rows["emotion"].to_numpy(dtype=str)[chosen]
 
         held_out = self.recipe.validation.use != "none"
@@ -278,7 +278,7 @@ def train_final(
         arrays = compute_features(
             corpus,
             requests(clips, seed=seed, **split_rows.how_copied(recipe)),
-            recipe.extractor,
+            recipe.front_end,
             cache=cache or FeatureCache(),
             n_jobs=n_jobs,
             progress=progress,
@@ -290,7 +290,7 @@ def train_final(
     def fit(*roles: str, validation: str | None = None) -> Pipeline:
         def pick(*roles: str) -> tuple[np.ndarray, np.ndarray]:
             chosen = np.flatnonzero(clips["role"].isin(roles))
-            X = fitting.as_input([arrays[i] for i in chosen], recipe.features.layout)
+            X = fitting.as_input([arrays[i] for i in chosen], recipe.layout)
             return X, clips["emotion"].to_numpy(dtype=str)[chosen]
 
         return fitting.fit(
@@ -308,7 +308,7 @@ def train_final(
         asked = reference_rows(clips, recipe, given)
         if recipe.enrolment.method != "answers" or not _has_voices(corpus) or not asked.any():
             return {}
-        X = fitting.as_input([arrays[i] for i in np.flatnonzero(asked)], recipe.features.layout)
+        X = fitting.as_input([arrays[i] for i in np.flatnonzero(asked)], recipe.layout)
         means = reference(fitting.label_probabilities(heard, X, labels), voice_names(clips[asked]).tolist())
         settings = recipe.enrolment
         return {
