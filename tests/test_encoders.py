@@ -14,12 +14,16 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+import serkit
 from serkit.audio import Waveform
 from serkit.encoders import WhisperEncoder, find_encoder
+from serkit.encoders.folder import weights_hash
 from serkit.encoders.whisper_graph import log_mel
-from serkit.errors import FeatureError
+from serkit.errors import FeatureError, RecipeError
 from serkit.features import FrontEnd
 from serkit.features.graph import GraphBuilder
+from serkit.training.feature_cache import FeatureCache
+from serkit.training.recipe_files import parse_recipe
 from tests.conftest import voice
 
 GOLDEN = Path(__file__).parent / "golden" / "whisper-random"
@@ -182,6 +186,64 @@ def test_settings_and_lengths_that_cannot_be_are_refused(wave: Waveform) -> None
     for seconds in (0.09, 1.41):
         with pytest.raises(FeatureError, match=r"takes 0\.1 to 1\.4 s"):
             WhisperEncoder(HUB, blocks=[1])(Waveform(np.zeros(round(16000 * seconds), np.float32), 16000))
+
+
+# --- in recipes -------------------------------------------------------------------------------------------------------
+
+RECIPE = """
+name = "tiny-whisper"
+description = "A random encoder, for tests."
+[encoder]
+name = "{folder}"
+sha256 = "{sha256}"
+blocks = [1, 3]
+precision = "int8"
+[model]
+name = "logistic"
+"""
+
+
+def recipe_text(folder: Path = HUB, sha256: str | None = None) -> str:
+    return RECIPE.format(folder=folder, sha256=sha256 or weights_hash(HUB))
+
+
+def test_a_recipe_names_an_encoder_and_runs_from_recordings_to_a_bundle(tiny_corpus: Path, tmp_path: Path) -> None:
+    recipe = parse_recipe(recipe_text())
+    corpus = serkit.read_corpus(tiny_corpus)
+    split = serkit.make_split(corpus, "speaker", n_folds=3)
+    cache = FeatureCache(tmp_path / "cache")
+    run = serkit.run_evaluation(recipe, corpus, split, tmp_path / "run", cache=cache)
+    assert len(run.predictions) == len(corpus)
+    fitted = serkit.train_final(recipe, corpus, cache=cache)
+    bundle = serkit.export_bundle(fitted, recipe, corpus, tmp_path / "bundle", scores=[run.results], cache=cache)
+    assert bundle.manifest.input["kind"] == "waveform"
+    recognizer = serkit.load(tmp_path / "bundle")
+    row = corpus.table.iloc[5]
+    wave = corpus.load(row)
+    expected = dict(zip(fitted.classes_, fitted.predict_proba(recipe.front_end(wave)[None])[0], strict=True))
+    found = dict(zip(recognizer.labels, recognizer.probabilities(wave), strict=True))
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_hash_of_a_recipe_follows_the_weights_and_not_the_folder(copy: Path) -> None:
+    assert parse_recipe(recipe_text()).hash == parse_recipe(recipe_text(copy)).hash
+    other = recipe_text().replace("[1, 3]", "[1, 2]")
+    assert parse_recipe(other).hash != parse_recipe(recipe_text()).hash
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (recipe_text(sha256="0" * 64), "have the SHA-256 .* the recipe asks for 0000"),
+        (recipe_text(Path("/nowhere")), r"\[encoder\]: There is no encoder '/nowhere'"),
+        (recipe_text().replace("[1, 3]", "[4]"), r"\[encoder\]: blocks must be numbers from 1 to 3"),
+        (recipe_text() + "[features]\nfeatures = [{name = 'rms'}]\n", "needs one front end"),
+        ("name = 'x'\ndescription = ''\n[model]\nname = 'logistic'\n", "needs one front end"),
+    ],
+)
+def test_a_recipe_with_an_impossible_front_end_is_one_sentence(text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        parse_recipe(text)
 
 
 @pytest.mark.skipif("SERKIT_ENCODERS" not in os.environ, reason="SERKIT_ENCODERS names no folder of encoders")

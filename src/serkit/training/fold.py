@@ -89,7 +89,7 @@ def load_clips(
     arrays = compute_features(
         corpus,
         requests(rows, seed=seed, **split_rows.how_copied(recipe)),
-        recipe.extractor,
+        recipe.front_end,
         cache=cache or FeatureCache(),
         n_jobs=n_jobs,
         progress=progress,
@@ -155,7 +155,7 @@ class Task:
 
     def inputs(self, clips: Clips) -> np.ndarray:
         """Return the features as the estimator takes them."""
-        return fitting.as_input(clips.arrays, self.recipe.features.layout)
+        return fitting.as_input(clips.arrays, self.recipe.layout)
 
     def reference(self, pipeline: Pipeline, clips: Clips) -> np.ndarray | None:
         """Return the mean log-probabilities, shape (n_labels,), that the voices of `clips` are compared with.
