@@ -8,13 +8,14 @@
 # make averages SERKIT_DATA=folder   write what the clips of each emotion measure on average, for the page of features
 # make notebooks SERKIT_DATA=folder   run the notebooks and keep what they print and draw
 # make screenshots   take the pictures of the app for README and docs
+# make fuzz   read 100,000 damaged recordings of every container, write docs/fuzz.md
 # make bench  measure serkit beside what users would otherwise run, write docs/benchmarks.md
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint format app bench docs results yardstick averages notebooks screenshots chromium clean
+.PHONY: demo test lint format app bench fuzz docs results yardstick averages notebooks screenshots chromium clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ser predict examples/
@@ -37,6 +38,9 @@ app: $(VENV)/.app
 
 bench: $(VENV)/.dev benchmarks/.venv-keras/.made benchmarks/.venv-smile/.made
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python benchmarks/fuzz_audio.py --page docs/fuzz.md $(FUZZ_ARGS)
 
 # Peers that need what serkit does not have an environment of their own each.
 benchmarks/.venv-%/.made: benchmarks/peers/%.txt

@@ -176,7 +176,7 @@ def foreign() -> bytes:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"a.json": b"Dear diary"}, "'a.json' is no speaker profile, nor any JSON"),
+        ({"a.json": b"Dear diary"}, "'a.json' is not a speaker profile, because it is not valid JSON"),
         ({"a.json": b"{}"}, "'a.json': The key 'format' is missing"),
         ({"a.json": foreign()}, "The speaker profile was made with default 1, this is tiny 1.0: enrol again."),
         ({"1.wav": ANN["1.wav"], "a.json": foreign()}, "'a.json' is a saved profile, or none: give it alone"),

@@ -19,7 +19,7 @@ import serkit
 from serkit.app.words import per_cent
 from tests.conftest import voice
 from tests.test_enrolment import ENROLMENT
-from tests.tiny_models import BIAS, waveform_graph, write_tiny
+from tests.tiny_models import BIAS, HOSTILE_CARD, waveform_graph, write_tiny
 from tests.webapp import DESK, MISSING, PHONE, Server, served
 
 if MISSING is not None:
@@ -46,7 +46,7 @@ expect.set_options(timeout=PATIENCE)
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two bundles that answer by how loud a clip is, each in its own way."""
     folder = tmp_path_factory.mktemp("models")
-    write_tiny(folder / "a-tiny", enrolment=ENROLMENT)
+    write_tiny(folder / "a-tiny", enrolment=ENROLMENT, card=HOSTILE_CARD)
     write_tiny(folder / "b-even", graph=waveform_graph(bias=np.zeros_like(BIAS)))
     return folder
 
@@ -263,6 +263,20 @@ def test_a_voice_is_enrolled_saved_and_forgotten(
     page.get_by_role("button", name="Forget this voice").click()
     expect(page.get_by_text("Recordings of one person")).to_be_visible()
     expect(page.get_by_text(re.compile(r"clip_0\d\.wav"))).to_have_count(0)
+
+
+def test_the_card_of_a_foreign_model_loads_nothing(visit: Visit) -> None:
+    page = visit()  # which sees to it that no other machine is asked
+    go(page, "Models")
+    PAGES["Models"](page).wait_for()
+    for title in ("Model card", "Scores and model card"):
+        expander = page.get_by_test_id("stExpander").filter(has=page.get_by_text(title, exact=True))
+        expander.get_by_text(title, exact=True).click()
+        expect(expander.get_by_role("heading", name="Evil")).to_be_visible()
+        expect(expander).to_contain_text("![seen](https://example.org/seen.png)")
+        expect(expander).to_contain_text('<img src="https://example.org/b.png">')
+        expect(expander.locator("img")).to_have_count(0)
+        expect(expander.locator("strong", has_text="bold")).to_be_visible()
 
 
 def test_a_row_of_the_table_is_heard_and_a_filter_narrows_it(visit: Visit, tiny: Path, clips: list[Path]) -> None:

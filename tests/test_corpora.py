@@ -173,7 +173,7 @@ def test_a_broken_archive_is_named(tmp_path: Path) -> None:
     song = tmp_path / ravdess.ARCHIVES["song"]
     content = song.read_bytes()
     song.write_bytes(content[: len(content) // 2])
-    with pytest.raises(CorpusError, match=r"Audio_Song_Actors_01-24.zip is no readable zip archive"):
+    with pytest.raises(CorpusError, match=r"Audio_Song_Actors_01-24.zip is a damaged or truncated zip"):
         read_corpus(tmp_path)
 
 

@@ -17,6 +17,8 @@ from imblearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from serkit.bundle import read_bundle
+from serkit.bundle.clips import pack_clips
+from serkit.bundle.outline import read_outline
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
@@ -307,6 +309,11 @@ def test_manifest_and_card_say_what_was_measured(
     assert (speaker["folds"], speaker["seed"], speaker["n_clips"]) == (3, 4, 90)
     temperature = estimator.named_steps["model"].temperature_
     assert manifest.calibration.startswith(f"temperature {temperature:.4f}")
+    assert bundle.clips == pack_clips(corpus.table["audio_hash"])
+    stated = read_outline(bundle.onnx).metadata
+    assert json.loads(stated["serkit.labels"]) == list(manifest.labels)
+    assert stated["serkit.sample_rate"] == str(recipe.extractor.sample_rate)
+    assert stated["serkit.recipe_hash"] == recipe.hash
     card = bundle.card
     for text in (
         "Protocol `speaker`",
@@ -357,6 +364,9 @@ def test_scores_of_another_recipe_or_corpus_cannot_be_attached(
     with pytest.raises(BundleError, match="trained on the corpus 'ravdess', got 'mine'"):
         attach_scores(bundle, replace(corpus, name="mine"), tmp_path / "bundle", scores=scores)
     assert read_bundle(tmp_path / "bundle").manifest.scores == {}
+    attached = attach_scores(bundle, corpus, tmp_path / "bundle", scores=scores)
+    assert (attached.onnx, attached.clips) == (bundle.onnx, bundle.clips)
+    assert set(attached.manifest.scores) == {"speaker", "augmented-random"}
 
 
 def test_a_wrong_conversion_leaves_no_bundle(

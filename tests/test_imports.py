@@ -82,9 +82,9 @@ def test_ser_predict_loads_these_files_and_no_others(tmp_path: Path) -> None:
     loaded = loaded_after(code)
     assert not loaded & (HEAVY | {"scipy", "pyarrow", "av", "streamlit"})
     ours = {
-        "": "_version cli emotions errors terminal",
-        "audio": "arrays decode headers reader reading voice_activity waveform",
-        "bundle": "manifest onnxfile store",
+        "": "_version cli emotions errors files terminal",
+        "audio": "arrays decode headers mp3 reader reading sound_file virtual_file voice_activity waveform",
+        "bundle": "checks clips manifest onnxfile outline store",
         "cli": "info predict",
         "recognition": "inputs prediction recognizer rows runner",
     }

@@ -26,6 +26,7 @@ from serkit.training.feature_cache import ClipRequest, FeatureCache
 from serkit.training.recipe import Recipe
 from serkit.training.recipe_files import list_recipes, parse_recipe
 from serkit.training.run import run_evaluation, train_final
+from tests.golden import make_folds_golden
 from tests.small_recipes import QUICK_TEXT, shrunk
 
 QUICK = parse_recipe(QUICK_TEXT)
@@ -141,6 +142,14 @@ def test_the_same_seed_gives_the_same_numbers_in_any_order_of_rows(
     pd.testing.assert_frame_equal(tables[0], tables[1], check_exact=True)
     pd.testing.assert_frame_equal(tables[0], tables[2], check_exact=True)
     assert not tables[0]["confidence"].equals(tables[3]["confidence"])
+
+
+def test_evaluations_and_final_models_give_the_numbers_that_they_gave(corpus: Corpus, cache: FeatureCache) -> None:
+    expected = np.load(make_folds_golden.GOLDEN)
+    found = make_folds_golden.probabilities(corpus, cache)
+    assert sorted(found) == sorted(expected.files)
+    for name, values in found.items():
+        np.testing.assert_allclose(values, expected[name], atol=1e-4, err_msg=name)
 
 
 # ---------------------------------------------------------------------------------------------- no leak

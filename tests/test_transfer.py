@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from serkit.bundle import Bundle
+from serkit.bundle import Bundle, read_bundle
+from serkit.bundle.clips import known_clips, pack_clips
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
@@ -36,9 +38,10 @@ BIAS = np.array([[0.5, 1.0, 1.6, 1.5, 0.9, -0.1, -2.0]], dtype=np.float32)
 INPUT = {"kind": "waveform", "sample_rate": 16000, "min_seconds": 0.25, "max_seconds": 2.0}
 
 
-def bundle_at(folder: Path, **changes: Any) -> Bundle:
+def bundle_at(folder: Path, *, clips: bytes | None = b"", **changes: Any) -> Bundle:
+    """A bundle that was trained on the clips with these hashes, by default on none; None keeps no hashes."""
     values = {"labels": KNOWN, "input": INPUT, "corpus": "ravdess", "recipe_hash": "abc", "scores": {}, **changes}
-    return write_tiny(folder, graph=waveform_graph(slope=SLOPE, bias=BIAS), **values)
+    return write_tiny(folder, graph=waveform_graph(slope=SLOPE, bias=BIAS), clips=clips, **values)
 
 
 def write_corpus(root: Path, rows: list[dict[str, Any]]) -> Corpus:
@@ -153,7 +156,7 @@ def test_the_scores_are_those_of_scikit_learn_on_the_formulas_answers(
     columns = wanted[:, [SHARED.index(label) for label in order]]
     assert metrics["log_loss"] == pytest.approx(sk.log_loss(truth, columns, labels=order), abs=1e-4)
     assert metrics["n_speakers"] == 3
-    assert [event["done"] for event in events] == list(range(1, len(clips) + 1))
+    assert [event["done"] for event in events] == list(range(len(clips) + 1))
     assert {(event["stage"], event["total"]) for event in events} == {("answers", len(clips))}
 
 
@@ -170,6 +173,7 @@ def test_the_document_says_which_model_and_what_was_left_out(bundle: Bundle, for
     found = document["transfer"]
     assert found["labels"] == SHARED
     assert found["left_out"] == {"boredom": 1, "surprised": 6}
+    assert found["heard"] == 0
     assert found["dropped"] == ["neutral", "calm", "fearful", "disgust"]
     assert found["failures"] == []
     free = run.predictions["unrestricted"]
@@ -263,7 +267,17 @@ def test_a_folder_that_is_taken_is_left_alone(
 
 
 def corpus_of(name: str, emotions: list[str], parts: list[str] | None = None) -> Corpus:
-    return Corpus(name, Path(), pd.DataFrame({"emotion": emotions, "corpus": parts or [name] * len(emotions)}), "", "")
+    table = {
+        "path": [f"{k}.wav" for k in range(len(emotions))],
+        "emotion": emotions,
+        "corpus": parts or [name] * len(emotions),
+        "audio_hash": [f"{k:016x}" + 48 * "0" for k in range(len(emotions))],
+    }
+    return Corpus(name, Path(), pd.DataFrame(table), "", "")
+
+
+def made_from(bundle: Bundle, clips: bytes | None = b"", **changes: Any) -> Bundle:
+    return replace(bundle, manifest=tiny_manifest(**{"labels": KNOWN, "corpus": "ravdess", **changes}), clips=clips)
 
 
 TWO = ["happy", "sad"]
@@ -282,14 +296,95 @@ TWO = ["happy", "sad"]
         ("ravdess", corpus_of("savee", ["surprised", "bored"]), r"\(bored, surprised\) share no label: at least two"),
     ],
 )
-def test_what_would_say_nothing_is_refused(trained: str, corpus: Corpus, message: str) -> None:
+def test_what_would_say_nothing_is_refused(bundle: Bundle, trained: str, corpus: Corpus, message: str) -> None:
     with pytest.raises(TrainingError, match=message):
-        check_transfer(tiny_manifest(labels=KNOWN, corpus=trained), corpus)
+        check_transfer(made_from(bundle, corpus=trained), corpus)
 
 
-def test_shared_labels_stand_in_the_order_of_the_model() -> None:
-    manifest = tiny_manifest(labels=("sad", "bored", "happy"), corpus="ravdess")
-    assert check_transfer(manifest, corpus_of("ravdess_2", ["happy", "calm", "sad"])) == ["sad", "happy"]
+def test_shared_labels_are_in_the_order_of_the_model(bundle: Bundle) -> None:
+    model = made_from(bundle, labels=("sad", "bored", "happy"))
+    shared, heard = check_transfer(model, corpus_of("ravdess_2", ["happy", "calm", "sad"]))
+    assert shared == ["sad", "happy"]
+    assert heard.tolist() == [False, False, False]
+
+
+def test_a_bundle_that_keeps_no_hashes_is_refused(bundle: Bundle) -> None:
+    with pytest.raises(TrainingError, match="tiny does not keep the hashes of its training clips, so nobody can"):
+        check_transfer(made_from(bundle, clips=None), corpus_of("savee", TWO))
+
+
+def test_a_renamed_copy_of_the_training_corpus_is_refused(foreign: Path, tmp_path: Path, ser: Ser) -> None:
+    table = read_corpus(foreign).table
+    model = bundle_at(tmp_path / "model", clips=pack_clips(table["audio_hash"]))
+    copy = tmp_path / "copy"
+    for k, row in enumerate(table[table["emotion"].isin(SHARED)].itertuples()):  # other names, folders and containers
+        sound, rate = sf.read(foreign / row.path, start=round(row.start * 16000), stop=round(row.end * 16000))
+        (copy / row.emotion).mkdir(parents=True, exist_ok=True)
+        sf.write(copy / row.emotion / f"{k:03d}.{'aiff' if k % 2 else 'wav'}", sound, rate, subtype="FLOAT")
+    code, out, err = ser("transfer", model.path, "--data", copy, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "The model tiny was trained on 21 of the 21 clips of copy (as part of ravdess)" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_few_clips_of_the_training_are_left_out_and_counted(
+    bundle: Bundle, foreign: Path, tmp_path: Path, ser: Ser
+) -> None:
+    corpus = read_corpus(foreign)
+    whole = run_transfer(bundle, corpus, tmp_path / "whole").predictions
+    known = corpus.table[corpus.table["path"].isin(["0_sad_1.wav", "2_angry_0.wav"])]
+    model = bundle_at(tmp_path / "model", clips=pack_clips(known["audio_hash"]))
+    run = run_transfer(model, corpus, tmp_path / "part")
+    assert run.results["transfer"]["heard"] == 2
+    rest = whole[~whole["path"].isin(known["path"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(run.predictions, rest)
+    assert run.results["metrics"]["n_clips"] == len(whole) - 2
+    page = html.unescape((run.folder / "report.html").read_text())
+    assert "because they were in the model's training</th><td class='left'>2</td>" in page.replace('"', "'")
+    code, out, _ = ser("transfer", model.path, "--data", foreign, "--out", tmp_path / "again")
+    assert code == 0
+    assert "Left out, because they were in the model's training: 2 clips." in out
+
+
+@pytest.mark.parametrize(("heard", "refused"), [(2, False), (3, True)])
+def test_more_than_a_tenth_is_a_copy(bundle: Bundle, heard: int, refused: bool) -> None:
+    corpus = corpus_of("savee", TWO * 10)
+    model = made_from(bundle, clips=pack_clips(corpus.table["audio_hash"][-heard:]))
+    if refused:
+        with pytest.raises(TrainingError, match=r"was trained on 3 of the 20 clips of savee \(as part of ravdess\)"):
+            check_transfer(model, corpus)
+    else:
+        assert check_transfer(model, corpus)[1].tolist() == [False] * 18 + [True] * 2
+
+
+@pytest.mark.parametrize(
+    ("trained", "name", "refused"),
+    [
+        ("ravdess", "happy/03-01-03-01-01-01-01.mp3", True),
+        ("ravdess", "happy/1001_DFA_HAP_XX.wav", False),
+        ("ravdess+crema_d", "happy/1001_DFA_HAP_XX.wav", True),
+        ("ravdess", "happy/03-01-03-01.wav", False),
+    ],
+)
+def test_recordings_of_a_training_corpus_are_known_by_their_names(
+    bundle: Bundle, trained: str, name: str, refused: bool
+) -> None:
+    corpus = corpus_of("altered", TWO)
+    corpus.table["path"] = [name, "sad/other.wav"]
+    if refused:
+        with pytest.raises(TrainingError, match="was trained on 1 of the 2 clips of altered"):
+            check_transfer(made_from(bundle, corpus=trained), corpus)
+    else:
+        assert not check_transfer(made_from(bundle, corpus=trained), corpus)[1].any()
+
+
+@pytest.mark.ravdess
+def test_the_shipped_default_knows_its_training_clips(ravdess_dir: Path) -> None:
+    bundle = read_bundle("default")
+    assert bundle.clips is not None
+    hashes = read_corpus(ravdess_dir, kind="ravdess", channel="song").table["audio_hash"]
+    assert len(hashes) == 1012
+    assert all(known_clips(bundle.clips, hashes))
 
 
 def test_such_scores_do_not_stand_on_a_model(bundle: Bundle, foreign: Path, tmp_path: Path) -> None:

@@ -9,13 +9,25 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from serkit.bundle import Bundle, Manifest, write_bundle
+from serkit.bundle import Bundle, Manifest, add_metadata, write_bundle
 from serkit.emotions import LABELS
 
 SLOPE = np.linspace(-200, 200, 8, dtype=np.float32)[np.newaxis]
 BIAS = np.array([[2.0, 1.0, 1.5, 0.0, -1.0, -2.0, -2.5, -3.0]], dtype=np.float32)
 
 WAVEFORM_INPUT = {"kind": "waveform", "sample_rate": 16000, "min_seconds": 0.25, "max_seconds": 10.0}
+
+#: Whatever could make a page ask another machine for something.
+HOSTILE_CARD = r"""# Evil
+
+![seen](https://example.org/seen.png) ![ref] !\[seen](https://example.org/a.png)
+[link](https://example.org) <img src="https://example.org/b.png"> &lt;img&gt;
+| a | b |
+| --- | --- |
+| `ser` | **bold** $\includegraphics{c.png}$ :red[x] |
+
+[ref]: https://example.org/ref.png
+"""
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -78,7 +90,16 @@ def tiny_manifest(**changes: Any) -> Manifest:
     return Manifest(**{**values, **changes})
 
 
-def write_tiny(folder: Path, *, graph: onnx.ModelProto | None = None, **changes: Any) -> Bundle:
-    """Write a bundle of :func:`waveform_graph` or another graph."""
-    data = (graph or waveform_graph()).SerializeToString()
-    return write_bundle(folder, onnx_bytes=data, manifest=tiny_manifest(**changes), card="# Tiny\n\nFor tests.\n")
+def write_tiny(
+    folder: Path,
+    *,
+    graph: onnx.ModelProto | None = None,
+    clips: bytes | None = None,
+    card: str = "# Tiny\n\nFor tests.\n",
+    **changes: Any,
+) -> Bundle:
+    """Write a bundle of :func:`waveform_graph` or another graph, and the hashes of its training clips if given."""
+    manifest = tiny_manifest(**changes)
+    data = add_metadata((graph or waveform_graph()).SerializeToString(), manifest)
+    extra = None if clips is None else {"clips.bin": clips}
+    return write_bundle(folder, onnx_bytes=data, manifest=manifest, card=card, extra=extra)

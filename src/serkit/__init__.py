@@ -36,6 +36,7 @@ _PUBLIC = {
     "Recognizer": "serkit.recognition.recognizer",
     "SerkitError": "serkit.errors",
     "TrainingError": "serkit.errors",
+    "TruncatedError": "serkit.errors",
     "Waveform": "serkit.audio",
     "evaluate": "serkit.evaluation.scores",
     "export_bundle": "serkit.training.export",
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from serkit.errors import RecipeError as RecipeError
     from serkit.errors import SerkitError as SerkitError
     from serkit.errors import TrainingError as TrainingError
+    from serkit.errors import TruncatedError as TruncatedError
     from serkit.evaluation.scores import evaluate as evaluate
     from serkit.protocol import make_split as make_split
     from serkit.recognition.explain import Explanation as Explanation

@@ -18,8 +18,16 @@ class AudioError(SerkitError):
     """A recording that cannot be read or that holds nothing usable."""
 
 
+class TruncatedError(AudioError):
+    """A recording that breaks off, or is damaged from some place on; what comes before can be read."""
+
+
 class FeatureError(SerkitError):
     """A feature request that cannot be met, such as more coefficients than mel bands."""
+
+
+class ArchiveError(SerkitError):
+    """A zip archive that is damaged, or that would unpack to more than anybody meant to pack."""
 
 
 class CorpusError(SerkitError):

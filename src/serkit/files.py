@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one, and reading JSON that a stranger may have written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["plain", "write_atomic", "write_json"]
+__all__ = ["parse_json", "plain", "write_atomic", "write_json"]
 
 
 def write_atomic(text: str, path: str | os.PathLike[str]) -> Path:
@@ -56,3 +56,41 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value
+
+
+def parse_json(data: bytes) -> Any:
+    """Parse UTF-8 JSON as the standard has it: Python's own parser also takes NaN, Infinity and a key given twice.
+
+    Raises
+    ------
+    ValueError
+        Says what is wrong, as the end of a sentence without its full stop.
+
+    Examples
+    --------
+    >>> parse_json(b'{"uar": NaN}')
+    Traceback (most recent call last):
+    ValueError: NaN is not a number that JSON knows
+    """
+
+    def refuse(word: str) -> Any:
+        raise ValueError(f"{word} is not a number that JSON knows")
+
+    def number(text: str) -> float:
+        value = float(text)
+        return value if math.isfinite(value) else refuse(text[:40])
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            seen: set[str] = set()
+            again = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise ValueError(f"the key {again!r:.80} is listed twice")
+        return found
+
+    try:
+        return json.loads(data.decode("utf-8"), parse_constant=refuse, parse_float=number, object_pairs_hook=unique)
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

@@ -146,7 +146,7 @@ class Waiting:
     # ------------------------------------------------------------------------------------------------ counts of clips
 
     def _count(self, stage: str, done: int, total: int, cached: int | None) -> None:
-        name = stage.capitalize()
+        name = stage[0].upper() + stage[1:]
         first = name not in self._meters
         meter = self._meters.setdefault(name, _Meter(self.clock(), cached or 0))
         left = meter.left(self.clock(), done, total)

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from serkit.app import MODEL_VARIABLE
-from serkit.app.words import per_cent, plain
+from serkit.app.words import card, per_cent, plain
 from serkit.bundle import find_bundles, packaged
 from serkit.bundle.manifest import Manifest
 from serkit.errors import SerkitError
@@ -113,7 +113,7 @@ def _describe(recognizer: Recognizer) -> None:
         if manifest.scores:
             st.caption("UAR: the share of clips recognised, averaged over the emotions; in brackets its 95 % interval.")
         st.caption(plain(f"{manifest.name} {manifest.version}, licence: {manifest.licence}"))
-        st.markdown(recognizer.bundle.card)
+        st.markdown(card(recognizer.bundle.card))
 
 
 def short(name: str) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import lzma
 import mimetypes
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,12 +16,13 @@ import streamlit as st
 
 import serkit
 from serkit.audio import AUDIO_SUFFIXES
-from serkit.errors import AudioError
+from serkit.errors import ArchiveError, AudioError
 from serkit.recognition.inputs import failure
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
 from serkit.recognition.rows import CsvWriter, to_json
+from serkit.zips import open_zip, read_member
 
 __all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "pick", "unpacked", "uploaded"]
 
@@ -130,10 +129,10 @@ def unpacked(file: Any) -> tuple[list[Clip], str | None]:
         Of ``st.file_uploader``.
     """
     try:
-        archive = zipfile.ZipFile(io.BytesIO(file.getvalue()))
-    except (zipfile.BadZipFile, OSError):
-        return [], f"{file.name} is no readable zip: pack it again."
-    members = [member for member in archive.infolist() if _is_recording(member)]  # a path with .. is none
+        archive = open_zip(io.BytesIO(file.getvalue()), name=file.name)
+    except ArchiveError as error:
+        return [], str(error)
+    members = [member for member in archive.infolist() if _is_recording(member)]
     total = sum(member.file_size for member in members)
     if not members:
         return [], f"{file.name} holds no recordings."
@@ -148,7 +147,7 @@ def unpacked(file: Any) -> tuple[list[Clip], str | None]:
             f"{file.file_id}/{member.filename}",
             member.filename,
             _mime(member.filename),
-            partial(_read, archive, member),
+            partial(_read, archive, member, file.name),
         )
         for member in members
     ]
@@ -228,14 +227,11 @@ def _is_recording(member: zipfile.ZipInfo) -> bool:
     )
 
 
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Unpack one recording; of one that claims to be smaller than it is no more than it claims."""
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> bytes:
     try:
-        with archive.open(member) as packed:
-            return packed.read(member.file_size)
-    # RuntimeError: a member with a password; NotImplementedError: an unknown compression
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
-        raise AudioError(f"{member.filename} cannot be unpacked ({error}).") from None
+        return read_member(archive, member, limit=_MAX_CLIP, name=name)
+    except ArchiveError as error:
+        raise AudioError(str(error)) from None
 
 
 def _mime(name: str) -> str:

@@ -224,7 +224,8 @@ def _sound(clip: Clip) -> Sound:
     known: tuple[str, Sound] | None = st.session_state.get("measured")
     if known is None or known[0] != clip.key:
         with st.spinner("Measuring …"):
-            wave = audio.load(clip.open(), duration=_LONGEST, target_rate=DESCRIBED.sample_rate)
+            rate = DESCRIBED.sample_rate  # of a recording that breaks off, what is there
+            wave = audio.load(clip.open(), duration=_LONGEST, target_rate=rate, on_break=lambda reason: None)
             known = (clip.key, analyse(wave))
         st.session_state["measured"] = known
     return known[1]

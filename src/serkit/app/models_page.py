@@ -12,7 +12,7 @@ from serkit.app import MODEL_VARIABLE, pictures, sound_pictures
 from serkit.app.chosen_model import choices, score_line, short
 from serkit.app.clips import answers, pick
 from serkit.app.results_page import MEANINGS
-from serkit.app.words import headline, ink, plain
+from serkit.app.words import card, headline, ink, plain
 from serkit.bundle.manifest import Manifest
 from serkit.errors import SerkitError
 from serkit.recognition.recognizer import Recognizer, load
@@ -35,7 +35,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     _scores(first.manifest)
     _confusion(first.manifest)
     with st.expander("Model card"):
-        st.markdown(first.bundle.card)
+        st.markdown(card(first.bundle.card))
     _side_by_side(name, first, [other for other in names if other != name])
 
 

@@ -123,6 +123,10 @@ def listen(
     return Heard(windows, *outline(clip))
 
 
+def _known(reason: str) -> None:
+    """That the recording breaks off is shown with its windows."""
+
+
 def outline(clip: Clip, *, end: float | None = None, n: int = 900) -> tuple[np.ndarray, np.ndarray]:
     """Return the lowest and highest sample of at most `n` stretches of a recording, read piece by piece.
 
@@ -138,7 +142,7 @@ def outline(clip: Clip, *, end: float | None = None, n: int = 900) -> tuple[np.n
     done = 0.0
     if end == 0.0:
         return np.zeros(0), np.zeros(0)
-    for piece in audio.stream(clip.open(), block=30.0):
+    for piece in audio.stream(clip.open(), block=30.0, on_break=_known):
         samples = piece.samples if end is None else piece.samples[: round((end - done) * piece.sample_rate)]
         low, high = pictures.envelope(samples, max(round(len(samples) / piece.sample_rate / _STEP), 1))
         lows.append(low)
@@ -162,7 +166,7 @@ def stretch(clip: Clip, start: float, end: float, rate: int) -> bytes:
     rate : int
         Of the file, Hz.
     """
-    wave = audio.load(clip.open(), offset=start, duration=end - start, target_rate=rate)
+    wave = audio.load(clip.open(), offset=start, duration=end - start, target_rate=rate, on_break=_known)
     file = io.BytesIO()
     sf.write(file, wave.samples, rate, format="WAV", subtype="PCM_16")
     return file.getvalue()
@@ -231,7 +235,7 @@ def _heard(model: str, recognizer: Recognizer, clip: Clip, window: float, hop: f
 def _length(clip: Clip) -> float | None:
     """What the header says, s; None where it says nothing, or is broken, which reading will tell."""
     try:
-        return audio.probe(clip.open()).duration
+        return audio.probe(clip.open(), on_break=_known).duration
     except SerkitError:
         return None
 

@@ -67,7 +67,7 @@ def explained(why: Explanation) -> str:
 
 def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, speaker: Profile | None) -> None:
     """Draw the sound at once, and shade it when it is known what moved the answer."""
-    wave = audio.load(clip.open(), duration=_SHOWN, target_rate=recognizer.sample_rate)
+    wave = audio.load(clip.open(), duration=_SHOWN, target_rate=recognizer.sample_rate, on_break=lambda reason: None)
     hue = colour(answer.emotion) if answer.emotion else GREY
     figure = pictures.sound(wave, hue)
     place, below = st.empty(), st.empty()

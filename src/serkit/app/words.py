@@ -11,12 +11,14 @@ from serkit.emotions import colour
 from serkit.recognition.prediction import Prediction
 from serkit.terminal import printable
 
-__all__ = ["GREY", "headline", "ink", "per_cent", "plain"]
+__all__ = ["GREY", "card", "headline", "ink", "per_cent", "plain"]
 
 #: The colour of what is no emotion; it shows on white and on black.
 GREY = "#8C8C8C"
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+.!|~<>$:&-])")
+# Images and links need a bracket, HTML needs <, formulas $; an escaped backslash cannot undo the escape after it.
+_ACTIVE = re.compile(r"([\\\[\]<$])")
 
 
 def plain(text: str) -> str:
@@ -28,6 +30,21 @@ def plain(text: str) -> str:
     \*a\*\_\[b\]\.wav
     """
     return _MARKDOWN.sub(r"\\\1", printable(text))
+
+
+def card(text: str) -> str:
+    r"""Return a model card as Markdown that only formats: headings, lists, tables and emphasis.
+
+    A card comes with its model, from anywhere. Its images, links, HTML and formulas are shown as they are written, so
+    that a page which shows it asks no other machine for anything. A bare address stays a link to what it says.
+
+    Examples
+    --------
+    >>> print(card("# Model\n![](https://example.org/seen.png) <b>*good*</b>"))
+    # Model
+    !\[\](https://example.org/seen.png) \<b>*good*\</b>
+    """
+    return "\n".join(_ACTIVE.sub(r"\\\1", printable(line.expandtabs(4))) for line in text.splitlines())
 
 
 def per_cent(share: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from serkit.audio.decode import AudioInfo, Reader
+from serkit.audio.reader import AudioInfo, Reader
 from serkit.errors import AudioError
 
 __all__ = ["MAX_RATE", "MIN_RATE", "MIN_SECONDS", "ArrayReader", "check_rate", "check_values", "checked"]
@@ -31,6 +31,8 @@ class ArrayReader:
     name : str
         How messages call it.
     """
+
+    broken: str | None = None
 
     def __init__(self, array: np.ndarray, sample_rate: int, name: str = "the array") -> None:
         self.name = name

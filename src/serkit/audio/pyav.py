@@ -1,72 +1,132 @@
-"""M4A, MP4, AAC, WebM, Matroska and AMR, through PyAV (FFmpeg): the extra ``formats``."""
+"""What libsndfile does not read, through PyAV (FFmpeg) in a process of its own: the extra ``formats``."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
+from serkit.audio import worker
+from serkit.audio.headers import DEMUXERS
 from serkit.audio.reader import SLACK, AudioInfo, mono
-from serkit.errors import AudioError, MissingExtraError
+from serkit.errors import AudioError, MissingExtraError, TruncatedError
 
-__all__ = ["AvReader"]
+__all__ = ["AvReader", "have_pyav"]
+
+_NO_LENGTH = ("AAC", "AMR", "AC-3", "MPEG-TS", "FLV", "MP3")  # FFmpeg estimates it
+
+
+def have_pyav() -> bool:
+    """Whether PyAV is installed; it is not imported."""
+    try:
+        return importlib.util.find_spec("av") is not None
+    except ValueError:  # sys.modules says that there is none
+        return False
 
 
 class AvReader:
-    """M4A, MP4, AAC, WebM, Matroska and AMR, through PyAV (FFmpeg)."""
+    """A recording that another process decodes.
 
-    def __init__(self, file: BinaryIO, name: str, kind: str, stack: contextlib.ExitStack) -> None:
+    Parameters
+    ----------
+    file : binary file object
+    name : str
+        How messages call it.
+    kind : str
+        A key of :data:`serkit.audio.headers.DEMUXERS`.
+    path : str or None
+        Where `file` is on disk; without, it is copied to a temporary file.
+    stack : ExitStack
+        Gives the process back.
+    broken : str or None
+        What is known to be wrong with its end.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        name: str,
+        kind: str,
+        path: str | None,
+        stack: contextlib.ExitStack,
+        broken: str | None = None,
+    ) -> None:
+        if not have_pyav():
+            raise MissingExtraError(f"Reading {kind} ({name})", "av", "formats")
+        self.name, self.broken = name, broken
+        if path is None:
+            path = _copied(file, name, stack)
+        self._worker = worker.take()
+        stack.callback(worker.give_back, self._worker)
+        self._worker.ask({"open": os.path.abspath(path), "demuxer": DEMUXERS[kind]})  # noqa: PTH100
         try:
-            import av
-        except ImportError:
-            raise MissingExtraError(f"Reading {kind} ({name})", "av", "formats") from None
-        self.name, self._av = name, av
-        file.seek(0)
-        try:
-            self._container = stack.enter_context(av.open(file, mode="r", metadata_errors="replace"))
-        except (av.error.FFmpegError, OSError) as error:
-            raise AudioError(f"{name} looks like {kind} but is truncated or damaged ({error.strerror}).") from None
-        if not self._container.streams.audio:
-            raise AudioError(f"{name} is {kind} without a sound track.")
-        stream = self._stream = self._container.streams.audio[0]
-        codec = stream.codec_context  # None if FFmpeg knows no decoder for it
-        if codec is None or not codec.sample_rate:
-            raise AudioError(f"{name} is damaged or in a coding that is not known: its {kind} header makes no sense.")
-        seconds = None
-        if stream.duration is not None and stream.time_base is not None:
-            seconds = float(stream.duration * stream.time_base)
-        elif self._container.duration is not None:
-            seconds = self._container.duration / av.time_base
-        # AAC and AMR have no header that says a length (FFmpeg estimates one); a film may outlast its sound.
-        sure = kind not in ("AAC", "AMR") and (stream.duration is not None or len(self._container.streams) == 1)
-        self._promised = seconds if sure else None
-        self.info = AudioInfo(seconds, codec.sample_rate, codec.channels, kind, codec.name.upper())
+            letter, data = self._worker.receive()
+        except worker.WorkerDiedError as error:
+            raise AudioError(f"{name} looks like {kind} but is damaged ({error}).") from None
+        found = json.loads(data)
+        if letter != b"I":
+            raise self._refused(kind, found)
+        seconds = found["seconds"]
+        self._promised = seconds if found["of_stream"] and kind not in _NO_LENGTH else None
+        self.info = AudioInfo(seconds, found["rate"], found["channels"], kind, found["codec"])
+
+    def _refused(self, kind: str, found: dict[str, str]) -> AudioError:
+        if found["reason"] == "no sound":
+            return AudioError(f"{self.name} is {kind} without a sound track.")
+        if found["reason"] == "no sense":
+            return AudioError(
+                f"{self.name} is damaged or in a coding that is not known: its {kind} header makes no sense."
+            )
+        if found["kind"] in ("ImportError", "ModuleNotFoundError"):
+            return AudioError(f"{self.name} cannot be read: PyAV is installed but does not load ({found['reason']}).")
+        return AudioError(f"{self.name} looks like {kind} but is truncated or damaged ({found['reason']}).")
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        # What stands before `start` is decoded and dropped: seeking here is not exact to the sample.
-        av, rate, at = self._av, self.info.sample_rate, 0
+        rate, at, reason = self.info.sample_rate, start, None
+        self._worker.ask({"read": [start, stop]})
         try:
-            for frame in self._frames():
-                data = frame.to_ndarray()
-                piece = mono(data.T)[max(start - at, 0) : None if stop is None else max(stop - at, 0)]
-                at += data.shape[1]
-                if len(piece):
-                    yield piece
-                if stop is not None and at >= stop:
-                    return
-        except (av.error.FFmpegError, OSError) as error:
-            raise AudioError(
-                f"{self.name} is truncated or damaged after {at / rate:.2f} s ({error.strerror})."
-            ) from None
-        if self._promised is not None and self._promised - at / rate > SLACK:
-            raise AudioError(
+            while True:
+                letter, data = self._worker.receive()
+                if letter != b"P":
+                    break
+                samples = np.frombuffer(data, dtype=np.float32).reshape(-1, self.info.channels)
+                at += len(samples)
+                yield mono(samples)
+        except worker.WorkerDiedError as error:  # nothing that came from such a decoder is to be trusted
+            raise AudioError(f"{self.name} is damaged after {at / rate:.2f} s ({error}).") from None
+        if letter == b"E":
+            reason = json.loads(data)["reason"]
+            said = f"{self.name} is truncated or damaged after {at / rate:.2f} s ({reason})."
+            raise TruncatedError(said) if at else AudioError(said)
+        if stop is not None and at >= stop:
+            return
+        if at > start and self._promised is not None and self._promised - at / rate > SLACK:
+            raise TruncatedError(
                 f"{self.name} is truncated: header says {self._promised:.2f} s, {at / rate:.2f} s could be read."
             )
+        if self.broken is not None:
+            raise TruncatedError(self.broken)
 
-    def _frames(self) -> Iterator[Any]:
-        convert = self._av.AudioResampler(format="fltp", rate=self.info.sample_rate)
-        for frame in self._container.decode(self._stream):
-            yield from convert.resample(frame)
-        yield from convert.resample(None)
+
+def _copied(file: BinaryIO, name: str, stack: contextlib.ExitStack) -> str:
+    """Copy a file object to a temporary file, which `stack` removes."""
+    try:
+        with tempfile.NamedTemporaryFile(prefix="serkit-", delete=False) as copy:
+            stack.callback(_remove, copy.name)
+            file.seek(0)
+            shutil.copyfileobj(file, copy, 1 << 20)
+    except OSError as error:
+        raise AudioError(f"cannot copy {name} to a temporary file ({error.strerror or error}).") from None
+    return copy.name
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)  # noqa: PTH108

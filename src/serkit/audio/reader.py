@@ -38,18 +38,31 @@ class AudioInfo:
 
 
 class Reader(Protocol):
-    """An opened recording."""
+    """An opened recording.
+
+    Attributes
+    ----------
+    name : str
+        How messages call it.
+    info : AudioInfo
+    broken : str or None
+        What is known to be wrong with its end before it is decoded: the message of a TruncatedError.
+    """
 
     name: str
     info: AudioInfo
+    broken: str | None
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Yield consecutive mono float32 pieces of the frames `start` to `stop` (None: the end).
 
         Raises
         ------
+        TruncatedError
+            If the recording breaks off before `stop`, or before the length that its header promises; after all
+            pieces that could be read.
         AudioError
-            If the recording breaks off before `stop`, or before the length that its header promises.
+            If it is damaged in another way.
         """
         ...
 

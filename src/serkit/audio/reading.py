@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -16,7 +16,7 @@ from serkit.audio import decode
 from serkit.audio.arrays import MAX_RATE, MIN_RATE, MIN_SECONDS, ArrayReader, check_rate, checked
 from serkit.audio.reader import AudioInfo, Reader
 from serkit.audio.waveform import QUALITY, Waveform, Window, own, resample
-from serkit.errors import AudioError
+from serkit.errors import AudioError, TruncatedError
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -63,6 +63,9 @@ AUDIO_SUFFIXES = frozenset(
     }
 )
 
+#: Told in a sentence what is wrong with a recording that breaks off.
+OnBreak: TypeAlias = "Callable[[str], object]"
+
 #: What can be read.
 Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | Waveform"
 
@@ -74,6 +77,7 @@ def load(
     target_rate: int | None = None,
     offset: float = 0.0,
     duration: float | None = None,
+    on_break: OnBreak | None = None,
 ) -> Waveform:
     """Read a recording as one mono waveform.
 
@@ -91,6 +95,9 @@ def load(
     offset, duration : float
         Which part to read, in seconds; only this part is decoded where the format allows. A recording that
         ends before ``offset + duration`` gives what there is.
+    on_break : callable, optional
+        For a recording that breaks off: it is given what could be read, and `on_break` is told what is wrong. By
+        default such a recording is refused.
 
     Returns
     -------
@@ -99,8 +106,10 @@ def load(
     Raises
     ------
     AudioError
-        If there is nothing to read, the recording is broken off or damaged, holds values that are not finite,
-        or is shorter than 0.1 s.
+        If there is nothing to read, the recording is damaged, holds values that are not finite, or is shorter
+        than 0.1 s.
+    TruncatedError
+        An AudioError: if the recording breaks off in the part that was asked for, and `on_break` was not given.
     MissingExtraError
         If the format needs PyAV and that is not installed.
 
@@ -119,19 +128,38 @@ def load(
         rate = reader.info.sample_rate
         start = round(offset * rate)
         stop = None if duration is None else start + max(round(duration * rate), 1)
-        pieces = list(checked(reader, start, stop))
+        pieces, broken = _until_break(checked(reader, start, stop))
+        if broken is not None and (on_break is None or sum(map(len, pieces)) < MIN_SECONDS * rate):
+            raise broken
         if not pieces:
             length = reader.info.duration
             says = f"which is {length:.3f} s long" if length is not None else "which ends earlier"
             raise AudioError(f"nothing is left of {reader.name}, {says}, from {offset:g} s on.")
         samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
         _check_length(len(samples), rate, reader.name)
+        if broken is not None and on_break is not None:
+            on_break(str(broken))
     wave = own(samples, rate)
     return wave if target is None else resample(wave, target)
 
 
+def _until_break(pieces: Iterator[np.ndarray]) -> tuple[list[np.ndarray], TruncatedError | None]:
+    read: list[np.ndarray] = []
+    try:
+        for piece in pieces:
+            read.append(piece)
+    except TruncatedError as error:
+        return read, error
+    return read, None
+
+
 def stream(
-    source: Source, *, sample_rate: int | None = None, target_rate: int | None = None, block: float = 30.0
+    source: Source,
+    *,
+    sample_rate: int | None = None,
+    target_rate: int | None = None,
+    block: float = 30.0,
+    on_break: OnBreak | None = None,
 ) -> Iterator[Waveform]:
     """Read a recording of any length as consecutive waveforms, holding one at a time.
 
@@ -143,6 +171,8 @@ def stream(
         As for :func:`load`.
     block : float
         Length of a piece in seconds, at least 0.1; the last one may be shorter.
+    on_break : callable, optional
+        For a recording that breaks off: told what is wrong before the last piece. By default that is raised after it.
 
     Yields
     ------
@@ -151,7 +181,9 @@ def stream(
     Raises
     ------
     AudioError
-        As for :func:`load`; a recording that breaks off raises after the pieces that could be read.
+        As for :func:`load`.
+    TruncatedError
+        If the recording breaks off and `on_break` was not given; after all that could be read.
 
     Examples
     --------
@@ -161,16 +193,19 @@ def stream(
     if not (math.isfinite(block) and block >= MIN_SECONDS):
         raise AudioError(f"block must be at least {MIN_SECONDS} s, got {block}.")
     target = None if target_rate is None else check_rate(target_rate, "target_rate")
-    return _stream(source, sample_rate, target, block)
+    return _stream(source, sample_rate, target, block, on_break)
 
 
-def _stream(source: Source, sample_rate: int | None, target: int | None, block: float) -> Iterator[Waveform]:
+def _stream(
+    source: Source, sample_rate: int | None, target: int | None, block: float, on_break: OnBreak | None
+) -> Iterator[Waveform]:
     with _open(source, sample_rate) as reader:
         rate = target or reader.info.sample_rate
         size = round(block * rate)
         held: list[np.ndarray] = []
         count, first = 0, True
-        for piece in _resampled(reader, rate):
+        broken: list[TruncatedError] = []
+        for piece in _resampled(reader, rate, broken.append):
             held.append(piece)
             count += len(piece)
             if count < size:
@@ -182,9 +217,15 @@ def _stream(source: Source, sample_rate: int | None, target: int | None, block: 
             held = [joined[count - count % size :]]
             count %= size
         if first:
+            if broken and count < MIN_SECONDS * rate:
+                raise broken[0]
             _check_length(count, rate, reader.name)
+        if broken and on_break is not None:
+            on_break(str(broken[0]))
         if count:
             yield own(np.concatenate(held), rate)
+        if broken and on_break is None:
+            raise broken[0]
 
 
 @contextlib.contextmanager
@@ -220,19 +261,26 @@ def _check_length(count: int, rate: int, name: str) -> None:
         raise AudioError(f"{name} gives {count / rate:.3f} s of sound: at least {MIN_SECONDS} s are needed.")
 
 
-def _resampled(reader: Reader, rate: int) -> Iterator[np.ndarray]:
-    pieces = checked(reader, 0, None)
-    if rate == reader.info.sample_rate:
-        yield from pieces
-        return
-    resampler = soxr.ResampleStream(reader.info.sample_rate, rate, 1, dtype="float32", quality=QUALITY)
-    for piece in pieces:
-        yield resampler.resample_chunk(piece)
-    yield resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+def _resampled(reader: Reader, rate: int, on_break: Callable[[TruncatedError], None]) -> Iterator[np.ndarray]:
+    same = rate == reader.info.sample_rate
+    convert = None if same else soxr.ResampleStream(reader.info.sample_rate, rate, 1, dtype="float32", quality=QUALITY)
+    try:
+        for piece in checked(reader, 0, None):
+            yield piece if convert is None else convert.resample_chunk(piece)
+    except TruncatedError as error:
+        on_break(error)
+    if convert is not None:
+        yield convert.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
 
 
-def probe(source: Source) -> AudioInfo:
+def probe(source: Source, *, on_break: OnBreak | None = None) -> AudioInfo:
     """Read what the header of a file, bytes or a file object says, without decoding it.
+
+    Parameters
+    ----------
+    source : path, bytes or binary file object
+    on_break : callable, optional
+        Told what is wrong with a file that is seen to break off; by default such a file is refused.
 
     Returns
     -------
@@ -242,11 +290,17 @@ def probe(source: Source) -> AudioInfo:
     Raises
     ------
     AudioError
-        If it cannot be read, or if the header promises more than the file holds.
+        If it cannot be read.
+    TruncatedError
+        If the header promises more than the file holds, and `on_break` was not given.
     """
     if isinstance(source, (np.ndarray, Waveform)):
         raise AudioError("probe reads headers of files: an array or a Waveform has none.")
     with decode.open_reader(source) as reader:
+        if reader.broken is not None:
+            if on_break is None:
+                raise TruncatedError(reader.broken)
+            on_break(reader.broken)
         return reader.info
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from serkit._version import __version__
+from serkit.bundle.checks import check_enrolment, check_input, check_labels, check_scores, expect, is_number, kind_of
 from serkit.errors import BundleError
 
 __all__ = ["FORMAT_VERSION", "Manifest"]
@@ -15,8 +15,8 @@ __all__ = ["FORMAT_VERSION", "Manifest"]
 #: The newest bundle format that this serkit reads, and the one it writes.
 FORMAT_VERSION = 1
 
+_MOST_FILES = 32
 _REQUIRED = ("format_version", "name", "version", "labels", "input", "licence", "created", "files", "sizes")
-_KINDS = ("waveform", "features")
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,32 @@ class Manifest:
     seed : int or None
         Seed of the training run.
     scores : dict
-        Protocol name to its results: ``uar``, ``accuracy``, their ``*_interval`` pairs, ``n_clips``, folds, seed, date;
-        where it was kept, ``confusion`` (counts, rows truth, columns answers, in the order of the labels).
+        Protocol name to its results: ``uar`` and ``accuracy`` in [0, 1], ``uar_interval`` and ``accuracy_interval``
+        (lower and upper end), the counts ``n_clips``, ``n_speakers`` and ``folds``, ``seed``, ``date``, ``warning``;
+        where it was kept, ``confusion`` (counts, rows truth, columns answers, in the order of the labels), which sums
+        to ``n_clips``.
     calibration : str
         How the probabilities were calibrated, in words, temperature included.
     enrolment : dict
         What :mod:`serkit.recognition.profile` needs: ``{"weight": w, "seconds": s, "reference": {label: mean
-        log-probability over other voices}}``, where `s` seconds of a voice have half the effect of endless ones. Empty
-        for a model that does not enrol voices.
+        log-probability over other voices}}``, where `s` seconds of a voice have half the effect of endless ones; `w` is
+        in (0, 2], a mean in [-9.22, 0]. Empty for a model that does not enrol voices.
     files, sizes : dict
-        SHA-256 and bytes of each file. Filled in on writing.
+        SHA-256 and bytes of each file, at most 32 of them. Filled in on writing. ``model.onnx`` and ``README.md`` are
+        always there, ``LICENSE`` and ``clips.bin`` (:mod:`serkit.bundle.clips`) in what ``ser train`` writes.
     format_version : int
         Format of the bundle.
+
+    Raises
+    ------
+    BundleError
+        If a value is of the wrong type, not finite or out of its range.
+
+    Notes
+    -----
+    ``labels``, the sample rate and ``recipe_hash`` are also in the metadata of ``model.onnx``
+    (:func:`serkit.bundle.onnxfile.add_metadata`), and a bundle where the two differ is refused: two labels that are
+    swapped in the manifest would make every answer wrong without a word.
 
     Examples
     --------
@@ -87,25 +101,39 @@ class Manifest:
     def __post_init__(self) -> None:
         texts = ("name", "version", "licence", "citation", "created", "serkit")
         for key in (*texts, "recipe", "recipe_hash", "corpus", "split_hash", "calibration"):
-            _expect(key, getattr(self, key), str, "text")
+            expect(key, getattr(self, key), str, "text")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):
             raise BundleError(f"Manifest: 'name' must be letters, digits, '.', '_' or '-', got {self.name!r}.")
         for key in ("input", "scores", "enrolment", "files", "sizes"):
-            _expect(key, getattr(self, key), dict, "an object")
+            expect(key, getattr(self, key), dict, "an object")
+        expect("format_version", self.format_version, int, "a whole number")
         if self.seed is not None:
-            _expect("seed", self.seed, int, "a whole number or null")
-        _check_labels(self.labels)
-        _check_input(self.input)
+            expect("seed", self.seed, int, "a whole number or null")
+            if not is_number(self.seed):
+                raise BundleError(
+                    f"Manifest: 'seed' must be below 2^53, got a number of {len(hex(self.seed)) - 2} digits."
+                )
+        check_labels(self.labels)
+        check_input(self.input)
         if self.enrolment:
-            _check_enrolment(self.enrolment, self.labels)
+            check_enrolment(self.enrolment, self.labels)
         for protocol, score in self.scores.items():
-            _expect(f"scores.{protocol}", score, dict, "an object")
+            check_scores(protocol, score)
         for name, digest in self.files.items():
             if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
                 raise BundleError(f"Manifest: 'files' names {name!r}, which is no plain file name.")
             if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
                 raise BundleError(f"Manifest: the SHA-256 of {name} must be 64 hexadecimal digits, got {digest!r}.")
-            _expect(f"sizes.{name}", self.sizes.get(name), int, "a whole number of bytes")
+            expect(f"sizes.{name}", self.sizes.get(name), int, "a whole number of bytes")
+            if self.sizes[name] < 0:
+                raise BundleError(f"Manifest: 'sizes.{name}' must be at least 0, got {self.sizes[name]}.")
+        if set(self.sizes) != set(self.files):
+            odd = sorted(set(self.sizes) ^ set(self.files))[0]
+            raise BundleError(
+                f"Manifest: 'files' and 'sizes' must list the same files, but {odd!r:.80} is in one only."
+            )
+        if len(self.files) > _MOST_FILES:
+            raise BundleError(f"Manifest: 'files' lists {len(self.files):,} files, at most {_MOST_FILES} are read.")
 
     @property
     def sample_rate(self) -> int:
@@ -146,10 +174,10 @@ class Manifest:
         serkit.errors.BundleError: The bundle has format 99, this serkit reads up to 1: upgrade serkit.
         """
         if not isinstance(content, dict):
-            raise BundleError(f"Manifest: expected a JSON object, got {_kind(content)}.")
+            raise BundleError(f"Manifest: expected a JSON object, got {kind_of(content)}.")
         if "format_version" in content:
             version: Any = content["format_version"]
-            _expect("format_version", version, int, "a whole number")
+            expect("format_version", version, int, "a whole number")
             if version > FORMAT_VERSION:
                 raise BundleError(
                     f"The bundle has format {version}, this serkit reads up to {FORMAT_VERSION}: upgrade serkit."
@@ -163,60 +191,3 @@ class Manifest:
         if isinstance(known["labels"], list):
             known["labels"] = tuple(known["labels"])
         return cls(**known)
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", tuple: "a list", str: "text", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _expect(key: str, value: object, kind: type, words: str) -> None:
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise BundleError(f"Manifest: '{key}' must be {words}, got {_kind(value)}.")
-
-
-def _check_labels(labels: object) -> None:
-    if not isinstance(labels, tuple):
-        raise BundleError(f"Manifest: 'labels' must be a list, got {_kind(labels)}.")
-    if len(labels) < 2 or not all(isinstance(label, str) and label.strip() for label in labels):
-        raise BundleError(f"Manifest: 'labels' must name at least two emotions, got {list(labels)}.")
-    repeated = sorted({label for label in labels if labels.count(label) > 1})
-    if repeated:
-        raise BundleError(f"Manifest: 'labels' names {', '.join(repeated)} more than once.")
-
-
-def _check_input(content: dict[str, Any]) -> None:
-    kind = content.get("kind")
-    if kind not in _KINDS:
-        raise BundleError(f"Manifest: 'input.kind' must be waveform or features, got {kind!r}.")
-    source = content
-    if kind == "features":
-        _expect("input.extractor", content.get("extractor"), dict, "an object")
-        source = content["extractor"]
-    elif "min_seconds" not in content or "max_seconds" not in content:
-        raise BundleError("Manifest: 'input' must state min_seconds and max_seconds.")
-    rate = source.get("sample_rate")
-    if not isinstance(rate, int) or isinstance(rate, bool) or not 1000 <= rate <= 192_000:
-        raise BundleError(f"Manifest: the input's sample_rate must be 1000 to 192000 Hz, got {rate!r}.")
-    shortest, longest = content.get("min_seconds", 0.1), content.get("max_seconds", 30.0)
-    for key, value in (("min_seconds", shortest), ("max_seconds", longest)):
-        if not _is_number(value) or value <= 0:
-            raise BundleError(f"Manifest: 'input.{key}' must be a positive number of seconds, got {value!r}.")
-    if shortest > longest:
-        raise BundleError(f"Manifest: min_seconds ({shortest}) is above max_seconds ({longest}).")
-
-
-def _check_enrolment(content: dict[str, Any], labels: tuple[str, ...]) -> None:
-    for key in ("weight", "seconds"):
-        if not _is_number(content.get(key)) or content[key] <= 0:
-            raise BundleError(f"Manifest: 'enrolment.{key}' must be a positive number, got {content.get(key)!r}.")
-    reference = content.get("reference")
-    if not isinstance(reference, dict) or set(reference) != set(labels):
-        raise BundleError("Manifest: 'enrolment.reference' must have one number for each label and nothing else.")
-    for label, value in reference.items():
-        if not _is_number(value) or value > 0:
-            raise BundleError(f"Manifest: 'enrolment.reference.{label}' must be a number up to 0, got {value!r}.")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,101 +1,64 @@
-"""A reader for the outline of an ONNX file: inputs, outputs, operator domains, references to other files.
-
-The use road has no ``onnx`` package, and ONNX Runtime follows references to external files while it loads. So the
-graph of a bundle is looked over here first, with nothing but the protobuf wire format; tensors are skipped.
-Field numbers are those of ``onnx.proto``.
-"""
+"""What a bundle's ONNX file must be: alone, of standard operators, and in agreement with the manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
 
 from serkit.bundle.manifest import Manifest
+from serkit.bundle.outline import Value, read_outline
+from serkit.errors import BundleError
 
-__all__ = ["STANDARD_DOMAINS", "GraphOutline", "Value", "check_graph", "read_outline"]
+__all__ = ["add_metadata", "check_graph"]
 
-#: Operator sets of the ONNX standard, written in full.
-STANDARD_DOMAINS = frozenset({"ai.onnx", "ai.onnx.ml"})
-
-_FLOAT32 = 1
-_MAX_DEPTH = 32
+_LABELS, _RATE, _RECIPE = "serkit.labels", "serkit.sample_rate", "serkit.recipe_hash"
 
 
-@dataclass(frozen=True)
-class Value:
-    """One graph input or output.
+def add_metadata(data: bytes, manifest: Manifest) -> bytes:
+    """Write labels, sample rate and recipe hash into the metadata of an ONNX file, which then says what it is itself.
 
-    Attributes
-    ----------
-    name : str
-    float32 : bool
-        Whether it is a tensor of float32.
-    shape : tuple of int or None, or None
-        Sizes, None where a size is free; None as a whole if the file states no shape.
-    """
-
-    name: str
-    float32: bool
-    shape: tuple[int | None, ...] | None
-
-
-@dataclass(frozen=True)
-class GraphOutline:
-    """What :func:`read_outline` finds: graph inputs (without constants), outputs, domains and external data."""
-
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    foreign_domains: tuple[str, ...]
-    external_data: bool
-
-
-def read_outline(data: bytes) -> GraphOutline:
-    """Read the outline of a serialised ONNX model.
+    Everything else keeps its bytes, so the answers stay the same. Call this where the graph is made, while its order
+    of labels is known for certain; :func:`serkit.bundle.write_bundle` refuses a graph without it.
 
     Parameters
     ----------
     data : bytes
-        The content of an ``.onnx`` file.
+        A serialised ONNX model.
+    manifest : Manifest
 
     Returns
     -------
-    GraphOutline
+    bytes
+        The model with ``serkit.labels`` (a JSON list), ``serkit.sample_rate`` (Hz) and ``serkit.recipe_hash`` in its
+        ``metadata_props``; unchanged if it says the same already.
 
     Raises
     ------
-    ValueError
-        If the bytes are no ONNX model or end too early.
+    BundleError
+        If it is not an ONNX model, or says something else already.
+
+    See Also
+    --------
+    check_graph : Compares the two.
     """
-    model = memoryview(data)
-    graphs = [value for number, value in _messages(model) if number == 7]
-    if len(graphs) != 1:
-        raise ValueError("it holds no graph")
-    functions = [value for number, value in _messages(model) if number == 25]
-    own = {_text(value) for function in functions for number, value in _messages(function) if number == 10}
-    seen = _Seen(set(), False)
-    _walk_graph(graphs[0], seen, 0)
-    for function in functions:
-        for number, value in _messages(function):
-            if number == 7:
-                _walk_node(value, seen, 0)
-    constants, inputs, outputs = set(), [], []
-    for number, value in _messages(graphs[0]):
-        if number == 5:
-            constants |= {_text(name) for field, name in _messages(value) if field == 8}
-        elif number == 11:
-            inputs.append(_value(value))
-        elif number == 12:
-            outputs.append(_value(value))
-    return GraphOutline(
-        inputs=tuple(value for value in inputs if value.name not in constants),
-        outputs=tuple(outputs),
-        foreign_domains=tuple(sorted(seen.domains - STANDARD_DOMAINS - own - {""})),
-        external_data=seen.external,
-    )
+    try:
+        present = read_outline(data).metadata
+        if any(key in present for key in (_LABELS, _RATE, _RECIPE)):
+            _check_metadata(present, manifest)
+            return data
+    except ValueError as error:
+        raise BundleError(f"The graph cannot be given metadata: {error}.") from None
+    stated = {
+        _LABELS: json.dumps(list(manifest.labels), ensure_ascii=False),
+        _RATE: str(manifest.sample_rate),
+        _RECIPE: manifest.recipe_hash,
+    }
+    # Protobuf: a repeated field may go on anywhere, so at the end.
+    return data + b"".join(_field(14, _field(1, k.encode()) + _field(2, v.encode())) for k, v in stated.items())
 
 
 def check_graph(data: bytes, manifest: Manifest) -> None:
-    """Refuse a graph that needs other files or foreign operators, or whose ends do not fit the manifest.
+    """Refuse a graph that needs other files or foreign operators, or whose ends or metadata do not fit the manifest.
 
     Raises
     ------
@@ -131,6 +94,36 @@ def check_graph(data: bytes, manifest: Manifest) -> None:
         raise ValueError(f"must give 'probabilities' as float32 of shape (1, {count}), but gives {_shape(results[0])}")
     if results[0].shape is not None and results[0].shape[1] not in (None, count):
         raise ValueError(f"gives {results[0].shape[1]} probabilities, but the manifest names {count} labels")
+    _check_metadata(outline.metadata, manifest)
+
+
+def _check_metadata(stated: Mapping[str, str], manifest: Manifest) -> None:
+    missing = [key for key in (_LABELS, _RATE, _RECIPE) if key not in stated]
+    if missing:
+        raise ValueError(
+            f"does not state {missing[0]} in its metadata, so the manifest's labels cannot be checked: it comes from "
+            "an earlier serkit or another program, export it again with 'ser train'"
+        )
+    try:
+        labels = json.loads(stated[_LABELS])
+    except (ValueError, RecursionError):
+        labels = None
+    if labels != list(manifest.labels):
+        named = ", ".join(map(str, labels)) if isinstance(labels, list) else stated[_LABELS]
+        raise ValueError(
+            f"has the labels {named:.200} in its metadata, but the manifest names {', '.join(manifest.labels):.200}: "
+            "one of the two was changed"
+        )
+    if stated[_RATE] != str(manifest.sample_rate):
+        raise ValueError(
+            f"has the sample rate {stated[_RATE]:.20} Hz in its metadata, but the manifest says "
+            f"{manifest.sample_rate} Hz"
+        )
+    if stated[_RECIPE] != manifest.recipe_hash:
+        raise ValueError(
+            f"has the recipe hash {stated[_RECIPE][:12] or 'of no recipe'} in its metadata, but the manifest says "
+            f"{manifest.recipe_hash[:12] or 'none'}"
+        )
 
 
 def _fits(shape: tuple[int | None, ...] | None, rank: int | None) -> bool:
@@ -143,118 +136,10 @@ def _shape(value: Value) -> str:
     return f"{'float32' if value.float32 else 'another type'} of shape ({sizes})"
 
 
-@dataclass
-class _Seen:
-    domains: set[str]
-    external: bool
-
-
-def _walk_graph(graph: memoryview, seen: _Seen, depth: int) -> None:
-    if depth > _MAX_DEPTH:
-        raise ValueError("its graphs are nested too deeply")
-    for number, value in _messages(graph):
-        if number == 1:
-            _walk_node(value, seen, depth)
-        elif number == 5:
-            _walk_tensor(value, seen)
-        elif number == 15:
-            _walk_sparse(value, seen)
-
-
-def _walk_node(node: memoryview, seen: _Seen, depth: int) -> None:
-    for number, value in _messages(node):
-        if number == 7:
-            seen.domains.add(_text(value))
-        elif number == 5:
-            for field, part in _messages(value):
-                if field in (5, 10):
-                    _walk_tensor(part, seen)
-                elif field in (6, 11):
-                    _walk_graph(part, seen, depth + 1)
-                elif field in (22, 23):
-                    _walk_sparse(part, seen)
-
-
-def _walk_tensor(tensor: memoryview, seen: _Seen) -> None:
-    for number, value in _fields(tensor):
-        if number == 13 or (number == 14 and value == 1):
-            seen.external = True
-
-
-def _walk_sparse(tensor: memoryview, seen: _Seen) -> None:
-    for number, value in _messages(tensor):
-        if number in (1, 2):
-            _walk_tensor(value, seen)
-
-
-def _value(info: memoryview) -> Value:
-    name, float32 = "", False
-    shape: tuple[int | None, ...] | None = None
-    for number, value in _messages(info):
-        if number == 1:
-            name = _text(value)
-        elif number == 2:
-            for field, tensor in _messages(value):
-                if field != 1:
-                    continue
-                for part, content in _fields(tensor):
-                    if part == 1:
-                        float32 = content == _FLOAT32
-                    elif part == 2 and isinstance(content, memoryview):
-                        shape = tuple(_size(dim) for key, dim in _messages(content) if key == 1)
-    return Value(name, float32, shape)
-
-
-def _size(dim: memoryview) -> int | None:
-    for number, value in _fields(dim):
-        if number == 1 and isinstance(value, int):
-            return value
-    return None
-
-
-def _text(value: memoryview) -> str:
-    return bytes(value).decode("utf-8")  # UnicodeDecodeError is a ValueError
-
-
-def _messages(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    for number, value in _fields(data):
-        if isinstance(value, memoryview):
-            yield number, value
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of one protobuf message: number and integer, or number and bytes."""
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        number, kind = key >> 3, key & 7
-        if number == 0:
-            raise ValueError("it is no protobuf message")
-        if kind == 0:
-            value, at = _varint(data, at)
-            yield number, value
-            continue
-        if kind == 2:
-            length, at = _varint(data, at)
-        elif kind in (1, 5):
-            length = 8 if kind == 1 else 4
-        else:
-            raise ValueError("it is no protobuf message")
-        if at + length > len(data):
-            raise ValueError("it ends too early")
-        yield number, data[at : at + length]
-        at += length
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while shift < 70:
-        if at >= len(data):
-            raise ValueError("it ends too early")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            return value, at
-        shift += 7
-    raise ValueError("it is no protobuf message")
+def _field(number: int, value: bytes) -> bytes:
+    """A field of bytes as protobuf writes it."""
+    length, head = len(value), bytearray([number << 3 | 2])
+    while length > 127:
+        head.append(length & 127 | 128)
+        length >>= 7
+    return bytes([*head, length]) + value

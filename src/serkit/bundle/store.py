@@ -1,8 +1,8 @@
 """A trained model as a folder or zip: ``model.onnx``, ``manifest.json`` and ``README.md`` (the model card). No pickle.
 
-Reading checks everything before the first recording is looked at: the manifest's keys and types, its format version,
-the size and SHA-256 of each file, and that the graph's inputs and outputs fit the manifest. A zip is read in memory and
-never unpacked.
+Reading checks everything before the first recording is looked at: the manifest's keys, types and numbers, its format
+version, the size and SHA-256 of each file, and that the graph's inputs, outputs and metadata fit the manifest. A zip is
+read in memory and never unpacked; a link that leads out of a folder is not followed.
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from serkit.bundle.clips import CLIPS, check_clips
 from serkit.bundle.manifest import FORMAT_VERSION, Manifest
 from serkit.bundle.onnxfile import check_graph
-from serkit.errors import BundleError
+from serkit.errors import ArchiveError, BundleError
+from serkit.files import parse_json
+
+if TYPE_CHECKING:
+    import zipfile
 
 __all__ = [
     "FORMAT_VERSION",
@@ -38,8 +43,9 @@ __all__ = [
 MODEL, MANIFEST, CARD = "model.onnx", "manifest.json", "README.md"
 _RUBBISH = frozenset({".DS_Store", "Thumbs.db"})  # what file managers leave in a folder that was looked at
 _BUNDLES = Path(__file__).parent.parent / "bundles"
-_MAX_BYTES = 1 << 30  # of one file of a bundle
-_MAX_MANIFEST = 1 << 22
+# Bytes: what a file may have, so that nobody's memory is filled by a manifest that lists large ones.
+_MAX_BYTES = {MODEL: 1 << 30, MANIFEST: 1 << 22, CLIPS: 1 << 26}
+_MAX_TEXT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,15 @@ class Bundle:
         The model card, Markdown.
     path : pathlib.Path
         The folder or zip it came from.
+    clips : bytes or None
+        Hashes of the training clips, as :mod:`serkit.bundle.clips` reads them; None if the bundle keeps none.
     """
 
     manifest: Manifest
     onnx: bytes
     card: str
     path: Path
+    clips: bytes | None = None
 
     @property
     def size(self) -> int:
@@ -158,25 +167,30 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     try:
         if found.is_dir():
             return _read(found, lambda name, limit: _read_from_folder(found, name, limit))
-        with zipfile.ZipFile(found) as archive:
+        if not _begins_like_a_zip(found) and found.suffix.lower() != ".zip":
+            raise BundleError(f"{found} is not a bundle: expected a folder or a zip with {MANIFEST}.")
+        from serkit.zips import open_zip
+
+        with open_zip(found, name=f"Bundle {found}") as archive:
             return _read(found, _zip_reader(found, archive))
-    except zipfile.BadZipFile as error:
-        if found.suffix.lower() == ".zip":
-            raise BundleError(f"Bundle {found} is a damaged or truncated zip ({error}).") from None
-        raise BundleError(f"{found} is no bundle: expected a folder or a zip with {MANIFEST}.") from None
-    except (NotImplementedError, RuntimeError, EOFError) as error:  # encryption, unknown compression, early end
-        raise BundleError(f"Bundle {found} cannot be unzipped: {error}.") from None
+    except ArchiveError as error:
+        raise BundleError(str(error)) from None
     except OSError as error:
         raise BundleError(f"Bundle {found} cannot be read: {error.strerror or error}.") from None
 
 
+def _begins_like_a_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
 def _read(path: Path, get: Callable[[str, int], bytes | None]) -> Bundle:
-    raw = get(MANIFEST, _MAX_MANIFEST)
+    raw = get(MANIFEST, _MAX_BYTES[MANIFEST])
     if raw is None:
-        raise BundleError(f"{path} is no bundle: it holds no {MANIFEST}.")
+        raise BundleError(f"{path} is not a bundle: it holds no {MANIFEST}.")
     try:
-        content = json.loads(raw.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = parse_json(raw)
+    except ValueError as error:
         raise BundleError(f"{MANIFEST} of {path} is not valid JSON: {error}.") from None
     try:
         manifest = Manifest.from_dict(content)
@@ -185,16 +199,21 @@ def _read(path: Path, get: Callable[[str, int], bytes | None]) -> Bundle:
     for name in (MODEL, CARD):
         if name not in manifest.files:
             raise BundleError(f"{path}: {MANIFEST} does not list {name} under 'files', which every bundle holds.")
-    contents = {name: _checked(path, manifest, name, get(name, _MAX_BYTES)) for name in sorted(manifest.files)}
-    try:
-        check_graph(contents[MODEL], manifest)
-    except ValueError as error:
-        raise BundleError(f"{MODEL} of {path} {error}.") from None
+    contents = {
+        name: _checked(path, manifest, name, get(name, _MAX_BYTES.get(name, _MAX_TEXT)))
+        for name in sorted(manifest.files)
+    }
+    for name, check in ((MODEL, lambda data: check_graph(data, manifest)), (CLIPS, check_clips)):
+        try:
+            if name in contents:
+                check(contents[name])
+        except ValueError as error:
+            raise BundleError(f"{name} of {path} {error}.") from None
     try:
         card = contents[CARD].decode("utf-8")
     except UnicodeDecodeError:
         raise BundleError(f"{CARD} of {path} is not UTF-8 text.") from None
-    return Bundle(manifest, contents[MODEL], card, path)
+    return Bundle(manifest, contents[MODEL], card, path, contents.get(CLIPS))
 
 
 def _checked(path: Path, manifest: Manifest, name: str, data: bytes | None) -> bytes:
@@ -214,34 +233,31 @@ def _checked(path: Path, manifest: Manifest, name: str, data: bytes | None) -> b
 
 def _read_from_folder(folder: Path, name: str, limit: int) -> bytes | None:
     path = folder / name
+    if path.is_symlink() and Path(os.path.realpath(folder)) not in Path(os.path.realpath(path)).parents:
+        raise BundleError(f"{name} of {folder} is a link that leads out of the bundle: put the file itself there.")
     if not path.is_file():
         return None
-    _check_size(folder, name, path.stat().st_size, limit)
-    return path.read_bytes()
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise BundleError(f"{name} of {folder} is {path.stat().st_size:,} bytes; at most {limit:,} are read.")
+    return data
 
 
 def _zip_reader(path: Path, archive: zipfile.ZipFile) -> Callable[[str, int], bytes | None]:
-    names = [info.filename for info in archive.infolist()]
-    places = [name for name in names if name == MANIFEST or name.split("/")[1:] == [MANIFEST]]
+    from serkit.zips import read_member
+
+    members = {info.filename: info for info in archive.infolist()}
+    places = [name for name in members if name == MANIFEST or name.split("/")[1:] == [MANIFEST]]
     if len(places) > 1:
         raise BundleError(f"{path} holds more than one {MANIFEST}: {', '.join(places)}.")
     prefix = places[0][: -len(MANIFEST)] if places else ""
 
     def get(name: str, limit: int) -> bytes | None:
-        entries = [info for info in archive.infolist() if info.filename == prefix + name]
-        if not entries:
-            return None
-        if len(entries) > 1:
-            raise BundleError(f"{path} holds {name} more than once.")
-        _check_size(path, name, entries[0].file_size, limit)
-        return archive.read(entries[0])
+        member = members.get(prefix + name)
+        return None if member is None else read_member(archive, member, limit=limit, name=str(path))
 
     return get
-
-
-def _check_size(path: Path, name: str, size: int, limit: int) -> None:
-    if size > limit:
-        raise BundleError(f"{name} of {path} is {size:,} bytes; at most {limit:,} are read.")
 
 
 def check_target(folder: str | os.PathLike[str]) -> None:
@@ -275,7 +291,7 @@ def write_bundle(
     onnx_bytes: bytes,
     manifest: Manifest,
     card: str,
-    extra: Mapping[str, str] | None = None,
+    extra: Mapping[str, str | bytes] | None = None,
 ) -> Bundle:
     """Write a bundle in one step, so that no half-written one is ever seen, and read it back.
 
@@ -284,13 +300,13 @@ def write_bundle(
     folder : str or path
         Where; an older bundle there is replaced, any other content is left alone with an error (:func:`check_target`).
     onnx_bytes : bytes
-        The serialised graph.
+        The serialised graph, with :func:`add_metadata`.
     manifest : Manifest
         Its ``files``, ``sizes`` and, if empty, ``created`` are filled in here.
     card : str
         The model card, Markdown.
-    extra : mapping of str to str, optional
-        Further text files, such as ``{"LICENSE": text}``.
+    extra : mapping of str to str or bytes, optional
+        Further files, such as ``{"LICENSE": text}``.
 
     Returns
     -------
@@ -304,10 +320,10 @@ def write_bundle(
     """
     check_target(folder)
     contents = {MODEL: onnx_bytes, CARD: card.encode("utf-8")}
-    for name, text in (extra or {}).items():
+    for name, content in (extra or {}).items():
         if name in contents or name == MANIFEST:
             raise BundleError(f"The extra file {name} would replace a part of the bundle.")
-        contents[name] = text.encode("utf-8")
+        contents[name] = content.encode("utf-8") if isinstance(content, str) else content
     manifest = replace(
         manifest,
         created=manifest.created or date.today().isoformat(),
@@ -361,6 +377,8 @@ def pack(folder: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path
     if not bundle.path.is_dir():
         raise BundleError(f"{bundle.path} is a zip already.")
     path = Path(target)
+    import zipfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -23,22 +23,31 @@ def enrol(
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.json", help="Profile to write.")] = None,
     model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON and nothing else.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a recording that breaks off.")] = False,
 ) -> None:
     """Make a profile of a person's voice for ser predict --speaker.
 
     3 s of speech are needed; the first 30 s are used. Give utterances as varied as those to be judged: what they say
     on average becomes the person's zero point. A profile holds no audio and no file names.
+
+    Exit code 0: all recordings were used. 1: some break off and were used as far as they go.
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the profile should go, as in --out voice.json, or ask for --json.")
     from serkit.recognition.recognizer import load
     from serkit.terminal import printable
 
-    profile = load(model).enrol(*(sys.stdin.buffer.read() if name == "-" else name for name in recordings))
+    broken: list[str] = []
+    given = (sys.stdin.buffer.read() if name == "-" else name for name in recordings)
+    profile = load(model).enrol(*given, on_break=None if strict else broken.append)
     if out is not None:
         profile.save(out)
     if as_json:
         typer.echo(json.dumps(profile.to_dict(), indent=2))
-        return
-    count = f"{profile.utterances} utterance{'s' if profile.utterances > 1 else ''}"
-    typer.echo(f"Profile: {printable(str(out))} ({count}, {profile.seconds:.1f} s)")
+    else:
+        count = f"{profile.utterances} utterance{'s' if profile.utterances > 1 else ''}"
+        typer.echo(f"Profile: {printable(str(out))} ({count}, {profile.seconds:.1f} s)")
+    for reason in broken:
+        typer.echo(f"ser: {printable(reason)} What could be read was used.", err=True)
+    if broken:
+        raise typer.Exit(1)

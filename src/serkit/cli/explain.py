@@ -59,10 +59,13 @@ def explain(
             raise SerkitError(f"Cannot write '{out}': {error.strerror or error}.") from None
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=2))
-        return
-    for line in findings(found):
-        typer.echo(line)
-    typer.echo(f"Page: {printable(str(out))}")
+    else:
+        for line in findings(found):
+            typer.echo(line)
+        typer.echo(f"Page: {printable(str(out))}")
+    if "truncated" in found.prediction.warnings:
+        typer.echo("ser: The recording breaks off; what could be read is explained.", err=True)
+        raise typer.Exit(1)
 
 
 def _file(clip: str) -> str:

@@ -66,11 +66,14 @@ def predict(
         bool,
         typer.Option("--affect", help="Add valence and arousal to the table, derived from the probabilities."),
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse recordings that break off instead of answering what is there.")
+    ] = False,
 ) -> None:
     """Tell the emotion in recordings.
 
-    Exit code 0: all are answered, also by unsure. 1: some failed; standard error gives the reasons. 2: wrong usage or
-    no recording.
+    Exit code 0: all are answered, also by unsure. 1: some failed or break off; standard error says which. 2: wrong
+    usage or no recording.
     """
     if as_json + (csv is not None) + (out is not None) > 1:
         raise typer.BadParameter("--json, --csv and --out exclude each other.")
@@ -115,7 +118,7 @@ def predict(
         if results is not None and results.kept:
             typer.echo(f"ser: {results.kept} rows are there already, {len(left)} recordings are left.", err=True)
         try:
-            for row in _progress(_answers(recognizer, left, min_confidence, profile), len(left)):
+            for row in _progress(_answers(recognizer, left, min_confidence, profile, strict), len(left)):
                 put(row)
                 tally.add(row)
             if results is not None:
@@ -130,13 +133,17 @@ def predict(
         reasons = ((row.path or "-", row.error or "") for row in tally.first)
         heading = f"ser: {tally.failed} of {tally.total} inputs failed"
         terminal.print_failures(heading, reasons, total=tally.failed, rest_in=out)
+    if tally.truncated:
+        ends = ((row.path or "-", f"It breaks off after {row.end:.2f} s.") for row in tally.first_truncated)
+        heading = f"ser: {tally.truncated} of {tally.total} inputs are truncated, what could be read is answered"
+        terminal.print_failures(heading, ends, total=tally.truncated, rest_in=out)
     if tally.interrupted:
         kept = f"--resume goes on with {terminal.printable(out)}" if out is not None else "their answers are kept"
         typer.echo(f"ser: interrupted after {tally.total} of {len(left)} recordings; {kept}.", err=True)
         raise typer.Exit(130)
     if all(isinstance(item, Prediction) for item in inputs):
         raise typer.Exit(2)
-    raise typer.Exit(1 if tally.failed or (results is not None and results.kept_failures) else 0)
+    raise typer.Exit(1 if tally.failed or tally.truncated or (results is not None and results.kept_failures) else 0)
 
 
 @dataclass
@@ -145,7 +152,9 @@ class _Tally:
 
     total: int = 0
     failed: int = 0
+    truncated: int = 0
     first: list[Prediction] = field(default_factory=list)
+    first_truncated: list[Prediction] = field(default_factory=list)
     interrupted: bool = False
 
     def add(self, row: Prediction) -> None:
@@ -154,14 +163,18 @@ class _Tally:
             self.failed += 1
             if self.failed <= terminal.MOST_FAILURES:
                 self.first.append(row)
+        elif "truncated" in row.warnings:
+            self.truncated += 1
+            if self.truncated <= terminal.MOST_FAILURES:
+                self.first_truncated.append(row)
 
 
 def _answers(
-    recognizer: Recognizer, inputs: Sequence[Item], min_confidence: float, speaker: Profile | None
+    recognizer: Recognizer, inputs: Sequence[Item], min_confidence: float, speaker: Profile | None, strict: bool
 ) -> Iterator[Prediction]:
     """Answer each input; None is standard input, read when its turn comes."""
     sources = (sys.stdin.buffer.read() if item is None else item for item in inputs)
-    rows = recognizer.predict_iter(sources, min_confidence=min_confidence, speaker=speaker)
+    rows = recognizer.predict_iter(sources, min_confidence=min_confidence, speaker=speaker, strict=strict)
     for item, row in zip(inputs, rows, strict=True):
         yield replace(row, path="-") if item is None else row
 

@@ -29,7 +29,8 @@ def transfer(
 ) -> None:
     """Score a finished model on a corpus that it was never trained on; write predictions, results and a report.
 
-    Only the labels that both know are scored. Nothing is tuned.
+    Only the labels that both know are scored. Nothing is tuned. A copy of the training corpus is refused under any
+    name; single clips of the training are left out and counted.
 
     Exit code 0: all clips are answered. 1: some failed; standard error names them. 2: wrong usage, or the model was
     trained on this corpus.
@@ -68,6 +69,8 @@ def _show(found: Mapping[str, Any]) -> None:
     print(f"Shared labels: {', '.join(found['labels'])}.")
     if found["left_out"]:
         print(f"Left out, because the model lacks their label: {_counted(found['left_out'])}.")
+    if found["heard"]:
+        print(f"Left out, because they were in the model's training: {found['heard']:,} clips.")
     if found["dropped"]:
         outside = found["outside"]
         counts = f" ({_counted(outside['labels'])})" if outside["n"] else ""

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from serkit.corpora.readers.ravdess import ARCHIVES
 from serkit.corpora.table import CHANNELS
 from serkit.errors import CorpusError
+from serkit.waiting import Waiting
 
 __all__ = ["CHECKSUMS", "ZENODO", "Resume", "fetch_ravdess"]
 
@@ -166,9 +167,12 @@ class Resume:
         )
         with bar, self.part.open(mode) as file:
             task = bar.add_task(name, total=total, completed=have)
+            log = Waiting(console=console)
             for piece in response.iter_content(_PIECE):
                 file.write(piece)
                 bar.update(task, advance=len(piece))
+                if not console.is_terminal and total is not None:
+                    log({"stage": f"{name}, MB", "done": file.tell() // 10**6, "total": total // 10**6})
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 from serkit.audio import AUDIO_SUFFIXES
-from serkit.errors import AudioError, CorpusError
+from serkit.errors import ArchiveError, AudioError, CorpusError
+from serkit.zips import open_zip, read_member
 
 __all__ = ["Store", "list_audio", "list_zip"]
+
+_MAX_MEMBER = 1 << 30  # bytes of one recording, unpacked
 
 
 def _is_audio(name: str) -> bool:
@@ -46,15 +48,17 @@ def list_zip(archive: Path) -> list[str]:
     Raises
     ------
     CorpusError
-        If the file is no zip archive or is cut off.
+        If the file is not a zip archive, is cut off, or unpacks to far more than its size.
+
+    See Also
+    --------
+    serkit.zips.open_zip : What is refused.
     """
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with open_zip(archive, name=str(archive)) as opened:
             names = [name for name in opened.namelist() if _is_audio(name) and not name.startswith("__MACOSX")]
-    except (zipfile.BadZipFile, OSError) as error:
-        raise CorpusError(
-            f"{archive} is no readable zip archive ({error}): fetch it again, for example with 'ser data get'."
-        ) from None
+    except ArchiveError as error:
+        raise CorpusError(str(error)) from None
     return sorted(f"{archive.name}/{name}" for name in names)
 
 
@@ -106,13 +110,12 @@ class Store:
             with self._lock:
                 archive = self._archives.get((os.getpid(), file))
                 if archive is None:
-                    archive = self._archives[(os.getpid(), file)] = zipfile.ZipFile(file)
-                return archive.read(member)
+                    archive = self._archives[(os.getpid(), file)] = open_zip(file, name=file.name)
+                return read_member(archive, archive.getinfo(member), limit=_MAX_MEMBER, name=file.name)
         except KeyError:
             raise AudioError(f"{file.name} has no member {member!r}.") from None
-        # RuntimeError: a member with a password; NotImplementedError: an unknown compression
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-            raise AudioError(f"{member} inside {file.name} cannot be read ({error}).") from None
+        except ArchiveError as error:
+            raise AudioError(str(error)) from None
 
     def stamp(self, path: str) -> tuple[int, int]:
         """Return (size in bytes, modification time in ns) of the file on disk that holds the path.

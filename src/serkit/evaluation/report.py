@@ -154,6 +154,7 @@ def _transfer(results: Mapping[str, Any]) -> str:
         "Shared labels, which are scored": escape(", ".join(found["labels"])),
         "Labels of the model that the corpus never gives": escape(", ".join(found["dropped"])) or "none",
         "Clips left out, because the model lacks their label": counted(found["left_out"]),
+        "Clips left out, because they were in the model's training": f"{found.get('heard', 0):,}",
         "Answers that were one of the model's other labels": f"{found['outside']['n']:,} "
         f"({found['outside']['share']:.1%}): {counted(found['outside']['labels'])}",
         "Clips that failed, which are not scored": "<br>".join(map(escape, failed)) or "none",

@@ -9,7 +9,7 @@ import numpy as np
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline
 from scipy.optimize import minimize_scalar
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +19,7 @@ from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_sample_weight
 
 from serkit.models import check_numbers
+from serkit.models.base import VectorClassifier
 
 __all__ = ["SVM", "ClassWeighted", "TemperatureScaled", "XGBoost", "calibration_folds", "scale_probabilities"]
 
@@ -63,7 +64,7 @@ def _known(validation: Pair, classes: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return X[keep], np.searchsorted(classes, np.asarray(y)[keep])
 
 
-class TemperatureScaled(ClassifierMixin, BaseEstimator):
+class TemperatureScaled(VectorClassifier):
     """Any classifier, with its probabilities' temperature fitted on the validation clips.
 
     Parameters
@@ -98,6 +99,7 @@ class TemperatureScaled(ClassifierMixin, BaseEstimator):
         groups: np.ndarray | None = None,
     ) -> TemperatureScaled:
         """Fit on ``X`` (n, d) and labels ``y`` (of the ``groups``), then the temperature on ``validation``."""
+        X, y = self._checked(X, y)
         given: dict[str, Any] = {"groups": groups} if self.uses_groups else {}
         if progress is not None and getattr(self.estimator, "uses_progress", False):
             given["progress"] = progress
@@ -110,16 +112,11 @@ class TemperatureScaled(ClassifierMixin, BaseEstimator):
                 self.temperature_ = _fit_temperature(self.estimator_.predict_proba(X_val), truth)
         return self
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities (n, n_classes) in the order of ``classes_``."""
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
         return scale_probabilities(self.estimator_.predict_proba(X), self.temperature_)
 
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
 
-
-class ClassWeighted(ClassifierMixin, BaseEstimator):
+class ClassWeighted(VectorClassifier):
     """A classifier without class weights, given them as weights of the clips.
 
     Parameters
@@ -133,20 +130,16 @@ class ClassWeighted(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> ClassWeighted:
         """Fit on ``X`` (n, d) and labels ``y``, each clip weighted by the inverse frequency of its class."""
+        X, y = self._checked(X, y)
         self.estimator_ = clone(self.estimator).fit(X, y, sample_weight=compute_sample_weight("balanced", y))
         self.classes_ = self.estimator_.classes_
         return self
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities (n, n_classes) in the order of ``classes_``."""
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
         return self.estimator_.predict_proba(X)
 
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
 
-
-class XGBoost(ClassifierMixin, BaseEstimator):
+class XGBoost(VectorClassifier):
     """Gradient-boosted trees by XGBoost (Chen and Guestrin, 2016) for labels that are strings.
 
     Parameters
@@ -230,6 +223,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
         """Fit on ``X`` (n, d) and labels ``y``; ``validation`` stops early (if asked for) and fits the temperature."""
         from xgboost import XGBClassifier
 
+        X, y = self._checked(X, y)
         self.classes_, target = np.unique(y, return_inverse=True)
         held = _known(validation, self.classes_) if validation is not None else None
         if held is not None and not len(held[1]):
@@ -264,14 +258,9 @@ class XGBoost(ClassifierMixin, BaseEstimator):
             self.history_ = [{"epoch": k + 1, "validation_loss": float(v)} for k, v in enumerate(losses)]
         return self
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities (n, n_classes) in the order of ``classes_``."""
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
         probabilities = self.booster_.predict_proba(X)
         return probabilities if self.temperature_ == 1.0 else scale_probabilities(probabilities, self.temperature_)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
 
 
 def _rounds(progress: Progress, rounds: int) -> Any:
@@ -333,7 +322,7 @@ def calibration_folds(
     )
 
 
-class SVM(ClassifierMixin, BaseEstimator):
+class SVM(VectorClassifier):
     """Support vector machine with an RBF kernel; its scores become probabilities by Platt's sigmoids.
 
     The sigmoids are fitted on scores of five folds inside the training clips (Platt, 1999). Fewer than five clips of a
@@ -380,6 +369,7 @@ class SVM(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> SVM:
         """Fit on ``X`` (n, d) and labels ``y``; without ``groups`` (n,) each clip is one of its own."""
+        X, y = self._checked(X, y, at_least=2)
         model = self._svc()
         if self.sampler is not None:
             model = Pipeline([("balance", clone(self.sampler)), ("model", model)])
@@ -391,13 +381,8 @@ class SVM(ClassifierMixin, BaseEstimator):
         self.classes_ = self.estimator_.classes_
         return self
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities (n, n_classes) in the order of ``classes_``."""
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
         return self.estimator_.predict_proba(X)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
 
 
 def random_forest(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> RandomForestClassifier:

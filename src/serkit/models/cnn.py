@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import GradientNormClipping
 from torch import nn
 
@@ -45,8 +46,8 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    labels : sequence of str
-        The classes, in the order of the probabilities.
+    labels : sequence of str, optional
+        The classes, in the order of the probabilities; default: those of the training clips, sorted.
     windows : int
         How many spectrograms of equal height stand one above the other in the rows.
     width : int
@@ -82,7 +83,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of str
-        As ``labels``.
+        As ``labels``, or the sorted labels of the training clips.
     net_ : torch.nn.Module
         The fitted network, :class:`~serkit.models.resnet.Average` of several where there are.
     temperature_ : float
@@ -99,7 +100,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        labels: Sequence[str],
+        labels: Sequence[str] | None = None,
         *,
         windows: int = 1,
         width: int = 16,
@@ -195,8 +196,10 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         ``channels`` (n,) says which clips are ``"song"``; by default none. ``corpora`` (n,) names the corpus of each:
         an epoch takes as many clips of each as the smallest one has.
         """
-        self.classes_ = np.asarray(self.labels)
-        targets = label_indices(y, self.labels)
+        if y is None:
+            raise ValueError("LogMelCNN requires y to be passed, but the target y is None.")
+        self.classes_ = np.unique(y) if self.labels is None else np.asarray(self.labels)
+        targets = label_indices(y, self.classes_)
         rows = {clip.shape[0] for clip in X}
         if len(rows) != 1:
             raise TrainingError(f"All clips need the same number of mel bands, got {sorted(rows)}.")
@@ -207,7 +210,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         dataset = Clips(list(X), targets, n_classes=len(self.classes_), known=known, still=still, corpora=corpora)
         validate: Validate = None
         if validation is not None:
-            valid_X, valid_y = validation[0], label_indices(validation[1], self.labels)
+            valid_X, valid_y = validation[0], label_indices(validation[1], self.classes_)
 
             def judge(module: nn.Module, *, batch_size: int = 1) -> np.ndarray:
                 """Logits of the validation clips, those of labels that a clip could not have had far below."""
@@ -274,11 +277,19 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probabilities (n, n_classes), float32, columns in the order of ``classes_``."""
+        check_is_fitted(self)
         return softmax(self._logits(self.net_, X) / self.temperature_).astype(np.float32)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Most probable label of each clip."""
+        check_is_fitted(self)
         return self.classes_[self._logits(self.net_, X).argmax(1)]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # an object array of (rows, frames), a clip each
+        tags.no_validation = True
+        return tags
 
     def to_onnx(self, front_end: FrontEnd) -> onnx.ModelProto:
         """The whole way from the waveform to the probabilities as one ONNX graph; see :mod:`serkit.models.graph`."""

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
 from skorch.callbacks import Callback, GradientNormClipping, LRScheduler
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+from serkit.emotions import LABELS
 from serkit.models import check_numbers
+from serkit.models.base import VectorClassifier
 from serkit.models.batches import VectorBatches
 from serkit.models.graph import vector_graph
 from serkit.models.loop import (
@@ -42,13 +43,13 @@ __all__ = ["DeepClassifier", "attention", "cnn1d", "cnn_bilstm", "cnn_frames", "
 _CHUNK = 128  # clips predicted at a time
 
 
-class DeepClassifier(ClassifierMixin, BaseEstimator):
+class DeepClassifier(VectorClassifier):
     """A network over vectors, trained with Adam (Kingma and Ba, 2015), or AdamW where weights decay.
 
     Parameters
     ----------
-    labels : sequence of str
-        The classes, in the order of the probabilities.
+    labels : sequence of str, optional
+        The classes, in the order of the probabilities; default: those of the training clips, sorted.
     network : str
         A key of :data:`serkit.models.network_registry.NETWORKS`.
     rows : int, optional
@@ -88,7 +89,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of str
-        As ``labels``.
+        As ``labels``, or the sorted labels of the training clips.
     temperature_ : float
         Divides the logits (Guo et al., 2017); fitted on the validation clips, 1.0 without them.
     history_ : list of dict
@@ -100,8 +101,8 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        labels: Sequence[str],
-        network: str,
+        labels: Sequence[str] | None = None,
+        network: str = "dense",
         *,
         rows: int | None = None,
         net: Mapping[str, Any] | None = None,
@@ -196,7 +197,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
             )
         try:
             with torch.random.fork_rng():
-                self._network(32 * (self.rows or 1))
+                self._network(32 * (self.rows or 1), len(self.labels or LABELS))
         except RuntimeError as error:  # too large for the memory
             raise ValueError(f"[net] of '{self.network}': {' '.join(str(error).split())}") from None
 
@@ -212,22 +213,23 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
         ``validation`` (vectors, labels) feeds the curves, fits the temperature and, where asked for, schedules, stops
         and selects. ``progress`` is called with a row after each epoch.
         """
+        X, y = self._checked(X, y, at_least=2)
         self.check()
         if self.stops_early and validation is None:
             raise ValueError("early_stopping, reduce_on_plateau and keep_best need validation clips.")
-        self.classes_ = np.asarray(self.labels)
-        targets = torch.from_numpy(label_indices(y, self.labels))
+        self.classes_ = np.unique(y) if self.labels is None else np.asarray(self.labels)
+        targets = torch.from_numpy(label_indices(y, self.classes_))
         dataset = TensorDataset(torch.from_numpy(np.ascontiguousarray(X, np.float32)), targets)
         seeds = np.random.SeedSequence(self.seed).spawn(1)
         batches = self._batches(np.random.default_rng(seeds[0]), len(dataset))
         validate = None
         if validation is not None:
-            valid_X, valid_y = validation[0], label_indices(validation[1], self.labels)
+            valid_X, valid_y = validation[0], label_indices(validation[1], self.classes_)
             validate = lambda net: score(self._logits(valid_X), valid_y)  # noqa: E731
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.net_ = Net(
-                in_fast_order(self._network(X.shape[1])),
+                in_fast_order(self._network(X.shape[1], len(self.classes_))),
                 criterion=self._criterion(targets),
                 optimizer=torch.optim.AdamW if self.weight_decay else torch.optim.Adam,
                 lr=self.learning_rate,
@@ -252,20 +254,15 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
             self.temperature_ = fit_temperature(self._logits(valid_X), valid_y)
         return self
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities (n, n_classes), float32, columns in the order of ``classes_``."""
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
         return softmax(self._logits(X) / self.temperature_).astype(np.float32)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Most probable label of each row."""
-        return self.classes_[self._logits(X).argmax(1)]
 
     def vector_graph(self, n_features: int) -> onnx.ModelProto:
         """The fitted network as ONNX; see :func:`serkit.models.graph.vector_graph`."""
         return vector_graph(self.net_.module_, n_features, self.temperature_)
 
-    def _network(self, n_features: int) -> nn.Module:
-        return make_network(self.network, self.net, n_features=n_features, n_classes=len(self.labels), rows=self.rows)
+    def _network(self, n_features: int, n_classes: int) -> nn.Module:
+        return make_network(self.network, self.net, n_features=n_features, n_classes=n_classes, rows=self.rows)
 
     def _batches(self, rng: np.random.Generator, n_clips: int) -> dict[str, Any]:
         """What :class:`VectorBatches` wants beside the clips."""
@@ -273,7 +270,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
         return {
             "batch_size": min(self.batch_size, n_clips),
             "rng": rng,
-            "n_classes": len(self.labels),
+            "n_classes": len(self.classes_),
             "planes": planes,
             "rows": (self.rows or planes) // planes,
             "mixup": self.mixup,
@@ -285,8 +282,8 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
     def _criterion(self, targets: Tensor) -> nn.Module:
         weight = None
         if self.class_weight == "balanced":
-            counts = torch.bincount(targets, minlength=len(self.labels)).clamp(min=1)
-            weight = (len(targets) / (len(self.labels) * counts)).float()
+            counts = torch.bincount(targets, minlength=len(self.classes_)).clamp(min=1)
+            weight = (len(targets) / (len(self.classes_) * counts)).float()
         if self.loss == "focal":
             return FocalLoss(self.gamma, weight)
         return nn.CrossEntropyLoss(weight, label_smoothing=self.label_smoothing)
@@ -313,7 +310,7 @@ class DeepClassifier(ClassifierMixin, BaseEstimator):
                 module(torch.from_numpy(np.ascontiguousarray(X[k : k + _CHUNK], np.float32)).to(device)).cpu().numpy()
                 for k in range(0, len(X), _CHUNK)
             ]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.labels)), np.float32)
+        return np.concatenate(parts) if parts else np.empty((0, len(self.classes_)), np.float32)
 
 
 def _builder(

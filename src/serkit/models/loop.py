@@ -129,13 +129,13 @@ def exactly() -> Iterator[None]:
         yield
 
 
-def label_indices(y: Sequence[str] | np.ndarray, labels: Sequence[str]) -> np.ndarray:
+def label_indices(y: Sequence[str] | np.ndarray, labels: Sequence[str] | np.ndarray) -> np.ndarray:
     """Positions (n,) int64 of the labels ``y`` among the model's ``labels``."""
     position = {label: k for k, label in enumerate(labels)}
-    unknown = sorted({str(label) for label in y} - set(position))
+    unknown = sorted({str(label) for label in y if label not in position})
     if unknown:
-        raise TrainingError(f"Labels {unknown} are not among the model's labels {list(labels)}.")
-    return np.array([position[str(label)] for label in y], np.int64)
+        raise TrainingError(f"Labels {unknown} are not among the model's labels {[str(label) for label in labels]}.")
+    return np.array([position[label] for label in y], np.int64)
 
 
 def pick_device(device: str) -> str:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, StratifiedGroupKFold
+
+from serkit.models.base import VectorClassifier
 
 __all__ = ["BestOf", "Searched", "SoftVoting"]
 
@@ -21,16 +23,11 @@ Progress = Callable[[dict[str, Any]], None]
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-class _Combined(ClassifierMixin, BaseEstimator):
+class _Combined(VectorClassifier):
     """What the three have in common: probabilities come from fitted estimators with the same classes."""
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities (n, n_classes) in the order of ``classes_``."""
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
         return self.estimator_.predict_proba(X)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Most probable label of each row."""
-        return self.classes_[self.predict_proba(X).argmax(1)]
 
 
 class Searched(_Combined):
@@ -91,6 +88,7 @@ class Searched(_Combined):
         self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, progress: Progress | None = None
     ) -> Searched:
         """Search on ``X`` (n, d) and labels ``y``; without ``groups`` (n,) each clip is one of its own."""
+        X, y = self._checked(X, y, at_least=2)
         if progress is not None:
             settings = math.prod(map(len, self.params.values())) if self.n_iter is None else self.n_iter
             progress({"settings": settings, "folds": self.folds})
@@ -147,12 +145,12 @@ class SoftVoting(_Combined):
         self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, progress: Progress | None = None
     ) -> SoftVoting:
         """Fit all on ``X`` (n, d) and labels ``y``; ``progress`` hears which is fitted."""
+        X, y = self._checked(X, y)
         self.estimators_ = _fit_all(self.estimators, X, y, groups, progress)
         self.classes_ = self.estimators_[0].classes_
         return self
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities (n, n_classes) in the order of ``classes_``."""
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
         return np.mean([estimator.predict_proba(X) for estimator in self.estimators_], axis=0)
 
 
@@ -190,6 +188,7 @@ class BestOf(_Combined):
         groups: np.ndarray | None = None,
     ) -> BestOf:
         """Fit all on ``X`` (n, d) and labels ``y``, choose by ``validation``."""
+        X, y = self._checked(X, y)
         if validation is None:
             raise ValueError("the best of several is chosen by validation clips, and there are none.")
         fitted = _fit_all(self.estimators, X, y, groups, progress, self.names)

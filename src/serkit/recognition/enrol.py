@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 
 import numpy as np
 
 from serkit.audio import Source, find_audio
-from serkit.errors import AudioError
+from serkit.errors import AudioError, TruncatedError
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import MAX_SECONDS, Profile, need_enrolment, voice_mean
 from serkit.recognition.runner import Runner
@@ -21,14 +21,19 @@ __all__ = ["MIN_SECONDS", "enrol"]
 MIN_SECONDS = 3.0
 
 
-def enrol(recognizer: Runner, *sources: Source, sample_rate: int | None = None) -> Profile:
+def enrol(
+    recognizer: Runner,
+    *sources: Source,
+    sample_rate: int | None = None,
+    on_break: Callable[[str], object] | None = None,
+) -> Profile:
     """Make a profile of the person who speaks in `sources`: :meth:`serkit.recognition.recognizer.Recognizer.enrol`."""
     manifest = recognizer.manifest
     need_enrolment(manifest)
     heard: list[list[float]] = []
     weights: list[float] = []
     seconds = 0.0
-    for one, new in _utterances(recognizer, sources, sample_rate):
+    for one, new in _utterances(recognizer, sources, sample_rate, on_break):
         new = min(new, MAX_SECONDS - seconds)
         heard.append(list(one.probabilities.values()))
         weights.append(new / (one.end - one.start))
@@ -53,7 +58,10 @@ def enrol(recognizer: Runner, *sources: Source, sample_rate: int | None = None) 
 
 
 def _utterances(
-    recognizer: Runner, sources: tuple[Source, ...], sample_rate: int | None
+    recognizer: Runner,
+    sources: tuple[Source, ...],
+    sample_rate: int | None,
+    on_break: Callable[[str], object] | None,
 ) -> Iterator[tuple[Prediction, float]]:
     """Yield each window with speech, and how many of its seconds no window before it had."""
     window = default_window(recognizer)
@@ -65,8 +73,11 @@ def _utterances(
                 if one.speech:
                     yield one, new
         except AudioError as error:
+            if isinstance(error, TruncatedError) and on_break is not None and answered:
+                on_break(str(error))
+                continue
             name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", ""))
-            raise AudioError(str(error) if name in str(error) else f"{name}: {error}") from None
+            raise type(error)(str(error) if name in str(error) else f"{name}: {error}") from None
 
 
 def _recordings(sources: tuple[Source, ...]) -> Iterator[Source]:

@@ -158,14 +158,16 @@ def explain(
     most = manifest.max_seconds
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
     length = most + 1 if duration is None else min(duration, most + 1)  # an hour is not read to be refused
-    heard = audio.load(source, sample_rate=sample_rate, offset=offset, duration=length)
+    broken: list[str] = []
+    heard = audio.load(source, sample_rate=sample_rate, offset=offset, duration=length, on_break=broken.append)
     if len(heard.samples) > round(most * heard.sample_rate):
         raise AudioError(
             f"There are more than {most:g} s to explain, which is all that the model {manifest.name} hears at once: "
             "choose a part by offset and duration."
         )
     answer = recognizer.answer(heard, speaker=speaker)
-    prediction = replace(answer, path=path, start=offset, end=offset + heard.duration)
+    warnings = (*answer.warnings, *(["truncated"] if broken else []))
+    prediction = replace(answer, path=path, start=offset, end=offset + heard.duration, warnings=warnings)
     if not prediction.speech:
         raise AudioError(f"There is no speech in {path or 'the recording'}, so there is no answer to explain.")
     wave = audio.resample(heard, recognizer.sample_rate)

@@ -61,5 +61,12 @@ def scan(path: Path, recursive: bool) -> list[Path | Prediction]:
 def failure(source: object, error: Exception) -> Prediction:
     """Return the row of a recording that failed."""
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
-    reason = f"{error.strerror or error}." if isinstance(error, OSError) else str(error)
+    if isinstance(error, SerkitError):
+        reason = str(error)
+    elif isinstance(error, OSError):
+        reason = f"{error.strerror or error}."
+    elif isinstance(error, MemoryError):
+        reason = "Not enough memory to answer this recording."
+    else:
+        reason = f"It could not be answered ({type(error).__name__}: {error})."
     return Prediction(path, 0.0, 0.0, None, None, {}, error=reason)

@@ -18,20 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from serkit.bundle.checks import FLOOR, is_number
 from serkit.errors import BundleError, ProfileError
-from serkit.files import write_atomic
+from serkit.files import parse_json, write_atomic
 
 if TYPE_CHECKING:
     from serkit.bundle.manifest import Manifest
 
 __all__ = ["FLOOR", "MAX_SECONDS", "Profile", "adjust", "check_speaker", "need_enrolment", "voice_mean"]
 
-#: Probabilities below this count as this in a mean of logarithms, so that one sure answer does not decide it.
-FLOOR = 1e-4
 #: How much speech a profile is made of at most, s.
 MAX_SECONDS = 30.0
 
 _FORMAT = 1
+_MOST_UTTERANCES = 1_000_000
+_LOWEST = math.log(FLOOR) - 1e-6
 _MAX_BYTES = 1 << 20  # of a file; a profile has less than one kB
 
 
@@ -105,7 +106,7 @@ class Profile:
     model_sha256 : str
         SHA-256 of its ``model.onnx``. The profile is for this model alone.
     log_probabilities : dict of str to float
-        Mean log-probability of each label over the utterances, in the order of the model's labels.
+        Mean log-probability of each label over the utterances, in the order of the model's labels; in [-9.22, 0].
     utterances : int
         How many were heard; a long recording counts as several.
     seconds : float
@@ -116,7 +117,7 @@ class Profile:
     Raises
     ------
     ProfileError
-        If a value is impossible.
+        If a value is of the wrong type, not finite or out of its range.
 
     See Also
     --------
@@ -146,13 +147,18 @@ class Profile:
                 f"{means!r}."
             )
         for label, value in means.items():
-            if not _is_number(value) or not value <= 0:
-                raise ProfileError(f"A speaker profile's log-probability of {label} must be at most 0, got {value!r}.")
-        if isinstance(self.utterances, bool) or not isinstance(self.utterances, int) or self.utterances < 1:
-            raise ProfileError(f"A speaker profile's 'utterances' must be a count, 1 or more, got {self.utterances!r}.")
-        if not _is_number(self.seconds) or not 0 < self.seconds <= MAX_SECONDS:
+            if not is_number(value) or not _LOWEST <= value <= 0:
+                raise ProfileError(
+                    f"A speaker profile's log-probability of {label:.80} must be from {_LOWEST:.2f} to 0, got "
+                    f"{value!r:.80}."
+                )
+        count = self.utterances
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_UTTERANCES:
+            raise ProfileError(f"A speaker profile's 'utterances' must be a count, 1 or more, got {count!r:.80}.")
+        if not is_number(self.seconds) or not 0 < self.seconds <= MAX_SECONDS:
             raise ProfileError(
-                f"A speaker profile's 'seconds' must be more than 0 and at most {MAX_SECONDS:g}, got {self.seconds!r}."
+                f"A speaker profile's 'seconds' must be more than 0 and at most {MAX_SECONDS:g}, got "
+                f"{self.seconds!r:.80}."
             )
 
     @property
@@ -243,7 +249,8 @@ class Profile:
         names = [field.name for field in fields(cls)]
         if "format" in content and content["format"] != _FORMAT:
             raise ProfileError(
-                f"The speaker profile has format {content['format']!r}, this serkit reads {_FORMAT}: upgrade serkit."
+                f"The speaker profile has format {content['format']!r:.80}, this serkit reads {_FORMAT}: "
+                "upgrade serkit."
             )
         for name in ("format", *names):
             if name not in content:
@@ -301,10 +308,14 @@ class Profile:
         ProfileError
             As :meth:`load`.
         """
+        if len(data) > _MAX_BYTES:
+            raise ProfileError(f"'{name}' is more than {_MAX_BYTES:,} bytes, so it is not a speaker profile.")
         try:
-            content = json.loads(data[:_MAX_BYTES].decode("utf-8"))
-        except (ValueError, RecursionError):
-            raise ProfileError(f"'{name}' is no speaker profile, nor any JSON: make one with 'ser enrol'.") from None
+            content = parse_json(data)
+        except ValueError as error:
+            raise ProfileError(
+                f"'{name}' is not a speaker profile, because it is not valid JSON ({error}): make one with 'ser enrol'."
+            ) from None
         try:
             return cls.from_dict(content)
         except ProfileError as error:
@@ -330,7 +341,3 @@ def need_enrolment(manifest: Manifest) -> None:
             f"The model {manifest.name} {manifest.version} does not enrol voices: take one that does, such as "
             "'ser train' makes of a recipe that says method = \"answers\" in its [enrolment]."
         )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

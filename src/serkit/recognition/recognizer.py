@@ -15,7 +15,7 @@ import numpy as np
 
 from serkit.audio import Source
 from serkit.bundle import read_bundle
-from serkit.errors import AudioError, SerkitError
+from serkit.errors import AudioError
 from serkit.recognition.inputs import failure, scan
 from serkit.recognition.prediction import Prediction, check_confidence
 from serkit.recognition.runner import Runner
@@ -60,13 +60,14 @@ def predict(
     sample_rate: int | None = None,
     min_confidence: float = 0.0,
     speaker: Profile | None = None,
+    strict: bool = False,
     model: str | os.PathLike[str] = "default",
 ) -> Any:
     """Answer with a model that is loaded once and kept: :meth:`Recognizer.predict` in one call.
 
     Parameters
     ----------
-    source, sample_rate, min_confidence, speaker
+    source, sample_rate, min_confidence, speaker, strict
         As for :meth:`Recognizer.predict`.
     model : str or path
         As for :func:`load`.
@@ -76,7 +77,9 @@ def predict(
     Prediction or list of Prediction
     """
     recognizer = _cached(os.fspath(model))
-    return recognizer.predict(source, sample_rate=sample_rate, min_confidence=min_confidence, speaker=speaker)
+    return recognizer.predict(
+        source, sample_rate=sample_rate, min_confidence=min_confidence, speaker=speaker, strict=strict
+    )
 
 
 class Recognizer(Runner):
@@ -111,6 +114,7 @@ class Recognizer(Runner):
         recursive: bool = False,
         min_confidence: float = 0.0,
         speaker: Profile | None = None,
+        strict: bool = False,
     ) -> list[Prediction]: ...
 
     @overload
@@ -122,6 +126,7 @@ class Recognizer(Runner):
         recursive: bool = False,
         min_confidence: float = 0.0,
         speaker: Profile | None = None,
+        strict: bool = False,
     ) -> Any: ...  # a Prediction, or for a folder a list
 
     def predict(
@@ -132,6 +137,7 @@ class Recognizer(Runner):
         recursive: bool = False,
         min_confidence: float = 0.0,
         speaker: Profile | None = None,
+        strict: bool = False,
     ) -> Prediction | list[Prediction]:
         """Tell the emotion of one recording or of many.
 
@@ -147,6 +153,9 @@ class Recognizer(Runner):
             In [0, 1]. An answer below it names no emotion: its ``unsure`` is True; probabilities and confidence stay.
         speaker : Profile, optional
             Who speaks: what :meth:`enrol` made of that person's voice. By default the voice is unknown.
+        strict : bool
+            Refuse a recording that breaks off. By default it is answered as far as it goes, and ``warnings`` of the
+            answer contain ``"truncated"``.
 
         Returns
         -------
@@ -158,7 +167,8 @@ class Recognizer(Runner):
         Raises
         ------
         AudioError
-            If a single recording cannot be read or is too short, or if a folder holds no recording.
+            If a single recording cannot be read or is too short, or if a folder holds no recording; a TruncatedError
+            if it breaks off and `strict` is set.
         SerkitError
             If `min_confidence` is no probability, or `speaker` is a profile of another model.
         """
@@ -168,13 +178,17 @@ class Recognizer(Runner):
             if any(isinstance(item, (int, float, np.number)) for item in source):
                 raise AudioError("A list is taken as a list of recordings: for samples, use np.array(samples).")
             return list(
-                self.predict_iter(source, sample_rate=sample_rate, min_confidence=min_confidence, speaker=speaker)
+                self.predict_iter(
+                    source, sample_rate=sample_rate, min_confidence=min_confidence, speaker=speaker, strict=strict
+                )
             )
         if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):  # noqa: PTH112 - also for bad names
             return list(
-                self.predict_iter(scan(Path(source), recursive), min_confidence=min_confidence, speaker=speaker)
+                self.predict_iter(
+                    scan(Path(source), recursive), min_confidence=min_confidence, speaker=speaker, strict=strict
+                )
             )
-        return self.answer(source, sample_rate, speaker=speaker).at_least(min_confidence)
+        return self.answer(source, sample_rate, speaker=speaker, strict=strict).at_least(min_confidence)
 
     def predict_iter(
         self,
@@ -185,6 +199,7 @@ class Recognizer(Runner):
         min_confidence: float = 0.0,
         speaker: Profile | None = None,
         detect_speech: bool = True,
+        strict: bool = False,
     ) -> Iterator[Prediction]:
         """Answer many recordings one after the other, reading some ahead.
 
@@ -198,7 +213,7 @@ class Recognizer(Runner):
             Rate of arrays, Hz.
         workers : int, optional
             Recordings worked on at the same time, by default one a core and at most four.
-        min_confidence, speaker
+        min_confidence, speaker, strict
             As for :meth:`predict`.
         detect_speech : bool
             False answers every recording, for those that are known to hold a voice; long ones are then weighted by
@@ -218,7 +233,7 @@ class Recognizer(Runner):
         pool = ThreadPoolExecutor(count, thread_name_prefix="serkit")
         try:
             for source in sources:
-                waiting.append(pool.submit(self._try, source, sample_rate, stop, speaker, detect_speech))
+                waiting.append(pool.submit(self._try, source, sample_rate, stop, speaker, detect_speech, strict))
                 if len(waiting) >= 2 * count:
                     yield waiting.popleft().result().at_least(min_confidence)
             while waiting:
@@ -268,7 +283,12 @@ class Recognizer(Runner):
             self, source, sample_rate=sample_rate, emotion=emotion, offset=offset, duration=duration, speaker=speaker
         )
 
-    def enrol(self, *sources: Source, sample_rate: int | None = None) -> Profile:
+    def enrol(
+        self,
+        *sources: Source,
+        sample_rate: int | None = None,
+        on_break: Callable[[str], object] | None = None,
+    ) -> Profile:
         """Make a profile of a person's voice, which later answers for that person may use.
 
         Speak, or choose, utterances as varied as those that are to be judged: what the voice says on average becomes
@@ -283,6 +303,9 @@ class Recognizer(Runner):
             not count.
         sample_rate : int, optional
             Rate of arrays, Hz.
+        on_break : callable, optional
+            For a recording that breaks off: what could be read counts, and `on_break` is told what is wrong. By
+            default such a recording is refused.
 
         Returns
         -------
@@ -306,7 +329,7 @@ class Recognizer(Runner):
         """
         from serkit.recognition.enrol import enrol
 
-        return enrol(self, *sources, sample_rate=sample_rate)
+        return enrol(self, *sources, sample_rate=sample_rate, on_break=on_break)
 
     def _try(
         self,
@@ -315,11 +338,12 @@ class Recognizer(Runner):
         stop: Event,
         speaker: Profile | None,
         detect_speech: bool,
+        strict: bool,
     ) -> Prediction:
         if isinstance(source, Prediction):
             return source
         try:
             recording = source() if callable(source) else source
-            return self.answer(recording, sample_rate, stop, speaker, detect_speech=detect_speech)
-        except (SerkitError, OSError) as error:
+            return self.answer(recording, sample_rate, stop, speaker, detect_speech=detect_speech, strict=strict)
+        except Exception as error:  # whatever one recording does, the others are answered
             return failure(source, error)

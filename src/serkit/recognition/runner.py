@@ -116,18 +116,22 @@ class Runner:
         speaker: Profile | None = None,
         *,
         detect_speech: bool = True,
+        strict: bool = False,
     ) -> Prediction:
+        """Answer one recording; one that breaks off as far as it goes, or with `strict` not at all."""
         manifest = self.manifest
+        broken: list[str] = []
         results: list[np.ndarray] = []
         weights: list[float] = []
         end = 0.0
-        for piece in audio.stream(source, sample_rate=sample_rate, block=manifest.max_seconds):
+        on_break = None if strict else broken.append
+        for piece in audio.stream(source, sample_rate=sample_rate, block=manifest.max_seconds, on_break=on_break):
             if stop is not None and stop.is_set():
                 raise AudioError("Nobody waits for the answer any more.")
             if piece.duration < manifest.min_seconds:
                 if end == 0.0:
                     raise AudioError(
-                        f"The recording lasts {piece.duration:.3f} s; "
+                        f"The recording lasts {piece.duration:.3f} s{' and is truncated' if broken else ''}; "
                         f"the model {manifest.name} needs at least {manifest.min_seconds:g} s."
                     )
                 end += piece.duration  # the rest of a long recording, too short to say anything
@@ -143,15 +147,16 @@ class Runner:
             results.append(self.probabilities(wave, speaker=speaker))
             weights.append(seconds)
         path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+        warnings = ("truncated",) if broken else ()
         if not results:
-            return Prediction(path, 0.0, end, None, None, {}, speech=False)
+            return Prediction(path, 0.0, end, None, None, {}, speech=False, warnings=warnings)
         if len(results) == 1:
             values = results[0].tolist()
         else:
             values = np.average(np.array(results, dtype=np.float64), axis=0, weights=weights).tolist()
         best = max(range(len(values)), key=values.__getitem__)
         found = dict(zip(self.labels, values, strict=True))
-        return Prediction(path, 0.0, end, self.labels[best], values[best], found, speech=True)
+        return Prediction(path, 0.0, end, self.labels[best], values[best], found, speech=True, warnings=warnings)
 
 
 def _preparation(bundle: Bundle) -> Callable[[Waveform], np.ndarray]:

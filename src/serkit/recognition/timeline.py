@@ -16,7 +16,7 @@ from serkit import audio
 from serkit.audio import Source
 from serkit.audio.voice_activity import speech_activity
 from serkit.audio.waveform import own
-from serkit.errors import AudioError, SerkitError
+from serkit.errors import AudioError, SerkitError, TruncatedError
 from serkit.recognition.prediction import Prediction, check_confidence
 from serkit.recognition.profile import Profile, check_speaker
 from serkit.recognition.runner import Runner
@@ -90,8 +90,9 @@ def timeline(
         If window, hop or confidence are out of their limits, or `speaker` is a profile of another model; before
         anything is read.
     AudioError
-        As for :func:`serkit.audio.stream`, or if the recording is too short for the model. A recording that breaks
-        off raises after the windows that could be answered.
+        As for :func:`serkit.audio.stream`, or if the recording is too short for the model.
+    TruncatedError
+        An AudioError: if the recording breaks off; after the windows of what could be read, to its last sample.
 
     See Also
     --------
@@ -190,7 +191,8 @@ def _cut(pieces: Iterable[np.ndarray], size: int, step: int) -> Iterator[tuple[i
     held = np.zeros(0, dtype=np.float32)
     first = 0  # number of held[0]
     start = 0  # of the next window
-    for piece in pieces:
+    broken: list[TruncatedError] = []
+    for piece in _to_break(pieces, broken.append):
         # The last window may have to begin up to a window before the end, so that much is kept.
         held = np.concatenate([held, piece])
         while start + size <= first + len(held):
@@ -203,6 +205,15 @@ def _cut(pieces: Iterable[np.ndarray], size: int, step: int) -> Iterator[tuple[i
     if answered < end:
         last = max(end - size, 0)
         yield last, held[last - first :]
+    if broken:
+        raise broken[0]
+
+
+def _to_break(pieces: Iterable[np.ndarray], on_break: Callable[[TruncatedError], None]) -> Iterator[np.ndarray]:
+    try:
+        yield from pieces
+    except TruncatedError as error:
+        on_break(error)
 
 
 def _answered(

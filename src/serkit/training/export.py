@@ -13,7 +13,8 @@ import onnx
 from imblearn.pipeline import Pipeline
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from serkit.bundle import Bundle, Manifest, write_bundle
+from serkit.bundle import Bundle, Manifest, add_metadata, write_bundle
+from serkit.bundle.clips import CLIPS, pack_clips
 from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
 from serkit.evaluation.left_out import headline
@@ -66,7 +67,7 @@ def export_bundle(
     cache: FeatureCache | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Bundle:
-    """Write ``estimator`` as a bundle.
+    """Write ``estimator`` as a bundle, with the hashes of its training clips.
 
     Parameters
     ----------
@@ -117,8 +118,6 @@ def export_bundle(
     else:
         given = {"kind": "features", "extractor": front_end.to_dict()}
         inputs = [x[None] for x in X]
-    data = graph.SerializeToString()
-    verify(data, inputs, expected, names=rows["path"].tolist())
     manifest = Manifest(
         name=recipe.name,
         version=version,
@@ -133,7 +132,9 @@ def export_bundle(
         enrolment=getattr(estimator, "enrolment_", {}),
         calibration=_calibration(recipe, getattr(model, "temperature_", 1.0)),
     )
-    return _write(out, data, manifest, recipe, corpus, by_protocol)
+    data = add_metadata(graph.SerializeToString(), manifest)
+    verify(data, inputs, expected, names=rows["path"].tolist())
+    return _write(out, data, manifest, recipe, corpus, by_protocol, pack_clips(corpus.table["audio_hash"]))
 
 
 def _calibration(recipe: Recipe, temperature: float) -> str:
@@ -170,7 +171,8 @@ def attach_scores(
         raise BundleError(
             f"{bundle.path} was trained on the corpus {bundle.manifest.corpus!r}, got {corpus.name!r}: give its own."
         )
-    return _write(out, bundle.onnx, bundle.manifest, recipe, corpus, check_scores(scores, recipe))
+    by_protocol = check_scores(scores, recipe)
+    return _write(out, bundle.onnx, bundle.manifest, recipe, corpus, by_protocol, bundle.clips)
 
 
 def _write(
@@ -180,6 +182,7 @@ def _write(
     recipe: Recipe,
     corpus: Corpus,
     by_protocol: Mapping[str, Mapping[str, Any]],
+    clips: bytes | None,
 ) -> Bundle:
     headline = by_protocol.get("speaker") or next(iter(by_protocol.values()), {})
     manifest = replace(
@@ -188,7 +191,10 @@ def _write(
         scores={protocol: _summary(document) for protocol, document in by_protocol.items()},
     )
     card = model_card(manifest, recipe, corpus, by_protocol)
-    return write_bundle(out, onnx_bytes=onnx_bytes, manifest=manifest, card=card, extra={"LICENSE": licence(manifest)})
+    extra: dict[str, str | bytes] = {"LICENSE": licence(manifest)}
+    if clips is not None:
+        extra[CLIPS] = clips
+    return write_bundle(out, onnx_bytes=onnx_bytes, manifest=manifest, card=card, extra=extra)
 
 
 def verify(onnx_bytes: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray, *, names: Sequence[str]) -> float:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import SelectFromModel, SelectKBest, f_classif
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
@@ -52,7 +53,7 @@ _NO_MEMORY = (
 )
 
 
-class Scaler(StandardScaler):
+class Scaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """scikit-learn's StandardScaler, in float32 all the way: the same bits as Sub and Div of an ONNX graph.
 
     XGBoost cuts at values of training clips, so one bit of difference in front of it sends clips down other branches:
@@ -62,6 +63,11 @@ class Scaler(StandardScaler):
     ----------
     rows : int, optional
         Take all values of a row of the flat matrix (rows, frames) together: one mean and one standard deviation each.
+
+    Attributes
+    ----------
+    mean_, var_, scale_ : ndarray of shape (d,), float64
+        ``scale_`` is the standard deviation, 1 where nothing varies.
     """
 
     mean_: np.ndarray
@@ -69,12 +75,12 @@ class Scaler(StandardScaler):
     scale_: np.ndarray
 
     def __init__(self, rows: int | None = None) -> None:
-        super().__init__()
         self.rows = rows
 
-    def fit(self, X: np.ndarray, y: Any = None, sample_weight: Any = None) -> Scaler:
+    def fit(self, X: np.ndarray, y: Any = None) -> Scaler:
         """Learn means and standard deviations of ``X`` (n, d)."""
-        super().fit(X, y, sample_weight)
+        found = StandardScaler().fit(validate_data(self, X, dtype=[np.float32, np.float64]))
+        self.mean_, self.var_, self.scale_ = found.mean_, found.var_, found.scale_
         if self.rows is not None:
             mean, square = (v.reshape(self.rows, -1) for v in (self.mean_, self.var_ + self.mean_**2))
             frames = mean.shape[1]
@@ -84,9 +90,16 @@ class Scaler(StandardScaler):
             self.mean_, self.var_, self.scale_ = (np.repeat(v, frames) for v in (of_row, variance, scale))
         return self
 
-    def transform(self, X: np.ndarray, copy: bool | None = None) -> np.ndarray:
-        """Return (X - mean) / scale, float32 of shape (n, d); ``X`` is left as it is, whatever ``copy`` says."""
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Return (X - mean) / scale, float32 of shape (n, d); ``X`` is left as it is."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False)
         return (X.astype(np.float32) - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
 
 
 def corpus_labels(corpus: Corpus) -> list[str]:

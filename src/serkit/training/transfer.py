@@ -9,13 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from serkit import ravdess_names
 from serkit.bundle import Bundle
+from serkit.bundle.clips import known_clips
+from serkit.corpora import crema_d
 from serkit.corpora.columns import FACTS
 from serkit.errors import TrainingError
 from serkit.evaluation.report import write_report
@@ -37,6 +40,11 @@ PROTOCOL = "cross-corpus"
 
 Progress = Callable[[dict[str, Any]], None]
 
+# Of a corpus with more training clips than this the other clips are not new either: its voices were heard.
+_MOST_HEARD = 0.1
+# Names that only recordings of these corpora have.
+_STEMS = {"ravdess": ravdess_names.STEM, "crema_d": crema_d.STEM}
+
 
 def run_transfer(
     model: Bundle | Recognizer,
@@ -49,14 +57,15 @@ def run_transfer(
     """Answer every clip of `corpus` with `model`, score the labels that both know, and write the run to `out_dir`.
 
     Every clip gets an answer: there is no search for speech. One longer than the model's window is answered window
-    by window. Clips whose label the model lacks are left out. Probabilities of labels that a clip's corpus never gives
+    by window. Clips whose label the model lacks are left out, and so are clips that were in its training
+    (:func:`check_transfer`). Probabilities of labels that a clip's corpus never gives
     are dropped and the rest is renormalised (:func:`serkit.training.fitting.restrict`).
 
     Parameters
     ----------
     model : Bundle or Recognizer
     corpus : Corpus
-        None that the model was trained on. Names tell: copies of its clips under another name go unnoticed.
+        None that the model was trained on, under whatever name.
     out_dir : path
         A new folder. It appears with everything in it when all clips are answered, or not at all.
     n_jobs : int
@@ -72,9 +81,10 @@ def run_transfer(
 
         - ``model``: ``name, version, recipe_hash``, ``sha256`` of the graph, ``trained_on``, ``labels``
         - ``transfer``: ``labels`` (shared, in the order of the model), ``left_out`` (label -> clips that were left
-          out), ``dropped`` (labels of the model that no clip has), ``outside`` (``n`` and ``share`` of the
-          unrestricted answers on a label that the clip's corpus never gives, and label -> n), ``failures`` (``path,
-          start, end, emotion, error`` of each clip without an answer; it is not scored)
+          out), ``heard`` (how many clips were left out because they were in training), ``dropped`` (labels of the
+          model that no clip has), ``outside`` (``n`` and ``share`` of the unrestricted answers on a label that the
+          clip's corpus never gives, and label -> n), ``failures`` (``path, start, end, emotion, error`` of each clip
+          without an answer; it is not scored)
 
     Raises
     ------
@@ -83,15 +93,16 @@ def run_transfer(
     """
     recognizer = model if isinstance(model, Recognizer) else Recognizer(model)
     manifest = recognizer.manifest
-    shared = check_transfer(manifest, corpus)
+    shared, heard = check_transfer(recognizer.bundle, corpus)
     out = Path(out_dir)
-    rows = corpus.table[corpus.table["emotion"].isin(shared)].reset_index(drop=True)
+    new = corpus.table[~heard]
+    rows = new[new["emotion"].isin(shared)].reset_index(drop=True)
     started = time.monotonic()
     with run_folder.disk(out, keeps=False), _appearing(out) as folder:
         answers = list(_answers(recognizer, corpus, rows, n_jobs, progress))
         seconds = time.monotonic() - started
         predictions, failures = _scored(manifest, shared, rows, answers)
-        left_out = corpus.table.loc[~corpus.table["emotion"].isin(shared), "emotion"]
+        left_out = new.loc[~new["emotion"].isin(shared), "emotion"]
         document = results(
             {
                 "recipe": manifest.name,
@@ -111,6 +122,7 @@ def run_transfer(
                 "transfer": {
                     "labels": shared,
                     "left_out": dict(sorted(Counter(left_out).items())),
+                    "heard": int(heard.sum()),
                     "dropped": [label for label in manifest.labels if label not in shared],
                     "outside": _outside(manifest, predictions),
                     "failures": failures,
@@ -125,30 +137,57 @@ def run_transfer(
     return Run(out, predictions, document)
 
 
-def check_transfer(manifest: Manifest, corpus: Corpus) -> list[str]:
-    """Return the labels that model and corpus share, in the order of the model.
+def check_transfer(bundle: Bundle, corpus: Corpus) -> tuple[list[str], np.ndarray]:
+    """Return what a model may be scored on: the labels that both know, and which clips were in its training.
+
+    A clip counts as heard in training if the bundle holds its content hash (:mod:`serkit.bundle.clips`), or if its
+    file is named as only the recordings of a training corpus are (``03-01-05-01-02-01-12.wav``, RAVDESS). A corpus of
+    which more than a tenth was heard is a copy, and is refused. Fewer clips, such as those that two collections
+    share, are left out. A copy that is both renamed and altered (resampled, cut, compressed with loss) goes unnoticed.
+
+    Returns
+    -------
+    shared : list of str
+        In the order of the model.
+    heard : np.ndarray, bool, shape=(n_clips,)
+        In the order of the corpus table.
 
     Raises
     ------
     TrainingError
         If the model was trained on the corpus or a part of it, does not say what it was trained on, or shares fewer
-        than two labels with it.
+        than two labels with what is new to it.
     """
+    manifest = bundle.manifest
     if not manifest.corpus:
         raise TrainingError(
             f"The model {manifest.name} does not say what it was trained on, so nobody can tell whether "
             f"{corpus.name} is new to it: make its bundle with 'ser train'."
         )
     parts = {*corpus.name.split("+"), *corpus.table["corpus"]}
-    heard = {_plain(name) for name in manifest.corpus.split("+")}
-    known = sorted(part for part in parts if part and _plain(part) in heard)
+    trained = {_plain(name) for name in manifest.corpus.split("+")}
+    known = sorted(part for part in parts if part and _plain(part) in trained)
     if known:
         raise TrainingError(
             f"The model {manifest.name} was trained on {manifest.corpus}, so its answers on {' and '.join(known)} say "
             "nothing about recordings that it never heard: take another corpus, or score its recipe with 'ser "
             "evaluate'."
         )
-    given = set(corpus.table["emotion"])
+    if bundle.clips is None:
+        raise TrainingError(
+            f"The bundle of {manifest.name} does not keep the hashes of its training clips, so nobody can tell whether "
+            f"{corpus.name} is a copy of them: make it again with 'ser train'."
+        )
+    stems = [stem for name, stem in _STEMS.items() if name in trained]
+    named = [any(stem.fullmatch(PurePosixPath(path).stem) for stem in stems) for path in corpus.table["path"]]
+    heard = np.array(known_clips(bundle.clips, corpus.table["audio_hash"]), dtype=bool) | np.array(named, dtype=bool)
+    if heard.sum() > _MOST_HEARD * len(heard):
+        raise TrainingError(
+            f"The model {manifest.name} was trained on {heard.sum():,} of the {len(heard):,} clips of {corpus.name} "
+            f"(as part of {manifest.corpus}), so its answers on them say nothing about recordings that it never heard: "
+            "take another corpus, or score its recipe with 'ser evaluate'."
+        )
+    given = set(corpus.table["emotion"][~heard])
     shared = [label for label in manifest.labels if label in given]
     if len(shared) < 2:
         raise TrainingError(
@@ -156,7 +195,7 @@ def check_transfer(manifest: Manifest, corpus: Corpus) -> list[str]:
             f"({', '.join(sorted(given)) or 'no clips'}) share {', '.join(shared) or 'no label'}: at least two labels "
             "are needed to tell apart."
         )
-    return shared
+    return shared, heard
 
 
 def _plain(name: str) -> str:

@@ -1,0 +1,201 @@
+"""Processes that decode with FFmpeg, so that a crash or a hang costs one recording and not the run.
+
+A process is started when a recording first needs it (a fraction of a second) and serves one recording after the
+other. There are as many as recordings are read at the same time. They end with this process, however it ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from serkit.errors import AudioError
+
+__all__ = ["HANG_SECONDS", "Worker", "WorkerDiedError", "give_back", "take"]
+
+#: How long a recording may give no sound before it counts as one that hangs, s.
+HANG_SECONDS = 30.0
+
+_CLOSE_SECONDS = 2.0  # that a process has for closing a recording before it is ended
+_MOST_IDLE = 4  # processes kept for later recordings
+_LARGEST = 1 << 28  # bytes of one answer
+_SCRIPT = Path(__file__).with_name("ffmpeg_process.py")
+#: Isolated from the current folder and the environment, with the same packages as this process.
+_START = "import sys, json, runpy; sys.path[:] = json.loads(sys.argv[1]); runpy.run_path({!r}, run_name='__main__')"
+
+
+class WorkerDiedError(AudioError):
+    """The process crashed, or was ended because it hung; the message is the end of a sentence."""
+
+
+class Worker:
+    """One process; used by one recording at a time."""
+
+    def __init__(self) -> None:
+        packages = json.dumps([os.path.abspath(path) for path in sys.path])  # noqa: PTH100 - "" is the current folder
+        command = [sys.executable, "-I", "-c", _START.format(str(_SCRIPT)), packages]
+        self.process = subprocess.Popen(
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # of Windows
+        )
+        self._whole = True  # whether the next byte is the first of an answer
+        self._hung = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs and can be asked."""
+        return self._whole and self.process.poll() is None
+
+    def ask(self, request: dict[str, Any]) -> None:
+        """Send a request; that the process is gone shows when its answer is received."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+
+    def receive(self, seconds: float | None = None) -> tuple[bytes, bytes]:
+        """Return the next answer: its letter and its data.
+
+        Raises
+        ------
+        WorkerDiedError
+            If the process ends before, or gives nothing for `seconds` (by default :data:`HANG_SECONDS`).
+        """
+        self._whole = False
+        timer = threading.Timer(HANG_SECONDS if seconds is None else seconds, self._hang)
+        timer.daemon = True
+        timer.start()
+        try:
+            letter, size = struct.unpack("<cI", self._read(5))
+            data = self._read(size)
+        finally:
+            timer.cancel()
+        self._whole = True
+        return letter, data
+
+    def _hang(self) -> None:
+        self._hung = True
+        self.process.kill()
+
+    def _read(self, size: int) -> bytes:
+        assert self.process.stdout is not None
+        if size > _LARGEST:
+            raise WorkerDiedError("its decoder gave an answer of impossible size")
+        data = bytearray(size)
+        view, at = memoryview(data), 0
+        while at < size:
+            count = self.process.stdout.readinto(view[at:])  # type: ignore[attr-defined]
+            if not count:
+                code = self.process.wait()
+                if self._hung:
+                    raise WorkerDiedError("its decoder hung and was stopped")
+                raise WorkerDiedError(f"its decoder crashed, {f'signal {-code}' if code < 0 else f'code {code}'}")
+            at += count
+        return bytes(data)
+
+    def close_recording(self) -> bool:
+        """Close the recording in hand; whether the process is ready for the next one."""
+        if not self.alive:
+            return False
+        self.ask({"close": True})
+        try:
+            while True:
+                if self.receive(_CLOSE_SECONDS)[0] == b"C":
+                    return True
+        except WorkerDiedError:
+            return False
+
+    def end(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+        self.forget()
+
+    def forget(self) -> None:
+        """Close this side of the pipes."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                if pipe is not None:
+                    pipe.close()
+
+
+_lock = threading.Lock()
+_all: set[Worker] = set()
+_idle: list[Worker] = []
+
+
+def take() -> Worker:
+    """Return a process that is ready: one that waits, else a new one.
+
+    Raises
+    ------
+    AudioError
+        If no process can be started.
+    """
+    while True:
+        with _lock:
+            worker = _idle.pop() if _idle else None
+        if worker is None:
+            break
+        if worker.alive:
+            return worker
+        _end(worker)
+    try:
+        worker = Worker()
+    except OSError as error:
+        raise AudioError(f"the process that decodes with FFmpeg does not start ({error.strerror or error}).") from None
+    with _lock:
+        _all.add(worker)
+    return worker
+
+
+def give_back(worker: Worker) -> None:
+    """Keep a process for the next recording, or end it where it is of no use any more."""
+    if worker.close_recording():
+        with _lock:
+            if len(_idle) < _MOST_IDLE:
+                _idle.append(worker)
+                return
+    _end(worker)
+
+
+def _end(worker: Worker) -> None:
+    worker.end()
+    with _lock:
+        _all.discard(worker)
+
+
+def _end_all() -> None:
+    with _lock:
+        workers = list(_all)
+        _all.clear()
+        _idle.clear()
+    for worker in workers:
+        worker.end()
+
+
+def _after_fork() -> None:
+    """A forked process has workers of its own; it lets go of those of its parent, and leaves them running."""
+    global _lock
+    _lock = threading.Lock()
+    for worker in _all:
+        worker.forget()
+        worker.process.returncode = 0  # not a child of this process
+    _all.clear()
+    _idle.clear()
+
+
+atexit.register(_end_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,166 @@
+"""What a manifest may say: every key, type and number is checked before a model answers by it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from serkit.errors import BundleError
+
+__all__ = ["FLOOR", "check_enrolment", "check_input", "check_labels", "check_scores", "expect", "is_number"]
+
+#: Probabilities below this count as this in a mean of logarithms, so that one certain answer does not decide it.
+FLOOR = 1e-4
+
+_KINDS = ("waveform", "features")
+_LONGEST = 3600.0  # s that a graph may take in one piece
+_LARGEST = 1 << 53  # a count; every whole number below it is exact in any JSON reader
+_DEEPEST = 8  # levels of an extractor's description; serkit writes four
+_MOST_LABELS = 1000
+
+
+def expect(key: str, value: object, kind: type, words: str) -> None:
+    """Raise BundleError unless `value` is of a type; true and false are no numbers."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise BundleError(f"Manifest: '{key}' must be {words}, got {kind_of(value)}.")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number of a size that a float can hold."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) <= _LARGEST if isinstance(value, int) else math.isfinite(value)
+
+
+def kind_of(value: object) -> str:
+    """A JSON type in words."""
+    names = {dict: "an object", list: "a list", tuple: "a list", str: "text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def check_labels(labels: object) -> None:
+    """Raise BundleError unless there are two short printable labels or more, each once."""
+    if not isinstance(labels, tuple):
+        raise BundleError(f"Manifest: 'labels' must be a list, got {kind_of(labels)}.")
+    if len(labels) < 2 or not all(isinstance(label, str) and label.strip() for label in labels):
+        raise BundleError(f"Manifest: 'labels' must name at least two emotions, got {list(labels[:20])}.")
+    if len(labels) > _MOST_LABELS:
+        raise BundleError(f"Manifest: 'labels' names {len(labels):,} emotions, at most {_MOST_LABELS:,} are read.")
+    odd = [label for label in labels if len(label) > 64 or not label.isprintable() or "<" in label or ">" in label]
+    if odd:
+        raise BundleError(
+            f"Manifest: a label in 'labels' must have at most 64 printable characters, none of them '<' or '>', got "
+            f"{odd[0]!r:.80}."
+        )
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if repeated:
+        raise BundleError(f"Manifest: 'labels' names {', '.join(repeated)} more than once.")
+
+
+def check_input(content: dict[str, Any]) -> None:
+    """Raise BundleError unless kind, rate and lengths are possible and all other values are plain."""
+    kind = content.get("kind")
+    if kind not in _KINDS:
+        raise BundleError(f"Manifest: 'input.kind' must be waveform or features, got {kind!r:.80}.")
+    source = content
+    if kind == "features":
+        expect("input.extractor", content.get("extractor"), dict, "an object")
+        source = content["extractor"]
+    elif "min_seconds" not in content or "max_seconds" not in content:
+        raise BundleError("Manifest: 'input' must state min_seconds and max_seconds.")
+    rate = source.get("sample_rate")
+    if not isinstance(rate, int) or isinstance(rate, bool) or not 1000 <= rate <= 192_000:
+        raise BundleError(f"Manifest: the input's sample_rate must be 1000 to 192000 Hz, got {rate!r:.80}.")
+    shortest, longest = content.get("min_seconds", 0.1), content.get("max_seconds", 30.0)
+    for key, value in (("min_seconds", shortest), ("max_seconds", longest)):
+        if not is_number(value) or not 0 < value <= _LONGEST:
+            raise BundleError(
+                f"Manifest: 'input.{key}' must be a positive number of seconds, at most {_LONGEST:g}, got "
+                f"{value!r:.80}."
+            )
+    if shortest > longest:
+        raise BundleError(f"Manifest: min_seconds ({shortest}) is above max_seconds ({longest}).")
+    _check_plain("input", content, 0)
+
+
+def check_scores(protocol: str, score: object) -> None:
+    """Raise BundleError unless the results under one protocol are shares, counts and texts where they should be.
+
+    A key that this version does not know may hold anything that is finite.
+    """
+    where = f"scores.{protocol:.64}"
+    expect(where, score, dict, "an object")
+    assert isinstance(score, dict)
+    for key in ("uar", "accuracy"):
+        value, ends = score.get(key), score.get(f"{key}_interval")
+        if value is not None and not _is_share(value):
+            raise BundleError(f"Manifest: '{where}.{key}' must be a number from 0 to 1 or null, got {value!r:.80}.")
+        if ends is None:
+            continue
+        if not isinstance(ends, (list, tuple)) or len(ends) != 2 or not all(map(_is_share, ends)) or ends[0] > ends[1]:
+            raise BundleError(
+                f"Manifest: '{where}.{key}_interval' must be two numbers from 0 to 1, the lower one first, got "
+                f"{ends!r:.80}."
+            )
+    for key, least in (("n_clips", 1), ("n_speakers", 0), ("folds", 1), ("seed", 0)):
+        value = score.get(key)
+        if value is not None and not _is_count(value, least):
+            raise BundleError(f"Manifest: '{where}.{key}' must be a count of at least {least}, got {value!r:.80}.")
+    for key in ("date", "warning"):
+        if score.get(key) is not None:
+            expect(f"{where}.{key}", score[key], str, "text or null")
+    confusion = score.get("confusion")
+    if confusion is not None:
+        _check_confusion(where, confusion, score.get("n_clips"))
+    _check_plain(where, score, 0)
+
+
+def _check_confusion(where: str, rows: object, n_clips: int | None) -> None:
+    if not isinstance(rows, list) or not all(
+        isinstance(row, list) and len(row) == len(rows) and all(_is_count(count, 0) for count in row) for row in rows
+    ):
+        raise BundleError(f"Manifest: '{where}.confusion' must have as many columns as rows, all of them counts.")
+    total = sum(map(sum, rows))
+    if n_clips is not None and total != n_clips:
+        raise BundleError(f"Manifest: '{where}.confusion' counts {total:,} clips, but 'n_clips' is {n_clips:,}.")
+
+
+def check_enrolment(content: dict[str, Any], labels: tuple[str, ...]) -> None:
+    """Raise BundleError unless weight, seconds and reference are what an adjustment can be computed with."""
+    for key in ("weight", "seconds"):
+        value = content.get(key)
+        if value is None or not is_number(value) or value <= 0:
+            raise BundleError(f"Manifest: 'enrolment.{key}' must be a positive number, got {value!r:.80}.")
+    if content["weight"] > 2:
+        raise BundleError(f"Manifest: 'enrolment.weight' must be at most 2, got {content['weight']}.")
+    reference = content.get("reference")
+    if not isinstance(reference, dict) or set(reference) != set(labels):
+        raise BundleError("Manifest: 'enrolment.reference' must have one number for each label and nothing else.")
+    lowest = math.log(FLOOR) - 1e-6
+    for label, value in reference.items():
+        if not is_number(value) or not lowest <= value <= 0:
+            raise BundleError(
+                f"Manifest: 'enrolment.reference.{label}' must be a number from {lowest:.2f} to 0, got {value!r:.80}."
+            )
+    _check_plain("enrolment", content, 0)
+
+
+def _check_plain(where: str, value: object, depth: int) -> None:
+    """Raise BundleError unless a value is JSON with finite numbers, and not nested deeply."""
+    if depth > _DEEPEST:
+        raise BundleError(f"Manifest: '{where:.64}' is nested more than {_DEEPEST} levels deep.")
+    if isinstance(value, (dict, list, tuple)):
+        if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+            raise BundleError(f"Manifest: the keys in '{where:.64}' must be text.")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_plain(where, item, depth + 1)
+    elif not (value is None or isinstance(value, (str, bool)) or is_number(value)):
+        raise BundleError(f"Manifest: '{where:.64}' holds {value!r:.80}, which is neither text nor a finite number.")
+
+
+def _is_share(value: object) -> bool:
+    return is_number(value) and -1e-9 <= value <= 1 + 1e-9  # type: ignore[operator]  # a mean may be off by a bit
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= _LARGEST
