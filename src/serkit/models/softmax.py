@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from scipy.optimize import minimize, minimize_scalar
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from serkit.models import check_numbers
+from serkit.models.base import VectorClassifier
 
 __all__ = ["SoftmaxRegression", "build"]
 
@@ -19,7 +19,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 _NEVER = -1e4  # a logit that is left out
 
 
-class SoftmaxRegression(ClassifierMixin, BaseEstimator):
+class SoftmaxRegression(VectorClassifier):
     """Multinomial logistic regression that knows where its clips come from.
 
     Two things set it apart from scikit-learn's: a clip pulls only at the labels that its corpus gives, and the weights
@@ -43,6 +43,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
     classes_ : ndarray of str
         Sorted labels of the training clips.
     coef_, intercept_ : ndarray [shape=(n_classes, d), shape=(n_classes,)]
+    n_iter_ : int
+        Steps taken.
     temperature_ : float
         Fitted on the validation clips, over the labels that each could have had; 1.0 without them.
 
@@ -108,6 +110,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
             Where each clip comes from; one place by default.
         """
         self.check()
+        X, y = self._checked(X, y)
         X = np.asarray(X, dtype=np.float32)
         self.classes_, target = np.unique(y, return_inverse=True)
         could = self._could(known, target)
@@ -125,7 +128,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
             return value, np.concatenate([slope.ravel(), error.sum(axis=0)]).astype(np.float64)
 
         start = np.zeros(shape[0] * (shape[1] + 1))
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": self.max_iter}).x
+        done = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": self.max_iter})
+        found, self.n_iter_ = done.x, int(done.nit)
         self.coef_, self.intercept_ = found[: -shape[0]].reshape(shape), found[-shape[0] :]
         self.temperature_ = 1.0
         if validation is not None and len(validation[0]):
@@ -169,13 +173,8 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):
         product = np.asarray(X, dtype=np.float32) @ self.coef_.T.astype(np.float32)
         return np.asarray(product + self.intercept_)
 
-    def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities (n, n_classes) in the order of ``classes_``."""
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
         return _softmax(self._logits(X) / self.temperature_)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Most probable label of each row."""
-        return self.classes_[self._logits(X).argmax(1)]
 
     def vector_graph(self, width: int) -> onnx.ModelProto:
         """The fitted model as ONNX: ``input`` float32 (n, width) -> ``probabilities`` float32 (n, n_classes)."""
