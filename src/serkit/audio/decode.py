@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from serkit.audio import headers
-from serkit.audio.mp3 import mp3_header
+from serkit.audio.mp3 import mp3_header, mp3_parts
 from serkit.audio.reader import Reader
-from serkit.audio.sound_file import NotForLibsndfileError, sound_file
+from serkit.audio.sound_file import NotForLibsndfileError, SoundFileReader
 from serkit.errors import AudioError, SerkitError
 
 __all__ = ["guarded", "missing", "open_reader"]
@@ -100,7 +100,7 @@ def _reader(file: BinaryIO, name: str, source: Any, stack: contextlib.ExitStack)
         return AvReader(file, name, kind, path, stack, broken)
     opened = stack.enter_context(contextlib.ExitStack())
     try:
-        return sound_file(file, name, size, head, opened)
+        return _sound_file(file, name, size, head, opened)
     except NotForLibsndfileError as error:
         opened.close()
         kind = headers.second_choice(head, mp3=mp3_header(file) is not None)
@@ -165,3 +165,22 @@ def _open_file_object(source: Any, stack: contextlib.ExitStack) -> tuple[str, Bi
     except Exception as error:  # closed, opened for writing only, an archive that is damaged
         raise AudioError(f"cannot read {name}: {error}.") from None
     return name, copy  # type: ignore[return-value]
+
+
+def _sound_file(file: BinaryIO, name: str, size: int, head: bytes, stack: contextlib.ExitStack) -> Reader:
+    """Open a file of `size` bytes; one that was joined from several is read to its end.
+
+    NotForLibsndfileError if libsndfile does not open it, AudioError if it holds no sound.
+    """
+    parts: list[tuple[int, int]] = []
+    if head[:4] == b"OggS":
+        from serkit.audio.breaks import ogg_links
+
+        parts = ogg_links(file, size)
+    elif head[:3] == b"ID3" or head[:1] == b"\xff":
+        parts = mp3_parts(file, size)
+    if not parts:
+        return SoundFileReader(file, name, 0, size, stack)
+    from serkit.audio.joined import JoinedReader
+
+    return JoinedReader(file, name, parts)

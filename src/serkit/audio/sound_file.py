@@ -11,12 +11,12 @@ import numpy as np
 import soundfile as sf
 
 from serkit.audio import headers
-from serkit.audio.mp3 import mp3_header, mp3_note, mp3_parts
-from serkit.audio.reader import SLACK, AudioInfo, Reader, mono
+from serkit.audio.mp3 import mp3_header, mp3_note
+from serkit.audio.reader import SLACK, AudioInfo, mono
 from serkit.audio.virtual_file import Sound, VirtualFile
 from serkit.errors import AudioError, TruncatedError
 
-__all__ = ["NotForLibsndfileError", "SoundFileReader", "sound_file"]
+__all__ = ["NotForLibsndfileError", "SoundFileReader"]
 
 _BLOCK = 1 << 14  # frames decoded at a time
 
@@ -25,49 +25,17 @@ class NotForLibsndfileError(AudioError):
     """What libsndfile does not open, but another decoder may."""
 
 
-def sound_file(file: BinaryIO, name: str, size: int, head: bytes, stack: contextlib.ExitStack) -> Reader:
-    """Open a file of `size` bytes; one that was joined from several is read to its end.
+class SoundFileReader:
+    """The bytes `begin` to `end` of a file.
 
     Parameters
     ----------
     file : binary file object
     name : str
         How messages call it.
-    size : int
-    head : bytes
-        The first bytes.
+    begin, end : int
     stack : ExitStack
         Closes what is opened.
-
-    Raises
-    ------
-    NotForLibsndfileError
-        If libsndfile does not open it.
-    AudioError
-        If it holds no sound.
-    """
-    parts: list[tuple[int, int]] = []
-    if head[:4] == b"OggS":
-        from serkit.audio.breaks import ogg_links
-
-        parts = ogg_links(file, size)
-    elif head[:3] == b"ID3" or head[:1] == b"\xff":
-        parts = mp3_parts(file, size)
-    if not parts:
-        return SoundFileReader(file, name, 0, size, stack)
-    from serkit.audio.joined import JoinedReader
-
-    return JoinedReader(file, name, parts)
-
-
-class SoundFileReader:
-    """The bytes `begin` to `end` of a file.
-
-    Parameters
-    ----------
-    file, name, stack
-        As for :func:`sound_file`.
-    begin, end : int
     """
 
     def __init__(self, file: BinaryIO, name: str, begin: int, end: int, stack: contextlib.ExitStack) -> None:

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from serkit import ravdess_names
 from serkit.bundle import Bundle
 from serkit.bundle.clips import known_clips
-from serkit.corpora import crema_d
 from serkit.corpora.columns import FACTS
+from serkit.corpora.registry import published
 from serkit.errors import TrainingError
 from serkit.evaluation.report import write_report
 from serkit.evaluation.scores import results
@@ -43,7 +42,6 @@ Progress = Callable[[dict[str, Any]], None]
 # Of a corpus with more training clips than this the other clips are not new either: its voices were heard.
 _MOST_HEARD = 0.1
 # Names that only recordings of these corpora have.
-_STEMS = {"ravdess": ravdess_names.STEM, "crema_d": crema_d.STEM}
 
 
 def run_transfer(
@@ -178,8 +176,11 @@ def check_transfer(bundle: Bundle, corpus: Corpus) -> tuple[list[str], np.ndarra
             f"The bundle of {manifest.name} does not keep the hashes of its training clips, so nobody can tell whether "
             f"{corpus.name} is a copy of them: make it again with 'ser train'."
         )
-    stems = [stem for name, stem in _STEMS.items() if name in trained]
-    named = [any(stem.fullmatch(PurePosixPath(path).stem) for stem in stems) for path in corpus.table["path"]]
+    stems = [known.stem for name, known in published().items() if name in trained]
+    named = [
+        part not in published() and any(stem.fullmatch(PurePosixPath(path).stem) for stem in stems)
+        for part, path in zip(corpus.table["corpus"], corpus.table["path"], strict=True)
+    ]  # two published corpora may name their files alike
     heard = np.array(known_clips(bundle.clips, corpus.table["audio_hash"]), dtype=bool) | np.array(named, dtype=bool)
     if heard.sum() > _MOST_HEARD * len(heard):
         raise TrainingError(
