@@ -13,10 +13,11 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import serkit
 from serkit.audio import Waveform
-from serkit.encoders import WhisperEncoder, find_encoder
+from serkit.encoders import WhisperEncoder, find_encoder, whisper_graph
 from serkit.encoders.folder import weights_hash
 from serkit.encoders.whisper_graph import log_mel
 from serkit.errors import FeatureError, RecipeError
@@ -110,6 +111,22 @@ def test_the_graph_holds_only_the_blocks_that_are_used_and_standard_operators() 
         model = WhisperEncoder(HUB, blocks=[2], precision=precision).graph()  # type: ignore[arg-type]
         assert {(entry.domain, entry.version) for entry in model.opset_import} == {("", 18)}
         assert {node.domain for node in model.graph.node} == {""}
+
+
+def test_sinusoids_are_computed_and_not_stored(copy: Path, wave: Waveform, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = copy / "model.safetensors"
+    tensors = load_file(file)
+    (name,) = (name for name in tensors if name.endswith("encoder.embed_positions.weight"))
+    exact = whisper_graph.sinusoids(*tensors[name].shape)
+    assert exact[0].tolist() == [0.0] * 8 + [1.0] * 8
+    tensors[name] = exact.astype(np.float16).astype(np.float32)
+    save_file(tensors, file)
+    encoder = WhisperEncoder(copy, blocks=[3])
+    computed, small = encoder(wave), len(encoder.graph().SerializeToString())
+    monkeypatch.setattr(whisper_graph, "sinusoids", lambda n, width: np.zeros((n, width)))
+    stored = WhisperEncoder(copy, blocks=[3])
+    np.testing.assert_allclose(computed, stored(wave), atol=2e-3)
+    assert small < len(stored.graph().SerializeToString()) - 4000
 
 
 def test_a_silent_clip_and_the_shortest_one_give_finite_values() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WhisperEncoder"]
 
-_VERSION = 1  # raised whenever a value changes: arrays that were cached before are then no longer used
+_VERSION = 2  # raised whenever a value changes: arrays that were cached before are then no longer used
 _PRECISIONS = ("float32", "float16", "int8")
 _LAYOUTS = ("mean_std", "frames")
 

@@ -26,9 +26,14 @@ def log_mel(g: GraphBuilder, wave: str, n_mels: int) -> str:
     half = _N_FFT // 2
     padded = g("Unsqueeze", g("Pad", wave, g.ints(0, half, 0, half), mode="reflect"), g.ints(1))
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)
-    angle = 2 * np.pi * np.outer(np.arange(half + 1), np.arange(_N_FFT)) / _N_FFT
-    kernels = np.concatenate([np.cos(angle), -np.sin(angle)]) * window
-    parts = g("Conv", padded, g.floats(kernels[:, np.newaxis]), strides=[_HOP])
+    # 160,800 kernel values are made of 800 when a session starts.
+    turn = 2 * np.pi * np.arange(_N_FFT) / _N_FFT
+    bins, times = (np.arange(n, dtype=np.int64) for n in (half + 1, _N_FFT))
+    steps = g("Mul", g.constant(bins[:, np.newaxis], np.int64), g.constant(times[np.newaxis], np.int64))
+    steps = g("Mod", steps, g.ints(_N_FFT))
+    waves = [g("Gather", g.floats(table), steps) for table in (np.cos(turn), -np.sin(turn))]
+    kernels = g("Unsqueeze", g("Mul", g("Concat", *waves, axis=0), g.floats(window)), g.ints(1))
+    parts = g("Conv", padded, kernels, strides=[_HOP])
     parts = g("Slice", parts, g.ints(0), g.ints(-1), g.ints(2))  # Whisper drops the last frame
     squares = g("Mul", parts, parts)
     real = g("Slice", squares, g.ints(0), g.ints(half + 1), g.ints(1))
@@ -59,9 +64,7 @@ def whisper_graph(
         kernel = weights(f"conv{k}.weight", width, inputs, 3)
         x = gelu(g, convolution(g, x, kernel, weights(f"conv{k}.bias", width), stride, precision))
     x = g("Transpose", x, perm=[0, 2, 1])
-    positions = weights("embed_positions.weight", n_positions, width)
-    stored = g("Cast", g.constant(positions, np.float16), to=TensorProto.FLOAT) if precision != "float32" else ""
-    x = g("Add", x, g("Slice", stored or g.floats(positions), g.ints(0), g("Shape", x, start=1, end=2), g.ints(0)))
+    x = g("Add", x, _positions(g, x, weights("embed_positions.weight", n_positions, width), precision))
     taken = []
     for k in range(max(blocks)):
         x = _block(g, x, weights, f"layers.{k}.", width, heads, n_hidden, precision)
@@ -84,6 +87,30 @@ def whisper_graph(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def sinusoids(n: int, width: int) -> np.ndarray:
+    """The positions of Whisper's encoders, shape (n, width): sines, then cosines, of falling frequency."""
+    angle = np.arange(n)[:, np.newaxis] * _rates(width)
+    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
+
+
+def _rates(width: int) -> np.ndarray:
+    half = width // 2
+    return np.exp(-np.log(10000) / max(half - 1, 1) * np.arange(half))
+
+
+def _positions(g: GraphBuilder, x: str, positions: np.ndarray, precision: Precision) -> str:
+    """The positions of the frames of `x` (1, frames, width); sinusoids, as published models have, are not stored."""
+    n = g("Shape", x, start=1, end=2)
+    if np.allclose(positions, sinusoids(*positions.shape), atol=1e-3):  # some copies of the weights are in float16
+        times = g(
+            "Cast", g("Range", g.constant(0, np.int64), g("Squeeze", n), g.constant(1, np.int64)), to=TensorProto.FLOAT
+        )
+        angle = g("Mul", g("Unsqueeze", times, g.ints(1)), g.floats(_rates(positions.shape[1])))
+        return g("Concat", g("Sin", angle), g("Cos", angle), axis=1)
+    stored = g("Cast", g.constant(positions, np.float16), to=TensorProto.FLOAT) if precision != "float32" else ""
+    return g("Slice", stored or g.floats(positions), g.ints(0), n, g.ints(0))
 
 
 def _block(

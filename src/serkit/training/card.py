@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["licence", "model_card"]
 
-_GROUPS = ("sex", "channel", "intensity", "statement")
+_GROUPS = ("corpus", "sex", "channel", "intensity", "statement")
+_MOST = 30  # values of a group that a table of the card shows
 
 _INTENDED = """\
 Research and teaching on speech emotion recognition, prototypes, and a first sorting of recordings that people look at
@@ -115,7 +116,7 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
         f"| {group} | {name} | {row['n']} | {_percent(row['accuracy'])} | {_percent(row['uar'])} |"
         for group in _GROUPS
         for name, row in metrics["groups"][group].items()
-        if len(metrics["groups"][group]) > 1
+        if 1 < len(metrics["groups"][group]) <= _MOST
     ]
     spread = metrics["spread"]["speaker"]
     if spread["accuracy_sd"] is not None:
