@@ -101,7 +101,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e '.[app,dev,train,formats,notebooks,parquet]'
+	$(PIP) install -c constraints.txt -e '.[app,dev,encoders,train,formats,notebooks,parquet]'
 	touch $@ $(VENV)/.runtime $(VENV)/.app
 
 $(VENV)/.app: pyproject.toml constraints.txt | $(VENV)/bin/python

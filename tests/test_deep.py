@@ -420,7 +420,7 @@ def test_a_recipe_is_what_its_system_said(name: str) -> None:
     recipe = load_recipe(name)
     model, n, chains, said = SAID[name]
     assert recipe.model.name == model
-    assert len(recipe.extractor.feature_names()) == n
+    assert len(recipe.front_end.feature_names()) == n
     assert list(recipe.augment.chains if recipe.augment else ()) == chains
     assert {key: recipe.model.params[key] for key in said} == said
 

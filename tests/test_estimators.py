@@ -25,6 +25,7 @@ from serkit.models.cnn import LogMelCNN
 from serkit.models.deep import DeepClassifier
 from serkit.models.loop import Net
 from serkit.models.selection import BestOf, Searched, SoftVoting
+from serkit.models.softmax import SoftmaxRegression
 from serkit.training.fitting import Scaler
 
 
@@ -42,6 +43,7 @@ ESTIMATORS: list[BaseEstimator] = [
     ClassWeighted(GaussianNB()),
     XGBoost(n_estimators=8),
     SVM(),
+    SoftmaxRegression(),
     Searched(GaussianNB(), kind="grid", params={"var_smoothing": [1e-9, 1e-6]}, folds=2),
     SoftVoting([GaussianNB(), GaussianNB(var_smoothing=1e-6)]),
     Best([GaussianNB(), GaussianNB(var_smoothing=1e-6)], ["a", "b"]),
@@ -57,6 +59,9 @@ REASONS: dict[type[BaseEstimator], dict[str, str]] = {
     SVM: {
         "check_class_weight_classifiers": "the calibration takes the weights of the classes out of the answers again",
         "check_fit2d_1feature": "its ten clips have a label with three: five of each are needed to calibrate",
+    },
+    SoftmaxRegression: {
+        "check_class_weight_classifiers": "classes are weighed by their frequency; no other weights are offered",
     },
     DeepClassifier: {
         "check_class_weight_classifiers": "classes are weighed by their frequency; no other weights are offered",

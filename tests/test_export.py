@@ -240,7 +240,7 @@ def test_a_bundle_answers_as_the_estimator_does(
     recognizer = Recognizer(bundle)
     for path in corpus.table["path"][::20]:
         prediction = recognizer.predict(corpus.root / path)
-        X = recipe.extractor(corpus.load(path))[None]
+        X = recipe.front_end(corpus.load(path))[None]
         expected = fitting.label_probabilities(estimator, X, LABELS)[0]
         assert list(prediction.probabilities) == list(LABELS)
         np.testing.assert_allclose(list(prediction.probabilities.values()), expected, atol=1e-4)
@@ -262,7 +262,7 @@ def test_every_packaged_recipe_becomes_a_bundle(
     clips = corpus.table.iloc[::13]
     assert clips["emotion"].nunique() > 3
     paths = clips["path"]
-    X = fitting.as_input([recipe.extractor(corpus.load(path)) for path in paths], recipe.features.layout)
+    X = fitting.as_input([recipe.front_end(corpus.load(path)) for path in paths], recipe.layout)
     expected = fitting.label_probabilities(estimator, X, labels)
     for path, row in zip(paths, expected, strict=True):
         got = recognizer.predict(corpus.root / path).probabilities
@@ -298,7 +298,7 @@ def test_manifest_and_card_say_what_was_measured(
     estimator = train_final(recipe, corpus, cache=cache)
     bundle = export_bundle(estimator, recipe, corpus, tmp_path / "bundle", scores=scores, seed=0, cache=cache)
     manifest, metrics = bundle.manifest, scores[0]["metrics"]
-    assert manifest.input == {"kind": "features", "extractor": json.loads(json.dumps(recipe.extractor.to_dict()))}
+    assert manifest.input == {"kind": "features", "extractor": json.loads(json.dumps(recipe.front_end.to_dict()))}
     assert manifest.recipe == recipe.text
     assert manifest.recipe_hash == recipe.hash
     assert manifest.split_hash == scores[0]["split_hash"]
@@ -422,7 +422,7 @@ def test_recipes_in_full_size_answer_real_clips_as_their_bundles_do(
     estimator = train_final(recipe, small)
     recognizer = Recognizer(export_bundle(estimator, recipe, small, tmp_path / "bundle"))
     clips = [whole.load(path) for path in unknown]
-    X = fitting.as_input([recipe.extractor(clip) for clip in clips], recipe.features.layout)
+    X = fitting.as_input([recipe.front_end(clip) for clip in clips], recipe.layout)
     expected = fitting.label_probabilities(estimator, X, list(recognizer.labels))
     assert len(clips) == 8
     assert np.ptp(expected, axis=0).max() > 1e-3

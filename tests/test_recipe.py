@@ -34,7 +34,7 @@ def test_a_recipe_says_what_its_text_says() -> None:
     recipe = parse_recipe(BASE)
     assert (recipe.name, recipe.model.name, recipe.model.params) == ("mine", "random_forest", {"n_estimators": 10})
     assert recipe.text == BASE
-    extractor = recipe.extractor
+    extractor = recipe.front_end
     assert extractor.sample_rate == 16000
     assert extractor.window.length == 1.0
     assert extractor.window.trim_db == 40.0
@@ -187,5 +187,5 @@ def test_every_packaged_recipe_is_sound(name: str) -> None:
 
 
 def test_packaged_recipes_have_the_features_of_their_systems() -> None:
-    assert load_recipe("s0-forest").extractor == s0()
-    assert load_recipe("s1-xgboost").extractor == s1()
+    assert load_recipe("s0-forest").front_end == s0()
+    assert load_recipe("s1-xgboost").front_end == s1()

@@ -331,8 +331,7 @@ def test_a_prediction_against_its_own_probabilities_is_pointed_out(ser: Ser) -> 
     table.loc[:9, "predicted"] = "disgust"
     less = (table["p_disgust"] < table.filter(like="p_").max(axis=1)).loc[:9].sum()
     assert (
-        f"In {less} rows predicted is not the label with the highest"
-        in json.loads(ser(table, "--json")[1])["notes"][0]
+        f"In {less} rows predicted is not the label with the highest" in json.loads(ser(table, "--json")[1])["notes"][0]
     )
 
 

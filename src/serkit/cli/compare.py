@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from serkit.cli import app
-from serkit.cli.extras import need_train
+from serkit.cli.extras import need_train, read_to_learn
 from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.errors import TrainingError
+from serkit.evaluation.left_out import headline
 from serkit.waiting import Waiting, duration
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ def compare(
     from serkit.compare import grid
     from serkit.compare.page import write
     from serkit.compare.scores import collect
-    from serkit.corpora import read_corpus
 
     if all_recipes == bool(recipes):
         raise TrainingError("Name recipes to compare, or give --all for every packaged one; 'ser recipes' lists them.")
@@ -75,7 +75,7 @@ def compare(
         epochs=epochs,
         full=full,
     )
-    recordings = read_corpus(data, kind=corpus, channel=channel)
+    recordings = read_to_learn(data, corpus, channel)
     cells = grid.capped(cells, recordings)
     if channel != "both":
         runs = runs / channel
@@ -172,5 +172,5 @@ def _line(outcome: Outcome) -> str:
     what = f"{cell.recipe.name}, {cell.protocol}, seed {cell.seed}"
     if outcome.run is None:
         return f"{what}: failed: {outcome.error}"
-    metrics = outcome.run.results["metrics"]
+    metrics = headline(outcome.run.results)
     return f"{what}: accuracy {metrics['accuracy']:.1%}, UAR {metrics['uar']:.1%}"

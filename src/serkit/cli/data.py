@@ -179,7 +179,7 @@ def split(
     out: Annotated[Path, typer.Option(metavar="FILE", help="CSV to write.")],
     protocol: Annotated[
         str,
-        typer.Option(help="random, speaker, speaker+enrolled, augmented-random or leave-one-speaker-out."),
+        typer.Option(help="random, speaker, speaker+enrolled, augmented-random, leave-one-speaker-out or corpus."),
     ] = "speaker",
     seed: Annotated[int, typer.Option(help="Another seed, another assignment.")] = 0,
     n_folds: Annotated[int, typer.Option("--folds", help="Number of folds.")] = 5,
@@ -201,7 +201,9 @@ def split(
     except OSError as error:
         raise ProtocolError(f"The split {out} cannot be written ({error.strerror or error}).") from None
     counts = made.fold(0)["role"].value_counts()
-    roles = ", ".join(f"{counts[name]:,} {name}" for name in ("train", "validation", "test", "enrol") if name in counts)
+    roles = ", ".join(
+        f"{counts[name]:,} {name}" for name in ("train", "validation", "test", "enrol", "outside") if name in counts
+    )
     typer.echo(
         f"{out}: {made.protocol}, seed {made.seed}, {made.n_folds} folds (fold 0: {roles}), hash {made.hash[:12]}"
     )

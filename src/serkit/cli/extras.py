@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serkit.errors import MissingExtraError
 
-__all__ = ["need_train"]
+if TYPE_CHECKING:
+    from serkit.corpora import Corpus
+
+__all__ = ["need_train", "read_to_learn"]
 
 # What the extra `train` brings, as imported and as installed.
 _TRAIN = {
@@ -26,3 +32,14 @@ def need_train(what: str) -> None:
     for module, package in _TRAIN.items():
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(what, package, "train")
+
+
+def read_to_learn(data: Path, corpus: str | None, channel: str) -> Corpus:
+    """Read a corpus without the clips whose label no model knows, and say on stderr how many these are."""
+    from serkit.corpora import read_corpus
+    from serkit.corpora.known import with_known_labels
+
+    recordings, left_out = with_known_labels(read_corpus(data, kind=corpus, channel=channel))
+    for label, count in left_out.items():
+        print(f"{count:,} clips of {label} are left out: it is none of the labels that recipes know.", file=sys.stderr)
+    return recordings

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from serkit.cli import app
-from serkit.cli.extras import need_train
+from serkit.cli.extras import need_train, read_to_learn
 from serkit.cli.options import ForceOption
 from serkit.errors import TrainingError
 from serkit.waiting import Waiting
@@ -66,7 +66,6 @@ def evaluate(
     Of several corpora (ravdess+crema_d), each clip is scored over the labels that its own corpus gives.
     """
     need_train("Training")
-    from serkit.corpora import read_corpus
     from serkit.protocol import make_split
     from serkit.training.recipe_files import load_recipe
     from serkit.training.run import run_evaluation
@@ -74,7 +73,7 @@ def evaluate(
     loaded = load_recipe(recipe)
     folder: Path | None = None
     try:
-        recordings = read_corpus(data, kind=corpus, channel=channel)
+        recordings = read_to_learn(data, corpus, channel)
         copies = {"n_copies": loaded.augment.copies} if loaded.augment else {}
         split = make_split(recordings, protocol, seed=seed, n_folds=folds, **copies)
         what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"
@@ -113,7 +112,6 @@ def train(
     """Train a recipe on all recordings and write a model bundle."""
     need_train("Training")
     from serkit.bundle import check_target
-    from serkit.corpora import read_corpus
     from serkit.training.export import check_exportable, check_scores, export_bundle
     from serkit.training.recipe_files import load_recipe
     from serkit.training.run import train_final
@@ -124,7 +122,7 @@ def train(
     check_exportable(loaded)
     check_target(out, force=force)
     try:
-        recordings = read_corpus(data, kind=corpus, channel=channel)
+        recordings = read_to_learn(data, corpus, channel)
         with Waiting() as waiting:
             fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=waiting)
             waiting.line("Writing the bundle, and checking it on clips.")
@@ -167,11 +165,10 @@ def attach(
     """Put the scores of finished evaluations on a trained bundle: into its manifest and its card."""
     need_train("Writing a model card")
     from serkit.bundle import read_bundle
-    from serkit.corpora import read_corpus
     from serkit.training.export import attach_scores
 
     scores = [_read_results(path) for path in results or []]
-    written = attach_scores(read_bundle(bundle), read_corpus(data, kind=corpus, channel=channel), bundle, scores=scores)
+    written = attach_scores(read_bundle(bundle), read_to_learn(data, corpus, channel), bundle, scores=scores)
     print(f"Bundle: {written.path} now states {', '.join(written.manifest.scores) or 'no scores'}.")
 
 

@@ -32,6 +32,8 @@ __all__ = ["N_FOLDS", "capped", "estimate", "finished", "plan", "read_grid", "ru
 
 #: Folds of every split, or one a speaker where there are fewer; a row may run fewer of them.
 N_FOLDS = 5
+# More corpora than there are; each is a fold.
+_FOLDS_OF = {"corpus": 100}
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -69,7 +71,7 @@ def plan(
     recipes : sequence of str
         Names or paths. What the packaged grid says of a recipe holds unless the other arguments say otherwise.
     protocols : sequence of str, optional
-        Default: those of the grid's row; for other recipes all but ``leave-one-speaker-out``.
+        Default: those of the grid's row; for other recipes all but ``leave-one-speaker-out`` and ``corpus``.
     seeds : sequence of int, optional
         Default: those of the grid's row; for other recipes 0.
     folds : int, optional
@@ -109,7 +111,7 @@ def plan(
         recipe = whole if cap is None else shortened(whole, cap)
         reduced = None if recipe.epochs == whole.epochs else f"{recipe.epochs} of {whole.epochs} epochs"
         for protocol in dict.fromkeys(protocols or row.cells):
-            number = folds or (default if full else row.folds).get(protocol, N_FOLDS)
+            number = folds or (default if full else row.folds).get(protocol, _FOLDS_OF.get(protocol, N_FOLDS))
             for seed in dict.fromkeys(seeds or row.cells.get(protocol, (0,))):
                 cells.append(Cell(row, recipe, protocol, seed, tuple(range(number)), reduced))
     return cells
@@ -124,6 +126,8 @@ def _n_folds(corpus: Corpus, protocol: str) -> int:
     """The folds of a split: five, or one a speaker where a corpus, or a part of a joined one, has fewer."""
     if protocol in ("random", "augmented-random"):
         return N_FOLDS
+    if protocol == "corpus":
+        return max(1, corpus.table["corpus"].nunique())
     table = corpus.table[corpus.table["speaker"] != ""]
     if protocol == "leave-one-speaker-out":
         return max(1, voice_names(table).nunique())

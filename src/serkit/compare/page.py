@@ -19,6 +19,7 @@ _ANSWERS = {
     "random": "clips held out at random: known voices",
     "speaker": "whole speakers held out: an unknown voice",
     "speaker+enrolled": "an unknown voice, after enrolling with some of its own unlabelled clips",
+    "corpus": "each corpus left out in turn: other people, rooms and ways of labelling; a mean over the corpora",
 }
 
 

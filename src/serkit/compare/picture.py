@@ -9,12 +9,19 @@ from typing import Any
 __all__ = ["picture"]
 
 # Okabe and Ito's colours, which the colour-blind can tell apart; the marks differ in shape too
-_COLOURS = {"augmented-random": "#d55e00", "random": "#e69f00", "speaker": "#0072b2", "speaker+enrolled": "#009e73"}
+_COLOURS = {
+    "augmented-random": "#d55e00",
+    "random": "#e69f00",
+    "speaker": "#0072b2",
+    "speaker+enrolled": "#009e73",
+    "corpus": "#cc79a7",
+}
 _WORDS = {
     "augmented-random": "augmented-random (leaks)",
     "random": "random: known voices",
     "speaker": "speaker: an unknown voice, 95 % interval",
     "speaker+enrolled": "speaker+enrolled",
+    "corpus": "corpus: each left out",
 }
 _WIDTH, _RIGHT, _TOP, _STEP = 800, 40, 84, 26
 _GREY, _INK = "#666", "#222"
@@ -131,12 +138,14 @@ def _ring(x: float, y: float, title: str) -> str:
 
 
 def _mark(protocol: str, x: float, y: float, title: str) -> str:
-    """A mark that differs in shape too: a cross for the leak, a diamond, a large and a small disc."""
+    """A mark that differs in shape too: a cross for the leak, a diamond, a square, a large and a small disc."""
     colour, hint = _COLOURS[protocol], f"<title>{escape(title)}</title>"
     if protocol == "augmented-random":
         return f'<path d="M{x - 4:.1f} {y - 4:g}l8 8m0 -8l-8 8" stroke="{colour}" stroke-width="2.5">{hint}</path>'
     if protocol == "random":
         return f'<path d="M{x:.1f} {y - 5.5:g}l5.5 5.5l-5.5 5.5l-5.5 -5.5z" fill="{colour}">{hint}</path>'
+    if protocol == "corpus":
+        return f'<path d="M{x - 4:.1f} {y - 4:g}h8v8h-8z" fill="{colour}">{hint}</path>'
     radius = 6 if protocol == "speaker" else 4
     return f'<circle cx="{x:.1f}" cy="{y:g}" r="{radius}" fill="{colour}" stroke="#fff">{hint}</circle>'
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from serkit._version import __version__
 from serkit.confusion import scores_of
+from serkit.evaluation.left_out import PROTOCOL, headline, mean_over_corpora
 from serkit.evaluation.metrics import (
     confusions,
     group_table,
@@ -48,7 +49,8 @@ def collect(outcomes: Sequence[Outcome], corpus: Corpus, *, command: str | None 
     dict
         ``format``, ``date``, ``serkit``, ``command``, ``corpus``, ``environment``; ``grid``, what was asked for, one a
         recipe; ``cells``, one a run; ``rows``, one a recipe and protocol: means over the seeds with 95 % intervals
-        (the clips of all seeds; ``interval_unit``, speakers or clips, drawn with replacement; ``recall`` is None for a
+        (the clips of all seeds; ``interval_unit``, speakers or clips, drawn with replacement; under ``corpus`` means
+        over the corpora left out, speakers drawn within each; ``recall`` is None for a
         label that no test clip has), and ``against_best``, the test against
         the best recipe of the protocol (None for itself, or with fewer than two shared speakers); ``best``, protocol ->
         that recipe; ``paired``, the tests of all pairs under ``speaker``; ``failed``, the cells without a run.
@@ -101,7 +103,7 @@ def _titles(cell: Cell) -> dict[str, Any]:
 
 def _cell(cell: Cell, finished: run_folder.Run, shared: Collection[str]) -> dict[str, Any]:
     document = finished.results
-    metrics = document["metrics"]
+    metrics = headline(document)
     return {
         **_titles(cell),
         "recipe_hash": document["recipe_hash"],
@@ -111,6 +113,7 @@ def _cell(cell: Cell, finished: run_folder.Run, shared: Collection[str]) -> dict
         **{key: metrics[key] for key in ("accuracy", "uar", "f1_macro", "f1_weighted", "intervals", "ece")},
         "recall": {label: scores["recall"] for label, scores in metrics["per_class"].items()},
         "channels": metrics["groups"]["channel"],
+        "corpora": metrics["groups"]["corpus"],
         "speakers": group_table(*_by_voice(finished.predictions, metrics["labels"], shared)),
         "choices": document["choices"],
         "seconds": document["time"]["folds"],
@@ -126,7 +129,7 @@ def _by_voice(table: pd.DataFrame, labels: Sequence[str], shared: Collection[str
 
 def _row(members: Sequence[tuple[Cell, run_folder.Run]], shared: Collection[str]) -> dict[str, Any]:
     cell, first = members[0]
-    documents = [finished.results["metrics"] for _, finished in members]
+    documents = [headline(finished.results) for _, finished in members]
     tables = pd.concat([finished.predictions for _, finished in members], ignore_index=True)
     labels = first.results["metrics"]["labels"]
     speakers, stack = _by_voice(tables, labels, shared)
@@ -135,7 +138,10 @@ def _row(members: Sequence[tuple[Cell, run_folder.Run]], shared: Collection[str]
     if unit == "clip" and len(members) > 1:  # the answers of several seeds to one clip are drawn together
         clips = tables.assign(speaker=tables.groupby(["path", "start", "end"]).ngroup().astype(str), corpus="")
         drawn_names, drawn_stack = _by_voice(clips, labels, ())
-    drawn = scores_of(resample(drawn_stack, drawn_names, 1000, 0))
+    drawn = {score: interval(v) for score, v in scores_of(resample(drawn_stack, drawn_names, 1000, 0)).items()}
+    means = mean_over_corpora(tables, labels, shared=shared) if cell.protocol == PROTOCOL else None
+    if means is not None:
+        drawn = means["intervals"]
     recalls = {label: _mean(m["per_class"][label]["recall"] for m in documents) for label in labels}
     tested = {label: recall for label, recall in recalls.items() if recall is not None}
     lowest = min(tested, key=tested.__getitem__)
@@ -164,7 +170,7 @@ def _row(members: Sequence[tuple[Cell, run_folder.Run]], shared: Collection[str]
         row[score] = float(np.mean(values))
         row[f"{score}_sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
         if score in drawn:
-            row[f"{score}_interval"] = interval(drawn[score])
+            row[f"{score}_interval"] = drawn[score]
     return row
 
 

@@ -134,7 +134,7 @@ def resampling_unit(names: Iterable[str]) -> str:
     return "speaker" if sum(name != "unknown" for name in names) > 1 else "clip"
 
 
-def resample(stack: np.ndarray, names: Sequence[str], n_boot: int, seed: int) -> np.ndarray:
+def resample(stack: np.ndarray, names: Sequence[str], n_boot: int, seed: int | Sequence[int]) -> np.ndarray:
     """Draw confusion matrices by resampling with replacement.
 
     Parameters
@@ -144,7 +144,7 @@ def resample(stack: np.ndarray, names: Sequence[str], n_boot: int, seed: int) ->
     names : sequence of str
         The speakers. :func:`resampling_unit` decides by the names whether speakers or single clips are drawn.
     n_boot : int
-    seed : int
+    seed : int or sequence of int
 
     Returns
     -------

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from serkit.errors import TrainingError
+from serkit.evaluation import report_left_out
 from serkit.evaluation import report_sections as sections
+from serkit.evaluation.left_out import PROTOCOL, headline
 from serkit.files import write_atomic
 
 if TYPE_CHECKING:
@@ -49,6 +51,11 @@ PROTOCOL_TEXT: dict[str, tuple[str, str]] = {
         "On clips whose altered copies it was trained on",
         "Protocol <b>augmented-random</b>: clips are augmented first and dealt to folds afterwards, so altered copies "
         "of tested clips are in training. The score only answers whether a published number can be reproduced.",
+    ),
+    "corpus": (
+        "On corpora it never heard",
+        "Protocol <b>corpus</b>: each corpus in turn is tested by a model made from all the others. The score says "
+        "what to expect of other people, rooms, languages and ways of labelling.",
     ),
     "cross-corpus": (
         "On a corpus it was never trained on",
@@ -100,19 +107,22 @@ def write_report(
     other = f"Protocol <b>{escape(protocol)}</b>." if protocol else "The protocol is not known."
     start, explanation = PROTOCOL_TEXT.get(protocol, ("On the test clips", other))
     warning = results["warning"]
+    shown = headline(results)
+    left_out = protocol == PROTOCOL and metrics.get("mean_over_corpora")
     page = Template(template).substitute(
         version=escape(str(results["serkit"])),
-        title=escape(f"{recipe}: UAR {metrics['uar']:.1%}"),
+        title=escape(f"{recipe}: UAR {shown['uar']:.1%}"),
         heading=escape(recipe),
         subtitle=escape(" · ".join(str(x) for x in (results["corpus"], protocol, results["date"][:10]) if x)),
         warning=f'<p class="warning" role="alert"><b>Leakage.</b> {escape(str(warning))}</p>' if warning else "",
-        lead=sections.lead(metrics, start),
-        tiles=sections.tiles(metrics),
+        lead=(report_left_out if left_out else sections).lead(metrics, start),
+        tiles=sections.tiles(shown),
         protocol=explanation + sections.interval_note(metrics),
         facts=sections.facts(results),
         sections="\n".join(
             [
                 _transfer(results),
+                report_left_out.section(results),
                 sections.classes(metrics),
                 sections.confusion(metrics),
                 sections.confidence(metrics),
@@ -176,11 +186,15 @@ def summary_table(results: Mapping[str, Any]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    metrics = _metrics(results)
+    _metrics(results)
+    metrics = headline(results)
     title = " · ".join(str(x) for x in (results["recipe"], results["corpus"], results["protocol"]) if x)
     caption = Text(
         f"{metrics['n_clips']:,} clips, {metrics['n_speakers']} speakers; resampled by {metrics['interval_unit']}"
     )
+    if results["protocol"] == PROTOCOL and metrics["mean_over_corpora"]:
+        by_name = ", ".join(f"{name} {row['uar']:.1%}" for name, row in metrics["groups"]["corpus"].items())
+        caption.append(f"\nMeans over {metrics['mean_over_corpora']['n']} corpora left out; UAR of each: {by_name}")
     if results["warning"]:
         caption.append(f"\n{results['warning']}", style="bold red")
     table = Table(title=Text(title), caption=caption)

@@ -20,6 +20,7 @@ from serkit._version import __version__
 from serkit.confusion import scores_of
 from serkit.corpora.columns import GROUPS
 from serkit.errors import TrainingError
+from serkit.evaluation.left_out import mean_over_corpora
 from serkit.evaluation.metrics import (
     accuracy_surest_half,
     calibration,
@@ -127,6 +128,8 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
           accuracy, uar, classes``; ``uar`` is over the ``classes`` present in that group; unknown values are
           ``"unknown"``; speakers that share a name across corpora are ``corpus/speaker``. Channels and corpora have
           ``intervals`` (of accuracy and uar), ``ece`` and ``accuracy_surest_half`` of their own too
+        - ``mean_over_corpora``: of :func:`serkit.evaluation.left_out.mean_over_corpora`; the headline of the
+          protocol ``corpus``
         - ``spread``: over speakers and over folds, mean and standard deviation (ddof 1) of their accuracy
           and UAR
 
@@ -207,6 +210,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
             {"coverage": share, "risk": 1 - sure(share * n) / (share * n)} for share in (k / 20 for k in range(1, 21))
         ],
         "groups": groups,
+        "mean_over_corpora": mean_over_corpora(predictions, labels, n_boot=n_boot, seed=seed),
         "spread": {
             column: spread([row for name, row in groups[column].items() if name != "unknown"])
             for column in ("speaker", "fold")

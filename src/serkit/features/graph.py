@@ -83,9 +83,14 @@ class GraphBuilder:
         return self.constant(values, np.int64)
 
     def __call__(self, op: str, *inputs: str, **attributes: Any) -> str:
+        return self.outputs(op, 1, *inputs, **attributes)[0]
+
+    def outputs(self, op: str, count: int, *inputs: str, **attributes: Any) -> list[str]:
+        """Add a node with several results and return their names."""
         name = f"frontend_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, list(inputs), [name], name=name, **attributes))
-        return name
+        names = [name, *(f"{name}_{k}" for k in range(1, count))]
+        self.nodes.append(helper.make_node(op, list(inputs), names, name=name, **attributes))
+        return names
 
 
 def _rows(g: GraphBuilder, wave: str, width: int) -> str:

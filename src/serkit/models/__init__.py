@@ -72,6 +72,7 @@ MODELS: dict[str, ModelKind] = {
     "xgboost": ModelKind(_CLASSICAL, "xgboost"),
     "svm": ModelKind(_CLASSICAL, "svm", samples=True),
     "logistic": ModelKind(_CLASSICAL, "logistic"),
+    "softmax": ModelKind("serkit.models.softmax", "build"),
     "mlp": ModelKind(_CLASSICAL, "mlp"),
     "cnn": ModelKind("serkit.models.cnn", "build", ("frames",)),
     "dense": ModelKind(_DEEP, "dense"),

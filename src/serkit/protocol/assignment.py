@@ -16,10 +16,21 @@ from serkit.protocol import folds
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
 
-__all__ = ["ENROL_SECONDS", "clip_table", "keyed", "milliseconds", "random_roles", "speaker_roles"]
+__all__ = [
+    "ENROL_SECONDS",
+    "VALIDATION_SHARE",
+    "a_tenth",
+    "clip_table",
+    "keyed",
+    "milliseconds",
+    "random_roles",
+    "speaker_roles",
+]
 
 #: How much sound of each test speaker ``speaker+enrolled`` sets aside, at most (s).
 ENROL_SECONDS = 30.0
+#: Of the training speakers, how many validate.
+VALIDATION_SHARE = 0.15
 
 
 def milliseconds(values: pd.Series) -> pd.Series:
@@ -76,7 +87,7 @@ def random_roles(clips: pd.DataFrame, protocol: str, seed: int, n_folds: int) ->
     for k in range(n_folds):
         roles = np.where(fold_of == k, "test", "train").astype(object)
         training = np.flatnonzero(fold_of != k)
-        tenth = _tenth(training, names, strata, groups, seed, f"{protocol}/validation/{k}")
+        tenth = a_tenth(training, names, strata, groups, seed, f"{protocol}/validation/{k}")
         left = np.setdiff1d(training, tenth)
         kept = np.isin(emotions[tenth], emotions[left])  # never the last clips of a class
         back = {groups[i] for i in tenth[~kept]}
@@ -85,9 +96,10 @@ def random_roles(clips: pd.DataFrame, protocol: str, seed: int, n_folds: int) ->
     return result
 
 
-def _tenth(
+def a_tenth(
     rows: np.ndarray, names: Sequence[str], strata: Sequence[str], groups: Sequence[int], seed: int, purpose: str
 ) -> np.ndarray:
+    """Return about a tenth of `rows`, evenly over the strata and with whole groups."""
     parts = min(10, len({groups[i] for i in rows}))
     part = folds.stratified_folds(
         [names[i] for i in rows],
@@ -122,7 +134,7 @@ def speaker_roles(clips: pd.DataFrame, protocol: str, seed: int, n_folds: int) -
                 f"Fold {k} has no training clips of {', '.join(sorted(lacking))}, because too few speakers have any: "
                 "take more folds, another seed, or leave the class out."
             )
-        number = max(1, round(0.15 * len(training)))
+        number = max(1, round(VALIDATION_SHARE * len(training)))
         chosen = folds.validation_speakers(training, number, seed=seed, purpose=f"validation/{k}")
         if not chosen:
             raise ProtocolError(

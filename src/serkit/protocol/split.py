@@ -1,7 +1,8 @@
 """The splits: made before anything else, checked for what they promise, and stored with a hash.
 
 A protocol answers a question. ``random``: how well does a model know voices that it was trained on? ``speaker``: how
-well does it do with a voice it has never heard? The difference is large, so a score without its protocol says little.
+well does it do with a voice it has never heard? ``corpus``: how well with people, places and
+languages that it has never heard? The differences are large, so a score without its protocol says little.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pandas as pd
 from serkit.corpora.columns import COPY
 from serkit.errors import ProtocolError
 from serkit.protocol.assignment import clip_table, keyed, milliseconds, random_roles, speaker_roles
+from serkit.protocol.left_out import corpus_roles
 
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
@@ -27,11 +29,12 @@ if TYPE_CHECKING:
 __all__ = ["PROTOCOLS", "Split", "make_split"]
 
 #: The names of the protocols; :func:`make_split` says what each one does.
-PROTOCOLS = ("random", "speaker", "speaker+enrolled", "augmented-random", "leave-one-speaker-out")
+PROTOCOLS = ("random", "speaker", "speaker+enrolled", "augmented-random", "leave-one-speaker-out", "corpus")
 
-_BY_SPEAKER = ("speaker", "speaker+enrolled", "leave-one-speaker-out")
+_BY_SPEAKER = ("speaker", "speaker+enrolled", "leave-one-speaker-out", "corpus")
 _COLUMNS = [*COPY, "fold", "role"]
-_ROLES = ("train", "validation", "test", "enrol")
+_ROLES = ("train", "validation", "test", "enrol", "outside")
+_HELD = ("test", "enrol", "outside")
 _HEADER = "# serkit split "
 _LEAK = (
     "augmented-random leaks: altered copies of the test clips are in training, so the score says nothing about new "
@@ -53,7 +56,8 @@ class Split:
         Name of the corpus.
     table : pandas.DataFrame
         Columns path, start, end, copy, fold, role. Every clip stands once in every fold. ``role`` is train,
-        validation, test or enrol; ``copy`` is 0 for the clip itself and 1, 2, ... for augmented copies
+        validation, test, enrol or outside (held out with its corpus and not scored, because no training clip has its
+        label); ``copy`` is 0 for the clip itself and 1, 2, ... for augmented copies
         (``augmented-random`` only).
     """
 
@@ -102,10 +106,11 @@ class Split:
     def check(self, corpus: Corpus) -> None:
         """Make sure that the split fits the corpus and keeps what its protocol promises.
 
-        Every clip of the corpus and no other stands once in every fold, and is held out (test or enrol) in exactly
-        one. In every fold the roles share no clip and no recording (same sound or overlap in one file), except in
-        ``augmented-random``. In the speaker protocols, training, validation and held-out speakers are different
-        people. Every fold has clips to train, validate and test with, and training clips of every class.
+        Every clip of the corpus and no other stands once in every fold, and is held out (test, enrol or outside) in
+        exactly one. In every fold the roles share no clip and no recording (same sound or overlap in one file), except
+        in ``augmented-random``. In the speaker protocols, training, validation and held-out speakers are different
+        people; in ``corpus`` they are also of different corpora. Every fold has clips to train, validate and test with,
+        and training clips of every class (in ``corpus``, of every class that it tests).
 
         Raises
         ------
@@ -116,7 +121,7 @@ class Split:
         copies = rows.groupby(["row", "copy"], sort=False)
         if (copies["fold"].nunique() != self.n_folds).any() or (copies.size() != self.n_folds).any():
             raise ProtocolError("The split is broken: a clip does not stand exactly once in every fold.")
-        held = rows["role"].isin(["test", "enrol"])
+        held = rows["role"].isin(_HELD)
         if (held.groupby([rows["row"], rows["copy"]]).sum() != 1).any():
             raise ProtocolError("The split is broken: a clip is not held out in exactly one fold.")
         if self.protocol != "augmented-random":
@@ -124,17 +129,20 @@ class Split:
                 raise ProtocolError(f"The split is broken: {self.protocol} has augmented copies.")
             self._apart(rows, "group", rows["role"], "recording")
         if self.by_speaker:
-            self._apart(rows, "voice", rows["role"].replace("enrol", "test"), "speaker")
-        classes = rows["emotion"].nunique()
+            named = rows[rows["speaker"] != ""]
+            self._apart(named, "voice", named["role"].replace(["enrol", "outside"], "test"), "speaker")
+        if self.protocol == "corpus":
+            self._apart(rows, "corpus", rows["role"].isin(_HELD), "corpus")
         for k, fold in rows.groupby("fold"):
             missing = {"train", "validation", "test"} - set(fold["role"])
             if missing:
                 raise ProtocolError(
                     f"Fold {k} has no {' and no '.join(sorted(missing))} clips: the corpus is too small for this split."
                 )
-            trained = fold.loc[fold["role"] == "train", "emotion"]
-            if trained.nunique() != classes:
-                lacking = ", ".join(sorted(set(rows["emotion"]) - set(trained)))
+            asked = fold.loc[fold["role"] != "outside", "emotion"]
+            absent = set(asked) - set(fold.loc[fold["role"] == "train", "emotion"])
+            if absent:
+                lacking = ", ".join(sorted(absent))
                 raise ProtocolError(
                     f"Fold {k} has no training clips of {lacking}: take other folds, or leave the class out."
                 )
@@ -143,7 +151,7 @@ class Split:
                 raise ProtocolError(f"Fold {k} enrols {sorted(alone)[0]}, of whom it tests nothing.")
 
     def _join(self, corpus: Corpus) -> pd.DataFrame:
-        """Return the table with group, voice and emotion of each clip, joined by key."""
+        """Return the table with group, voice, emotion, speaker and corpus of each clip, joined by key."""
         unknown = set(self.table["role"]) - set(_ROLES)
         numbers = set(self.table["fold"])
         if unknown or numbers != set(range(self.n_folds)):
@@ -154,7 +162,9 @@ class Split:
         clips = clip_table(corpus)
         left, right = (keyed(table) for table in (self.table, clips))
         rows = left.merge(
-            right[["path", "start", "end", "row", "group", "voice", "emotion"]], how="left", on=["path", "start", "end"]
+            right[["path", "start", "end", "row", "group", "voice", "emotion", "speaker", "corpus"]],
+            how="left",
+            on=["path", "start", "end"],
         )
         stray = rows["row"].isna()
         absent = set(clips["row"]) - set(rows.loc[~stray, "row"].astype(int))
@@ -234,10 +244,12 @@ def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5
         - ``augmented-random``: each clip and its augmented copies are dealt out independently of each other,
           stratified by emotion and channel. This leaks, on purpose: ``Split.warning`` says so.
         - ``leave-one-speaker-out``: as ``speaker`` with one fold a speaker.
+        - ``corpus``: leave one corpus out; a fold a corpus, in the order of their names. Clips of it whose label no
+          other corpus gives have the role outside. About 15 % of the speakers of each other corpus validate.
     seed : int
         Another seed, another assignment.
     n_folds : int
-        2 or more; ``leave-one-speaker-out`` has its own number.
+        2 or more; ``leave-one-speaker-out`` and ``corpus`` have their own numbers.
     n_copies : int
         Augmented copies of each clip; only for ``augmented-random``.
 
@@ -249,8 +261,8 @@ def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5
     Raises
     ------
     ProtocolError
-        If the corpus cannot be split in this way: too few speakers or clips of a class, clips without a speaker, or
-        one recording under two speakers.
+        If the corpus cannot be split in this way: too few speakers, corpora or clips of a class, clips without a
+        speaker, or one recording under two speakers.
     """
     if protocol not in PROTOCOLS:
         near = difflib.get_close_matches(protocol, PROTOCOLS, n=1)
@@ -261,11 +273,14 @@ def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5
     clips = clip_table(corpus)
     if protocol == "augmented-random":
         clips = pd.concat([clips.assign(copy=copy) for copy in range(n_copies + 1)], ignore_index=True)
-    alone = protocol == "leave-one-speaker-out"  # its number of folds is that of all speakers
+    alone = protocol in ("leave-one-speaker-out", "corpus")  # their number of folds is that of all speakers or corpora
     parts = [clips] if alone else [part.reset_index(drop=True) for _, part in clips.groupby("corpus", sort=False)]
     dealt = []
     for part in parts:
-        if protocol in _BY_SPEAKER:
+        if protocol == "corpus":
+            roles = corpus_roles(part, seed)
+            number = len(roles)
+        elif protocol in _BY_SPEAKER:
             number, roles = speaker_roles(part.assign(row=np.arange(len(part))), protocol, seed, n_folds)
         else:
             number, roles = n_folds, random_roles(part, protocol, seed, n_folds)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from serkit.corpora.registry import published
+from serkit.evaluation.left_out import PROTOCOL, headline
 
 if TYPE_CHECKING:
     from serkit.bundle.manifest import Manifest
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["licence", "model_card"]
 
-_GROUPS = ("sex", "channel", "intensity", "statement")
+_GROUPS = ("corpus", "sex", "channel", "intensity", "statement")
+_MOST = 30  # values of a group that a table of the card shows
 
 _INTENDED = """\
 Research and teaching on speech emotion recognition, prototypes, and a first sorting of recordings that people look at
@@ -82,7 +84,7 @@ def _data(corpus: Corpus) -> str:
 
 
 def _scores(protocol: str, document: Mapping[str, Any]) -> str:
-    metrics = document["metrics"]
+    metrics = headline(document)
     folds, chosen = document["folds"], document.get("folds_run")
     run = f"{folds}" if chosen is None or len(chosen) == folds else f"{len(chosen)} of {folds}"
     lines = [
@@ -96,6 +98,8 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     ]
     if document.get("warning"):
         lines += [f"**Warning:** {document['warning']}", ""]
+    if protocol == PROTOCOL:
+        lines += ["Means over the corpora, each tested by a model that heard only the others.", ""]
     if protocol == "random":
         lines += ["The voices of the test clips were in training: not what a new voice gets.", ""]
     lines += ["| score | value | 95 % interval |", "| --- | --- | --- |"]
@@ -112,7 +116,7 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
         f"| {group} | {name} | {row['n']} | {_percent(row['accuracy'])} | {_percent(row['uar'])} |"
         for group in _GROUPS
         for name, row in metrics["groups"][group].items()
-        if len(metrics["groups"][group]) > 1
+        if 1 < len(metrics["groups"][group]) <= _MOST
     ]
     spread = metrics["spread"]["speaker"]
     if spread["accuracy_sd"] is not None:

@@ -18,6 +18,7 @@ from serkit.bundle import Bundle, Manifest, add_metadata, write_bundle
 from serkit.bundle.clips import CLIPS, pack_clips
 from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
+from serkit.evaluation.left_out import headline
 from serkit.models import build
 from serkit.models.calibrated_svm import SVM
 from serkit.models.classical import SMALLEST, ClassWeighted, TemperatureScaled, XGBoost
@@ -100,23 +101,27 @@ def export_bundle(
     """
     by_protocol = check_scores(scores, recipe)
     labels = fitting.corpus_labels(corpus)
-    extractor = recipe.extractor
+    front_end = recipe.front_end
     rows = corpus.table.iloc[np.unique(np.linspace(0, len(corpus.table) - 1, _MAX_CLIPS).round().astype(int))]
     wanted = requests(rows.assign(copy=0), chains=(), seed=0)
     arrays = compute_features(
-        corpus, wanted, extractor, cache=cache or FeatureCache(), n_jobs=n_jobs, progress=progress
+        corpus, wanted, front_end, cache=cache or FeatureCache(), n_jobs=n_jobs, progress=progress
     )
-    X = fitting.as_input(arrays, extractor.layout)
+    X = fitting.as_input(arrays, recipe.layout)
     expected = fitting.label_probabilities(estimator, X, labels)
     model = estimator.steps[-1][1]
     given: dict[str, Any]
     if hasattr(model, "to_onnx"):
-        graph = model.to_onnx(extractor)
-        given = {"kind": "waveform", "sample_rate": extractor.sample_rate, **_SECONDS}
-        inputs = [corpus.load(row, target_rate=extractor.sample_rate).samples[None] for _, row in rows.iterrows()]
+        graph = model.to_onnx(front_end)
     else:
         graph = pipeline_graph(estimator, labels, X.shape[1])
-        given = {"kind": "features", "extractor": extractor.to_dict()}
+        if recipe.encoder is not None:
+            graph = joined(front_end.graph(), graph)
+    if [source.name for source in graph.graph.input] == ["waveform"]:
+        given = {"kind": "waveform", "sample_rate": front_end.sample_rate, **_SECONDS}
+        inputs = [corpus.load(row, target_rate=front_end.sample_rate).samples[None] for _, row in rows.iterrows()]
+    else:
+        given = {"kind": "features", "extractor": front_end.to_dict()}
         inputs = [x[None] for x in X]
     manifest = Manifest(
         name=recipe.name,
@@ -317,6 +322,33 @@ def pipeline_graph(pipeline: Pipeline, labels: Sequence[str], n_features: int) -
     return joined
 
 
+def joined(front: onnx.ModelProto, head: onnx.ModelProto) -> onnx.ModelProto:
+    """Put the graph of a front end, ``waveform`` -> ``features``, before one that takes ``features``.
+
+    Raises
+    ------
+    BundleError
+        If an operator of the head is not the same in the newer operator set of the front end.
+    """
+    versions = {entry.domain: entry.version for part in (front, head) for entry in part.opset_import}
+    versions[""] = max(entry.version for part in (front, head) for entry in part.opset_import if entry.domain == "")
+    head = compose.add_prefix(head, "head_", rename_inputs=False, rename_outputs=False)
+    nodes = [*front.graph.node, *head.graph.node]
+    constants = [*front.graph.initializer, *head.graph.initializer]
+    graph = helper.make_graph(nodes, "serkit", front.graph.input, head.graph.output, constants)
+    made = helper.make_model(
+        graph,
+        producer_name="serkit",
+        ir_version=max(front.ir_version, head.ir_version),
+        opset_imports=[helper.make_opsetid(domain, number) for domain, number in versions.items()],
+    )
+    try:
+        onnx.checker.check_model(made, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise BundleError(f"The head does not fit the operator set of its front end: {error}") from error
+    return made
+
+
 def _convert(model: Any, width: int) -> onnx.ModelProto:
     """A classifier by itself, each kind through its own converter."""
     if hasattr(model, "vector_graph"):
@@ -345,7 +377,7 @@ def _convert(model: Any, width: int) -> onnx.ModelProto:
 def check_exportable(recipe: Recipe) -> None:
     """Raise BundleError if the recipe's features cannot go into the graph, which training itself does not need."""
     if hasattr(build(recipe.model, labels=LABELS, seed=0, rows=recipe.rows), "to_onnx"):
-        recipe.extractor.graph()
+        recipe.front_end.graph()
 
 
 def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[str, Mapping[str, Any]]:
@@ -370,7 +402,7 @@ def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[st
 
 
 def _summary(document: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = document["metrics"]
+    metrics = headline(document)
     return {
         **{
             key: value

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from serkit.corpora import Corpus
-    from serkit.features import Extractor
+    from serkit.features import FrontEnd
     from serkit.training.noise_and_rooms import Surroundings
 
 __all__ = ["ClipRequest", "FeatureCache", "compute_features", "requests"]
@@ -58,11 +58,11 @@ class ClipRequest:
     seed: int = 0
     surroundings: Surroundings | None = None
 
-    def key(self, extractor: Extractor) -> str:
+    def key(self, front_end: FrontEnd) -> str:
         """SHA-256 (hex) of all that the array hangs on."""
         change = "" if self.chain is None else f"{chain_key(self.chain, self.surroundings)}:{self.seed}"
         # The hash stands for the samples between start and end, so the two need not be in the key.
-        return hashlib.sha256(f"{self.audio_hash}\n{extractor.key}\n{change}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.audio_hash}\n{front_end.key}\n{change}".encode()).hexdigest()
 
 
 def requests(
@@ -135,7 +135,7 @@ class FeatureCache:
 def compute_features(
     corpus: Corpus,
     clips: Sequence[ClipRequest],
-    extractor: Extractor,
+    front_end: FrontEnd,
     *,
     cache: FeatureCache,
     n_jobs: int = 1,
@@ -148,7 +148,7 @@ def compute_features(
     corpus : Corpus
         Gives the sound.
     clips : sequence of ClipRequest
-    extractor : Extractor
+    front_end : FrontEnd
     cache : FeatureCache
     n_jobs : int
         Threads, at least 1.
@@ -166,7 +166,7 @@ def compute_features(
     TrainingError
         If one clip cannot be read or gives no features; what was computed before is kept.
     """
-    keys = [clip.key(extractor) for clip in clips]
+    keys = [clip.key(front_end) for clip in clips]
     asked = dict(zip(keys, clips, strict=True))
     cached = sum(cache.path(key).is_file() for key in asked)
     found: dict[str, np.ndarray] = {}
@@ -184,7 +184,7 @@ def compute_features(
     missing = {key: clip for key, clip in asked.items() if key not in found}
 
     def compute(key: str, clip: ClipRequest) -> tuple[str, np.ndarray]:
-        array = _extract(corpus, clip, extractor)
+        array = _extract(corpus, clip, front_end)
         cache.put(key, array)
         return key, array
 
@@ -194,12 +194,12 @@ def compute_features(
     return [found[key] for key in keys]
 
 
-def _extract(corpus: Corpus, clip: ClipRequest, extractor: Extractor) -> np.ndarray:
+def _extract(corpus: Corpus, clip: ClipRequest, front_end: FrontEnd) -> np.ndarray:
     try:
-        wave = corpus.load({"path": clip.path, "start": clip.start, "end": clip.end}, target_rate=extractor.sample_rate)
+        wave = corpus.load({"path": clip.path, "start": clip.start, "end": clip.end}, target_rate=front_end.sample_rate)
         if clip.chain is not None:
             wave = augment(wave, clip.chain, seed=clip.seed, surroundings=clip.surroundings)
-        return np.ascontiguousarray(extractor(wave), dtype=np.float32)
+        return np.ascontiguousarray(front_end(wave), dtype=np.float32)
     except (AudioError, FeatureError) as error:
         raise TrainingError(f"The clip {clip.path} gives no features: {error}") from error
 

@@ -221,7 +221,7 @@ def make_pipeline(recipe: Recipe, labels: Sequence[str], *, seed: int, n_jobs: i
     if recipe.validation.use != "none" and not getattr(model, "uses_validation", False):
         model = TemperatureScaled(model)
     steps: list[tuple[str, Any]] = []
-    if recipe.features.layout != "frames" and recipe.scale != "none":
+    if recipe.layout != "frames" and recipe.scale != "none":
         steps.append(("scale", Scaler(recipe.rows if recipe.scale == "row" else None)))
     if recipe.select is not None:
         steps.append(("select", _selector(recipe.select, seed)))

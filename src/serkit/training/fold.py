@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,7 +89,7 @@ def load_clips(
     arrays = compute_features(
         corpus,
         requests(rows, seed=seed, **split_rows.how_copied(recipe)),
-        recipe.extractor,
+        recipe.front_end,
         cache=cache or FeatureCache(),
         n_jobs=n_jobs,
         progress=progress,
@@ -124,6 +124,14 @@ class Task:
     n_jobs: int = 1
     progress: Progress | None = None
 
+    def over(self, labels: Collection[str]) -> Task:
+        """Return this task for a model that can learn these labels only."""
+        if set(labels) >= set(self.labels):
+            return self
+        kept = np.array([label in labels for label in self.labels])
+        given = None if self.given is None else {corpus: known[kept] for corpus, known in self.given.items()}
+        return replace(self, labels=[label for label in self.labels if label in labels], given=given)
+
     def fit(self, train: Clips, validation: Clips | None = None, *, fold: int | None = None) -> Pipeline:
         """Fit the recipe's pipeline on `train`; `validation` is for what the recipe says."""
         report = self._report(fold)
@@ -147,7 +155,7 @@ class Task:
 
     def inputs(self, clips: Clips) -> np.ndarray:
         """Return the features as the estimator takes them."""
-        return fitting.as_input(clips.arrays, self.recipe.features.layout)
+        return fitting.as_input(clips.arrays, self.recipe.layout)
 
     def reference(self, pipeline: Pipeline, clips: Clips) -> np.ndarray | None:
         """Return the mean log-probabilities, shape (n_labels,), that the voices of `clips` are compared with.

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from serkit.errors import RecipeError
 from serkit.models.spec import Model, Section
 
 if TYPE_CHECKING:
-    from serkit.features import Extractor
+    from serkit.features import Extractor, FrontEnd
     from serkit.training.noise_and_rooms import Surroundings
 
 __all__ = [
     "Augment",
     "Balance",
+    "Encoder",
     "Enrolment",
     "Features",
     "Recipe",
@@ -72,6 +74,20 @@ class Features(Section):
     taper: str = "hann"
     center: bool = True
     pad_mode: str = "constant"
+
+
+class Encoder(Section):
+    """The ``[encoder]`` section, in place of ``[features]``: a pretrained encoder, frozen, as front end.
+
+    ``name`` is a folder or the name of one (:func:`serkit.encoders.find_encoder`), ``sha256`` the hash of its weights;
+    ``blocks``, ``layout`` and ``precision`` are those of :class:`serkit.encoders.WhisperEncoder`.
+    """
+
+    name: str = Field(min_length=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    blocks: Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
+    layout: Literal["mean_std", "frames"] = "mean_std"
+    precision: Literal["float32", "float16", "int8"] = "float32"
 
 
 class Augment(Section):
@@ -164,15 +180,18 @@ class Recipe(Section):
     scale : {"feature", "row", "none"}
         What vectors are standardised by, on the training side: each value by itself, or all values of a row of the
         flat matrix together, so that what lies between frames is kept.
-    features, augment, balance, select, model, validation, enrolment
-        The sections.
+    features, encoder
+        The front end: one of the two sections is there.
+    augment, balance, select, model, validation, enrolment
+        The other sections.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     description: str
     system: str = ""
     scale: Literal["feature", "row", "none"] = "feature"
-    features: Features
+    features: Features | None = None
+    encoder: Encoder | None = None
     augment: Augment | None = None
     balance: Balance = Balance()
     select: Select | None = None
@@ -181,6 +200,7 @@ class Recipe(Section):
     enrolment: Enrolment = Enrolment()
 
     _text: str = PrivateAttr("")
+    _front_end: Any = PrivateAttr(None)
 
     @property
     def text(self) -> str:
@@ -190,8 +210,11 @@ class Recipe(Section):
     @property
     def hash(self) -> str:
         """SHA-256 (hex) of everything that can change a number: not of name, description, comments or formatting."""
-        content = self.model_dump(mode="json", exclude={"name", "description", "system", "features"})
-        content["features"] = self.extractor.to_dict()
+        left_out: Any = {"name": True, "description": True, "system": True, "features": True, "encoder": {"name"}}
+        content = self.model_dump(mode="json", exclude=left_out)
+        if self.encoder is None:
+            del content["encoder"]
+            content["features"] = self.front_end.to_dict()
         if self.enrolment.method == "standardise":  # as before there was a choice; nothing else in the section counts
             del content["enrolment"]
         for path, default in _ADDED.items():
@@ -204,20 +227,62 @@ class Recipe(Section):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
-    def extractor(self) -> Extractor:
-        """The feature extractor of the ``[features]`` section."""
+    def front_end(self) -> FrontEnd:
+        """What turns clips into arrays: the extractor of ``[features]``, or the encoder of ``[encoder]``.
+
+        Raises
+        ------
+        RecipeError
+            If the folder of the encoder is missing or holds other weights.
+        """
+        if self._front_end is None:
+            self._front_end = self._extractor() if self.encoder is None else _encoder(self.encoder)
+        return self._front_end
+
+    def _extractor(self) -> Extractor:
         from serkit.features import Extractor
 
+        assert self.features is not None
         return Extractor.from_dict(self.features.model_dump(mode="json", exclude_unset=True))
+
+    @model_validator(mode="after")
+    def _one_front_end(self) -> Recipe:
+        if (self.features is None) == (self.encoder is None):
+            raise ValueError("a recipe needs one front end, the section [features] or the section [encoder]")
+        return self
+
+    @property
+    def layout(self) -> str:
+        """How the front end arranges a clip: ``mean_std``, ``flat`` or ``frames``."""
+        section = self.features or self.encoder
+        assert section is not None
+        return section.layout
 
     @property
     def rows(self) -> int | None:
         """Rows of the flat matrix; None for other layouts and where a feature has one value a clip."""
-        if self.features.layout != "flat" or any(feature.per_clip for feature in self.extractor.features):
+        if self.layout != "flat":
             return None
-        return sum(len(feature.row_names()) for feature in self.extractor.features)
+        extractor = self._extractor()
+        if any(feature.per_clip for feature in extractor.features):
+            return None
+        return sum(len(feature.row_names()) for feature in extractor.features)
 
     @property
     def epochs(self) -> int | None:
         """Epochs of the training, None for models without."""
         return self.model.params.get("epochs")
+
+
+def _encoder(section: Encoder) -> FrontEnd:
+    from serkit.encoders import WhisperEncoder
+    from serkit.encoders.folder import weights_hash
+
+    encoder = WhisperEncoder(section.name, blocks=section.blocks, layout=section.layout, precision=section.precision)
+    found = weights_hash(encoder.folder)
+    if found != section.sha256:
+        raise RecipeError(
+            f"The weights in {encoder.folder} have the SHA-256 {found}, the recipe asks for {section.sha256}: name the "
+            "folder of the encoder that it was written for."
+        )
+    return encoder

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from serkit.errors import FeatureError, RecipeError, nearest
+from serkit.features import Extractor, FrontEnd
 
 if TYPE_CHECKING:
     from serkit.training.recipe import Recipe
@@ -19,10 +20,10 @@ def check_parts(recipe: Recipe, source: str) -> None:
     from serkit.models import check_model
 
     try:
-        extractor = recipe.extractor
-        n_features = None if extractor.layout == "frames" else len(extractor.feature_names())
+        n_features = None if recipe.layout == "frames" else _width(recipe.front_end)
     except FeatureError as error:
-        raise RecipeError(f"Recipe {source}, [features]: {error}") from None
+        section = "features" if recipe.encoder is None else "encoder"
+        raise RecipeError(f"Recipe {source}, [{section}]: {error}") from None
     _check_augment(recipe, source)
     unused = recipe.enrolment.model_fields_set - {"method"}
     if recipe.enrolment.method == "standardise" and unused:
@@ -34,7 +35,7 @@ def check_parts(recipe: Recipe, source: str) -> None:
     try:
         check_model(
             recipe.model,
-            layout=extractor.layout,
+            layout=recipe.layout,
             shape=("bands", "frames") if n_features is None else (n_features,),
             rows=recipe.rows,
             class_weight=recipe.balance.class_weight,
@@ -42,6 +43,15 @@ def check_parts(recipe: Recipe, source: str) -> None:
         )
     except RecipeError as error:
         raise RecipeError(f"Recipe {source}: {error}") from None
+
+
+def _width(front_end: FrontEnd) -> int:
+    """Length of the vector of a clip; FeatureError where it depends on the clip."""
+    if isinstance(front_end, Extractor):
+        return len(front_end.feature_names())
+    (width,) = front_end.shape
+    assert width is not None
+    return width
 
 
 def _check_augment(recipe: Recipe, source: str) -> None:
@@ -94,7 +104,7 @@ def _check_vectors(recipe: Recipe, n_features: int | None, source: str) -> None:
     if recipe.scale == "row" and recipe.rows is None:
         raise RecipeError(
             f"Recipe {source}: scale = 'row' needs layout 'flat' and features with frames, got layout "
-            f"'{recipe.features.layout}': change layout in [features], or use scale = 'feature'."
+            f"'{recipe.layout}': change layout in [features], or use scale = 'feature'."
         )
     if recipe.scale != "feature" and n_features is None:
         raise RecipeError(f"Recipe {source}: scale works on vectors, and layout 'frames' gives none: leave it out.")

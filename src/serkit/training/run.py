@@ -58,6 +58,9 @@ def run_evaluation(
     renormalised, so CREMA-D has its six labels in ``ravdess+crema_d`` too. The group ``corpus`` of the results holds
     the scores of each.
 
+    Under ``corpus`` the model of a fold knows the labels that its training corpora give, and the test clips are scored
+    over those that their corpus gives too.
+
     Parameters
     ----------
     recipe : Recipe
@@ -143,7 +146,8 @@ def _check_folds(
     """Raise TrainingError for what would stop a fold after the features of all are computed."""
     for k in chosen:
         train = clips[(clips["fold"] == k) & split_rows.trains(clips, recipe)]
-        fitting.check_classes(recipe, train["emotion"].tolist(), labels, where=f"Fold {k}")
+        asked = _labels(split, train, labels)
+        fitting.check_classes(recipe, train["emotion"].tolist(), asked, where=f"Fold {k}")
     if _adjusts(recipe, split):
         asked = clips[reference_rows(clips, recipe, given)]
         lacking = [k for k in chosen if not (asked["fold"] == k).any()]
@@ -152,6 +156,14 @@ def _check_folds(
                 f"Fold {lacking[0]} has no voice to compare with, of a corpus that gives every label: add one, or use "
                 "the method 'standardise' in the recipe's [enrolment]."
             )
+
+
+def _labels(split: Split, train: pd.DataFrame, labels: list[str]) -> list[str]:
+    """Return the labels that a fold's model can learn; a corpus that is left out may be the only one with a label."""
+    if split.protocol != "corpus":
+        return labels
+    given = set(train["emotion"])
+    return [label for label in labels if label in given]
 
 
 def _with_copies(rows: pd.DataFrame, corpus: Corpus, recipe: Recipe, split: Split) -> pd.DataFrame:
@@ -184,8 +196,10 @@ def _run_fold(task: Task, split: Split, k: int, clips: Clips, out: Path) -> None
     if split.protocol == "speaker+enrolled" and not _adjusts(task.recipe, split):
         clips = clips.standardised()
     validation = clips.with_role("validation") if task.recipe.validation.use != "none" else None
-    pipeline = task.fit(clips.where(split_rows.trains(clips.rows, task.recipe)), validation, fold=k)
-    table = _tested(task, split, pipeline, clips)
+    train = clips.where(split_rows.trains(clips.rows, task.recipe))
+    own = task.over(_labels(split, train.rows, task.labels))
+    pipeline = own.fit(train, validation, fold=k)
+    table = _tested(own, split, pipeline, clips, task.labels)
     model = pipeline.steps[-1][1]
     run_folder.write_fold(
         out,
@@ -197,8 +211,8 @@ def _run_fold(task: Task, split: Split, k: int, clips: Clips, out: Path) -> None
     )
 
 
-def _tested(task: Task, split: Split, pipeline: Pipeline, clips: Clips) -> pd.DataFrame:
-    """Answer the test clips of a fold: the rows of its predictions."""
+def _tested(task: Task, split: Split, pipeline: Pipeline, clips: Clips, labels: list[str]) -> pd.DataFrame:
+    """Answer the test clips of a fold: the rows of its predictions, with a probability for each of `labels`."""
     test = clips.with_role("test")
     probabilities = task.answers(pipeline, test)
     if _adjusts(task.recipe, split):
@@ -212,7 +226,10 @@ def _tested(task: Task, split: Split, pipeline: Pipeline, clips: Clips) -> pd.Da
     table = test.rows[[*COPY, "fold", "emotion"]].assign(
         predicted=np.array(task.labels)[probabilities.argmax(1)],
         confidence=probabilities.max(1),
-        **{f"p_{label}": probabilities[:, i] for i, label in enumerate(task.labels)},
+        **{
+            f"p_{label}": probabilities[:, task.labels.index(label)] if label in task.labels else 0.0
+            for label in labels
+        },
     )
     return table.join(test.rows[FACTS])
 

@@ -72,7 +72,7 @@ def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
         "recipe": recipe.hash,
         "split": split.hash,
         "corpus": hashlib.sha256("\n".join(rows).encode("utf-8", "surrogateescape")).hexdigest(),
-        "version of the features": recipe.extractor.key,
+        "version of the features": recipe.front_end.key,
     }
     if known_labels(corpus.table["corpus"].tolist(), corpus.table["emotion"].tolist(), LABELS) is not None:
         state["way of scoring"] = "each clip over the labels of its corpus"  # folds scored otherwise do not join these

@@ -1,0 +1,6 @@
+"""Pretrained speech encoders as front ends: the lower blocks of a network that others trained on much more speech."""
+
+from serkit.encoders.folder import find_encoder
+from serkit.encoders.whisper import WhisperEncoder
+
+__all__ = ["WhisperEncoder", "find_encoder"]

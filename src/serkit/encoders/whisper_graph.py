@@ -1,0 +1,140 @@
+"""Whisper's encoder as ONNX nodes: log-mel as it was trained on, two convolutions, blocks, pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from serkit.encoders.folder import Weights
+from serkit.encoders.layers import Precision, attention, convolution, gelu, layer_norm, linear
+from serkit.features.banks import mel_filters
+from serkit.features.graph import IR_VERSION, OPSET, GraphBuilder
+
+__all__ = ["log_mel", "whisper_graph"]
+
+_RATE, _N_FFT, _HOP = 16000, 400, 160
+
+
+def log_mel(g: GraphBuilder, wave: str, n_mels: int) -> str:
+    """Whisper's log-mel: (1, n) -> (1, n_mels, n // 160).
+
+    Power of 25 ms every 10 ms in mel bands up to 8 kHz; log10, at most 8 below the loudest; then plus 4, divided by 4.
+    """
+    half = _N_FFT // 2
+    padded = g("Unsqueeze", g("Pad", wave, g.ints(0, half, 0, half), mode="reflect"), g.ints(1))
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)
+    # 160,800 kernel values are made of 800 when a session starts.
+    turn = 2 * np.pi * np.arange(_N_FFT) / _N_FFT
+    bins, times = (np.arange(n, dtype=np.int64) for n in (half + 1, _N_FFT))
+    steps = g("Mul", g.constant(bins[:, np.newaxis], np.int64), g.constant(times[np.newaxis], np.int64))
+    steps = g("Mod", steps, g.ints(_N_FFT))
+    waves = [g("Gather", g.floats(table), steps) for table in (np.cos(turn), -np.sin(turn))]
+    kernels = g("Unsqueeze", g("Mul", g("Concat", *waves, axis=0), g.floats(window)), g.ints(1))
+    parts = g("Conv", padded, kernels, strides=[_HOP])
+    parts = g("Slice", parts, g.ints(0), g.ints(-1), g.ints(2))  # Whisper drops the last frame
+    squares = g("Mul", parts, parts)
+    real = g("Slice", squares, g.ints(0), g.ints(half + 1), g.ints(1))
+    imag = g("Slice", squares, g.ints(half + 1), g.ints(2 * half + 2), g.ints(1))
+    filters = mel_filters(_RATE, _N_FFT, n_mels, 0.0, _RATE / 2)
+    bands = g("MatMul", g.floats(filters), g("Add", real, imag))
+    logarithm = g("Mul", g("Log", g("Max", bands, g.floats(1e-10))), g.floats(1 / np.log(10)))
+    floor = g("Sub", g("ReduceMax", logarithm, keepdims=1), g.floats(8))
+    return g("Mul", g("Add", g("Max", logarithm, floor), g.floats(4)), g.floats(0.25))
+
+
+def whisper_graph(
+    weights: Weights,
+    *,
+    n_mels: int,
+    width: int,
+    heads: int,
+    n_hidden: int,
+    n_positions: int,
+    blocks: Sequence[int],
+    pooled: bool,
+    precision: Precision,
+) -> onnx.ModelProto:
+    """Build ``waveform`` (1, n) -> ``features`` from the blocks up to the last one that is asked for."""
+    g = GraphBuilder()
+    x = log_mel(g, "waveform", n_mels)
+    for k, (inputs, stride) in enumerate([(n_mels, 1), (width, 2)], start=1):
+        kernel = weights(f"conv{k}.weight", width, inputs, 3)
+        x = gelu(g, convolution(g, x, kernel, weights(f"conv{k}.bias", width), stride, precision))
+    x = g("Transpose", x, perm=[0, 2, 1])
+    x = g("Add", x, _positions(g, x, weights("embed_positions.weight", n_positions, width), precision))
+    taken = []
+    for k in range(max(blocks)):
+        x = _block(g, x, weights, f"layers.{k}.", width, heads, n_hidden, precision)
+        if k + 1 in blocks:
+            taken.append(_pooled(g, x) if pooled else g("Transpose", x, perm=[0, 2, 1]))
+    g("Identity", taken[0]) if len(taken) == 1 else g("Concat", *taken, axis=1)
+    g.nodes[-1].output[0] = "features"
+    rows = width * len(blocks)
+    graph = helper.make_graph(
+        g.nodes,
+        "whisper",
+        [helper.make_tensor_value_info("waveform", TensorProto.FLOAT, [1, "samples"])],
+        [
+            helper.make_tensor_value_info(
+                "features", TensorProto.FLOAT, [1, 2 * rows] if pooled else [1, rows, "frames"]
+            )
+        ],
+        g.constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def sinusoids(n: int, width: int) -> np.ndarray:
+    """The positions of Whisper's encoders, shape (n, width): sines, then cosines, of falling frequency."""
+    angle = np.arange(n)[:, np.newaxis] * _rates(width)
+    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
+
+
+def _rates(width: int) -> np.ndarray:
+    half = width // 2
+    return np.exp(-np.log(10000) / max(half - 1, 1) * np.arange(half))
+
+
+def _positions(g: GraphBuilder, x: str, positions: np.ndarray, precision: Precision) -> str:
+    """The positions of the frames of `x` (1, frames, width); sinusoids, as published models have, are not stored."""
+    n = g("Shape", x, start=1, end=2)
+    if np.allclose(positions, sinusoids(*positions.shape), atol=1e-3):  # some copies of the weights are in float16
+        times = g(
+            "Cast", g("Range", g.constant(0, np.int64), g("Squeeze", n), g.constant(1, np.int64)), to=TensorProto.FLOAT
+        )
+        angle = g("Mul", g("Unsqueeze", times, g.ints(1)), g.floats(_rates(positions.shape[1])))
+        return g("Concat", g("Sin", angle), g("Cos", angle), axis=1)
+    stored = g("Cast", g.constant(positions, np.float16), to=TensorProto.FLOAT) if precision != "float32" else ""
+    return g("Slice", stored or g.floats(positions), g.ints(0), n, g.ints(0))
+
+
+def _block(
+    g: GraphBuilder, x: str, weights: Weights, name: str, width: int, heads: int, n_hidden: int, precision: Precision
+) -> str:
+    def norm(part: str, x: str) -> str:
+        return layer_norm(g, x, weights(f"{name}{part}.weight", width), weights(f"{name}{part}.bias", width))
+
+    def dense(part: str, x: str, inputs: int, outputs: int, *, bias: bool = True) -> str:
+        shift = weights(f"{name}{part}.bias", outputs) if bias else None
+        return linear(g, x, weights(f"{name}{part}.weight", outputs, inputs), shift, precision)
+
+    y = norm("self_attn_layer_norm", x)
+    query = dense("self_attn.q_proj", y, width, width)
+    key = dense("self_attn.k_proj", y, width, width, bias=False)
+    value = dense("self_attn.v_proj", y, width, width)
+    x = g("Add", x, dense("self_attn.out_proj", attention(g, query, key, value, width, heads), width, width))
+    hidden = gelu(g, dense("fc1", norm("final_layer_norm", x), width, n_hidden))
+    return g("Add", x, dense("fc2", hidden, n_hidden, width))
+
+
+def _pooled(g: GraphBuilder, x: str) -> str:
+    """Mean and standard deviation over frames: (1, frames, width) -> (1, 2 width)."""
+    mean = g("ReduceMean", x, g.ints(1), keepdims=1)
+    centred = g("Sub", x, mean)
+    deviation = g("Sqrt", g("ReduceMean", g("Mul", centred, centred), g.ints(1), keepdims=0))
+    return g("Concat", g("Squeeze", mean, g.ints(1)), deviation, axis=1)

@@ -1,0 +1,107 @@
+"""Scores of the protocol ``corpus``: each corpus by itself, and the mean over the corpora left out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from serkit.confusion import scores_of
+from serkit.evaluation.metrics import (
+    accuracy_surest_half,
+    calibration,
+    confusions,
+    group_values,
+    interval,
+    resample,
+)
+
+__all__ = ["PROTOCOL", "headline", "mean_over_corpora"]
+
+#: The protocol whose headline is a mean over corpora.
+PROTOCOL = "corpus"
+
+
+def mean_over_corpora(
+    predictions: pd.DataFrame,
+    labels: Sequence[str],
+    *,
+    shared: Collection[str] | None = None,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any] | None:
+    """Score each corpus over the labels that its clips have, and average: a small corpus counts like a large one.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        As in :func:`serkit.evaluation.scores.evaluate`.
+    labels : sequence of str
+        In the order of the model.
+    shared : collection of str, optional
+        Speakers' names that several corpora use; see :func:`serkit.evaluation.metrics.group_values`.
+    n_boot, seed : int
+        Of the intervals. Speakers are drawn within each corpus; the corpora stay the same.
+
+    Returns
+    -------
+    dict or None
+        ``n`` (corpora), ``accuracy, uar, f1_macro, f1_weighted, ece, accuracy_surest_half`` in [0, 1], and
+        ``intervals`` of the first four. None where there are fewer than two corpora.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"emotion": ["sad", "happy", "sad", "happy"], "corpus": ["a", "a", "b", "b"],
+    ...     "predicted": ["sad", "happy", "sad", "sad"], "confidence": 0.5, "speaker": ""})
+    >>> mean_over_corpora(table, ["happy", "sad"])["uar"]
+    0.75
+    """
+    names, codes = group_values(predictions, "corpus")
+    if len(names) < 2:
+        return None
+    truth, said = (pd.Index(labels).get_indexer(predictions[column]) for column in ("emotion", "predicted"))
+    confidence = predictions["confidence"].to_numpy(dtype=np.float64)
+    correct = (truth == said).astype(float)
+    voices, voice = group_values(predictions, "speaker", shared=shared)
+    scores: list[dict[str, float | None]] = []
+    drawn: list[dict[str, np.ndarray]] = []
+    for k in range(len(names)):
+        own = codes == k
+        stack = confusions(truth[own], said[own], voice[own], len(voices), len(labels))
+        plain = {name: float(value) for name, value in scores_of(stack.sum(axis=0)).items()}
+        ece, _ = calibration(confidence[own], correct[own])
+        surest = accuracy_surest_half(confidence[own], correct[own])
+        scores.append({**plain, "ece": ece, "accuracy_surest_half": surest})
+        drawn.append(scores_of(resample(stack, voices, n_boot, [seed, k])))
+    return {
+        "n": len(names),
+        **{name: _mean([row[name] for row in scores]) for name in scores[0]},
+        "intervals": {name: interval(np.mean([row[name] for row in drawn], axis=0)) for name in drawn[0]},
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
+
+
+def headline(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a results document with the scores that stand for it.
+
+    Under the protocol ``corpus`` these are the means over the corpora left out; else those of all clips together.
+
+    Parameters
+    ----------
+    results : mapping
+        The document of :func:`serkit.evaluation.scores.results`.
+
+    Returns
+    -------
+    dict
+        As ``results["metrics"]``.
+    """
+    metrics = dict(results["metrics"])
+    means = metrics.get("mean_over_corpora") if results.get("protocol") == PROTOCOL else None
+    return {**metrics, **{name: value for name, value in (means or {}).items() if name != "n"}}
