@@ -1,14 +1,14 @@
 # make demo   predict the example clips with the shipped model (light runtime only)
-# make test   install everything that the tests need and run them
+# make test   install everything the tests need and run them
 # make app    serve the web app on this machine
-# make lint   ruff, mypy, and which room may import which
+# make lint   ruff, mypy and import-linter (which room may import which)
 # make docs   write the scores, the model card and the command reference into README and docs
-# make results SERKIT_DATA=folder   run or resume the whole comparison, write docs/results.md and what takes from it
-# make yardstick SERKIT_DATA=folder   write the fold files anew from the corpora in the folder
-# make averages SERKIT_DATA=folder   write what the clips of each emotion measure on average, for the page of features
-# make notebooks SERKIT_DATA=folder   run the notebooks and keep what they print and draw
+# make results SERKIT_DATA=folder   run or resume the whole comparison, write docs/results.md and everything based on it
+# make yardstick SERKIT_DATA=folder   write the fold files from the corpora in the folder
+# make averages SERKIT_DATA=folder   write the average features of each emotion, for the app's page of features
+# make notebooks SERKIT_DATA=folder   run the notebooks and save their output
 # make screenshots   take the pictures of the app for README and docs
-# make bench  measure serkit beside what users would otherwise run, write docs/benchmarks.md
+# make bench  compare the speed with other tools, write docs/benchmarks.md
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -38,7 +38,7 @@ app: $(VENV)/.app
 bench: $(VENV)/.dev benchmarks/.venv-keras/.made benchmarks/.venv-smile/.made
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
-# Peers that need what serkit does not have an environment of their own each.
+# Each peer with dependencies that serkit does not have gets its own environment.
 benchmarks/.venv-%/.made: benchmarks/peers/%.txt
 	$(PYTHON) -m venv benchmarks/.venv-$*
 	benchmarks/.venv-$*/bin/python -m pip --disable-pip-version-check --quiet install -r $<
@@ -63,7 +63,7 @@ screenshots: $(VENV)/.dev chromium
 notebooks: $(VENV)/.dev
 	$(BIN)/python docs/notebooks.py "$(SERKIT_DATA)" $(NOTEBOOKS)
 
-# The tests in a browser need Chromium. Where it is not there and cannot be installed they skip and say how to get it.
+# The tests in a browser need Chromium. If it is missing and cannot be installed, they skip and say how to get it.
 chromium:
 	@for name in "$$SERKIT_CHROMIUM" chromium chromium-browser google-chrome google-chrome-stable; do \
 		if [ -n "$$name" ] && command -v "$$name" >/dev/null; then exit 0; fi; \
@@ -72,7 +72,7 @@ chromium:
 		apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; \
 	fi || echo "Chromium could not be installed: the tests in a browser will skip."
 
-# Each stamp is younger than pyproject.toml once its extras are installed, so a second run reuses what is there.
+# Each stamp is newer than pyproject.toml once its extras are installed, so a second run installs nothing.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 

@@ -1,4 +1,4 @@
-"""Shared fixtures: the real corpus where it is at hand, and a tiny made-up one everywhere else."""
+"""Shared fixtures: the real corpus where available, and a tiny synthetic one everywhere else."""
 
 from __future__ import annotations
 

@@ -234,7 +234,7 @@ def test_every_feature_is_drawn_and_compared(tiny: Path) -> None:
     wave = audio.load(Path(__file__).parent.parent / "examples" / f"{name}.flac")
     found = measures(audio.resample(wave, 22050))
     nearest = features.nearest_average({"centroid": found["centroid"]})
-    says = f"Centroid: {found['centroid']:.0f} Hz, nearest to the average of {nearest}."
+    says = f"Centroid: {found['centroid']:.0f} Hz, closest to the average of {nearest}."
     assert plain(says) in [caption.value for caption in page.caption]
 
 
@@ -339,7 +339,7 @@ def test_the_story_takes_its_numbers_from_the_document() -> None:
     ]  # fmt: skip
     first, second, third = results_page.story({"rows": rows})
     assert "large, scores 95.0 %, 75.0 % or 55.0 %" in first
-    assert second.startswith("⚠ 95.0 % is a leak and no result")
+    assert second.startswith("⚠ 95.0 % is a leak, not a result")
     assert third.endswith("expect 55.0 %.")
     assert results_page.story({"rows": rows[-2:]}) == []
 

@@ -149,7 +149,10 @@ def test_a_voice_is_for_one_model(tiny: Path, ann: Profile, tmp_path: Path) -> N
     write_tiny(tmp_path / "other", graph=waveform_graph(bias=np.zeros_like(BIAS)), name="other", enrolment=ENROLMENT)
     write_tiny(tmp_path / "plain", name="plain")
     page = with_clip(opened(tiny, voices={ann.model_sha256: ann}, **{"voice on": True}))
-    for name, says in (("other", "A profile is for one model"), ("plain", "The model plain 1.0 does not enrol voices")):
+    for name, says in (
+        ("other", "A profile works with one model only"),
+        ("plain", "The model plain 1.0 does not enrol voices"),
+    ):
         page.session_state["model"] = str(tmp_path / name)
         page = ran(page.run())
         assert says in told(page) + " ".join(info.value.replace("\\", "") for info in page.info)
@@ -179,7 +182,10 @@ def foreign() -> bytes:
         ({"a.json": b"Dear diary"}, "'a.json' is no speaker profile, nor any JSON"),
         ({"a.json": b"{}"}, "'a.json': The key 'format' is missing"),
         ({"a.json": foreign()}, "The speaker profile was made with default 1, this is tiny 1.0: enrol again."),
-        ({"1.wav": ANN["1.wav"], "a.json": foreign()}, "'a.json' is a saved profile, or none: give it alone"),
+        (
+            {"1.wav": ANN["1.wav"], "a.json": foreign()},
+            "'a.json' looks like a saved profile: give it without other files",
+        ),
         ({"1.wav": ANN["1.wav"], "blip.wav": wav(voice(3, 1, seconds=0.2))}, "blip.wav: The recording lasts 0.200 s"),
         ({"notes.wav": b"Dear diary\n" * 20}, "'notes.wav' is text, not audio"),
     ],

@@ -169,7 +169,7 @@ def test_spectrograms_become_channels() -> None:
 
 
 def test_rows_that_are_no_spectrograms_of_equal_height_are_refused() -> None:
-    with pytest.raises(ValueError, match="10 rows cannot be 3 spectrograms of equal height"):
+    with pytest.raises(ValueError, match="10 rows do not divide into 3 spectrograms of equal height"):
         ECACNN(10, 8, windows=3)
     with pytest.raises(ValueError, match="width must be a multiple of heads, got 9 and 2"):
         Attention(5, 8, width=9, heads=2)
@@ -255,7 +255,7 @@ def test_impossible_networks_are_refused(name: str, net: Any, says: str) -> None
 
 @pytest.mark.parametrize("rows", [None, 7])
 def test_a_vector_that_cannot_be_folded_is_refused(rows: int | None) -> None:
-    with pytest.raises(ValueError, match=rf"\(40,\) cannot be folded into \({rows}, frames\)"):
+    with pytest.raises(ValueError, match=rf"\(40,\) does not fit \({rows}, frames\)"):
         make_network("cnn_frames", None, n_features=40, n_classes=8, rows=rows)
 
 

@@ -271,7 +271,7 @@ def test_a_row_of_the_table_is_heard_and_a_filter_narrows_it(visit: Visit, tiny:
     upload(page, *clips)
     table = page.get_by_test_id("stDataFrame")
     table.wait_for()
-    page.get_by_role("textbox", name="Name holds").fill("_17")
+    page.get_by_role("textbox", name="Name contains").fill("_17")
     page.keyboard.press("Enter")
     expect(page.get_by_text("1 of 18 answered")).to_be_visible()
     table.click(position={"x": 15, "y": 55})  # a table is one picture: the box before its first row

@@ -361,7 +361,7 @@ def test_waveform_graph_of_several_windows_and_members_equals_the_estimator() ->
     frames[0] = chosen(Waveform(samples, 16000))
     got = session.run(["probabilities"], {"waveform": samples[None]})[0]
     np.testing.assert_allclose(got, model.predict_proba(frames), atol=1e-4)
-    with pytest.raises(TrainingError, match="48 rows are not 5 spectrograms"):
+    with pytest.raises(TrainingError, match="48 rows do not divide into 5 spectrograms"):
         small(windows=5).fit(X, [LABELS[k % 3] for k in range(16)])
 
 

@@ -254,7 +254,7 @@ def test_a_folder_that_is_no_run_is_left_alone(
     folder.mkdir(parents=True)
     (folder / "diary.txt").write_text("mine", encoding="utf-8")
     assert ser("compare", "line.toml", "--data", tiny_corpus, "--protocols", "random", "--runs", "taken") == 1
-    assert f"{folder} is there, but is no run: remove it or use another --runs." in capsys.readouterr().err
+    assert f"{folder} exists but is not a run: remove it or use another --runs." in capsys.readouterr().err
     assert [path.name for path in folder.iterdir()] == ["diary.txt"]
 
 
@@ -361,9 +361,9 @@ def test_mistakes_are_sentences(tiny_corpus: Path, capsys: pytest.CaptureFixture
     with pytest.raises(RecipeError, match="Two recipes are called 'line'"):
         plan(["line.toml", "line.toml"])
     assert ser("compare", "--data", tiny_corpus) == 2
-    assert "Name recipes to compare, or give --all" in capsys.readouterr().err
+    assert "Name recipes to compare, or use --all" in capsys.readouterr().err
     assert ser("compare", "line.toml", "--data", tiny_corpus, "--seeds", "0,one") == 2
-    assert "--seeds takes whole numbers" in capsys.readouterr().err
+    assert "--seeds takes integers" in capsys.readouterr().err
 
 
 def test_the_grid_holds_every_packaged_recipe() -> None:

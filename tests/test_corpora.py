@@ -333,14 +333,14 @@ def test_a_table_written_as_manifest_reads_back(tmp_path: Path) -> None:
         (["path,emotion", ",sad"], "line 2: the path is empty"),
         (["path,emotion", "/a.wav,sad"], "line 2: /a.wav is an absolute path"),
         (["path,emotion", "a.wav,sad", "b.wav,sad", "c.wav,sad"], "2 of 3 files .* line 3: b.wav; line 4: c.wav"),
-        (["path,emotion,start,end", "a.wav,sad,0.2,0.1"], "line 2: end 0.1 s does not lie after start 0.2 s"),
+        (["path,emotion,start,end", "a.wav,sad,0.2,0.1"], "line 2: end 0.1 s is not after start 0.2 s"),
         (["path,emotion,start,end", "a.wav,sad,-1,"], "line 2: start is '-1': expected seconds"),
         (["path,emotion,start,end", "a.wav,sad,x,"], "line 2: start is 'x': expected seconds"),
         (["path,emotion,start,end", "a.wav,sad,0,9"], "a.wav is 0.250 s long and has nothing from 0 to 9 s"),
         (["path,emotion,sex", "a.wav,sad,woman"], "line 2: sex is 'woman': expected female, male"),
         (["path,emotion,channel", "a.wav,sad,video"], "line 2: channel is 'video': expected speech or song"),
         (["path,emotion", "a.wav,sad", "a.wav,angry"], "a.wav from 0 to 0.25 s stands 2 times"),
-        (["path,emotion"], "a header and no clips"),
+        (["path,emotion"], "a header but no clips"),
         ([], "lacks the column path: its header is empty"),
         (["path,emotion", '"a.wav,sad'], "cannot be read as a table"),
     ],
@@ -354,7 +354,7 @@ def test_manifest_mistakes_are_named(tmp_path: Path, lines: list[str], message: 
 
 def test_manifest_in_another_encoding_says_so(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_bytes("path,emotion\nä.wav,sad\n".encode("latin-1"))
-    with pytest.raises(CorpusError, match="no UTF-8 text"):
+    with pytest.raises(CorpusError, match="not UTF-8 text"):
         read_corpus(tmp_path / "list.csv")
 
 

@@ -254,14 +254,14 @@ def test_what_needs_validation_clips_says_so(asked: dict[str, Any]) -> None:
         ("dense", {"loss": "hinge"}, "loss must be one of 'cross_entropy', 'focal', got 'hinge'"),
         ("dense", {"class_weight": "balancd"}, "class_weight must be one of None, 'balanced', got 'balancd'"),
         ("dense", {"device": "tpu"}, "device must be one of 'auto', 'cpu', 'cuda'"),
-        ("dense", {"loss": "focal", "label_smoothing": 0.1}, "label_smoothing belongs to loss = 'cross_entropy'"),
+        ("dense", {"loss": "focal", "label_smoothing": 0.1}, "label_smoothing only works with loss = 'cross_entropy'"),
         ("dense", {"schedule": "one_cycle", "reduce_on_plateau": 3}, "reduce_on_plateau needs schedule = 'constant'"),
         ("dense", {"mask_rows": 3}, "for networks that see time, and 'dense' does not"),
         ("dense", {"rows": 6}, "'dense' takes whole vectors and no rows, got rows = 6"),
         ("cnn_frames", {"rows": None}, "'cnn_frames' needs the number of rows of the flat matrix, got rows = None"),
         ("dense", {"net": {"hiden": [3]}}, "did you mean 'hidden'"),
         ("attention", {"net": {"width": 9, "heads": 2}}, "width must be a multiple of heads"),
-        ("eca_cnn", {"net": {"windows": 4}}, "6 rows cannot be 4 spectrograms"),
+        ("eca_cnn", {"net": {"windows": 4}}, "6 rows do not divide into 4 spectrograms"),
         ("dense", {"net": {"hidden": [10**15]}}, r"\[net\] of 'dense': "),
     ],
 )
@@ -287,7 +287,7 @@ def test_unknown_networks_and_labels_are_named() -> None:
 
 def test_a_vector_of_another_length_is_refused_with_both_shapes() -> None:
     X, y = clips(12)
-    with pytest.raises(ValueError, match=r"\(47,\) cannot be folded into \(6, frames\)"):
+    with pytest.raises(ValueError, match=r"\(47,\) does not fit \(6, frames\)"):
         small("cnn_frames").fit(X[:, :47], y)
 
 

@@ -103,7 +103,7 @@ def test_channel_chooses_the_archive(server: Server, tmp_path: Path) -> None:
 
 def test_a_broken_download_is_kept_and_goes_on(server: Server, tmp_path: Path) -> None:
     server.cut_at = 600_000
-    with pytest.raises(CorpusError, match=r"broke off .* run the command again to go on from there"):
+    with pytest.raises(CorpusError, match=r"broke off .* run the command again to resume"):
         fetch(server, tmp_path, "speech")
     part = tmp_path / f"{SPEECH}.part"
     kept = part.stat().st_size
@@ -140,7 +140,7 @@ def test_a_part_that_is_too_long_is_thrown_away(server: Server, tmp_path: Path) 
 def test_another_part_than_asked_for_is_refused(server: Server, tmp_path: Path) -> None:
     (tmp_path / f"{SONG}.part").write_bytes(server.files[SONG][:100])
     server.shift = 10
-    with pytest.raises(CorpusError, match="sent another part"):
+    with pytest.raises(CorpusError, match="sent a different part"):
         fetch(server, tmp_path, "song")
     server.shift = 0
     fetch(server, tmp_path, "song")
@@ -154,7 +154,7 @@ def test_a_wrong_checksum_removes_the_file(server: Server, tmp_path: Path, start
     else:
         server.checksums[SONG] = f"md5:{'0' * 32}"
     with pytest.raises(
-        CorpusError, match=f"{SONG} .* wrong checksum, so it was removed: expected {server.checksums[SONG]}"
+        CorpusError, match=f"{SONG} .* wrong checksum and was removed: expected {server.checksums[SONG]}"
     ):
         fetch(server, tmp_path, "song")
     assert list(tmp_path.iterdir()) == []
@@ -177,7 +177,7 @@ def test_a_server_that_refuses_or_is_not_there(server: Server, tmp_path: Path) -
 
 def test_a_folder_that_cannot_be_made_is_named(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CorpusError, match=r"cannot be made .* name another with --to"):
+    with pytest.raises(CorpusError, match=r"cannot be created .* change --to"):
         fetch(server, tmp_path / "file" / "folder")
 
 
@@ -198,7 +198,7 @@ def test_the_command_shows_the_licence_and_fetches(
     monkeypatch.setattr(download, "CHECKSUMS", server.checksums)
     result = ser("get", "ravdess", "--to", tmp_path, "--mirror", server.url, "--channel", "song")
     assert result.exit_code == 0
-    assert result.output.index("CC BY-NC-SA 4.0") < result.output.index("checksum right")
+    assert result.output.index("CC BY-NC-SA 4.0") < result.output.index("checksum correct")
     assert [path.name for path in tmp_path.iterdir()] == ["Audio_Song_Actors_01-24.zip"]
     server.checksums = dict.fromkeys(server.files, f"md5:{'0' * 32}")
     monkeypatch.setattr(download, "CHECKSUMS", server.checksums)

@@ -311,13 +311,13 @@ def _set(frame: pd.DataFrame, column: str, value: object, row: int = 3) -> pd.Da
         (lambda t: t.drop(columns=["p_b", "speaker"]), r"lack the column\(s\) p_b, speaker"),
         (lambda t: t.iloc[:0], "empty"),
         (lambda t: _set(t, "p_a", 0.5), r"clip3.wav \(0.0 to 1.5 s\) with the sum"),
-        (lambda t: t.assign(p_a=t["p_a"] + 2, p_b=t["p_b"] - 2), "must lie in"),
+        (lambda t: t.assign(p_a=t["p_a"] + 2, p_b=t["p_b"] - 2), "must be in"),
         (lambda t: _set(t, "p_b", np.nan), r"'p_b' has 1 missing value\(s\) \(NaN\), first at clip3.wav"),
         (lambda t: _set(t, "emotion", None), "'emotion' has 1 missing"),
         (lambda t: _set(t, "emotion", "joyful"), r"\['joyful'\] in 'emotion': the labels are a, b"),
         (lambda t: _set(t, "predicted", "x"), r"\['x'\] in 'predicted'"),
-        (lambda t: _set(t, "path", "clip2.wav"), "more than once, first clip2.wav"),
-        (lambda t: _set(t, "p_a", "high"), "'p_a' must hold numbers"),
+        (lambda t: _set(t, "path", "clip2.wav"), "more than once in the predictions, first clip2.wav"),
+        (lambda t: _set(t, "p_a", "high"), "'p_a' must contain numbers"),
         (lambda t: t.rename(columns={"p_a": "p_b", "p_b": "p_a"}), "model's order"),
     ],
 )
@@ -329,7 +329,7 @@ def test_bad_tables_say_what_is_wrong(change: Any, message: str) -> None:
 
 def test_bad_arguments() -> None:
     frame = random_table(10, ["a", "b"], 4)
-    with pytest.raises(TrainingError, match="all different"):
+    with pytest.raises(TrainingError, match="must be distinct"):
         evaluate(frame, ["a", "a"])
     with pytest.raises(TrainingError, match="at least one resample"):
         evaluate(frame, ["a", "b"], n_boot=0)

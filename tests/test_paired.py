@@ -112,7 +112,7 @@ def test_speakers_that_do_not_pair_are_named() -> None:
         paired_test(a, dict.fromkeys("abcdex", 0.5))
     with pytest.raises(TrainingError, match="at least 5 speakers, got 4"):
         paired_test(dict.fromkeys("abcd", 0.5), dict.fromkeys("abcd", 0.5))
-    with pytest.raises(TrainingError, match="Speaker c has a score that is no finite number"):
+    with pytest.raises(TrainingError, match="Speaker c has a score that is not a finite number"):
         paired_test(a, a | {"c": float("nan")})
     with pytest.raises(TrainingError, match="n_resamples is 0"):
         paired_test(a, a, n_resamples=0)
@@ -123,7 +123,7 @@ def test_holm_is_what_his_paper_does() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == [1, 1]
     assert holm([]) == []
-    with pytest.raises(TrainingError, match="is no p-value"):
+    with pytest.raises(TrainingError, match="is not a p-value"):
         holm([0.2, 1.5])
 
 

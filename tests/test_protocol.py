@@ -367,11 +367,11 @@ def test_csv_keeps_everything(tmp_path: Path, protocol: str) -> None:
         (",test\n", ",train\n", "was changed after it was written"),
         ('"seed": 0', '"seed": 1', "was changed after it was written"),
         ('"protocol": "random"', '"protocol": "speaker"', "was changed after it was written"),
-        ("# serkit split", "# my split", "is no split"),
-        ('"seed": 0,', "", "is no readable split"),
-        ('{"protocol"', '{"protocol', "is no readable split"),
-        ("path,start", "file,start", "is no readable split"),
-        (",0,train\n", ",zero,train\n", "is no readable split"),
+        ("# serkit split", "# my split", "is not a split"),
+        ('"seed": 0,', "", "is not a readable split"),
+        ('{"protocol"', '{"protocol', "is not a readable split"),
+        ("path,start", "file,start", "is not a readable split"),
+        (",0,train\n", ",zero,train\n", "is not a readable split"),
     ],
 )
 def test_a_changed_csv_is_refused(tmp_path: Path, before: str, after: str, message: str) -> None:
@@ -400,9 +400,9 @@ def test_fold_gives_one_fold() -> None:
 def test_check_notices_other_recordings() -> None:
     corpus, more = corpus_of(grid()), corpus_of(grid(speakers=9))
     split = make_split(corpus, "random")
-    with pytest.raises(ProtocolError, match=r"8/.* is in the corpus and not in the split"):
+    with pytest.raises(ProtocolError, match=r"8/.* is in the corpus but not in the split"):
         split.check(more)
-    with pytest.raises(ProtocolError, match=r"8/.* is in the split and not in the corpus"):
+    with pytest.raises(ProtocolError, match=r"8/.* is in the split but not in the corpus"):
         make_split(more, "random").check(corpus)
 
 
@@ -423,13 +423,13 @@ def test_check_notices_broken_promises() -> None:
         change(split, tested, "train").check(corpus)
     with pytest.raises(ProtocolError, match="the role 'exam'"):
         change(split, tested, "exam").check(corpus)
-    with pytest.raises(ProtocolError, match="not stand exactly once in every fold"):
+    with pytest.raises(ProtocolError, match="not listed exactly once in every fold"):
         Split("random", 0, 5, "made", table.drop(index=3)).check(corpus)
-    with pytest.raises(ProtocolError, match="not stand exactly once in every fold"):
+    with pytest.raises(ProtocolError, match="not listed exactly once in every fold"):
         Split("random", 0, 5, "made", pd.concat([table, table.head(1)])).check(corpus)
     with pytest.raises(ProtocolError, match=r"folds \[0, 1, 2, 3, 4\], expected 4 folds"):
         Split("random", 0, 4, "made", table).check(corpus)
-    with pytest.raises(ProtocolError, match=r"one speaker on two sides .*: speaker keeps them apart"):
+    with pytest.raises(ProtocolError, match=r"one speaker on two sides .*: which speaker does not allow"):
         Split("speaker", 0, 5, "made", table).check(corpus)
     with pytest.raises(ProtocolError, match="Fold 1 has no validation clips"):
         change(split, (table["fold"] == 1) & (table["role"] == "validation"), "train").check(corpus)
@@ -444,7 +444,7 @@ def test_check_notices_broken_promises() -> None:
         Split("random", 0, 5, "made", leaky.table).check(corpus)
     enrolled = make_split(corpus, "speaker+enrolled", n_folds=4)
     own = enrolled.table["path"].str.startswith("3/") & (enrolled.table["role"] == "test")
-    with pytest.raises(ProtocolError, match="enrols made/s3, of whom it tests nothing"):
+    with pytest.raises(ProtocolError, match="enrols made/s3 but tests none of their clips"):
         change(enrolled, own, "enrol").check(corpus)
 
 

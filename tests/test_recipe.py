@@ -140,7 +140,7 @@ def test_the_cnns_values_are_looked_at_when_the_recipe_is_read(params: str, mess
 
 def test_a_model_without_class_weights_says_so() -> None:
     text = changed('"random_forest"', '"mlp"').replace("n_estimators = 10", "alpha = 0.1")
-    with pytest.raises(RecipeError, match="'mlp' takes no class weights"):
+    with pytest.raises(RecipeError, match="'mlp' does not support class weights"):
         parse_recipe(text + '[balance]\nkind = "class_weight"\n')
 
 

@@ -103,9 +103,9 @@ def render(path: Path, table: pd.DataFrame, *, curves: Any = None, **info: Any) 
 def test_report_tells_everything(tmp_path: Path, predictions: pd.DataFrame) -> None:
     page, _ = render(tmp_path / "new" / "report.html", predictions)
     for wanted in (
-        *("svm-functionals", "ravdess · speaker", "On voices it never heard", "80 of 96", "83.3 %", "12.5 %"),
+        *("svm-functionals", "ravdess · speaker", "On voices it has never heard", "80 of 96", "83.3 %", "12.5 %"),
         *("Unweighted average recall", "Macro F1", "Calibration error", "take no part in its training"),
-        *("drawing the 6 speakers again", "0123456789abcdef" * 4, "What is taken for what", "Speaker by speaker"),
+        *("drawing the 6 speakers again", "0123456789abcdef" * 4, "Which emotions are confused", "Speaker by speaker"),
         *("female", "strong", "Fold", "Most confident mistakes", 'name = "svm"', "numpy", np.__version__),
         "neutral taken for calm (17 % of the neutral clips)",
     ):
@@ -232,7 +232,7 @@ def test_segments_and_copies_are_told_apart(tmp_path: Path, predictions: pd.Data
 
 def test_report_refuses_what_does_not_belong_together(tmp_path: Path, predictions: pd.DataFrame) -> None:
     document = results(INFO, predictions, LABELS, n_boot=2)
-    with pytest.raises(TrainingError, match="96 clips, the predictions about 95"):
+    with pytest.raises(TrainingError, match="96 clips, the predictions 95"):
         write_report(document, predictions.iloc[1:], tmp_path / "r.html")
     with pytest.raises(TrainingError, match="format 2"):
         write_report({**document, "format": 2}, predictions, tmp_path / "r.html")

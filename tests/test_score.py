@@ -145,7 +145,7 @@ def test_a_fold_file_that_was_changed_is_refused(tiny_corpus: Path, tmp_path: Pa
     with pytest.raises(ProtocolError, match="was changed after it was written"):
         Yardstick.from_csv(path)
     path.write_text(text.partition("\n")[2])
-    with pytest.raises(ProtocolError, match="is no fold file"):
+    with pytest.raises(ProtocolError, match="is not a fold file"):
         Yardstick.from_csv(path)
     with pytest.raises(ProtocolError, match="cannot be read"):
         Yardstick.from_csv(tmp_path / "none.csv")
@@ -162,7 +162,7 @@ def test_what_cannot_be_a_yardstick_says_why(tiny_corpus: Path) -> None:
         load_yardstick("ravdess", "speaker", 7)
     with pytest.raises(ProtocolError, match=r"the protocols are random, speaker, speaker\+enrolled"):
         load_yardstick("ravdess", "speakers")
-    with pytest.raises(ProtocolError, match="it leaks, so that its scores compare nothing"):
+    with pytest.raises(ProtocolError, match="it leaks, so its scores are not comparable"):
         load_yardstick("ravdess", "augmented-random")
     with pytest.raises(ProtocolError, match="the corpora are crema_d, ravdess"):
         load_yardstick("emodb")
@@ -278,7 +278,7 @@ def test_probabilities_alone_or_labels_alone_are_enough(ser: Ser, tmp_path: Path
     }
     code, out, _ = ser(table[["clip", "fold", "predicted"]])
     assert code == 0
-    assert "no calibration error" in out
+    assert "the calibration error" in out
     assert "calibration error │" not in out
 
 
@@ -295,14 +295,14 @@ def test_a_channel_alone_is_scored_with_the_same_folds(ser: Ser) -> None:
         assert (alone["metrics"]["n_clips"], alone["metrics"]["accuracy"]) == (group["n"], group["accuracy"])
         more = json.loads(ser(table, "--json", "--channel", name)[1])
         assert more["metrics"] == alone["metrics"]
-        assert "of the other channel are left out" in more["notes"][0]
+        assert "of the other channel were ignored" in more["notes"][0]
     song = table[channel == "song"].drop(columns=["p_disgust", "p_surprised"])  # nobody sings these
     song = song.assign(predicted="calm", **{name: 0.0 for name in song if name.startswith("p_")}).assign(p_calm=1.0)
     assert json.loads(ser(song, "--json", "--channel", "song")[1])["metrics"]["n_clips"] == 1012
     code, _, err = ser(table[channel == "speech"])
     assert code == 2
     assert "1012 of 2452 clips" in err
-    assert "To score the speech alone, ask for --channel speech." in err
+    assert "To score only speech, use --channel speech." in err
 
 
 def test_clips_to_enrol_with_are_not_scored(ser: Ser) -> None:
@@ -311,7 +311,7 @@ def test_clips_to_enrol_with_are_not_scored(ser: Ser) -> None:
     enrolled = clips.loc[clips["role"] == "enrol", "clip"]
     scored = json.loads(ser(plain, "--protocol", "speaker+enrolled", "--json")[1])
     assert scored["metrics"]["n_clips"] == 2452 - len(enrolled)
-    assert scored["notes"] == [f"{len(enrolled)} predictions of clips that the speakers enrol with are left out."]
+    assert scored["notes"] == [f"{len(enrolled)} predictions of enrolment clips were ignored."]
     without = json.loads(ser(plain[~plain["clip"].isin(enrolled)], "--protocol", "speaker+enrolled", "--json")[1])
     assert without["metrics"] == scored["metrics"]
 
@@ -322,7 +322,7 @@ def test_crema_d_is_scored_in_its_six_classes(ser: Ser) -> None:
     assert results["metrics"]["n_speakers"] == 91
     code, _, err = ser(answers("crema_d").assign(p_calm=0.0), "--corpus", "crema_d")
     assert code == 2
-    assert "p_calm is the probability of no label of crema_d" in err
+    assert "p_calm does not belong to a label of crema_d" in err
 
 
 def test_a_prediction_against_its_own_probabilities_is_pointed_out(ser: Ser) -> None:
@@ -330,8 +330,7 @@ def test_a_prediction_against_its_own_probabilities_is_pointed_out(ser: Ser) -> 
     table.loc[:9, "predicted"] = "disgust"
     less = (table["p_disgust"] < table.filter(like="p_").max(axis=1)).loc[:9].sum()
     assert (
-        f"In {less} rows another label than predicted has the highest"
-        in json.loads(ser(table, "--json")[1])["notes"][0]
+        f"In {less} rows predicted is not the label with the highest" in json.loads(ser(table, "--json")[1])["notes"][0]
     )
 
 
@@ -350,26 +349,26 @@ def edited(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (edited("fold", 1, 4), "1 of 2452 clips were predicted in another fold, the first is 03-01-01-01-01-01-02 in"),
-        (lambda t: t.assign(fold=t["fold"] + 1), "under other numbers: 0 is called 1, 1 is called 2"),
-        (lambda t: t.assign(fold=answers(seed=1)["fold"]), "They are those of --protocol speaker --seed 1."),
+        (edited("fold", 1, 4), "1 of 2452 clips were predicted in the wrong fold, first 03-01-01-01-01-01-02 in"),
+        (lambda t: t.assign(fold=t["fold"] + 1), "with other numbers: 0 is called 1, 1 is called 2"),
+        (lambda t: t.assign(fold=answers(seed=1)["fold"]), "They are the folds of --protocol speaker --seed 1."),
         (edited("fold", 0, "x"), "The fold of 03-01-01-01-01-01-01 is 'x': expected a number from 0 to 4"),
         (edited("fold", 0, ""), "is '': expected a number"),
         (lambda t: t.drop(index=[3, 7]), "2 of 2452 clips of ravdess-speaker-0 are missing: 03-01-01-01-01-01-04, 03"),
-        (lambda t: pd.concat([t, t[:2]]), "2 of 2454 rows name a clip for the second time: 03-01-01-01-01-01-01, 03"),
-        (edited("clip", 0, "a.wav"), "1 of 2452 rows name no clip of ravdess: a"),
+        (lambda t: pd.concat([t, t[:2]]), "2 of 2454 rows repeat a clip: 03-01-01-01-01-01-01, 03"),
+        (edited("clip", 0, "a.wav"), "1 of 2452 rows do not name a clip of ravdess: a"),
         (edited("predicted", 5, "bored"), "the first is 'bored' (03-01-01-01-01-01-06): expected one of neutral, calm"),
         (edited("predicted", 5, ""), "the first is '' (03-01-01-01-01-01-06)"),
-        (edited("p_sad", 2, 0.99), "1 of 2452 rows hold no probabilities, the first is 03-01-01-01-01-01-03"),
-        (edited("p_sad", 2, "high"), "hold no probabilities"),
-        (edited("p_sad", 2, "nan"), "hold no probabilities"),
+        (edited("p_sad", 2, 0.99), "1 of 2452 rows have invalid probabilities, first 03-01-01-01-01-01-03"),
+        (edited("p_sad", 2, "high"), "have invalid probabilities"),
+        (edited("p_sad", 2, "nan"), "have invalid probabilities"),
         (lambda t: t.drop(columns="p_sad"), "no p_sad: give a column for each label, or none"),
-        (lambda t: t.rename(columns={"p_sad": "p_bored"}), "p_bored is the probability of no label of ravdess"),
-        (lambda t: t.assign(p_sadness=0.0), "are one label"),
-        (lambda t: t.assign(emotion="sad"), "2076 of 2452 rows, the first is 03-01-01-01-01-01-01: 'sad', expected"),
+        (lambda t: t.rename(columns={"p_sad": "p_bored"}), "p_bored does not belong to a label of ravdess"),
+        (lambda t: t.assign(p_sadness=0.0), "are the same label"),
+        (lambda t: t.assign(emotion="sad"), "2076 of 2452 rows, first 03-01-01-01-01-01-01: 'sad', expected"),
         (lambda t: t.drop(columns="fold"), "lack the column fold"),
         (lambda t: t.rename(columns={"clip": "name"}), "lack the column clip (or path, or file): they have name, fold"),
-        (lambda t: t[["clip", "fold"]], "lack the column predicted, and there is no p_<label>"),
+        (lambda t: t[["clip", "fold"]], "have neither a column predicted nor p_<label>"),
         (lambda t: t[:0], "has no predictions"),
         (lambda t: "", "has no predictions"),
         (lambda t: "clip,fold,fold\na,1,2\n", "two columns named 'fold'"),
@@ -400,7 +399,7 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="No such file"):
         read_predictions(tmp_path / "none.csv")
     (tmp_path / "latin.csv").write_bytes("clip,fold,predicted\né,0,sad\n".encode("latin-1"))
-    with pytest.raises(TrainingError, match="no UTF-8 text"):
+    with pytest.raises(TrainingError, match="not UTF-8 text"):
         read_predictions(tmp_path / "latin.csv")
 
 
@@ -454,7 +453,7 @@ def test_the_paired_test_is_over_speakers(ser: Ser, monkeypatch: pytest.MonkeyPa
     assert [row["recipe"] for row in only] == ["same"]
     code, _, err = ser(table, "--against", "best")
     assert code == 2
-    assert "There is no row of best for ravdess-speaker-0: the rows are same, worse." in err
+    assert "There are no results of best for ravdess-speaker-0: the recipes are same, worse." in err
     speech = clips["channel"] == "speech"
     notes = json.loads(ser(table[speech], "--json", "--channel", "speech")[1])["notes"]
     assert "Not compared, because scored on other clips: worse, same." in notes
@@ -467,7 +466,7 @@ def test_without_rows_it_says_so(ser: Ser, monkeypatch: pytest.MonkeyPatch) -> N
     assert "none packaged" in out
     code, _, err = ser(answers(), "--against", "default")
     assert code == 2
-    assert "none are packaged" in err
+    assert "there are no results for it" in err
 
 
 def test_the_packaged_rows_can_be_tested_against() -> None:
@@ -502,4 +501,4 @@ def test_what_compare_writes_can_be_tested_against(
             assert tested[0]["accuracy"] == tested[0]["accuracy_ours"]
         else:
             assert tested == []
-            assert notes == [f"quick is not compared: it was scored on {len(rows[0]['speakers'])} speakers only."]
+            assert notes == [f"quick was not compared: it was scored on only {len(rows[0]['speakers'])} speakers."]

@@ -281,7 +281,7 @@ def refused(text: str) -> str:
         ("n_estimators = [5, 10]", "n_estimators = []", "'model.search.params.n_estimators'"),
         ("n_estimators = [5, 10]", "n_estimators = [5, -1]", "'n_estimators' parameter of RandomForestClassifier"),
         ("n_iter = 2\n", "", "needs n_iter with kind 'random'"),
-        ('kind = "random"', 'kind = "grid"', "takes none with kind 'grid'"),
+        ('kind = "random"', 'kind = "grid"', "must not have it with kind 'grid'"),
         ('kind = "random"', 'kind = "bayes"', "'grid' or 'random'"),
         ('name = "random_forest"', 'name = "soft_voting"', "'soft_voting' needs two [[model.members]] or more, got 0"),
     ],
@@ -295,13 +295,21 @@ def test_mistakes_in_a_search(old: str, new: str, message: str) -> None:
     [
         ('name = "logistic"', 'name = "logistik"', "unknown model 'logistik': did you mean 'logistic'?"),
         ('name = "logistic"', 'name = "best_of"', "'best_of' cannot be a member of 'soft_voting'"),
-        ('name = "logistic"', 'name = "cnn"', "'cnn' needs features of layout frames, of shape (bands, frames) a clip"),
-        ('name = "logistic"', 'name = "cnn_frames"', "of shape (rows x frames,) a clip, got 'mean_std' of shape (26,)"),
+        (
+            'name = "logistic"',
+            'name = "cnn"',
+            "'cnn' needs features of layout frames, of shape (bands, frames) per clip",
+        ),
+        (
+            'name = "logistic"',
+            'name = "cnn_frames"',
+            "of shape (rows x frames,) per clip, got 'mean_std' of shape (26",
+        ),
         ('name = "soft_voting"', 'name = "best_of"', "it needs [validation] use = 'selection'"),
         (
             "[model]",
             '[validation]\nuse = "early-stopping"\n[model]',
-            "members of 'soft_voting' learn from training clips",
+            "members of 'soft_voting' learn only from training clips",
         ),
         ('name = "soft_voting"', 'name = "svm"', "the model 'svm' has no members"),
         ('name = "soft_voting"', 'name = "soft_voting"\nparams = { a = 1 }', "no parameters of its own"),
@@ -316,7 +324,7 @@ def test_mistakes_in_an_ensemble(old: str, new: str, message: str) -> None:
     [
         ('[select]\nkind = "anova"\n[model]\nname = "svm"\n', "[select] needs k"),
         ('[select]\nkind = "forest"\nc = 0.1\n[model]\nname = "svm"\n', "c belongs to kind 'l1', got kind 'forest'"),
-        ('[validation]\nuse = "selection"\n[model]\nname = "svm"\n', "which no other model takes"),
+        ('[validation]\nuse = "selection"\n[model]\nname = "svm"\n', "no other model may use that"),
         ('[model]\nname = "dense"\nparams = { keep_best = true }\n', "needs [validation] use = 'early-stopping'"),
         ('[model]\nname = "dense"\n[model.params.net]\nhiden = [8]\n', "did you mean 'hidden'?"),
     ],
@@ -338,7 +346,7 @@ def test_nothing_is_selected_in_front_of_a_model_that_folds_the_vector_back() ->
 
 def test_spectrograms_of_unequal_height_are_refused_with_both_numbers() -> None:
     flat = TEXT.replace("[features]", '[features]\nlayout = "flat"\nwindow = { length = 1.0 }')
-    assert "13 rows cannot be 3 spectrograms" in refused(flat + '[model]\nname = "eca_cnn"\n')
+    assert "13 rows do not divide into 3 spectrograms" in refused(flat + '[model]\nname = "eca_cnn"\n')
 
 
 # ----------------------------------------------------------------------------------------------- schedules and hashes

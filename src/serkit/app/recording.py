@@ -1,4 +1,4 @@
-"""The page for a long recording: emotion over time as a strip, a stretch to hear, and the segments to take away."""
+"""The page for a long recording: emotion over time as a strip, a stretch to play, and segments to download."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ __all__ = ["Heard", "clock", "listen", "outline", "show", "stretch"]
 
 _CONFIG = {"displayModeBar": False}
 _EXAMPLES = "A synthetic voice in six styles, one after the other. No answer is right or wrong: it feels nothing."
-_PLAYED = 120.0  # s of a segment at most, so that a click is answered at once
-_STEP = 0.02  # s of sound in one column of the outline
+_PLAYED = 120.0  # s; the most of a segment that is played, so that a click responds at once
+_STEP = 0.02  # s of sound per column of the outline
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What was made of a recording.
+    """The answers for a recording.
 
     Attributes
     ----------
     windows : list of Prediction
-        Of :func:`serkit.recognition.timeline.timeline`.
+        From :func:`serkit.recognition.timeline.timeline`.
     low, high : np.ndarray, shape=(n,)
         The outline of the sound: lowest and highest sample of stretches of equal length.
     error : str or None
-        Why it ended before the recording did.
+        Why it ended before the recording did, if it did.
     """
 
     windows: list[Prediction]
@@ -82,7 +82,7 @@ def show(model: str, recognizer: Recognizer) -> None:
 
 
 def clock(seconds: float, *, tenths: bool = False) -> str:
-    """A time as minutes and seconds, with hours where there are any.
+    """Format a time as minutes and seconds, with hours if needed.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def listen(
     speaker: Profile | None = None,
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Heard:
-    """Work through a recording; what could be read of a broken one is kept.
+    """Answer a recording; for a broken one, up to where it can be read.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def listen(
 
 
 def outline(clip: Clip, *, end: float | None = None, n: int = 900) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest and highest sample of at most `n` stretches of a recording, read piece by piece.
+    """Return the lowest and highest sample of at most `n` stretches of a recording, read in pieces.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def outline(clip: Clip, *, end: float | None = None, n: int = 900) -> tuple[np.n
 
 
 def stretch(clip: Clip, start: float, end: float, rate: int) -> bytes:
-    """Cut a stretch out of a recording, as a WAV file in memory.
+    """Return a stretch of a recording as a WAV file in memory.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def stretch(clip: Clip, start: float, end: float, rate: int) -> bytes:
     start, end : float
         Seconds.
     rate : int
-        Of the file, Hz.
+        Sample rate of the file, Hz.
     """
     wave = audio.load(clip.open(), offset=start, duration=end - start, target_rate=rate)
     file = io.BytesIO()
@@ -170,7 +170,7 @@ def stretch(clip: Clip, start: float, end: float, rate: int) -> bytes:
 
 @lru_cache(maxsize=1)
 def _joined() -> Clip | None:
-    """The example clips one after the other with a second of silence between, in memory; None without examples."""
+    """Return the example clips joined by a second of silence, in memory; None without examples."""
     waves = [audio.load(clip.open(), target_rate=16000) for clip in examples()]
     if not waves:
         return None
@@ -192,14 +192,14 @@ def _settings(model: str, recognizer: Recognizer) -> tuple[float, float, float]:
             40,
             5,
             format="%d %%",
-            help="Where no emotion is at least this probable, the strip stays grey.",
+            help="If no emotion is at least this probable, the strip is grey.",
             key="long least",
         )
         left, right = st.columns(2)
         low, high = max(round(shortest + 0.05, 1), 0.5), max(min(longest, 30.0), 0.5)
         window = left.number_input(
             "Window, s", low, high, min(max(usual, low), high), 0.5, format="%.1f", key=f"long window {model}",
-            help="How much sound one answer is for.",
+            help="How much sound each answer covers.",
         )  # fmt: skip
         step = max(round(window / 2, 1), MIN_HOP)
         hop = right.number_input(
@@ -210,7 +210,7 @@ def _settings(model: str, recognizer: Recognizer) -> tuple[float, float, float]:
 
 
 def _heard(model: str, recognizer: Recognizer, clip: Clip, window: float, hop: float, speaker: Profile | None) -> Heard:
-    """What this session knows of the recording; only the last one is kept."""
+    """Return the answers for the recording; the session keeps only the last one."""
     key = (model, clip.key, window, hop, speaker)
     known: tuple[object, Heard] | None = st.session_state.get("answers long")
     if known is not None and known[0] == key:
@@ -229,7 +229,7 @@ def _heard(model: str, recognizer: Recognizer, clip: Clip, window: float, hop: f
 
 
 def _length(clip: Clip) -> float | None:
-    """What the header says, s; None where it says nothing, or is broken, which reading will tell."""
+    """Return the duration from the header, s; None if it is missing or broken, which reading will report."""
     try:
         return audio.probe(clip.open()).duration
     except SerkitError:
@@ -249,7 +249,7 @@ def _strip(heard: Heard, parts: Sequence[Prediction], place: str) -> None:
 
 
 def _player(clip: Clip, parts: Sequence[Prediction], recognizer: Recognizer) -> None:
-    """Room for the stretch that was chosen; before that, the first one with an emotion."""
+    """Show the chosen stretch; before a choice, the first one with an emotion."""
     index = st.session_state["long chosen"]
     first = next((k for k, part in enumerate(parts) if part.emotion), 0)
     part = parts[first if index is None else index]
@@ -260,7 +260,7 @@ def _player(clip: Clip, parts: Sequence[Prediction], recognizer: Recognizer) -> 
     st.markdown(f"**{plain(part.answer.capitalize())}**{plain(sure)}, {plain(times)}{plain(cut)}")
     sound = stretch(clip, part.start, end, recognizer.sample_rate)
     st.audio(sound, format="audio/wav", autoplay=index is not None)
-    st.caption("Tap the strip, or choose a row of the table, to hear that stretch.")
+    st.caption("Click the strip or select a row of the table to hear that stretch.")
 
 
 def _summary(parts: Sequence[Prediction], recognizer: Recognizer) -> None:
@@ -274,7 +274,7 @@ def _segments(parts: Sequence[Prediction], place: str) -> None:
         if rows:
             st.session_state["long chosen"] = int(rows[0])
 
-    key = f"segments {place} {st.session_state['long taps']}"  # a tap on the strip makes a table without a choice
+    key = f"segments {place} {st.session_state['long taps']}"  # a click on the strip resets the selection of the table
     st.subheader(f"{len(parts)} segments" if len(parts) > 1 else "One segment")
     st.dataframe(
         {

@@ -8,12 +8,12 @@ from typing import Any
 
 __all__ = ["picture"]
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; the marks differ in shape too
+# Okabe and Ito's colours, which colour-blind readers can distinguish; the marks also differ in shape
 _COLOURS = {"augmented-random": "#d55e00", "random": "#e69f00", "speaker": "#0072b2", "speaker+enrolled": "#009e73"}
 _WORDS = {
     "augmented-random": "augmented-random (leaks)",
     "random": "random: known voices",
-    "speaker": "speaker: an unknown voice, 95 % interval",
+    "speaker": "speaker: a new voice, 95 % interval",
     "speaker+enrolled": "speaker+enrolled",
 }
 _WIDTH, _RIGHT, _TOP, _STEP = 800, 40, 84, 26
@@ -21,17 +21,17 @@ _GREY, _INK = "#666", "#222"
 
 
 def picture(document: Mapping[str, Any]) -> str:
-    """One line a recipe, a mark a protocol, a ring for what was reported, a dashed line at chance.
+    """Draw a line per recipe, a mark per protocol, a ring for the reported accuracy and a dashed line at chance.
 
     Parameters
     ----------
     document : mapping
-        The return value of :func:`serkit.compare.scores.collect`; it has a row at least.
+        As returned by :func:`serkit.compare.scores.collect`, with at least one row.
 
     Returns
     -------
     str
-        An SVG document; the marks say their numbers on hovering.
+        An SVG document; hovering over a mark shows its numbers.
     """
     table: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in document["rows"]:
@@ -39,7 +39,7 @@ def picture(document: Mapping[str, Any]) -> str:
             table.setdefault(row["recipe"], {})[row["protocol"]] = row
     present = {protocol for rows in table.values() for protocol in rows}
     protocols = [protocol for protocol in _COLOURS if protocol in present]
-    # Names are as wide as the machine's font makes them: 7.4 units a letter are enough for the usual ones.
+    # The width of names depends on the machine's font; 7.4 units per letter are enough for the usual fonts.
     names = {recipe: _short(recipe) + (" *" if _is_reduced(rows) else "") for recipe, rows in table.items()}
     left = max(190.0, 72 + 7.4 * max(map(len, names.values()), default=0))
     bottom = _TOP + _STEP * len(table)
@@ -47,7 +47,7 @@ def picture(document: Mapping[str, Any]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
         f'role="img" font-family="system-ui, sans-serif" font-size="13" fill="{_INK}">',
-        "<title>Accuracy of every recipe by protocol, beside what was reported</title>",
+        "<title>Accuracy of every recipe by protocol, and the reported accuracy</title>",
         f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
         *_key(protocols),
     ]
@@ -101,7 +101,7 @@ def _text(
 
 
 def _marks(recipe: str, rows: Mapping[str, Mapping[str, Any]], y: float, left: float) -> list[str]:
-    """The line of one recipe: a thread from its lowest to its highest score, the interval, the marks, the ring."""
+    """Draw one recipe: a line from its lowest to its highest score, the interval, the marks, the ring."""
     places = [_x(row["accuracy"], left) for row in rows.values()]
     parts = [f'<path d="M{min(places):.1f} {y:g}H{max(places):.1f}" stroke="#ccc"/>']
     if "speaker" in rows:
@@ -131,7 +131,7 @@ def _ring(x: float, y: float, title: str) -> str:
 
 
 def _mark(protocol: str, x: float, y: float, title: str) -> str:
-    """A mark that differs in shape too: a cross for the leak, a diamond, a large and a small disc."""
+    """Draw a mark; marks also differ in shape: a cross for the leak, a diamond, a large and a small disc."""
     colour, hint = _COLOURS[protocol], f"<title>{escape(title)}</title>"
     if protocol == "augmented-random":
         return f'<path d="M{x - 4:.1f} {y - 4:g}l8 8m0 -8l-8 8" stroke="{colour}" stroke-width="2.5">{hint}</path>'
@@ -142,7 +142,7 @@ def _mark(protocol: str, x: float, y: float, title: str) -> str:
 
 
 def _key(protocols: Sequence[str]) -> list[str]:
-    """What the marks mean, in two lines, with room for wider fonts than this one."""
+    """Draw the legend in two lines, with room for wider fonts."""
     lines = (
         ((24, 230, 430), ["reported", "random", "augmented-random"]),
         ((24, 430), ["speaker", "speaker+enrolled"]),
@@ -153,7 +153,7 @@ def _key(protocols: Sequence[str]) -> list[str]:
         for x, entry in zip(places, present, strict=False):
             y = 24 + 22 * k
             if entry == "reported":
-                parts += [_ring(x, y, "what its authors reported"), _text(x + 14, y + 4, "reported by its authors")]
+                parts += [_ring(x, y, "reported by its authors"), _text(x + 14, y + 4, "reported by its authors")]
                 continue
             if entry == "speaker":
                 parts.append(_bar(x - 10, x + 10, y))

@@ -1,4 +1,4 @@
-"""Classical models over feature vectors, and temperature scaling for any of them."""
+"""Classical models on feature vectors, and temperature scaling for any of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["SVM", "ClassWeighted", "TemperatureScaled", "XGBoost", "scale_probab
 Progress = Callable[[dict[str, Any]], None]
 Pair = tuple[np.ndarray, np.ndarray]
 
-#: Probabilities below this count as this much where a logarithm is taken.
+#: Lower bound of probabilities before taking the logarithm.
 SMALLEST = 1e-6
 
 
@@ -43,7 +43,7 @@ def scale_probabilities(probabilities: np.ndarray, temperature: float) -> np.nda
 
 
 def _fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """The temperature in [0.2, 5] with the smallest cross-entropy; ``truth`` holds column numbers."""
+    """Return the temperature in [0.2, 5] with the smallest cross-entropy; ``truth`` holds column numbers."""
     rows = np.arange(len(truth))
 
     def loss(log_t: float) -> float:
@@ -55,19 +55,19 @@ def _fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _known(validation: Pair, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The validation clips whose label was in training, with their column numbers."""
+    """Return the validation clips whose label occurs in training, with their column numbers."""
     X, y = validation
     keep = np.isin(y, classes)
     return X[keep], np.searchsorted(classes, np.asarray(y)[keep])
 
 
 class TemperatureScaled(ClassifierMixin, BaseEstimator):
-    """Any classifier, with its probabilities' temperature fitted on the validation clips.
+    """A classifier whose temperature is fitted on the validation clips.
 
     Parameters
     ----------
     estimator : estimator
-        Cloned and fitted on the training clips alone.
+        Cloned and fitted only on the training clips.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class TemperatureScaled(ClassifierMixin, BaseEstimator):
 
     @property
     def uses_groups(self) -> bool:
-        """Whether ``fit`` has a use for ``groups``."""
+        """Whether ``fit`` uses ``groups``."""
         return bool(getattr(self.estimator, "uses_groups", False))
 
     def fit(
@@ -116,7 +116,7 @@ class TemperatureScaled(ClassifierMixin, BaseEstimator):
 
 
 class ClassWeighted(ClassifierMixin, BaseEstimator):
-    """A classifier without class weights, given them as weights of the clips.
+    """A classifier without class weights that gets them as sample weights.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
     temperature_ : float
         Fitted on the validation clips, 1.0 without them.
     history_ : list of dict
-        With early stopping, a row a round: epoch and validation_loss.
+        With early stopping, one row per round: epoch and validation_loss.
     """
 
     uses_validation = True
@@ -199,11 +199,11 @@ class XGBoost(ClassifierMixin, BaseEstimator):
 
     @property
     def stops_early(self) -> bool:
-        """Whether validation clips have a say in the training."""
+        """Whether validation clips influence the training."""
         return self.early_stopping_rounds is not None
 
     def check(self) -> None:
-        """Raise ValueError for values that no tree can have; XGBoost itself looks at them only when it is fitted."""
+        """Raise ValueError for impossible values; XGBoost itself checks them only when fitted."""
         limits: dict[str, tuple[type, float, float | None]] = {
             "n_estimators": (int, 1, None),
             "max_depth": (int, 1, 64),
@@ -222,7 +222,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
     def fit(
         self, X: np.ndarray, y: np.ndarray, validation: Pair | None = None, progress: Progress | None = None
     ) -> XGBoost:
-        """Fit on ``X`` (n, d) and labels ``y``; ``validation`` stops early (if asked for) and fits the temperature."""
+        """Fit on ``X`` (n, d) and labels ``y``; ``validation`` is for early stopping (if set) and the temperature."""
         from xgboost import XGBClassifier
 
         self.classes_, target = np.unique(y, return_inverse=True)
@@ -244,7 +244,7 @@ class XGBoost(ClassifierMixin, BaseEstimator):
             early_stopping_rounds=self.early_stopping_rounds,
             eval_metric="mlogloss" if len(self.classes_) > 2 else "logloss",
             random_state=self.seed,
-            n_jobs=1,  # the same trees on every machine; on a busy one, more threads were 20 times slower
+            n_jobs=1,  # gives the same trees on every machine; on a busy one, more threads were 20 times slower
         )
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, target)
         stop_on = [held] if self.early_stopping_rounds is not None else None
@@ -271,12 +271,12 @@ class SVM(ClassifierMixin, BaseEstimator):
     """Support vector machine with an RBF kernel; its scores become probabilities by Platt's sigmoids.
 
     The sigmoids are fitted on scores of five folds inside the training clips (Platt, 1999), so fewer than five clips
-    of a label are a ValueError.
+    of a label raise a ValueError.
 
     Parameters
     ----------
     C : float
-        Cost of a training clip on the wrong side.
+        Cost of a misclassified training clip.
     gamma : "scale", "auto" or float
         Width of the kernel, as in ``sklearn.svm.SVC``.
     class_weight : "balanced", optional

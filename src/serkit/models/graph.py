@@ -1,4 +1,4 @@
-"""One ONNX graph from the waveform to the probabilities: the extractor's trim, level and log-mel in front of a network.
+"""One ONNX graph from the waveform to the probabilities: the extractor's trim, level and log-mel, then the network.
 
 The front end is written node by node, because its trim depends on the sound and its numbers must equal
 :func:`serkit.features.log_mel`; the network is exported by torch and joined to it.
@@ -35,7 +35,7 @@ TRIM_FRAME, TRIM_HOP = 2048, 512  # of Window.trim_db
 
 
 class _Graph:
-    """A list of nodes and constants under construction; every call returns the name of its result."""
+    """A list of nodes and constants under construction; each call returns the name of its result."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -59,13 +59,13 @@ class _Graph:
 
 
 def _rows(g: _Graph, wave: str, width: int) -> str:
-    """The wave (1, n) as rows (1, n // width, width), without the samples that fill no row."""
+    """Reshape the wave (1, n) to (1, n // width, width), without the samples of an incomplete last row."""
     whole = g("Mul", g("Div", g("Shape", wave, start=1), g.ints(width)), g.ints(width))
     return g("Reshape", g("Slice", wave, g.ints(0), whole, g.ints(1)), g.ints(1, -1, width))
 
 
 def _trim(g: _Graph, wave: str, trim_db: float) -> str:
-    """Cut what lies before the first and after the last frame within ``trim_db`` of the loudest one."""
+    """Cut everything before the first and after the last frame within ``trim_db`` of the loudest one."""
     half = TRIM_FRAME // 2
     hops = _rows(g, g("Pad", wave, g.ints(0, half, 0, half)), TRIM_HOP)
     energy = g("ReduceSumSquare", hops, g.ints(2), keepdims=0)  # of each hop; a frame is the mean of its four
@@ -83,7 +83,7 @@ def _trim(g: _Graph, wave: str, trim_db: float) -> str:
 
 
 def _step(n_fft: int, hop: int, win_length: int) -> int:
-    """The first step of the FFT that takes the least arithmetic, 1 to 16; see :func:`_spectrum_power`."""
+    """Return the first FFT step with the least arithmetic, 1 to 16; see :func:`_spectrum_power`."""
 
     def cost(step: int) -> int:
         return (n_fft // step // 2 + 1) * (4 * win_length + 8 * step * step)
@@ -92,7 +92,7 @@ def _step(n_fft: int, hop: int, win_length: int) -> int:
 
 
 def _spectrum_power(g: _Graph, wave: str, extractor: Extractor, win_length: int) -> tuple[str, np.ndarray]:
-    """Power of the bins of every frame, (n_bins, n_frames) in an order of its own, and the bin in each row.
+    """Return the power of the bins of every frame, (n_bins, n_frames) in a special order, and the bin of each row.
 
     A matrix times each frame, as a convolution, but after the first step of an FFT (Cooley and Tukey, 1965): samples
     `step` apart are transformed together at that fraction of the bins, and a `step` x `step` transform joins the
@@ -100,7 +100,7 @@ def _spectrum_power(g: _Graph, wave: str, extractor: Extractor, win_length: int)
     """
     n_fft, hop = extractor.n_fft, extractor.hop_length
     step = _step(n_fft, hop, win_length)
-    start = (n_fft - win_length) // 2  # the window is zero before it: those taps are left out of the arithmetic
+    start = (n_fft - win_length) // 2  # the window is zero before it, so those taps are skipped
     taps = -(-win_length // step) * step
     window = np.zeros(taps)
     window[:win_length] = taper(extractor.taper, win_length, n_fft)[start : start + win_length]
@@ -133,7 +133,7 @@ def _log_mel(g: _Graph, wave: str, extractor: Extractor, params: Mapping[str, An
     fmax = extractor.sample_rate / 2 if params["fmax"] is None else params["fmax"]
     filters = mel_filters(extractor.sample_rate, extractor.n_fft, params["n_mels"], params["fmin"], fmax)[:, bins]
     again = np.ones(len(bins), bool)
-    again[np.unique(bins, return_index=True)[1]] = False  # at the seams a bin comes twice
+    again[np.unique(bins, return_index=True)[1]] = False  # at the seams a bin occurs twice
     bands = g("MatMul", g.floats(np.where(again, 0, filters)), power)
     decibels = g("Mul", g("Log", g("Max", bands, g.floats(1e-10))), g.floats(10 / np.log(10)))
     if params["top_db"] is not None:
@@ -143,12 +143,12 @@ def _log_mel(g: _Graph, wave: str, extractor: Extractor, params: Mapping[str, An
 
 
 def frontend_graph(extractor: Extractor) -> onnx.ModelProto:
-    """The extractor as an ONNX graph: ``waveform`` (1, n) float32 -> ``features`` (1, rows, n_frames) in dB.
+    """Return the extractor as an ONNX graph: ``waveform`` (1, n) float32 -> ``features`` (1, rows, n_frames) in dB.
 
     Raises
     ------
     BundleError
-        If the extractor is anything but frames of log-mel, of one or several window lengths, with optional trim and
+        If the extractor is not frames of log-mel, with one or several window lengths and optional trim and
         level.
     """
     window = extractor.window
@@ -192,7 +192,7 @@ def frontend_graph(extractor: Extractor) -> onnx.ModelProto:
 
 
 class _Probabilities(nn.Module):
-    """A network with the normalisation before it and the calibrated softmax behind it, as the graph holds them."""
+    """A network between normalisation and calibrated softmax, as in the graph."""
 
     def __init__(self, network: nn.Module, temperature: float) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ class _Probabilities(nn.Module):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's remarks on packages that the export does not need, and on its own deprecations."""
+    """Silence torch's warnings about packages that the export does not need and about its own deprecations."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -225,7 +225,7 @@ def waveform_graph(network: nn.Module, n_rows: int, temperature: float, extracto
     network : torch.nn.Module
         Normalised log-mel (1, n_rows, n_frames) -> logits (1, n_classes).
     n_rows : int
-        Rows of log-mel that the network was trained on.
+        Number of log-mel rows the network was trained on.
     temperature : float
         Divides the logits.
     extractor : Extractor
@@ -261,7 +261,7 @@ def waveform_graph(network: nn.Module, n_rows: int, temperature: float, extracto
 
 
 class _VectorProbabilities(nn.Module):
-    """A network over vectors with the calibrated softmax behind it."""
+    """A network on vectors followed by the calibrated softmax."""
 
     def __init__(self, network: nn.Module, temperature: float) -> None:
         super().__init__()
@@ -273,7 +273,7 @@ class _VectorProbabilities(nn.Module):
 
 
 def vector_graph(network: nn.Module, n_features: int, temperature: float) -> onnx.ModelProto:
-    """Export a torch network over vectors: ``input`` (1, n_features) -> ``probabilities`` (1, n_classes).
+    """Export a torch network on vectors: ``input`` (1, n_features) -> ``probabilities`` (1, n_classes).
 
     Parameters
     ----------
