@@ -1,4 +1,4 @@
-"""Enrolment by answers on the learn road: evaluations, final models and their bundles take voices off as written."""
+"""Enrolment by answers in training: evaluations, final models and bundles correct for voices as documented."""
 
 from __future__ import annotations
 

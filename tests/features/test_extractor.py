@@ -247,7 +247,7 @@ GOOD: dict[str, Any] = {"sample_rate": RATE, "window": {}, "features": [{"name":
         ({"features": ["mfcc"]}, "must be a table, got 'mfcc'"),
         ({"features": "mfcc"}, "must be a list, got 'mfcc'"),
         ({"features": []}, "at least one feature, got none"),
-        ({"features": [{"name": "mfcc"}, {"name": "mfcc"}]}, "mfcc_0 would come from two features"),
+        ({"features": [{"name": "mfcc"}, {"name": "mfcc"}]}, "Two features give mfcc_0"),
         ({"features": [{"name": "mfcc", "params": {"n_mfcc": 129}}]}, "n_mfcc=129 .* n_mels=128"),
         ({"features": [{"name": "mel", "params": {"fmax": 16000}}]}, "fmax=16000 Hz is above half the sample rate"),
         (
