@@ -1,4 +1,4 @@
-"""Many clips: `ser predict` on a folder beside the peers in a loop, and one worker beside two."""
+"""Many clips: `ser predict` on a folder and the peers in a loop, and one worker and two."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The features of a clip as numbers, and their averages for each emotion; no audio.
 
-``averages.csv`` holds the averages; ``make averages SERKIT_DATA=folder`` writes it anew.
+``averages.csv`` holds the averages; ``make averages SERKIT_DATA=folder`` rewrites it.
 """
 
 from __future__ import annotations

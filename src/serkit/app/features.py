@@ -240,7 +240,7 @@ def _section(section: Section, sound: Sound, key: str) -> None:
     with left:
         st.plotly_chart(_over_time(section, sound), key=f"{key} time", width="stretch", config=_CONFIG)
     with right:
-        _beside(section, sound.measures, key)
+        _comparison(section, sound.measures, key)
 
 
 def _over_time(section: Section, sound: Sound) -> go.Figure:
@@ -254,7 +254,7 @@ def _over_time(section: Section, sound: Sound) -> go.Figure:
     return sound_pictures.curves(sound.times, {names.get(n, n): sound.rows[n] for n in section.rows}, unit=unit)
 
 
-def _beside(section: Section, found: Mapping[str, float], key: str) -> None:
+def _comparison(section: Section, found: Mapping[str, float], key: str) -> None:
     """Draw the comparison with the averages, and name the closest one."""
     known = averages()
     if section.map:

@@ -236,7 +236,7 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], ink: str) -> 
             xgap=1,
             ygap=1,
             customdata=table,
-            hovertemplate="%{y} taken for %{x}: %{customdata:.0f} clips<extra></extra>",
+            hovertemplate="%{y} answered as %{x}: %{customdata:.0f} clips<extra></extra>",
         )
     )
     for truth, row in zip(labels, shared, strict=True):

@@ -52,8 +52,8 @@ def cache_dir() -> Path:
 def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) -> list[Digest]:
     """Decode every clip once and return the hash of its content and its position in the file.
 
-    Results are cached in :func:`cache_dir` by path, size and modification time of the file, so that reading the
-    same corpus again is quick. A damaged memory is thrown away and made anew.
+    Results are cached in :func:`cache_dir` by path, size and modification time of the file, so reading the
+    same corpus again is quick. A damaged cache is discarded and rebuilt.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) 
     Raises
     ------
     CorpusError
-        If a file cannot be decoded or a clip is outside its file. All are counted, five are shown: a corpus is
-        never made smaller without a word.
+        If a file cannot be decoded or a clip is outside its file. All are counted and five are shown: clips are
+        never left out silently.
     """
     memory_file = _memory_file(store.root)
     memory = _read_memory(memory_file)

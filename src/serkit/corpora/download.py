@@ -42,7 +42,7 @@ def fetch_ravdess(
     """Download the audio-only archives of RAVDESS; they stay zips, which :func:`serkit.read_corpus` reads in place.
 
     A file with the correct checksum is not downloaded again. What arrives is kept as ``<name>.part`` until it
-    is complete, so that the next call goes on where a broken download ended.
+    is complete, so the next call resumes an interrupted download.
 
     Parameters
     ----------

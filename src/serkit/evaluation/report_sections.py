@@ -135,7 +135,7 @@ def choices(results: Mapping[str, Any]) -> str:
         '<section class="card"><h2>What was chosen</h2><div class="scroll"><table><thead><tr><th>fold</th>'
         f"<th>choice</th><th>its UAR there, %</th></tr></thead><tbody>{rows}</tbody></table></div>"
         '<p class="note-text" style="margin:10px 0 0">Chosen without the test clips: by cross-validation inside the '
-        "training clips, or by the validation clips.</p></section>"
+        "training clips, or on the validation clips.</p></section>"
     )
 
 
@@ -203,7 +203,7 @@ def confidence(metrics: Mapping[str, Any]) -> str:
         f'<section class="card"><h2>Can its confidence be trusted?</h2><p class="sub">{verdict} Log loss '
         f"{metrics['log_loss']:.3f}, Brier score {metrics['brier']:.3f}.</p>"
         f'<div class="two"><figure><h3>Reliability</h3>{reliability_svg(metrics)}<figcaption>Thick marks: share of '
-        "right answers at each confidence; on the dashed line the confidence is honest. Orange: the gap, whose average "
+        "correct answers at each confidence; on the dashed line the confidence is exact. Orange: the gap, whose average "
         "over the clips is the expected calibration error (Guo et al., 2017). Grey: number of clips."
         "</figcaption></figure>"
         f"<figure><h3>Keeping only the most confident answers</h3>{risk_coverage_svg(metrics)}<figcaption>Sort the "
@@ -297,7 +297,7 @@ def mistakes(predictions: pd.DataFrame) -> str:
         )
     return (
         '<section class="card"><h2>Most confident mistakes</h2><p class="sub">Worth listening to: wrong labels, odd '
-        "recordings and real weaknesses stand here first.</p>"
+        "recordings and real weaknesses show up here first.</p>"
         '<div class="scroll"><table class="mistakes"><thead><tr><th>clip</th><th class="left">truth</th>'
         f'<th class="left">answer</th><th>confidence, %</th></tr></thead><tbody>{rows}</tbody></table></div></section>'
     )

@@ -88,7 +88,7 @@ def mel_frequencies(n: int, fmin: float, fmax: float) -> np.ndarray:
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> np.ndarray:
     """Return triangular mel filters of equal area (Slaney's scale and norm).
 
-    Bands that are narrower than the bins of the FFT may hold no bin at all: their energy is 0, and a warning says so.
+    Bands that are narrower than the bins of the FFT may contain no bin: their energy is 0, and a warning says so.
 
     Returns
     -------

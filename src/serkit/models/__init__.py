@@ -177,7 +177,7 @@ def _plain(name: str, params: Mapping[str, Any], labels: Sequence[str], seed: in
 
 
 def check_numbers(estimator: BaseEstimator, limits: Mapping[str, tuple[type, float, float | None]]) -> None:
-    """Raise ValueError unless each parameter is of its kind, int or float, and lies between its two limits."""
+    """Raise ValueError unless each parameter has the right type, int or float, and is within its limits."""
     for name, (kind, low, high) in limits.items():
         value = getattr(estimator, name)
         if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
@@ -210,7 +210,7 @@ def check_model(
                 f"'{model.name}' needs two [[model.members]] or more, got {len(model.members)}: add them."
             )
         if model.params or model.search:
-            raise RecipeError(f"'{model.name}' has no parameters of its own: give them to its [[model.members]].")
+            raise RecipeError(f"'{model.name}' has no parameters itself: give them to its [[model.members]].")
         nested = [member.name for member in model.members if member.name in COMBINED]
         if nested:
             raise RecipeError(f"'{nested[0]}' cannot be a member of '{model.name}': give its members instead.")

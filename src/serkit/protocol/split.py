@@ -278,14 +278,14 @@ def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5
         clips = pd.concat([clips.assign(copy=copy) for copy in range(n_copies + 1)], ignore_index=True)
     alone = protocol == "leave-one-speaker-out"  # one fold for each speaker of all corpora
     parts = [clips] if alone else [part.reset_index(drop=True) for _, part in clips.groupby("corpus", sort=False)]
-    dealt = []
+    tables = []
     for part in parts:
         if protocol in _BY_SPEAKER:
             number, roles = speaker_roles(part.assign(row=np.arange(len(part))), protocol, seed, n_folds)
         else:
             number, roles = n_folds, random_roles(part, protocol, seed, n_folds)
-        dealt += [part.assign(fold=k, role=roles[k])[_COLUMNS] for k in range(number)]
-    table = pd.concat(dealt)
+        tables += [part.assign(fold=k, role=roles[k])[_COLUMNS] for k in range(number)]
+    table = pd.concat(tables)
     table = table.sort_values(["fold", *COPY], kind="stable", ignore_index=True)
     split = Split(protocol, seed, number, corpus.name, table)
     split.check(corpus)
