@@ -27,8 +27,8 @@ def read(root: Path) -> Listing:
 
     The emotion is the one folder in the file's path that is named after an emotion. The speaker is what the other
     folders on the way are called. Without such a folder it is the part of the file name before the first underscore,
-    if that is not an emotion and at least two files share it. Otherwise the speaker is unknown (``""``), and the speaker
-    protocols will say so.
+    if that is not an emotion and at least two files share it. Otherwise the speaker is unknown (``""``), and the
+    speaker protocols will say so.
 
     Raises
     ------

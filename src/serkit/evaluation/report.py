@@ -153,7 +153,8 @@ def _transfer(results: Mapping[str, Any]) -> str:
     return (
         f'<section class="card"><h2>What the two corpora share</h2><div class="scroll"><table><tbody>{body}</tbody>'
         '</table></div><p class="note-text" style="margin:10px 0 0">Each clip is scored over the labels of its '
-        "corpus: the model's other probabilities are dropped and the rest rescaled to sum to 1. The table says how often "
+        "corpus: the model's other probabilities are dropped and the rest rescaled to sum to 1. The table says how "
+        "often "
         "one of the other labels was the answer before that.</p></section>"
     )
 

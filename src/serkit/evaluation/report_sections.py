@@ -203,7 +203,8 @@ def confidence(metrics: Mapping[str, Any]) -> str:
         f'<section class="card"><h2>Can its confidence be trusted?</h2><p class="sub">{verdict} Log loss '
         f"{metrics['log_loss']:.3f}, Brier score {metrics['brier']:.3f}.</p>"
         f'<div class="two"><figure><h3>Reliability</h3>{reliability_svg(metrics)}<figcaption>Thick marks: share of '
-        "correct answers at each confidence; on the dashed line the confidence is exact. Orange: the gap, whose average "
+        "correct answers at each confidence; on the dashed line the confidence is exact. Orange: the gap, whose "
+        "average "
         "over the clips is the expected calibration error (Guo et al., 2017). Grey: number of clips."
         "</figcaption></figure>"
         f"<figure><h3>Keeping only the most confident answers</h3>{risk_coverage_svg(metrics)}<figcaption>Sort the "

@@ -80,8 +80,8 @@ class FrameBatches:
     The variants imitate other voices, rooms and microphones: the spectrum is shifted along the mel axis (a
     vocal tract of another length, after Jaitly and Hinton, 2013), another tempo, another frequency response, a floor of
     noise. Also, bands and stretches are masked (SpecAugment, Park et al., 2019) and pairs of clips mixed (mixup, Zhang
-    et al., 2018). A whole batch is changed at once, with matrix products, so it costs little compared with the network. The
-    last clips of an epoch that do not fill a batch are left out.
+    et al., 2018). A whole batch is changed at once, with matrix products, so it costs little compared with the
+    network. The last clips of an epoch that do not fill a batch are left out.
 
     Yields ``({"x": (batch, rows, frames), "lengths": (batch,)}, targets)``, the targets as
     :class:`serkit.models.losses.KnownCrossEntropy` takes them.
