@@ -330,7 +330,7 @@ def test_a_prediction_against_its_own_probabilities_is_pointed_out(ser: Ser) -> 
     table.loc[:9, "predicted"] = "disgust"
     less = (table["p_disgust"] < table.filter(like="p_").max(axis=1)).loc[:9].sum()
     assert (
-        f"In {less} rows predicted is not the label with the highest" in json.loads(ser(table, "--json")[1])["notes"][0]
+        f"In {less} rows, predicted is not the label with the highest" in json.loads(ser(table, "--json")[1])["notes"][0]
     )
 
 
@@ -357,8 +357,8 @@ def edited(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.
         (lambda t: t.drop(index=[3, 7]), "2 of 2452 clips of ravdess-speaker-0 are missing: 03-01-01-01-01-01-04, 03"),
         (lambda t: pd.concat([t, t[:2]]), "2 of 2454 rows repeat a clip: 03-01-01-01-01-01-01, 03"),
         (edited("clip", 0, "a.wav"), "1 of 2452 rows do not name a clip of ravdess: a"),
-        (edited("predicted", 5, "bored"), "the first is 'bored' (03-01-01-01-01-01-06): expected one of neutral, calm"),
-        (edited("predicted", 5, ""), "the first is '' (03-01-01-01-01-01-06)"),
+        (edited("predicted", 5, "bored"), "first 'bored' (03-01-01-01-01-01-06): expected one of neutral, calm"),
+        (edited("predicted", 5, ""), "first '' (03-01-01-01-01-01-06)"),
         (edited("p_sad", 2, 0.99), "1 of 2452 rows have invalid probabilities, first 03-01-01-01-01-01-03"),
         (edited("p_sad", 2, "high"), "have invalid probabilities"),
         (edited("p_sad", 2, "nan"), "have invalid probabilities"),

@@ -245,7 +245,7 @@ def test_training_learns_from_the_folder_and_goes_on_with_the_same_one_only(
     text = f'{RECIPE}[augment]\nchains = ["room+background"]\nroom_folder = "rooms"\nbackground_folder = "noises"\n'
     recipe = parse_recipe(text)
     split = make_split(corpus, "speaker", n_folds=2, seed=0)
-    with pytest.raises(TrainingError, match="room_folder: 'rooms' is no folder"):
+    with pytest.raises(TrainingError, match="room_folder: 'rooms' is not a folder"):
         run_evaluation(recipe, corpus, split, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

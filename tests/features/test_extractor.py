@@ -111,7 +111,7 @@ def test_one_extractor_holds_several_windows_of_the_same_frames() -> None:
 @pytest.mark.parametrize("layout", F.LAYOUTS)
 def test_every_feature_in_every_layout_has_as_many_names_as_values(name: str, layout: Any) -> None:
     if F.FEATURES[name].per_clip and layout == "frames":
-        with pytest.raises(FeatureError, match=f"'{name}' is one value per clip"):
+        with pytest.raises(FeatureError, match=f"'{name}' has one value per clip"):
             Extractor(16000, Window(length=0.5), (Feature(name),), layout)
         return
     extractor = Extractor(16000, Window(length=0.5), (Feature(name),), layout)
