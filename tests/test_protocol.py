@@ -261,7 +261,8 @@ def test_an_unknown_protocol_names_the_nearest() -> None:
 
 @pytest.mark.parametrize("protocol", BY_SPEAKER)
 def test_too_few_speakers_say_so(protocol: str) -> None:
-    with pytest.raises(ProtocolError, match=rf"has 1 speaker, but {protocol.replace('+', '.')} needs at least .* random"):
+    needs = rf"has 1 speaker, but {protocol.replace('+', '.')} needs at least .* random"
+    with pytest.raises(ProtocolError, match=needs):
         make_split(corpus_of(grid(speakers=1, per_class=20)), protocol)
     with pytest.raises(ProtocolError, match="has 2 speakers"):
         make_split(corpus_of(grid(speakers=2)), protocol, n_folds=2)

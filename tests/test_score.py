@@ -329,9 +329,8 @@ def test_a_prediction_against_its_own_probabilities_is_pointed_out(ser: Ser) -> 
     table = answers()
     table.loc[:9, "predicted"] = "disgust"
     less = (table["p_disgust"] < table.filter(like="p_").max(axis=1)).loc[:9].sum()
-    assert (
-        f"In {less} rows, predicted is not the label with the highest" in json.loads(ser(table, "--json")[1])["notes"][0]
-    )
+    note = json.loads(ser(table, "--json")[1])["notes"][0]
+    assert f"In {less} rows, predicted is not the label with the highest" in note
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
