@@ -3,12 +3,12 @@
 # make test-dependencies   test the use road with the oldest and the newest dependencies, on Python 3.10 and 3.13
 # make mutants   change the core modules in small ways and say which changes the tests catch (MUTANTS_ARGS="--seed 1")
 # make app    serve the web app on this machine
-# make lint   ruff, mypy, and which room may import which
+# make lint   ruff, mypy and import-linter (which room may import which)
 # make docs   write the scores, the model card and the command reference into README and docs
-# make results SERKIT_DATA=folder   run or resume the whole comparison, write docs/results.md and what takes from it
-# make yardstick SERKIT_DATA=folder   write the fold files anew from the corpora in the folder
-# make averages SERKIT_DATA=folder   write what the clips of each emotion measure on average, for the page of features
-# make notebooks SERKIT_DATA=folder   run the notebooks and keep what they print and draw
+# make results SERKIT_DATA=folder   run or resume the whole comparison, write docs/results.md and everything based on it
+# make yardstick SERKIT_DATA=folder   write the fold files from the corpora in the folder
+# make averages SERKIT_DATA=folder   write the average features of each emotion, for the app's page of features
+# make notebooks SERKIT_DATA=folder   run the notebooks and save their output
 # make screenshots   take the pictures of the app for README and docs
 # make fuzz   read 100,000 damaged recordings of every container, write docs/fuzz.md
 # make bench  measure serkit beside what users would otherwise run, write docs/benchmarks.md
@@ -76,7 +76,7 @@ screenshots: $(VENV)/.dev chromium
 notebooks: $(VENV)/.dev
 	$(BIN)/python docs/notebooks.py "$(SERKIT_DATA)" $(NOTEBOOKS)
 
-# The tests in a browser need Chromium. Where it is not there and cannot be installed they skip and say how to get it.
+# The tests in a browser need Chromium. If it is missing and cannot be installed, they skip and say how to get it.
 chromium:
 	@for name in "$$SERKIT_CHROMIUM" chromium chromium-browser google-chrome google-chrome-stable; do \
 		if [ -n "$$name" ] && command -v "$$name" >/dev/null; then exit 0; fi; \

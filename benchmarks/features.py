@@ -1,4 +1,4 @@
-"""The feature vectors of S0, S1 and S3: serkit against librosa called once a feature, one thread, same clips."""
+"""The feature vectors of S0, S1 and S3: serkit and librosa (one call per feature), one thread, same clips."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def measure(clips: Sequence[Path], repeats: int) -> str:
     seconds = sum(wave.duration for wave in waves)
     about = (
         f"{len(waves)} clips of {seconds / len(waves):.1f} s on average, decoded beforehand, {repeats} runs each, "
-        "one thread, both warm. The peer calls librosa once a feature, as the systems do. The values agree: the "
-        f"largest difference is {worst:.0e} of what the feature reaches in these clips."
+        "one thread, both warm. The peer calls librosa once per feature, as the systems do. The values agree: the "
+        f"largest difference is {worst:.0e} of the feature's largest value in these clips."
     )
     return "\n".join(["## Feature vectors", "", about, "", HEAD, *rows])
 

@@ -1,4 +1,4 @@
-"""Many clips: `ser predict` on a folder beside the peers in a loop, and one worker beside two."""
+"""Many clips: `ser predict` on a folder and the peers in a loop, and one worker and two."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def measure(folder: Path, clips: Sequence[Path], sample: int, repeats: int, mode
             lambda: list(recognizer.predict_iter(chosen, workers=1)),
             repeats,
         )
-    rows.append(row(f"2 workers, {len(chosen):,} clips; 1 worker", two, one, unit="s"))
+    rows.append(row(f"2 workers (left) and 1 worker (right), {len(chosen):,} clips", two, one, unit="s"))
     real_time, pace = [seconds / t for t in times], [len(clips) / t for t in times]
     about = (
-        f"{len(clips):,} clips, {seconds / 3600:.2f} h of sound, in {spread(times, 2)} s with the start of the process "
-        f"and as many workers as cores: {spread(real_time, 0)} times real time, {spread(pace, 0)} files a second. "
-        f"{repeats} runs. Peers run in a loop, warm, with 2 threads, over {len(few):,} of the clips, and their time is "
-        "scaled up to all of them."
+        f"{len(clips):,} clips, {seconds / 3600:.2f} h of sound, in {spread(times, 2)} s, including process start, "
+        f"with as many workers as cores: {spread(real_time, 0)} times real time, {spread(pace, 0)} files per second. "
+        f"{repeats} runs. Peers run in a loop, warm, with 2 threads, over {len(few):,} of the clips; their time is "
+        "scaled up to all clips."
     )
     left_out = [f"{peer.missing}." for peer in (KERAS, SMILE) if peer.missing]
     return "\n".join(["## A folder", "", " ".join([about, *left_out]), "", HEAD, *rows])

@@ -1,4 +1,4 @@
-"""What the benchmarks share: clips, a stopwatch for two rivals, and rows of a Markdown table."""
+"""What the benchmarks share: clips, a stopwatch for two competitors, and rows of a Markdown table."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from time import perf_counter
 from types import TracebackType
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAD = "| what | serkit | peer | times as fast |\n| --- | --- | --- | --- |"
-MODELS = ROOT / "benchmarks" / ".models"  # what peers are trained or saved as; made once
+HEAD = "| task | serkit | peer | speed-up |\n| --- | --- | --- | --- |"
+MODELS = ROOT / "benchmarks" / ".models"  # saved models of the peers; made once
 
 
 def all_clips(data: Path | None) -> tuple[Path, list[Path]]:
-    """RAVDESS and its folder if it is below `data`, else the synthetic clips of examples/."""
+    """Return RAVDESS and its folder if it is below `data`, else the synthetic clips of examples/."""
     folder = data / "ravdess" if data is not None and (data / "ravdess").is_dir() else ROOT / "examples"
     return folder, sorted(path for path in folder.rglob("*") if path.suffix in (".flac", ".wav"))
 
@@ -34,12 +34,12 @@ def run(*words: str | Path) -> str:
 
 
 class Peer:
-    """A script of peers/ that runs in an environment of its own, one thread unless it is given more.
+    """A script of peers/ that runs in its own environment, with one thread unless told otherwise.
 
     Parameters
     ----------
     name : str
-        How tables call it.
+        Its name in tables.
     script : str
         File in peers/.
     environment : str
@@ -50,7 +50,7 @@ class Peer:
         self.name = name
         self.python = ROOT / "benchmarks" / environment / "bin" / "python"
         self.script = ROOT / "benchmarks" / "peers" / script
-        self.missing = "" if self.python.exists() else f"{name}: left out, as benchmarks/{environment} is not there"
+        self.missing = "" if self.python.exists() else f"{name}: left out: no benchmarks/{environment}"
 
     def __call__(self, *words: str | Path) -> str:
         """Run a command of the script."""
@@ -62,7 +62,7 @@ class Peer:
 
 
 class Served:
-    """A running peer that answers clips; how long each took is its own measurement."""
+    """A running peer that answers clips and measures its own time."""
 
     def __init__(self, words: Sequence[str | Path], threads: int) -> None:
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -78,7 +78,7 @@ class Served:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.communicate()  # closes its standard input, which ends it
+        self._process.communicate()  # closes its standard input, which stops it
 
     def seconds(self, clips: Sequence[Path]) -> float:
         """Time for these clips, one after the other."""
@@ -90,7 +90,7 @@ class Served:
     def _answer(self) -> dict[str, float]:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line.startswith("{"):  # libraries print remarks of their own
+            if line.startswith("{"):  # libraries print messages of their own
                 return dict(json.loads(line))
         raise SystemExit(f"{self._process.args} ended with {self._process.wait()}.")
 
@@ -100,7 +100,7 @@ SMILE = Peer("openSMILE ComParE + SVM", "smile.py", ".venv-smile")
 
 
 def race(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[list[float], list[float]]:
-    """Seconds of `repeats` calls of each, in turns, so that both meet the same weather."""
+    """Seconds of `repeats` calls of each, in turns, so both run under the same conditions."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
         for call, seconds in zip((ours, theirs), times, strict=True):
@@ -111,7 +111,7 @@ def race(ours: Callable[[], object], theirs: Callable[[], object], repeats: int)
 
 
 def row(what: str, ours: Sequence[float], theirs: Sequence[float], *, unit: str = "ms") -> str:
-    """A line of the table: medians and quartiles of both, and of the ratios of runs that stood side by side."""
+    """A line of the table: medians and quartiles of both, and of the ratios of consecutive runs."""
     factor, digits = (1e3, 1) if unit == "ms" else (1.0, 2)
     ratios = [slow / fast for fast, slow in zip(ours, theirs, strict=True)]
     cells = [f"{spread([factor * s for s in seconds], digits)} {unit}" for seconds in (ours, theirs)]

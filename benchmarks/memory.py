@@ -1,4 +1,4 @@
-"""The most memory that a recording of any length takes: serkit, which streams, beside librosa, which loads it whole."""
+"""Peak memory for recordings of any length: serkit, which streams, and librosa, which loads the whole file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import soundfile as sf
 from measure import ROOT, run
 
-# The peak of this process alone: ru_maxrss would begin with that of the process that started it.
+# The peak of this process alone: ru_maxrss would include that of its parent process.
 PEAK = """
 import json, re, sys
 def done(seconds):
@@ -24,7 +24,7 @@ LIBROSA = PEAK + "import librosa; y, rate = librosa.load(sys.argv[1]); done(len(
 
 
 def measure(hours: Sequence[float], model: str, *, whole_up_to: float) -> str:
-    """Answer recordings of these lengths, each in a process of its own; librosa loads those up to `whole_up_to` hours.
+    """Answer recordings of these lengths, each in its own process; librosa loads those up to `whole_up_to` hours.
 
     Returns
     -------
@@ -44,9 +44,9 @@ def measure(hours: Sequence[float], model: str, *, whole_up_to: float) -> str:
                 theirs = f"{json.loads(run(sys.executable, '-c', LIBROSA, path))['mib']:,.0f} MiB"
         rows.append(f"| {length * 60:,.0f} min | {ours['mib']:,.0f} MiB | {theirs} |")
     about = (
-        "Peak resident memory of a process that answers one FLAC of 22 kHz, a sentence every half minute, from "
-        "`import serkit` to the answer. The peer is a process that only does `librosa.load(path)`: its memory grows "
-        "with the length, so that it is not tried on the longest."
+        "Peak resident memory of a process that answers one FLAC of 22 kHz with a sentence every half minute, from "
+        "`import serkit` to the answer. The peer is a process that only runs `librosa.load(path)`. Its memory grows "
+        "with the length, so it is not tried on the longest recording."
     )
     return "\n".join(["## Memory", "", about, "", "| recording | serkit | librosa |", "| --- | --- | --- |", *rows])
 

@@ -1,4 +1,4 @@
-"""From a clip to its emotion, the whole command and the warm call, beside what users would otherwise run (peers/)."""
+"""From a clip to its emotion: the whole command and the warm call, compared with other tools (peers/)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PEERS = {"keras": (KERAS, "s3.keras"), "smile": (SMILE, "svm.joblib")}
 
 
 def ser() -> str:
-    """The command beside this Python."""
+    """Return the command that belongs to this Python."""
     found = shutil.which("ser", path=str(Path(sys.executable).parent))
     if found is None:
-        raise SystemExit("The command ser is not beside this Python: run 'make bench'.")
+        raise SystemExit("The command ser is not installed for this Python: run 'make bench'.")
     return found
 
 
 def peers() -> list[tuple[Peer, Path]]:
-    """The peers whose environments are there, each with its model, made if it is missing."""
+    """Return the peers whose environments exist, each with its model, which is made if it is missing."""
     MODELS.mkdir(exist_ok=True)
     there = [(peer, MODELS / name) for peer, name in PEERS.values() if not peer.missing]
     for peer, model in there:
@@ -56,7 +56,7 @@ def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
     for name, command in commands.items():
         both = (lambda: run(ser(), "predict", "--model", model, clip), command)
         race(*both, 1)  # disk caches, and librosa's compilation at its very first call
-        rows.append(row(f"a fresh process; {name}", *race(*both, repeats), unit="s"))
+        rows.append(row(f"fresh process: {name}", *race(*both, repeats), unit="s"))
     with threadpool_limits(1):
         recognizer = serkit.load(model)
         loaded = joblib.load(path)
@@ -69,7 +69,7 @@ def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
             fast, slow = race(lambda: recognizer.predict(one), lambda: forest.predict(loaded, str(one)), repeats)  # noqa: B023
             ours += fast
             theirs += slow
-        rows.append(row("warm; librosa + random forest (S1's way)", ours, theirs))
+        rows.append(row("warm: librosa + random forest (S1's way)", ours, theirs))
         for peer, saved in peers():
             with peer.serve(saved, clips[0]) as served:
                 ours, theirs = [], []
@@ -79,13 +79,14 @@ def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
                         recognizer.predict(one)
                         ours.append(perf_counter() - start)
                         theirs.append(served.seconds([one]))
-            rows.append(row(f"warm; {peer.name}", ours, theirs))
+            rows.append(row(f"warm: {peer.name}", ours, theirs))
     left_out = [f"{peer.missing}." for peer, _ in PEERS.values() if peer.missing]
     about = (
-        f"Model {recognizer.manifest.name} {recognizer.manifest.version}. Peers have untrained weights, as only their "
-        "speed matters here: a forest of 200 trees on 120 librosa features; 2,376 librosa features and a Keras CNN of "
-        "7.19 million parameters; 6,373 openSMILE functionals and a linear SVM. Fresh process: `ser predict CLIP` and "
-        f"the peer's script, one clip, {repeats} runs after one that is not counted. Warm: `Recognizer.predict` and "
-        f"the peer's call from the file on, {len(clips)} clips, {repeats} runs each, one thread."
+        f"Model {recognizer.manifest.name} {recognizer.manifest.version}. Peers have untrained weights, since only "
+        "their speed matters here: a forest of 200 trees on 120 librosa features; 2,376 librosa features and a Keras "
+        "CNN of 7.19 million parameters; 6,373 openSMILE functionals and a linear SVM. Fresh process: `ser predict "
+        "CLIP` and "
+        f"the peer's script, one clip, {repeats} runs after an uncounted one. Warm: `Recognizer.predict` and "
+        f"the peer's call, starting from the file, {len(clips)} clips, {repeats} runs each, one thread."
     )
     return "\n".join(["## One clip", "", " ".join([about, *left_out]), "", HEAD, *rows])

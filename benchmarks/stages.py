@@ -1,4 +1,4 @@
-"""Where the time of one warm clip goes, stage by stage, and how far that is from what the machine can do."""
+"""Where the time of one warm clip goes, stage by stage, and how that compares with what the machine can do."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
             for key, value in _clip(recognizer, graph, clip, repeats).items():
                 sums[key].append(value)
     typical = {key: mean(values) for key, values in sums.items()}
-    typical["is there speech, limit"] = typical["transforms"] / transforms
+    typical["voice activity, limit"] = typical["transforms"] / transforms
     for stage in ("front end", "network"):
         typical[f"{stage}, limit"] = typical[f"{stage}, work"] / products
     stages = {
         "decode": f"{typical['bytes'] / 1024:.0f} KiB; libsndfile alone",
         "resample": "soxr alone",
-        "is there speech": f"{typical['transforms']:.0f} transforms of {voice_activity._N_FFT} samples",
+        "voice activity": f"{typical['transforms']:.0f} transforms of {voice_activity._N_FFT} samples",
         "front end": f"{typical['front end, work'] / 1e6:.0f} million multiply-adds",
         "network": f"{typical['network, work'] / 1e6:.0f} million multiply-adds",
     }
@@ -56,24 +56,24 @@ def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
     rest = typical["whole"] - sum(typical[stage] for stage in stages)
     limit = sum(typical[f"{stage}, limit"] for stage in stages)
     rows += [
-        _row("the rest: Python", rest, typical["whole"], "", 0.0),
-        _row("all", typical["whole"], typical["whole"], "", limit),
+        _row("the rest (Python)", rest, typical["whole"], "", 0.0),
+        _row("total", typical["whole"], typical["whole"], "", limit),
     ]
     length = typical["seconds of sound"]
     about = (
-        f"{len(clips)} clips of {length:.1f} s on average, from the file to the answer, warm, one thread, the fastest "
+        f"{len(clips)} clips of {length:.1f} s on average, from file to answer, warm, one thread, the fastest "
         f"of {repeats} runs, mean over the clips: {length / typical['whole']:.0f} times real time on a core. The limit "
-        "is what the same work takes where nothing stands in its way, measured in the same run: "
-        f"{products / 1e9:.0f} thousand million multiply-adds a second in a product of two matrices, "
+        "is the time of the same work under ideal conditions, measured in the same run: "
+        f"{products / 1e9:.0f} billion multiply-adds per second in a matrix product, "
         f"{1e6 / transforms:.1f} µs for a real transform of {voice_activity._N_FFT} samples, libsndfile and soxr "
-        "called directly. Network and front end share one graph; their parts are those of ONNX Runtime's own profile."
+        "called directly. Network and front end share one graph; ONNX Runtime's own profile gives the time of each."
     )
-    head = "| stage | ms | share | work | limit, ms | times the limit |\n| --- | --- | --- | --- | --- | --- |"
+    head = "| stage | ms | share | work | limit, ms | ratio to limit |\n| --- | --- | --- | --- | --- | --- |"
     return "\n".join(["## Where the time goes", "", about, "", head, *rows])
 
 
 def _clip(recognizer: serkit.Recognizer, graph: _Graph, clip: Path, repeats: int) -> dict[str, float]:
-    """Seconds, and the work behind them, of each stage of one clip."""
+    """Return the seconds and the amount of work of each stage for one clip."""
     rate = recognizer.sample_rate
     raw = audio.load(clip)
     wave = audio.resample(raw, rate)
@@ -89,7 +89,7 @@ def _clip(recognizer: serkit.Recognizer, graph: _Graph, clip: Path, repeats: int
         "bytes": clip.stat().st_size,
         "resample": _fast(lambda: audio.resample(raw, rate), repeats),
         "resample, limit": alone if raw.sample_rate != rate else 0.0,
-        "is there speech": _fast(lambda: voice_activity.speech_activity(wave), repeats),
+        "voice activity": _fast(lambda: voice_activity.speech_activity(wave), repeats),
         "transforms": _transforms(wave),
         "front end": run * front / (front + rest) + _fast(lambda: recognizer._prepare(wave), repeats),
         "front end, work": work_front,
@@ -99,7 +99,7 @@ def _clip(recognizer: serkit.Recognizer, graph: _Graph, clip: Path, repeats: int
 
 
 def _transforms(wave: audio.Waveform) -> int:
-    """Transforms that the search for speech needs: one for each frame, another for each loud one."""
+    """Count the transforms of voice activity detection: one per frame, and another per loud frame."""
     counts: list[int] = []
     voicing, spectra = voice_activity._voicing, voice_activity._spectra
 

@@ -1,4 +1,4 @@
-"""What training costs, an epoch and all of it: the recipe `default` beside S3's CNN, in arithmetic and in time."""
+"""The cost of training, per epoch and in total: the recipe `default` and S3's CNN, in arithmetic and in time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ S3_BATCH = 64
 
 
 def measure(clips: int, steps: int) -> str:
-    """Train `default` for one and for three epochs on `clips` made-up clips, and S3's CNN for `steps` steps.
+    """Train `default` for one and for three epochs on `clips` synthetic clips, and S3's CNN for `steps` steps.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def measure(clips: int, steps: int) -> str:
         start = perf_counter()
         chosen.fit(X, y)
         seconds[epochs] = perf_counter() - start
-    ours = (seconds[3] - seconds[1]) / 2 * CLIPS * copies / clips  # the members are in it
+    ours = (seconds[3] - seconds[1]) / 2 * CLIPS * copies / clips  # includes all members
     time = ["not measured", "–", "–"]
     if not KERAS.missing:
         found = json.loads(KERAS("train", str(steps), str(S3_BATCH)).splitlines()[-1])
@@ -58,10 +58,10 @@ def measure(clips: int, steps: int) -> str:
     about = (
         f"One epoch of one fold: {CLIPS:,} clips; S3 trains on each and on {COPIES - 1} altered copies, `default` on "
         f"{copies - 1} and in {params['members']} networks, but for {params['epochs']} epochs instead of "
-        f"{params['epochs'] * trainings:.0f}, hence the last column. Arithmetic: "
-        "floating-point operations of convolutions and products, forward and backward, counted. Time, with all cores, "
-        f"is extrapolated: for `default` from two epochs on {clips} made-up clips (its loader included), for S3 from "
-        f"{steps} steps of {S3_BATCH} vectors in Keras (its features and copies not included). {KERAS.missing}"
+        f"{params['epochs'] * trainings:.0f}, hence the last column. Arithmetic "
+        "counts the floating-point operations of convolutions and matrix products, forward and backward. Time, with "
+        f"all cores, is extrapolated: for `default` from two epochs on {clips} synthetic clips (including its loader), "
+        f"for S3 from {steps} steps of {S3_BATCH} vectors in Keras (without its features and copies). {KERAS.missing}"
     )
     ratio = s3_flops / ours_flops
     rows = [
@@ -69,9 +69,7 @@ def measure(clips: int, steps: int) -> str:
         f"| {trainings * ratio:.0f} |",
         f"| time | {ours:.1f} s | {' | '.join(time)} |",
     ]
-    head = (
-        "| an epoch | `default` | S3's CNN | times less | times less, whole training |\n| --- | --- | --- | --- | --- |"
-    )
+    head = "| one epoch | `default` | S3's CNN | ratio | ratio, whole training |\n| --- | --- | --- | --- | --- |"
     return "\n".join(["## Training", "", about.strip(), "", head, *rows])
 
 

@@ -1,6 +1,6 @@
 """Write src/serkit/app/averages.csv from RAVDESS speech: ``make averages SERKIT_DATA=folder``.
 
-The folder holds ``ravdess/``. Song is left out: people bring speech to the page, and a sung clip measures otherwise.
+The folder holds ``ravdess/``. Song is left out: users of the page upload speech, and sung clips have different values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TARGET = Path(__file__).resolve().parent.parent / "src" / "serkit" / "app" / "av
 
 
 def clips(data: Path) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield label and measures of each clip."""
+    """Yield the label and the measures of each clip."""
     corpus = read_corpus(data / "ravdess", kind="ravdess", channel="speech")
     for number, (_, row) in enumerate(corpus.table.iterrows(), start=1):
         yield row["emotion"], measures(corpus.load(row))

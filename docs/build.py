@@ -1,6 +1,6 @@
-"""Write what the documentation takes from elsewhere: scores, the comparison, the model card, the command reference.
+"""Write the generated parts of the documentation: scores, the comparison, the model card, the command reference.
 
-Run ``make docs``. README.md keeps everything outside the marked regions.
+Run ``make docs``. In README.md only the marked regions change.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ TITLES = {"ravdess": "RAVDESS", "crema_d": "CREMA-D (Opus)"}
 ORDER = ("speaker", "speaker+enrolled", "leave-one-speaker-out", "random", "augmented-random", "cross-corpus")
 
 
-Documents = list[dict[str, Any]]  # one a seed
+Documents = list[dict[str, Any]]  # one per seed
 
 
 def documents() -> dict[tuple[str, str], Documents]:
-    """The results of the shipped recipe by corpus and protocol: most recordings and headline first."""
+    """Return the results of the shipped recipe by corpus and protocol, the largest corpus and the headline first."""
     found: dict[tuple[str, str], Documents] = {}
     for path in sorted(SCORES.glob("*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -45,13 +45,13 @@ def documents() -> dict[tuple[str, str], Documents]:
 
 
 def mean(rows: Sequence[dict[str, Any]], score: str) -> str:
-    """Mean over seeds of a score in percent, with the standard deviation where there are several."""
+    """Return the mean of a score over seeds in percent, with the standard deviation if there are several."""
     values = [100 * row[score] for row in rows]
     return f"{fmean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
 
 
 def channels(several: Documents, corpus: str, name: str) -> list[dict[str, Any]]:
-    """The scores of one channel of one corpus, one row a seed."""
+    """Return the scores of one channel of one corpus, one row per seed."""
     found = []
     for document in several:
         groups = document["metrics"]["groups"]
@@ -62,21 +62,21 @@ def channels(several: Documents, corpus: str, name: str) -> list[dict[str, Any]]
 
 
 def interval(rows: Sequence[dict[str, Any]], score: str) -> str:
-    """The mean over seeds of both ends of the interval over speakers."""
+    """Return the interval over speakers, each end averaged over seeds."""
     low, high = (fmean(100 * row["intervals"][score][end] for row in rows) for end in (0, 1))
     return f"[{low:.1f}, {high:.1f}]"
 
 
 def made(several: Documents) -> str:
-    """Folds, seeds and date, and whether the recipe was another one then."""
+    """Return folds, seeds and date, and whether an earlier recipe was measured."""
     seeds = ", ".join(str(d["seed"]) for d in several)
     text = f"{several[0]['folds']} folds, seed{'s' if len(several) > 1 else ''} {seeds}, {several[-1]['date'][:10]}"
     same = {d["recipe_hash"] for d in several} == {read_bundle("default").manifest.recipe_hash}
-    return text if same else f"{text}; the recipe before this one"
+    return text if same else f"{text}; an earlier recipe"
 
 
 def scores() -> str:
-    """The table of the shipped recipe's scores."""
+    """Return the table of the shipped recipe's scores."""
     lines = [
         "| trained on | protocol | RAVDESS speech: accuracy / UAR | RAVDESS song | CREMA-D (Opus) | ECE | made by |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -96,7 +96,7 @@ def scores() -> str:
 
 
 def targets() -> str:
-    """What the shipped recipe was to reach, beside what it reaches: trained on all recordings, and on RAVDESS alone."""
+    """Return targets and results of the shipped recipe, trained on all recordings and on RAVDESS alone."""
     found = documents()
     joined = max((corpus for corpus, _ in found), key=lambda corpus: corpus.count("+"))
 
@@ -121,23 +121,26 @@ def targets() -> str:
         ("UAR, song", "61 ComParE", "78", *measured("speaker", "ravdess", "song", "uar")),
         ("expected calibration error, speech", "3.2 to 3.6", "3", *measured(*speech, "ece", spread=False)),
         (
-            "accuracy on the half that it is surest of, speech",
+            "accuracy of the most confident half, speech",
             "81.7",
             "88",
             *measured(*speech, "accuracy_surest_half", spread=False),
         ),
         ("size; arithmetic for 3 s", "S3: 7.2 M weights, 4 GFLOP", "8 MB; 0.3 GFLOP", size, "the same"),
         ("UAR, CREMA-D (Opus), `speaker`", "people 45 by majority vote", "68", *crema),
-        ("UAR, a corpus never trained on", "14 hand-crafted, 38 WavLM", "55", "no third corpus at hand", abroad()),
+        ("UAR, a corpus never trained on", "14 hand-crafted, 38 WavLM", "55", "we had no third corpus", abroad()),
     ]
-    head = ["| what | elsewhere | target | trained on both | on RAVDESS alone |", "| --- | --- | --- | --- | --- |"]
+    head = [
+        "| score | elsewhere | target | trained on both | trained on RAVDESS alone |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     return "\n".join([*head, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def arithmetic(bundle: Bundle) -> float:
-    """Floating-point operations (1e9) of the convolutions and matrix products of the graph for 3 s of sound.
+    """Count the floating-point operations (1e9) of the graph's convolutions and matrix products for 3 s of sound.
 
-    Each multiplication and each addition counts; what is not a product of matrices is a few percent more.
+    Each multiplication and each addition counts as one. All other operations add a few percent, not counted here.
     """
     import numpy as np
     import onnx
@@ -165,23 +168,23 @@ def arithmetic(bundle: Bundle) -> float:
 
 
 def comparison() -> str:
-    """The first table of docs/results.md, with its warning."""
+    """Return the first table of docs/results.md, with its warning."""
     from serkit.compare.page import overview
 
     return overview(json.loads(COMPARISON.read_text(encoding="utf-8")))
 
 
 def fill(path: Path, region: str, text: str) -> None:
-    """Replace what stands between ``<!-- region -->`` and ``<!-- /region -->``."""
+    """Replace the text between ``<!-- region -->`` and ``<!-- /region -->``."""
     old = path.read_text(encoding="utf-8")
     pattern = re.compile(rf"(<!-- {region} -->\n).*?(\n<!-- /{region} -->)", re.DOTALL)
     if not pattern.search(old):
-        sys.exit(f"{path.name} has no region <!-- {region} --> … <!-- /{region} -->.")
+        sys.exit(f"{path.name} has no region <!-- {region} --> … <!-- /{region} -->: add both markers.")
     path.write_text(pattern.sub(lambda m: m[1] + text + m[2], old), encoding="utf-8")
 
 
 def demo() -> str:
-    """What ``make demo`` prints."""
+    """Return what ``make demo`` prints."""
     command = [Path(sys.executable).with_name("ser"), "predict", "examples/"]
     environment = {**os.environ, "COLUMNS": "110"}
     shown = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment).stdout
@@ -189,7 +192,7 @@ def demo() -> str:
 
 
 def reference() -> str:
-    """Every command and option of ``ser``, as Markdown."""
+    """Return every command and option of ``ser`` as Markdown."""
     from serkit.cli import COMMANDS, app
 
     for name in sorted(set(COMMANDS.values())):
@@ -200,7 +203,7 @@ def reference() -> str:
 
 
 def main() -> None:
-    """Write README's demo, scores and comparison, docs/model-card.md, docs/cli.md and the rows that ser score knows."""
+    """Write README's regions, docs/model-card.md, docs/cli.md and the results that ``ser score`` compares with."""
     fill(ROOT / "README.md", "demo", demo())
     fill(ROOT / "README.md", "scores", scores())
     fill(ROOT / "README.md", "targets", targets())

@@ -1,7 +1,6 @@
-"""Run the notebooks from top to bottom and keep what they print and draw: ``make notebooks SERKIT_DATA=folder``.
+"""Run the notebooks from top to bottom and save their output: ``make notebooks SERKIT_DATA=folder``.
 
-What changes from run to run without a reason (times, versions) is left out of the files, so that a difference in a
-notebook is a difference in its results.
+Times and versions are left out of the files, so a difference in a notebook is a difference in its results.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ METADATA = {
 def run(path: Path, out: Path, *, data: Path, quick: bool = False) -> None:
     """Run the notebook ``path`` on the corpus below ``data`` and write it with its outputs to ``out``.
 
-    ``quick`` cuts it to a few actors, trees and epochs.
+    ``quick`` reduces it to a few actors, trees and epochs.
     """
     notebook = nbformat.read(path, as_version=4)
     environment = {**os.environ, "SERKIT_DATA": str(data.resolve()), "SERKIT_NOTEBOOK_QUICK": str(int(quick))}
-    # No folder of kernels, so that the kernel is this Python and no other that is installed under the same name.
+    # No kernel folders: this makes sure that the kernel is this Python, not another one installed under the same name.
     specs = KernelSpecManager(kernel_dirs=[])
     with tempfile.TemporaryDirectory() as work:
         manager = AsyncKernelManager(
             kernel_name="python3",
             kernel_spec_manager=specs,
             connection_file=str(Path(work) / "kernel.json"),
-            # Sockets on disk where there are some: on TCP ports others on this machine could listen in.
+            # Unix sockets where available: other users of this machine could listen in on TCP ports.
             transport="ipc" if os.name == "posix" else "tcp",
         )
         client = NotebookClient(
@@ -50,7 +49,7 @@ def run(path: Path, out: Path, *, data: Path, quick: bool = False) -> None:
             coalesce_streams=True,
             resources={"metadata": {"path": work}},
         )
-        # nbclient leaves a manager that it did not make alone, so it is told to stop the kernel
+        # nbclient does not clean up a manager that it did not create, so tell it to stop the kernel.
         client.execute(env=environment, cleanup_kc=True)
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
@@ -59,12 +58,12 @@ def run(path: Path, out: Path, *, data: Path, quick: bool = False) -> None:
 
 
 def main() -> None:
-    """Run the notebooks that are asked for."""
-    parser = argparse.ArgumentParser(description="Run the notebooks and keep what they print and draw.")
+    """Run the requested notebooks."""
+    parser = argparse.ArgumentParser(description="Run the notebooks and save their output.")
     parser.add_argument("data", help="folder that holds RAVDESS")
-    parser.add_argument("notebooks", nargs="*", help="starts of their names, such as 02; by default all")
+    parser.add_argument("notebooks", nargs="*", help="how their names begin, such as 02; default: all")
     parser.add_argument("--quick", action="store_true", help="a few actors, trees and epochs")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to; by default in place")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to; default: in place")
     given = parser.parse_args()
     if not Path(given.data or "missing").is_dir():
         sys.exit("Say where the corpus is: make notebooks SERKIT_DATA=folder")

@@ -1,7 +1,7 @@
-"""Take the pictures of the web app for README and docs, and a short animation of it: ``make screenshots``.
+"""Take the pictures of the web app for README and docs, and a short animation: ``make screenshots``.
 
-It starts the app with the default model and takes each page with the example clips, on a desk in light, the first one
-in dark and on a phone too. Needs the extras ``app`` and ``dev`` and Chromium.
+It starts the app with the default model and photographs each page with the example clips: all pages on a desktop in
+light mode, the first one also in dark mode and on a phone. Needs the extras ``app`` and ``dev`` and Chromium.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def visited(browser: Browser, address: str, device: dict[str, Any], scheme: Any) -> Iterator[Page]:
-    """The app as a new user sees it."""
+    """Open the app as a new user sees it."""
     context = browser.new_context(**device, color_scheme=scheme, reduced_motion="reduce")
     context.set_default_timeout(120_000)
     page = context.new_page()
@@ -67,7 +67,7 @@ def visited(browser: Browser, address: str, device: dict[str, Any], scheme: Any)
 
 
 def pages(browser: Browser, address: str) -> Iterator[tuple[str, Image.Image]]:
-    """Each page with something on it, in light."""
+    """Yield each page with content, in light mode."""
     with visited(browser, address, DESK, "light") as page:
         answered(page)
         yield "clip", shot(page)
@@ -91,7 +91,7 @@ def pages(browser: Browser, address: str) -> Iterator[tuple[str, Image.Image]]:
 
 
 def demo(browser: Browser, address: str) -> Iterator[tuple[Image.Image, int]]:
-    """Frames and how many milliseconds each stays: a clip, another one, many, a long recording, features."""
+    """Yield frames with their duration in ms: a clip, another one, many clips, a long recording, features."""
     with visited(browser, address, DESK, "light") as page:
         answered(page)
         yield shot(page), 2500
@@ -140,13 +140,13 @@ def settled(page: Page) -> None:
 
 
 def shot(page: Page) -> Image.Image:
-    """What is in sight."""
+    """Return what is visible."""
     settled(page)
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write a picture, in fewer colours only if it is too large with all: they would shift those of the emotions."""
+    """Write a picture, with fewer colours only if it would be too large: that shifts the colours of the emotions."""
     picture.save(path, optimize=True)
     if path.stat().st_size > MOST[path.suffix]:
         picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)

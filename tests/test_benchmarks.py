@@ -24,16 +24,16 @@ def test_benchmarks_write_their_page(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "b.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (.+?) \| .+ m?s \| .+ m?s \| [\d.]+ \[", page, re.MULTILINE)
-    kinds = [row.partition(";")[0].partition(",")[0] for row in rows if "Keras" not in row and "openSMILE" not in row]
-    assert kinds == ["a fresh process", "warm", "2 workers", "S0", "S1", "S3"]
+    kinds = [re.split("[;:,]", row)[0] for row in rows if "Keras" not in row and "openSMILE" not in row]
+    assert kinds == ["fresh process", "warm", "2 workers (left) and 1 worker (right)", "S0", "S1", "S3"]
     for peer in ("librosa + Keras CNN (S3's way)", "openSMILE ComParE + SVM"):
         rows_of_peer = [row for row in rows if row.endswith(peer)]
-        left_out = page.count(f"{peer}: left out, as benchmarks/.venv-")
+        left_out = page.count(f"{peer}: left out: no benchmarks/.venv-")
         assert (len(rows_of_peer), left_out > 0) in ((3, False), (0, True))
     assert re.search(r"^\| arithmetic \| [\d.]+ TFLOP \| [\d.]+ TFLOP \| \d+ \| \d+ \|$", page, re.MULTILINE)
     assert re.search(r"^\| 1 min \| [\d,]+ MiB \| [\d,]+ MiB \|$", page, re.MULTILINE)
-    stages = ["decode", "resample", "is there speech", "front end", "network", "the rest: Python", "all"]
-    assert re.findall(r"^\| ([\w :]+) \| [\d.-]+ \| [\d-]+ % \|", page, re.MULTILINE) == stages
+    stages = ["decode", "resample", "voice activity", "front end", "network", "the rest (Python)", "total"]
+    assert re.findall(r"^\| ([\w ()]+) \| [\d.-]+ \| [\d-]+ % \|", page, re.MULTILINE) == stages
     assert "synthetic speech" in page
     assert "Model tiny 1.0" in page
 

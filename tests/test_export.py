@@ -348,7 +348,7 @@ def test_without_scores_the_card_claims_none(
     other = replace(corpus, name="mine", licence="", citation="")
     bundle = export_bundle(estimator, recipe, other, tmp_path / "bundle", cache=cache)
     assert bundle.manifest.scores == {}
-    assert "No scores were given" in bundle.card
+    assert "This bundle was made without scores" in bundle.card
     assert "%" not in bundle.card
     assert "North American" not in bundle.card
     assert "unknown: ask the owner" in bundle.card

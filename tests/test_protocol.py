@@ -88,7 +88,7 @@ def test_promises_hold_for_any_corpus(corpus: Corpus, protocol: str, seed: int, 
         known = (
             "needs at least",
             "no training clips of",
-            "no speaker to validate",
+            "no speaker for validation",
             "no validation clips",
             "no clip to enrol",
         )
@@ -263,12 +263,13 @@ def test_an_unknown_protocol_names_the_nearest() -> None:
 
 @pytest.mark.parametrize("protocol", BY_SPEAKER)
 def test_too_few_speakers_say_so(protocol: str) -> None:
-    with pytest.raises(ProtocolError, match=rf"has 1 speaker, {protocol.replace('+', '.')} needs at least .* random"):
+    needs = rf"has 1 speaker, but {protocol.replace('+', '.')} needs at least .* random"
+    with pytest.raises(ProtocolError, match=needs):
         make_split(corpus_of(grid(speakers=1, per_class=20)), protocol)
     with pytest.raises(ProtocolError, match="has 2 speakers"):
         make_split(corpus_of(grid(speakers=2)), protocol, n_folds=2)
     if protocol != "leave-one-speaker-out":
-        with pytest.raises(ProtocolError, match=r"has 4 speakers, .* \(one for each of 5 folds\): take fewer"):
+        with pytest.raises(ProtocolError, match=r"has 4 speakers, .* \(one for each of 5 folds\): use fewer"):
             make_split(corpus_of(grid(speakers=4)), protocol)
 
 

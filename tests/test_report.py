@@ -107,7 +107,7 @@ def test_report_tells_everything(tmp_path: Path, predictions: pd.DataFrame) -> N
         *("Unweighted average recall", "Macro F1", "Calibration error", "take no part in its training"),
         *("drawing the 6 speakers again", "0123456789abcdef" * 4, "Which emotions are confused", "Speaker by speaker"),
         *("female", "strong", "Fold", "Most confident mistakes", 'name = "svm"', "numpy", np.__version__),
-        "neutral taken for calm (17 % of the neutral clips)",
+        "neutral recognised as calm (17 % of the neutral clips)",
     ):
         assert wanted.replace("\u202f", " ") in page.text, wanted
     assert "under-confident by" in page.text
@@ -163,7 +163,7 @@ def test_labels_are_escaped_too(tmp_path: Path) -> None:
     path = tmp_path / "r.html"
     write_report(results({}, table, labels, n_boot=2), table, path)
     page = Page(path.read_text(encoding="utf-8"))
-    assert '<b> heard as a"b: 0 of 2' in [attrs.get("title") for _, attrs in page.tags]
+    assert '<b> recognised as a"b: 0 of 2' in [attrs.get("title") for _, attrs in page.tags]
     assert "unnamed recipe" in page.text
     assert "fewer than two speakers are known" in page.text
     assert "For whom it works" not in page.text  # no speakers, no groups
@@ -188,9 +188,9 @@ def test_every_protocol_is_explained(tmp_path: Path, predictions: pd.DataFrame, 
 def test_confusion_table_holds_the_counts(tmp_path: Path, predictions: pd.DataFrame) -> None:
     page, text = render(tmp_path / "r.html", predictions)
     titles = [attrs.get("title") or "" for tag, attrs in page.tags if tag == "td"]
-    assert "sad heard as sad: 10 of 12" in titles
-    assert "sad heard as angry: 2 of 12" in titles
-    assert sum(bool(re.match(r"\w+ heard as \w+: \d+ of 12", title)) for title in titles) == 64
+    assert "sad recognised as sad: 10 of 12" in titles
+    assert "sad recognised as angry: 2 of 12" in titles
+    assert sum(bool(re.match(r"\w+ recognised as \w+: \d+ of 12", title)) for title in titles) == 64
     assert all(colour(label) in text for label in LABELS)
 
 

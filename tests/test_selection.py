@@ -308,7 +308,7 @@ def test_mistakes_in_a_search(old: str, new: str, message: str) -> None:
             "members of 'soft_voting' learn only from training clips",
         ),
         ('name = "soft_voting"', 'name = "svm"', "the model 'svm' has no members"),
-        ('name = "soft_voting"', 'name = "soft_voting"\nparams = { a = 1 }', "no parameters of its own"),
+        ('name = "soft_voting"', 'name = "soft_voting"\nparams = { a = 1 }', "no parameters itself"),
     ],
 )
 def test_mistakes_in_an_ensemble(old: str, new: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Enrolment by answers on the learn road: evaluations, final models and their bundles take voices off as written."""
+"""Enrolment by answers in training: evaluations, final models and bundles correct for voices as documented."""
 
 from __future__ import annotations
 
@@ -253,7 +253,8 @@ def test_from_recipe_to_profile(corpus: Corpus, tmp_path: Path) -> None:
     bundle = export_bundle(final, CALIBRATED, corpus, tmp_path / "bundle", seed=4, cache=cache)
     assert bundle.manifest.enrolment == final.enrolment_
     assert json.loads((tmp_path / "bundle/manifest.json").read_text())["enrolment"] == final.enrolment_
-    assert "0.6 of it for a voice heard without end, half as much after 5 s" in bundle.card
+    assert "approaches 0.6 of the bias" in bundle.card
+    assert "after\n5 s it is half of that" in bundle.card
     assert attach_scores(bundle, corpus, tmp_path / "bundle", scores=[]).manifest.enrolment == final.enrolment_
     recognizer = serkit.load(tmp_path / "bundle")
     speaker = corpus.table["speaker"].iloc[0]

@@ -2,7 +2,7 @@
 
 ``make MODEL`` saves the network with random weights, as only its speed matters here; ``predict MODEL CLIP`` prints the
 emotion of a clip; ``serve MODEL CLIP`` answers clips on standard input, warm; ``train STEPS BATCH`` prints the seconds
-of training steps on made-up vectors. It runs in an environment of its own (keras.txt). Nothing of serkit is in it.
+of training steps on synthetic vectors. It runs in its own environment (keras.txt). It contains nothing of serkit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the peers share: they answer clips on standard input, so that their runs and serkit's can take turns."""
+"""Shared by the peers: they answer clips on standard input, so their runs and serkit's can alternate."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The way of the field's baseline: openSMILE's 6,373 ComParE functionals and a linear support vector machine.
 
 ``make MODEL`` fits scaler and machine to made-up vectors, as only its speed matters here; ``predict MODEL CLIP`` prints
-the emotion of a clip; ``serve MODEL CLIP`` answers clips on standard input, warm. It runs in an environment of its own
+the emotion of a clip; ``serve MODEL CLIP`` answers clips on standard input, warm. It runs in its own environment
 (smile.txt). Nothing of serkit is in it.
 """
 

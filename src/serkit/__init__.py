@@ -1,11 +1,13 @@
-"""Speech emotion recognition: from a recording to emotions you can trust.
+"""Speech emotion recognition: recognise emotions in recordings, and train models whose scores hold for new voices.
+
+Every public name is importable from here and loaded on first use. Names for training need the extra ``train``.
 
 Examples
 --------
 >>> import serkit
 >>> recognizer = serkit.load()                              # doctest: +SKIP
 >>> recognizer.predict("examples/plain.flac").emotion      # doctest: +SKIP
-'sad'
+'angry'
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from serkit._version import __version__ as __version__
 
-# ONNX Runtime would report to its makers and keep an identifier in the home folder. It asks when it is imported.
+# ONNX Runtime would send telemetry and store an identifier in the home folder. It checks this when imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-# Public name -> the module that defines it. Loaded on first use, so that `import serkit` costs next to nothing.
+# Public name -> the module that defines it. Loaded on first use, so `import serkit` is fast.
 _PUBLIC = {
     "AudioError": "serkit.errors",
     "Bundle": "serkit.bundle",
@@ -54,7 +56,7 @@ _PUBLIC = {
     "train_final": "serkit.training.run",
 }
 
-# Names of the learn road: their modules need the extra `train`.
+# Names for training: their modules need the extra `train`.
 _LEARN = frozenset(
     {
         "evaluate",

@@ -8,13 +8,13 @@ __all__ = ["scores_of"]
 
 
 def scores_of(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """Scores of a stack of confusion matrices, shape (..., labels, labels) -> (...)."""
+    """Return the scores of a stack of confusion matrices, shape (..., labels, labels) -> (...)."""
     right = np.diagonal(confusion, axis1=-2, axis2=-1)
     support = confusion.sum(axis=-1)
     answered = confusion.sum(axis=-2)
     present = (support > 0).sum(axis=-1)
     total = support.sum(axis=-1)
-    f1 = 2 * right / np.maximum(support + answered, 1)  # 0 for classes that the truth lacks: right is 0
+    f1 = 2 * right / np.maximum(support + answered, 1)  # 0 for classes missing from the truth, where right is 0
     return {
         "accuracy": right.sum(axis=-1) / total,
         "uar": (right / np.maximum(support, 1)).sum(axis=-1) / present,

@@ -1,4 +1,4 @@
-"""What the name of a RAVDESS recording says: seven two-digit numbers (Livingstone and Russo, 2018)."""
+"""The names of RAVDESS recordings: seven two-digit numbers (Livingstone and Russo, 2018)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from serkit.errors import CorpusError
 
 __all__ = ["STEM", "parse_stem"]
 
-#: What the name of a recording looks like, without its suffix.
+#: Pattern of a recording's name without suffix.
 STEM = re.compile(r"\d\d(?:-\d\d){6}")
 
 _FIELDS = ("modality", "channel", "emotion", "intensity", "statement", "repetition", "actor")
@@ -18,7 +18,7 @@ _EMOTION = {e.code: e.label for e in EMOTIONS}
 
 
 def parse_stem(stem: str) -> dict[str, str]:
-    """Return what the name of a RAVDESS recording says.
+    """Return the fields of a RAVDESS file name.
 
     Parameters
     ----------

@@ -115,8 +115,8 @@ def test_union_of_features_names_its_columns() -> None:
     [
         (lambda: MFCC(n_mfcc=200).fit(CLIPS), FeatureError, "n_mfcc=200 .* n_mels=128"),
         (lambda: Features("s1").fit(CLIPS), FeatureError, "takes an Extractor, got str"),
-        (lambda: MFCC().transform(CLIPS[0]), FeatureError, "sequence of clips, got a single one"),
-        (lambda: MFCC().transform("clip.wav"), FeatureError, "sequence of clips, got a single one"),
+        (lambda: MFCC().transform(CLIPS[0]), FeatureError, "sequence of clips, got a single clip"),
+        (lambda: MFCC().transform("clip.wav"), FeatureError, "sequence of clips, got a single clip"),
         (lambda: MFCC().transform([]), FeatureError, "at least one clip, got none"),
         (lambda: MFCC().transform(["missing.wav"]), AudioError, "missing.wav"),
         (

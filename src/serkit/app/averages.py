@@ -1,6 +1,6 @@
-"""What the sound of a clip measures, and what the clips of each emotion measure on average: numbers only, no audio.
+"""The features of a clip as numbers, and their averages for each emotion; no audio.
 
-``averages.csv`` holds the averages; ``make averages SERKIT_DATA=folder`` writes it anew.
+``averages.csv`` holds the averages; ``make averages SERKIT_DATA=folder`` rewrites it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from serkit.features import Extractor, Feature
 
 __all__ = ["DESCRIBED", "Average", "averages", "level", "measures", "table"]
 
-#: What is measured. The silence around a voice is cut off first, so that it does not move the means.
+#: The features to measure. Silence around the voice is trimmed first, so it does not affect the means.
 DESCRIBED = Extractor(
     sample_rate=22050,
     window=Window(trim_db=45.0),
@@ -46,12 +46,12 @@ _COLUMNS = ("emotion", "feature", "mean", "deviation", "clips")
 
 @dataclass(frozen=True)
 class Average:
-    """One measure over the clips of one emotion.
+    """A measure over the clips of one emotion.
 
     Attributes
     ----------
     mean, deviation : float
-        Mean and standard deviation (of the sample) over clips.
+        Mean and sample standard deviation over clips.
     clips : int
     """
 
@@ -86,7 +86,7 @@ def measures(wave: Waveform) -> dict[str, float]:
 
 
 def level(amplitude: float) -> float:
-    """An amplitude in dB of full scale, not below -100 dB.
+    """Convert an amplitude to dB of full scale, at least -100 dB.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def table(clips: Iterable[tuple[str, Mapping[str, float]]]) -> str:
     Parameters
     ----------
     clips : iterable of (str, mapping)
-        Label and :func:`measures` of each clip; two or more a label.
+        Label and :func:`measures` of each clip; two or more per label.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The page for many clips: a table to sort, filter and hear, what it adds up to, and the rows to take away."""
+"""The page for many clips: a table to sort, filter and play, a summary, and downloads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
     files = st.file_uploader("Recordings, or a zip of them", accept_multiple_files=True, key="uploads")
     if not files:
-        st.caption("Drop as many as you like. One that cannot be read does not stop the others.")
+        st.caption("Drop as many as you like. An unreadable file does not stop the others.")
         return
     clips: list[Clip] = []
     for file in files:
@@ -76,9 +76,10 @@ def counts(rows: Sequence[Prediction], labels: Sequence[str]) -> dict[str, int]:
 def chosen(
     answered: Sequence[tuple[Clip, Prediction]], name: str, wanted: Sequence[str], confidence: float
 ) -> list[tuple[Clip, Prediction]]:
-    """Return the clips whose path holds `name`, with an answer among `wanted` (any if empty) that is sure enough.
+    """Return the clips whose path contains `name`, with an answer among `wanted` (any if empty) that is confident
+    enough.
 
-    An answer without a confidence, as where there is no speech, passes only if nothing is asked of it.
+    An answer without a confidence (no speech) passes only if no confidence is required.
     """
     return [
         (clip, row)
@@ -92,11 +93,11 @@ def chosen(
 def _table(answered: Sequence[tuple[Clip, Prediction]], recognizer: Recognizer) -> None:
     given = counts([row for _, row in answered], recognizer.labels)
     left, middle, right = st.columns([2, 3, 2], vertical_alignment="bottom")
-    name = left.text_input("Name holds", key="filter name")
+    name = left.text_input("Name contains", key="filter name")
     wanted = middle.multiselect("Answer", [label for label, n in given.items() if n], key="filter answer")
     confidence = right.slider("At least", 0, 95, 0, 5, format="%d %%", key="filter confidence") / 100
     shown = chosen(answered, name, wanted, confidence)
-    st.caption(f"{len(shown)} of {len(answered)} answered. Choose a row to hear it; a click on a heading sorts.")
+    st.caption(f"{len(shown)} of {len(answered)} answered. Select a row to play it; click a heading to sort.")
     event = st.dataframe(
         {
             "file": [printable(row.path or "") for _, row in shown],
@@ -148,11 +149,11 @@ def _distribution(rows: Sequence[Prediction], recognizer: Recognizer) -> None:
         st.subheader("Confidence")
         sure = [row.confidence for row in rows if row.confidence is not None]
         st.plotly_chart(pictures.confidences(sure), key="confidences", width="stretch", config=_CONFIG)
-        st.caption("How many answers have which probability.")
+        st.caption("Number of answers by confidence.")
 
 
 def _truth(rows: Sequence[Prediction], recognizer: Recognizer) -> truth.Comparison | None:
-    """Score the answers where it is known what is right."""
+    """Score the answers for which the label is known."""
     known = truth.by_name([row.path or "" for row in rows])
     with st.expander("Compare with labels", expanded=bool(known)):
         file = st.file_uploader("A CSV with the columns file,emotion", type=["csv"], key="labels")
@@ -163,12 +164,12 @@ def _truth(rows: Sequence[Prediction], recognizer: Recognizer) -> truth.Comparis
                 st.error(plain(str(error)))
                 return None
         elif known:
-            st.caption(f"{len(known)} files bear RAVDESS names, which say what was acted.")
+            st.caption(f"{len(known)} files have RAVDESS names, which give the acted emotion.")
         if not known:
             return None
         found = truth.compare(rows, known, recognizer.labels)
         if found is None:
-            st.info("None of the labels belongs to a clip with an answer: compare the names.")
+            st.info("None of the labels belongs to a clip with an answer: check the file names.")
             return None
         for column, name, text in zip(
             st.columns(3),
@@ -181,8 +182,8 @@ def _truth(rows: Sequence[Prediction], recognizer: Recognizer) -> truth.Comparis
         st.plotly_chart(figure, key="confusion", width="stretch", config=_CONFIG)
         says = "Rows: the label; columns: the answer. UAR is the mean of the recalls of the labels that occur."
         if found.unanswered:
-            says += f" {found.unanswered} clips without an emotion are left out."
-        st.caption(says + " If the model was trained on these clips, these are no scores.")
+            says += f" {found.unanswered} clips without an emotion are not counted."
+        st.caption(says + " These are not valid scores if the model was trained on these clips.")
     return found
 
 
@@ -216,6 +217,6 @@ def _failures(rows: Sequence[Prediction], total: int) -> None:
 
 
 def _reason(row: Prediction) -> str:
-    """The error, which names the file in most cases; else with the name before it."""
+    """Return the error, with the file name in front if the error does not name it."""
     name, error = row.path or "", row.error or ""
     return error if name in error else f"{name}: {error}"

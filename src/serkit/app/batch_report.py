@@ -1,4 +1,4 @@
-"""The answers to many clips as one HTML page that needs nothing but a browser."""
+"""The answers to many clips as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def page(
     Parameters
     ----------
     rows : sequence of Prediction
-        Failures included.
+        Including failures.
     counts : mapping
-        Answer -> (how many, hex colour or ``""``).
+        Answer -> (number of clips, hex colour or ``""``).
     model : str
         Name and version.
     comparison : Comparison, optional
-        With labels, if there are any.
+        Comparison with labels, if any.
     """
     failed = [row for row in rows if row.error is not None]
     answered = [row for row in rows if row.error is None]
@@ -52,7 +52,7 @@ def page(
     parts = [
         "<h1>Emotions in recordings</h1>",
         f'<p class="dim">{len(answered)} of {len(rows)} recordings answered by {_text(model)}, {date}. '
-        "An answer is what a model makes of a voice, not what a person feels.</p>",
+        "An answer says how a voice sounds to a model, not what a person feels.</p>",
         "<h2>Distribution</h2>",
         _bars(counts),
     ]
@@ -99,16 +99,16 @@ def _bars(counts: Mapping[str, tuple[int, str]]) -> str:
 
 
 def _comparison(found: Comparison) -> str:
-    left_out = f"; {found.unanswered} without an emotion are left out" if found.unanswered else ""
+    left_out = f"; {found.unanswered} without an emotion are not counted" if found.unanswered else ""
     head = "".join(f"<th>{_text(label)}</th>" for label in found.labels)
     lines = "".join(
         f"<tr><th>{_text(label)}</th>{''.join(f'<td class=n>{n}</td>' for n in row)}</tr>"
         for label, row in zip(found.labels, found.confusion, strict=True)
     )
     return (
-        f"<h2>Against the labels</h2><p>Accuracy {100 * found.accuracy:.1f} %, UAR {100 * found.uar:.1f} %, "
+        f"<h2>Comparison with labels</h2><p>Accuracy {100 * found.accuracy:.1f} %, UAR {100 * found.uar:.1f} %, "
         f"{found.n} clips{left_out}. Rows: the label; columns: the answer. "
-        "If the model was trained on these clips, these are no scores.</p>"
+        "These are not valid scores if the model was trained on these clips.</p>"
         f'<div class="wide"><table><tr><th></th>{head}</tr>{lines}</table></div>'
     )
 

@@ -1,4 +1,4 @@
-"""The sidebar: which model answers, how good it is, and what happens to recordings."""
+"""The sidebar: the model, its scores, and what happens to recordings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def choices(given: str | None) -> list[str]:
     Parameters
     ----------
     given : str, optional
-        Name of a packaged model, a bundle, or a folder whose bundles come first; ``default`` if left out.
+        Name of a packaged model, a bundle, or a folder whose bundles come first; default: ``default``.
 
     Examples
     --------
@@ -31,22 +31,22 @@ def choices(given: str | None) -> list[str]:
     'runs/mine'
     """
     first = [given] if given else []
-    if given and given not in packaged() and os.path.isdir(given):  # noqa: PTH112 - the page starts with any text
+    if given and given not in packaged() and os.path.isdir(given):  # noqa: PTH112 - the page must start with any text
         first = [name for name in find_bundles(given) if name not in packaged()]
     return list(dict.fromkeys([*first, *sorted(packaged(), key=lambda name: (name != "default", name))]))
 
 
 def least() -> float:
-    """Return the confidence below which the user wants to hear "unsure", in [0, 1]."""
+    """Return the confidence below which answers are "unsure", in [0, 1]."""
     return float(st.session_state.get("least", 0)) / 100
 
 
 def choose() -> tuple[str, Recognizer]:
-    """Draw the sidebar and return the chosen model; without a usable one, say why and end the page there."""
+    """Draw the sidebar and return the chosen model; if it cannot be used, say why and stop."""
     with st.sidebar:
         names = choices(os.environ.get(MODEL_VARIABLE))
         if not names:
-            st.error("No model ships with this installation: start the app with ser app --model PATH.")
+            st.error("This installation has no model: start the app with ser app --model PATH.")
             st.stop()
         name = st.selectbox("Model", names, format_func=short)
         try:
@@ -64,11 +64,11 @@ def choose() -> tuple[str, Recognizer]:
             5,
             format="%d %%",
             key="least",
-            help="One clip and many clips: an answer less probable than this names no emotion.",
+            help="For one clip and many clips: an answer below this confidence names no emotion.",
         )
         st.caption(
-            "Your recordings are read in this app's memory to answer you. Nothing is stored, "
-            "and they are gone when you remove them or close the page."
+            "Your recordings stay in this app's memory. Nothing is stored, "
+            "and they are deleted when you remove them or close the page."
         )
     if problem is not None:
         st.error(plain(problem))
@@ -77,7 +77,7 @@ def choose() -> tuple[str, Recognizer]:
 
 
 def score_line(protocol: str, score: dict[str, Any]) -> str:
-    """One protocol's scores as Markdown.
+    """Return one protocol's scores as Markdown.
 
     Examples
     --------
@@ -106,18 +106,20 @@ def _describe(recognizer: Recognizer) -> None:
     speaker = manifest.scores.get("speaker", {}).get("uar")
     if isinstance(speaker, (int, float)):
         where = f"On {plain(manifest.corpus.upper())}, it" if manifest.corpus else "It"
-        st.markdown(f"{where} recognises **{per_cent(speaker)}** of the emotions of voices that it never heard (UAR).")
+        st.markdown(f"{where} recognises **{per_cent(speaker)}** of the emotions of voices it has never heard (UAR).")
     with st.expander("Scores and model card"):
         for protocol, score in manifest.scores.items():
             st.markdown(score_line(protocol, score))
         if manifest.scores:
-            st.caption("UAR: the share of clips recognised, averaged over the emotions; in brackets its 95 % interval.")
+            st.caption(
+                "UAR: the share of clips recognised, averaged over the emotions; in brackets, the 95 % interval."
+            )
         st.caption(plain(f"{manifest.name} {manifest.version}, licence: {manifest.licence}"))
         st.markdown(card(recognizer.bundle.card))
 
 
 def short(name: str) -> str:
-    """A model as the lists show it: a path by its last part.
+    """Return the name of a model for lists: the last part of a path.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The page of features: what the sound of a clip measures, over time and beside the averages of the emotions."""
+"""The page of features: those of a clip, over time and compared with the averages of the emotions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from serkit.recognition.recognizer import Recognizer
 __all__ = ["SECTIONS", "Section", "Sound", "analyse", "nearest_average", "show"]
 
 _CONFIG = {"displayModeBar": False}
-_LONGEST = 30.0  # s of a clip that are analysed
+_LONGEST = 30.0  # s; the most of a clip that is analysed
 _PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
@@ -33,17 +33,17 @@ class Section:
     Attributes
     ----------
     title, says : str
-        What it is called, and what it tells, in one line.
+        Title, and a one-line explanation.
     rows : tuple of str
-        What is drawn over time, keys of :attr:`Sound.rows`.
+        Features drawn over time, keys of :attr:`Sound.rows`.
     compared : tuple of str
-        What is compared, keys of :attr:`Sound.measures`.
+        Measures that are compared, keys of :attr:`Sound.measures`.
     names : tuple of str
-        What these are called in the picture.
+        Their names in the picture.
     unit : str
-        Of the values, with the blank before it.
+        Unit of the values, with a leading blank.
     map : bool
-        Whether the rows make a map, not curves.
+        Whether to draw a map instead of curves.
     """
 
     title: str
@@ -66,7 +66,7 @@ _MFCC, _CHROMA, _CONTRAST = _many("mfcc", _NUMBERS), _many("chroma", _PITCHES), 
 SECTIONS = (
     Section(
         "MFCC",
-        "The shape of the spectrum in 13 numbers, as the mouth forms it; 0 is loudness. Each row has its own shades.",
+        "The shape of the spectrum in 13 numbers, as formed by the mouth; 0 is loudness. Each row has its own scale.",
         _MFCC,
         _MFCC,
         _NUMBERS,
@@ -74,7 +74,7 @@ SECTIONS = (
     ),
     Section(
         "Chroma",
-        "Which of the twelve notes the sound is near: melody of a voice, whatever its octave.",
+        "Which of the twelve notes the sound is close to: the melody of a voice, in any octave.",
         _CHROMA,
         _CHROMA,
         _PITCHES,
@@ -82,7 +82,8 @@ SECTIONS = (
     ),
     Section(
         "Spectral contrast",
-        "How far peaks stand above valleys in seven bands from low to high: clear voices high, breath and noise low.",
+        "How far peaks rise above valleys in seven bands from low to high: high for clear voices, low for breath and "
+        "noise.",
         _CONTRAST,
         _CONTRAST,
         _NUMBERS[:7],
@@ -91,7 +92,7 @@ SECTIONS = (
     ),
     Section(
         "Centroid, bandwidth, roll-off",
-        "Where the middle of the spectrum is, how wide it is, and below where 85 % of it lies: bright or dark.",
+        "The middle of the spectrum, its width, and the frequency below which 85 % of it is: bright or dark.",
         ("centroid", "bandwidth", "rolloff"),
         ("centroid", "bandwidth", "rolloff"),
         ("centroid", "bandwidth", "roll-off"),
@@ -99,14 +100,14 @@ SECTIONS = (
     ),
     Section(
         "Zero-crossing rate",
-        "How often the waveform changes sign: hissing sounds high, voiced sounds low.",
+        "How often the waveform changes sign: high for hissing sounds, low for voiced sounds.",
         ("zcr",),
         ("zcr",),
         ("zero-crossing rate",),
     ),
     Section(
         "RMS",
-        "How loud it is. The distance to the microphone counts as well, so compare it with care.",
+        "Loudness. It also depends on the distance to the microphone, so compare with care.",
         ("rms",),
         ("rms",),
         ("RMS",),
@@ -114,7 +115,7 @@ SECTIONS = (
     ),
     Section(
         "Tempo",
-        "How strongly sounds set in, and the pace at which they most likely do. Made for music: speech has no beat.",
+        "How strongly sounds start, and their most likely pace. Made for music: speech has no beat.",
         ("onsets",),
         ("tempo",),
         ("tempo",),
@@ -122,7 +123,8 @@ SECTIONS = (
     ),
     Section(
         "Harmonic and percussive",
-        "What is steady, as vowels are, and what is sudden, as plosives are; compared is the level between the two.",
+        "Steady sounds, such as vowels, and sudden ones, such as plosives. The comparison shows their difference in "
+        "level.",
         ("harmonic", "percussive"),
         ("harmonic_over_percussive",),
         ("harmonic over percussive",),
@@ -133,7 +135,7 @@ SECTIONS = (
 
 @dataclass(frozen=True)
 class Sound:
-    """What a clip measures.
+    """The features of a clip.
 
     Attributes
     ----------
@@ -142,7 +144,7 @@ class Sound:
     rows : dict of str to np.ndarray, shape=(n_frames,)
         Over time: ``mfcc_0`` and so on; rms, harmonic and percussive in dB; ``onsets`` in dB.
     measures : dict of str to float
-        Of :func:`serkit.app.averages.measures`: without the silence around the voice.
+        From :func:`serkit.app.averages.measures`, without the silence around the voice.
     """
 
     times: np.ndarray
@@ -162,23 +164,24 @@ def show(model: str, recognizer: Recognizer) -> None:
         return
     st.audio(clip.read(), format=clip.mime)
     if sound.times[-1] > _LONGEST - 0.1:
-        st.caption(f"Measured are the first {_LONGEST:.0f} s.")
+        st.caption(f"Only the first {_LONGEST:.0f} s are measured.")
     st.caption(
-        "Beside each feature: this clip against the clips of RAVDESS speech, by acted emotion. Bars reach one standard "
-        "deviation to either side of the mean; in the maps, orange is above an emotion's mean, blue below, clear equal."
+        "Next to each feature: this clip compared with the clips of RAVDESS speech, by acted emotion. Bars show one "
+        "standard "
+        "deviation on either side of the mean; in the maps, orange is above an emotion's mean, blue below, clear equal."
     )
     for number, section in enumerate(SECTIONS):
         _section(section, sound, f"feature {number}")
 
 
 def error_text(error: SerkitError) -> str:
-    """The sentence of an error, with a capital."""
+    """Return the error as a sentence with a capital."""
     text = str(error)
     return text[:1].upper() + text[1:]
 
 
 def analyse(wave: Waveform) -> Sound:
-    """Measure a clip over time and on the whole.
+    """Measure a clip over time and as a whole.
 
     Examples
     --------
@@ -198,7 +201,7 @@ def analyse(wave: Waveform) -> Sound:
 
 
 def nearest_average(values: Mapping[str, float]) -> str:
-    """Return the emotion whose means are nearest to some measures, each in deviations of that emotion, squared.
+    """Return the emotion whose means are closest to the measures: sum of squared differences in standard deviations.
 
     Examples
     --------
@@ -220,7 +223,7 @@ def _in_decibels(feature: Feature, values: np.ndarray) -> np.ndarray:
 
 
 def _sound(clip: Clip) -> Sound:
-    """The measures of a clip; those of the last one are kept for the session."""
+    """Return the features of a clip; those of the last clip are kept for the session."""
     known: tuple[str, Sound] | None = st.session_state.get("measured")
     if known is None or known[0] != clip.key:
         with st.spinner("Measuring …"):
@@ -238,7 +241,7 @@ def _section(section: Section, sound: Sound, key: str) -> None:
     with left:
         st.plotly_chart(_over_time(section, sound), key=f"{key} time", width="stretch", config=_CONFIG)
     with right:
-        _beside(section, sound.measures, key)
+        _comparison(section, sound.measures, key)
 
 
 def _over_time(section: Section, sound: Sound) -> go.Figure:
@@ -252,14 +255,14 @@ def _over_time(section: Section, sound: Sound) -> go.Figure:
     return sound_pictures.curves(sound.times, {names.get(n, n): sound.rows[n] for n in section.rows}, unit=unit)
 
 
-def _beside(section: Section, found: Mapping[str, float], key: str) -> None:
-    """The comparison with the averages, and in words which of them is nearest."""
+def _comparison(section: Section, found: Mapping[str, float], key: str) -> None:
+    """Draw the comparison with the averages, and name the closest one."""
     known = averages()
     if section.map:
         values = {name: found[name] for name in section.compared}
         figure = sound_pictures.distances(values, known, section.names)
         st.plotly_chart(figure, key=f"{key} averages", width="stretch", config=_CONFIG)
-        st.caption(plain(f"All {len(values)} together are nearest to the average of {nearest_average(values)}."))
+        st.caption(plain(f"All {len(values)} together are closest to the average of {nearest_average(values)}."))
         return
     name = section.compared[0]
     title = section.names[0]
@@ -270,5 +273,5 @@ def _beside(section: Section, found: Mapping[str, float], key: str) -> None:
     figure = sound_pictures.compared(found[name], one, unit=section.unit)
     st.plotly_chart(figure, key=f"{key} averages {name}", width="stretch", config=_CONFIG)
     nearest = nearest_average({name: found[name]})
-    says = f"{title}: {sound_pictures.number(found[name])}{section.unit}, nearest to the average of {nearest}."
+    says = f"{title}: {sound_pictures.number(found[name])}{section.unit}, closest to the average of {nearest}."
     st.caption(plain(says[:1].upper() + says[1:]))

@@ -10,7 +10,7 @@ from serkit.app import batch, chosen_model, features, models_page, recording, re
 
 __all__ = ["main"]
 
-#: Streamlit letters its charts in a grey too faint to read on white: the colour of the text around them instead.
+#: Streamlit's grey chart text is too faint to read on white, so use the colour of the surrounding text.
 _LETTERS = """<style>
 .js-plotly-plot :is([class$="tick"], .textpoint, .g-xtitle, .g-ytitle) text,
 .js-plotly-plot :is(.bartext-outside, .annotation-text, .annotation-text tspan) {
@@ -31,7 +31,7 @@ _PAGES = (
 
 def main() -> None:
     """Draw the page."""
-    # An emoji: a Material icon would be fetched from Google by every visitor
+    # An emoji, because every visitor's browser would fetch a Material icon from Google
     st.set_page_config(page_title="serkit", page_icon="🎙️", layout="centered")
     st.html(_LETTERS)
     name, recognizer = chosen_model.choose()

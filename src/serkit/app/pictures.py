@@ -1,4 +1,4 @@
-"""Plotly figures. Backgrounds are left free and text takes the theme's colour, so that they suit light and dark."""
+"""Plotly figures. Backgrounds are transparent and text has the theme's colour, so they suit light and dark mode."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from serkit.features.banks import mel_frequencies
 __all__ = ["bars", "circumplex", "confidences", "distribution", "envelope", "pie", "shaded", "sound"]
 
 _BANDS = 64
-_FRAMES = 600  # at most, however long the clip: as many as a screen shows
+_FRAMES = 600  # the most for a clip of any length: as many as a screen shows
 _SOUND_HEIGHT = 560
-# Names that would run into one another above their dots
+# Names that would overlap above their dots
 _BESIDE = {"fearful": "middle left", "angry": "middle right", "disgust": "bottom center", "sad": "bottom center"}
 _TICKS = (500, 1000, 2000, 4000, 8000)  # Hz
 _HEAT = ("#0b0924", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")  # dark to light in even steps
 
 
 def bars(probabilities: Mapping[str, float]) -> go.Figure:
-    """Draw probabilities as bars from top to bottom, in the given order and in the colours of the emotions."""
+    """Draw probabilities as bars from top to bottom, in the given order, in the colours of the emotions."""
     shares = list(probabilities.values())
     return _horizontal(list(probabilities), shares, [per_cent(share) for share in shares], room=1.0)
 
 
 def distribution(counts: Mapping[str, int]) -> go.Figure:
-    """Draw how many recordings have which emotion, from top to bottom in the given order."""
+    """Draw the number of recordings for each emotion, from top to bottom in the given order."""
     numbers = list(counts.values())
     return _horizontal(list(counts), numbers, [str(number) for number in numbers], room=max(numbers, default=0) or 1)
 
 
 def pie(numbers: Mapping[str, float]) -> go.Figure:
-    """Draw shares as a pie with a hole, from the top clockwise in the given order; what is 0 is left out."""
+    """Draw shares as a pie with a hole, clockwise from the top in the given order; zeros are left out."""
     kept = {name: value for name, value in numbers.items() if value > 0}
     figure = go.Figure(
         go.Pie(
@@ -59,7 +59,7 @@ def pie(numbers: Mapping[str, float]) -> go.Figure:
 
 
 def confidences(values: Sequence[float]) -> go.Figure:
-    """Draw how many answers have which confidence, in ten steps from 0 to 100 %."""
+    """Draw the number of answers by confidence, in ten steps from 0 to 100 %."""
     numbers, _ = np.histogram(values, bins=10, range=(0.0, 1.0))
     names = [f"{10 * k} to {10 * k + 10} %" for k in range(10)]
     figure = go.Figure(
@@ -79,7 +79,7 @@ def confidences(values: Sequence[float]) -> go.Figure:
 
 
 def circumplex(probabilities: Mapping[str, float]) -> go.Figure:
-    """Draw where the emotions lie on the plane of valence and arousal, and the mean that the probabilities give.
+    """Draw the emotions on the plane of valence and arousal, and the mean given by the probabilities.
 
     Examples
     --------
@@ -201,12 +201,12 @@ def sound(wave: Waveform, hue: str) -> go.Figure:
 
 
 def shaded(figure: go.Figure, times: np.ndarray, effects: np.ndarray, hue: str) -> go.Figure:
-    """Shade the stretches of a waveform that spoke for the answer, the more the darker; the figure is changed.
+    """Shade the stretches of a waveform that support the answer, darker for more; changes the figure.
 
     Parameters
     ----------
     figure : go.Figure
-        Of :func:`sound`.
+        From :func:`sound`.
     times : np.ndarray, shape=(n, 2)
         Start and end of each stretch, s; neighbours overlap by half.
     effects : np.ndarray, shape=(n,)
@@ -216,7 +216,7 @@ def shaded(figure: go.Figure, times: np.ndarray, effects: np.ndarray, hue: str) 
     """
     most = float(effects.max(initial=0.0))
     centres = times.mean(axis=1)
-    reach = np.diff(times, axis=1)[:, 0] / 4  # half of a stretch belongs to it alone
+    reach = np.diff(times, axis=1)[:, 0] / 4  # half of a stretch overlaps no other
     for centre, half, effect in zip(centres, reach, effects, strict=True):
         if most > 0 and effect > 0.1 * most:
             figure.add_vrect(
@@ -257,7 +257,7 @@ def _plain_axes(figure: go.Figure, *, height: int) -> None:
         height=height,
         margin={"l": 0, "r": 0, "t": 5, "b": 5},
         showlegend=False,
-        dragmode=False,  # a finger on the picture scrolls the page
+        dragmode=False,  # dragging on a touch screen scrolls the page
         plot_bgcolor="rgba(0,0,0,0)",
         paper_bgcolor="rgba(0,0,0,0)",
     )

@@ -1,4 +1,4 @@
-"""The page for a long recording: emotion over time as a strip, a stretch to hear, and the segments to take away."""
+"""The page for a long recording: emotion over time as a strip, a stretch to play, and segments to download."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ __all__ = ["Heard", "clock", "listen", "outline", "show", "stretch"]
 
 _CONFIG = {"displayModeBar": False}
 _EXAMPLES = "A synthetic voice in six styles, one after the other. No answer is right or wrong: it feels nothing."
-_PLAYED = 120.0  # s of a segment at most, so that a click is answered at once
-_STEP = 0.02  # s of sound in one column of the outline
+_PLAYED = 120.0  # s; the most of a segment that is played, so that a click responds at once
+_STEP = 0.02  # s of sound per column of the outline
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What was made of a recording.
+    """The answers for a recording.
 
     Attributes
     ----------
     windows : list of Prediction
-        Of :func:`serkit.recognition.timeline.timeline`.
+        From :func:`serkit.recognition.timeline.timeline`.
     low, high : np.ndarray, shape=(n,)
         The outline of the sound: lowest and highest sample of stretches of equal length.
     error : str or None
-        Why it ended before the recording did.
+        Why it ended before the recording did, if it did.
     """
 
     windows: list[Prediction]
@@ -84,7 +84,7 @@ def show(model: str, recognizer: Recognizer) -> None:
 
 
 def clock(seconds: float, *, tenths: bool = False) -> str:
-    """A time as minutes and seconds, with hours where there are any.
+    """Format a time as minutes and seconds, with hours if needed.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def listen(
     heard: Channel = "auto",
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Heard:
-    """Work through a recording; what could be read of a broken one is kept.
+    """Answer a recording; for a broken one, up to where it can be read.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def stretch(clip: Clip, start: float, end: float, rate: int, *, heard: Channel =
 
 @lru_cache(maxsize=1)
 def _joined() -> Clip | None:
-    """The example clips one after the other with a second of silence between, in memory; None without examples."""
+    """Return the example clips joined by a second of silence, in memory; None without examples."""
     waves = [audio.load(clip.open(), target_rate=16000) for clip in examples()]
     if not waves:
         return None
@@ -211,14 +211,14 @@ def _settings(model: str, recognizer: Recognizer) -> tuple[float, float, float]:
             40,
             5,
             format="%d %%",
-            help="Where no emotion is at least this probable, the strip stays grey.",
+            help="If no emotion is at least this probable, the strip is grey.",
             key="long least",
         )
         left, right = st.columns(2)
         low, high = max(round(shortest + 0.05, 1), 0.5), max(min(longest, 30.0), 0.5)
         window = left.number_input(
             "Window, s", low, high, min(max(usual, low), high), 0.5, format="%.1f", key=f"long window {model}",
-            help="How much sound one answer is for.",
+            help="How much sound each answer covers.",
         )  # fmt: skip
         step = max(round(window / 2, 1), MIN_HOP)
         hop = right.number_input(
@@ -256,7 +256,7 @@ def _heard(
 
 
 def _length(clip: Clip) -> float | None:
-    """What the header says, s; None where it says nothing, or is broken, which reading will tell."""
+    """Return the duration from the header, s; None if it is missing or broken, which reading will report."""
     try:
         return audio.probe(clip.open(), on_break=_known).duration
     except SerkitError:
@@ -276,7 +276,7 @@ def _strip(heard: Heard, parts: Sequence[Prediction], place: str) -> None:
 
 
 def _player(clip: Clip, parts: Sequence[Prediction], recognizer: Recognizer) -> None:
-    """Room for the stretch that was chosen; before that, the first one with an emotion."""
+    """Show the chosen stretch; before a choice, the first one with an emotion."""
     index = st.session_state["long chosen"]
     first = next((k for k, part in enumerate(parts) if part.emotion), 0)
     part = parts[first if index is None else index]

@@ -1,4 +1,4 @@
-"""The page of results: every recipe under every protocol, as ``ser compare`` measured it, and what the leak does."""
+"""The page of results: every recipe under every protocol, measured by ``ser compare``, and the effect of a leak."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["MEANINGS", "document", "picture", "scores", "show", "story"]
 
 _CONFIG = {"displayModeBar": False}
 
-#: What each protocol tells, the one that counts first.
+#: What each protocol measures, the most important first.
 MEANINGS = {
     "speaker": "an unknown voice: whole speakers are held out",
     "speaker+enrolled": "an unknown voice, after enrolling with some of its own unlabelled clips",
@@ -29,7 +29,7 @@ MEANINGS = {
 }
 
 _LEAKS = "augmented-random"
-#: Colour and shape; both differ, so that either is enough. Those of the picture in docs/results.md.
+#: Colour and shape, as in the picture in docs/results.md; both differ, so either one identifies the protocol.
 _MARKS = {
     "augmented-random": ("#d55e00", "x"),
     "random": ("#e69f00", "diamond"),
@@ -46,7 +46,7 @@ def show(model: str, recognizer: Recognizer) -> None:
         st.markdown(plain(sentence))
     st.plotly_chart(picture(found), key="results picture", width="stretch", config=_CONFIG)
     st.caption(
-        "Accuracy in %: a mark a protocol, a ring for what the authors of a system reported, a dashed line at chance. "
+        "Accuracy in %: one mark per protocol, a ring for what a system's authors reported, a dashed line at chance. "
         "The bar behind a disc is its 95 % interval over speakers."
     )
     protocols = [protocol for protocol in MEANINGS if any(row["protocol"] == protocol for row in found["rows"])]
@@ -79,16 +79,16 @@ def document() -> dict[str, Any]:
 
 
 def story(found: Mapping[str, Any]) -> list[str]:
-    """What a leak does, in three sentences, with the numbers of the recipe that has them all; none without one.
+    """Explain a leak in three sentences, with the numbers of a recipe that has all three; [] if there is none.
 
-    Of several, the one that loses most from the leaking protocol to an unknown voice.
+    Of several recipes, takes the one that loses most from the leaking protocol to a new voice.
 
     Examples
     --------
     >>> rows = [{"recipe": "mine", "protocol": p, "accuracy": a}
     ...         for p, a in (("augmented-random", 0.9), ("random", 0.8), ("speaker", 0.6))]
     >>> print(story({"rows": rows})[0])
-    The same recipe, mine, scores 90.0 %, 80.0 % or 60.0 %, and only the way of dividing the clips differs.
+    The same recipe, mine, scores 90.0 %, 80.0 % or 60.0 %. Only the split of the clips differs.
     """
     table = _by_recipe(found)
     whole = {name: rows for name, rows in table.items() if {_LEAKS, "random", "speaker"} <= set(rows)}
@@ -99,15 +99,15 @@ def story(found: Mapping[str, Any]) -> list[str]:
         f"{100 * whole[name][protocol]['accuracy']:.1f} %" for protocol in (_LEAKS, "random", "speaker")
     )
     return [
-        f"The same recipe, {name}, scores {leaked}, {known} or {new}, and only the way of dividing the clips differs.",
-        f"⚠ {leaked} is a leak and no result, as altered copies of the test clips were in training; {known} holds for "
-        "voices that the model knows, as clips of every speaker were.",
-        f"For a voice that it has never heard, such as yours, expect {new}.",
+        f"The same recipe, {name}, scores {leaked}, {known} or {new}. Only the split of the clips differs.",
+        f"⚠ {leaked} is a leak, not a result: altered copies of the test clips were in training. {known} holds for "
+        "voices the model knows: clips of every speaker were in training.",
+        f"For a voice it has never heard, such as yours, expect {new}.",
     ]
 
 
 def scores(found: Mapping[str, Any], protocol: str) -> dict[str, list[Any]]:
-    """Return the table of a protocol as columns, best first; in %, a dash where nothing was reported."""
+    """Return the table of a protocol as columns, best first; in %, with a dash if nothing was reported."""
     rows = sorted(
         (row for row in found["rows"] if row["protocol"] == protocol), key=lambda row: row["accuracy"], reverse=True
     )
@@ -121,12 +121,12 @@ def scores(found: Mapping[str, Any], protocol: str) -> dict[str, list[Any]]:
         "UAR": [100 * row["uar"] for row in rows],
         "reported": ["–" if row["reported"] is None else f"{100 * row['reported']:.1f}" for row in rows],
         "folds": [f"{row['folds_run']} of {row['folds']}" for row in rows],
-        "schedule": ["reduced" if row["reduced"] else "whole" for row in rows],
+        "schedule": ["reduced" if row["reduced"] else "full" for row in rows],
     }
 
 
 def picture(found: Mapping[str, Any]) -> go.Figure:
-    """Draw one line a recipe with a mark a protocol, rings for what was reported, chance dashed."""
+    """Draw one line per recipe with one mark per protocol, rings for reported scores and a dashed line at chance."""
     table = _by_recipe(found)
     names = list(table)
     figure = go.Figure()

@@ -1,4 +1,4 @@
-"""The page for one clip: the answer, the probabilities, the sound, its picture, and what moved the answer."""
+"""The page for one clip: the answer, the probabilities, the sound, its picture, and what shaped the answer."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def show(model: str, recognizer: Recognizer) -> None:
         st.plotly_chart(pictures.circumplex(answer.probabilities), key="affect", width="stretch", config=_CONFIG)
         st.caption(
             f"Valence {answer.valence:+.2f}, arousal {answer.arousal:+.2f}. Derived from the probabilities above, "
-            "not measured: the cross is the mean of where the words for the emotions lie."
+            "not measured: the cross is the weighted mean of the emotions' positions."
         )
 
 
 def explained(why: Explanation) -> str:
-    """What the shading says, as Markdown."""
+    """Explain the shading, as Markdown."""
     if why.time_effect.max(initial=0.0) <= 0:
-        return plain(f"No single stretch speaks for {why.emotion}: it takes them together.")
+        return plain(f"No single stretch decides for {why.emotion}: it takes them together.")
     start, end = why.times[why.time_effect.argmax()]
     without = per_cent(why.covered(float(why.time_effect.max())))
     return plain(
@@ -83,11 +83,11 @@ def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, speaker: Prof
     place, below = st.empty(), st.empty()
     place.plotly_chart(figure, key="sound", width="stretch", config=_CONFIG)
     if answer.end > _SHOWN + 0.5:
-        below.caption(f"Drawn: the first {_SHOWN:.0f} of {answer.end:.0f} s. The answer is for all of it.")
+        below.caption(f"The picture shows the first {_SHOWN:.0f} of {answer.end:.0f} s. The answer covers all of it.")
         return
     if answer.emotion is None or answer.end > recognizer.manifest.max_seconds:
         return
-    below.caption("Listening for what moved the answer …")
+    below.caption("Finding what shaped the answer …")
     try:
         why = _explain(clip, answer, answer.emotion, recognizer, speaker)
     except SerkitError as error:

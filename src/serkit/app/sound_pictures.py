@@ -1,4 +1,4 @@
-"""Plotly figures of sound over time: emotion as a strip, features as curves and maps, a clip beside averages."""
+"""Plotly figures of sound over time: emotion as a strip, features as curves and maps, a clip compared with averages."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["compared", "curves", "distances", "heat", "matrix", "number", "strip
 
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)  # s
 _HEAT = ("#0b0924", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")  # dark to light in even steps
-#: Lower than the average, the average (clear), higher; blue and orange are told apart by the colour-blind too.
+#: Lower than the average, the average (clear), higher; colour-blind readers can distinguish blue and orange.
 _DIVERGING = [[0, "rgba(0,114,178,1)"], [0.5, "rgba(128,128,128,0)"], [1, "rgba(213,94,0,1)"]]
 _LINES = ("#0072B2", "#D55E00", "#009E73")
-_CLIP = "#D01C8B"  # marks what no emotion has a colour for
+_CLIP = "#D01C8B"  # differs from all colours of emotions
 
 
 def strip(
@@ -33,18 +33,18 @@ def strip(
 ) -> go.Figure:
     """Draw the outline of a recording, and below it a strip with the answer of each segment in its colour.
 
-    Where there is speech without an answer, the strip is grey; without speech, a paler grey.
+    Speech without an answer is grey; stretches without speech are a paler grey.
 
     Parameters
     ----------
     low, high : np.ndarray, shape=(n,)
         Lowest and highest sample of stretches of equal length.
     parts : sequence of Prediction
-        Of :func:`serkit.recognition.timeline.segments`; at least one. A bar's number is its ``customdata``.
+        From :func:`serkit.recognition.timeline.segments`; at least one. A bar's number is its ``customdata``.
     clock : callable
-        Writes a time.
+        Formats a time.
     chosen : int, optional
-        Number of the segment whose sound is drawn in its colour.
+        Index of the segment whose outline is drawn in its colour.
     """
     end = parts[-1].end
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.04, row_heights=[0.62, 0.38])
@@ -58,7 +58,7 @@ def strip(
         figure.add_vline(
             x=(part.start + part.end) / 2, line={"color": hue, "width": 2}, row=1, col=1
         )  # shows any length
-    whole = {"marker": {"opacity": 1}}  # what is not chosen does not fade
+    whole = {"marker": {"opacity": 1}}  # the others do not fade
     figure.add_trace(
         go.Bar(
             x=[part.end - part.start for part in parts],
@@ -101,7 +101,7 @@ def ticks(end: float, *, most: int = 7) -> list[float]:
 
 
 def curves(times: np.ndarray, rows: Mapping[str, np.ndarray], *, unit: str) -> go.Figure:
-    """Draw one to three curves over time, with a legend where there are several."""
+    """Draw one to three curves over time, with a legend if there are several."""
     figure = go.Figure()
     for hue, (name, values) in zip(_LINES, rows.items(), strict=False):
         figure.add_trace(
@@ -125,7 +125,7 @@ def curves(times: np.ndarray, rows: Mapping[str, np.ndarray], *, unit: str) -> g
 def heat(
     times: np.ndarray, rows: np.ndarray, names: Sequence[str], *, unit: str, own_scales: bool = False
 ) -> go.Figure:
-    """Draw rows over time as a map, the first row at the bottom; with `own_scales` each row from dark to light."""
+    """Draw rows over time as a map, the first row at the bottom; `own_scales` scales each row from dark to light."""
     shades = rows
     if own_scales:
         shades = (rows - rows.mean(axis=1, keepdims=True)) / np.maximum(rows.std(axis=1, keepdims=True), 1e-6)
@@ -149,7 +149,7 @@ def heat(
 
 
 def compared(value: float, known: Mapping[str, Average], *, unit: str) -> go.Figure:
-    """Draw the mean of each emotion with one deviation to either side, and the clip as a line through all of them."""
+    """Draw the mean of each emotion with one deviation on either side, and the clip as a line across."""
     labels = list(known)
     hues = [colour(label) for label in labels]
     figure = go.Figure()
@@ -184,7 +184,7 @@ def compared(value: float, known: Mapping[str, Average], *, unit: str) -> go.Fig
 def distances(
     values: Mapping[str, float], known: Mapping[str, Mapping[str, Average]], names: Sequence[str]
 ) -> go.Figure:
-    """Draw how far each measure of a clip lies from the mean of each emotion, in deviations: a map, clear at the mean.
+    """Draw how far each measure of a clip is from the mean of each emotion, in deviations: a map, clear at the mean.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def distances(
     known : mapping
         Emotion to measure to average.
     names : sequence of str
-        The columns' names, one a measure.
+        The columns' names, one per measure.
     """
     labels = list(known)
     table = [
@@ -231,12 +231,12 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], ink: str) -> 
             z=shared,
             zmin=0,
             zmax=1,
-            colorscale=[[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,0.6)"]],  # ink shows on all of it
+            colorscale=[[0, "rgba(0,114,178,0)"], [1, "rgba(0,114,178,0.6)"]],  # text is readable on all shades
             showscale=False,
             xgap=1,
             ygap=1,
             customdata=table,
-            hovertemplate="%{y} taken for %{x}: %{customdata:.0f} clips<extra></extra>",
+            hovertemplate="%{y} answered as %{x}: %{customdata:.0f} clips<extra></extra>",
         )
     )
     for truth, row in zip(labels, shared, strict=True):
@@ -252,7 +252,7 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], ink: str) -> 
 
 
 def number(value: float) -> str:
-    """A number as people write it: three digits, or all before the point.
+    """Format a number with three digits, or all digits before the point.
 
     Examples
     --------
@@ -285,7 +285,7 @@ def _plain(figure: go.Figure, *, height: int) -> None:
         height=height,
         margin={"l": 0, "r": 8, "t": 5, "b": 5},
         showlegend=False,
-        dragmode=False,  # a finger on the picture scrolls the page
+        dragmode=False,  # dragging on a touch screen scrolls the page
         plot_bgcolor="rgba(0,0,0,0)",
         paper_bgcolor="rgba(0,0,0,0)",
     )

@@ -1,4 +1,4 @@
-"""What clips are said to be: by their RAVDESS names or by a table of labels; and how the answers compare."""
+"""Labels of clips, from RAVDESS names or a table, and how the answers compare with them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["Comparison", "by_name", "compare", "from_table"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Answers against labels.
+    """Answers compared with labels.
 
     Attributes
     ----------
     n, unanswered : int
-        Clips with a label and an emotion; clips with a label and no emotion (unsure, no speech), which are left out of
+        Clips with a label and an emotion; clips with a label but no emotion (unsure, no speech), which do not count in
         the scores.
     accuracy, uar : float
         In [0, 1].
     labels : list of str
-        Of the rows and columns below: the model's, and those that only the truth has.
+        Labels of the rows and columns below: the model's, then those that only occur in the truth.
     confusion : list of list of int
-        Rows truth, columns answers.
+        Counts; rows are the truth, columns the answers.
     """
 
     n: int
@@ -45,7 +45,7 @@ class Comparison:
 
 
 def by_name(names: Sequence[str]) -> dict[str, str]:
-    """Return the emotion of each file that bears a RAVDESS name.
+    """Return the emotion of each file with a RAVDESS name.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def from_table(data: bytes) -> dict[str, str]:
     Raises
     ------
     CorpusError
-        If it is no such table or a label is unknown.
+        If it is not such a table or a label is unknown.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def from_table(data: bytes) -> dict[str, str]:
         rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"))))
     except (UnicodeDecodeError, csv.Error):
         raise CorpusError(
-            "The labels are no CSV in UTF-8: save the table as CSV with the columns file,emotion."
+            "The labels are not CSV in UTF-8: save the table as CSV with the columns file,emotion."
         ) from None
     columns = {name.strip().lower(): name for name in (rows[0] if rows else {}) if name}
     file = columns.get("file") or columns.get("path")
@@ -92,7 +92,7 @@ def from_table(data: bytes) -> dict[str, str]:
 def compare(rows: Sequence[Prediction], truth: Mapping[str, str], labels: Sequence[str]) -> Comparison | None:
     """Compare answers with labels; None if no clip has both a label and an emotion.
 
-    A label counts for the clip of that path, else for the clip of that file name if there is only one.
+    A label applies to the clip with that path, or else to the only clip with that file name.
 
     Examples
     --------

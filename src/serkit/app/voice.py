@@ -1,4 +1,4 @@
-"""Whose voice it is: a person who was enrolled in this session, from recordings or from a saved profile."""
+"""The enrolled voice of this session, from recordings or a saved profile."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from serkit.recognition.recognizer import Recognizer
 __all__ = ["choose", "made_of"]
 
 _TELLS = (
-    "Let the model hear a person, and it takes off its answers what it makes of that voice in general. It needs "
+    "Let the model hear a person, and it corrects its answers for that voice. It needs "
     f"{MIN_SECONDS:.0f}\N{NO-BREAK SPACE}s of speech and uses up to {MAX_SECONDS:.0f}\N{NO-BREAK SPACE}s, without "
-    "labels. Choose sentences as varied as those to be judged: what they say on average becomes the zero point."
+    "labels. Choose sentences as varied as those to judge: their average becomes the zero point."
 )
 
 
 def choose(recognizer: Recognizer) -> Profile | None:
-    """Draw the part of the page in which a voice is enrolled, kept and forgotten, and return the profile to use.
+    """Draw the part of the page for enrolling, saving and forgetting a voice, and return the profile to use.
 
-    A profile is for one model and lives in the state of the session; of the recordings it holds nothing.
+    A profile belongs to one model and stays in the session; it contains nothing of the recordings.
     """
-    # A page without this part would make the session forget the switch
+    # Streamlit forgets the switch on pages without this part
     st.session_state.setdefault("voice switch", st.session_state.get("voice on", False))
     on = st.toggle("Adjust to the speaker's voice", key="voice switch")
     st.session_state["voice on"] = on
@@ -42,12 +42,12 @@ def choose(recognizer: Recognizer) -> Profile | None:
         made = _enrol(recognizer, others=bool(voices))
     if made is not None:
         voices[model] = made
-        st.rerun()  # with the voice in place of the uploader
+        st.rerun()  # shows the voice instead of the uploader
     return None
 
 
 def made_of(recognizer: Recognizer, clips: Sequence[Clip]) -> Profile:
-    """Return the profile that recordings of a person give, or the one that was saved.
+    """Return the profile made from recordings of a person, or a saved profile.
 
     Parameters
     ----------
@@ -60,13 +60,13 @@ def made_of(recognizer: Recognizer, clips: Sequence[Clip]) -> Profile:
     AudioError, BundleError
         As :meth:`serkit.Recognizer.enrol`.
     ProfileError
-        If the file is no profile, or one of another model, or if it does not come alone.
+        If the file is not a profile, belongs to another model or comes with other files.
     """
     saved = [clip for clip in clips if clip.name.lower().endswith(".json")]
     if not saved:
         return recognizer.enrol(*(clip.open() for clip in clips))
     if len(clips) > 1:
-        raise ProfileError(f"'{saved[0].name}' is a saved profile, or none: give it alone, without other files.")
+        raise ProfileError(f"'{saved[0].name}' looks like a saved profile: give it without other files.")
     profile = Profile.from_json(saved[0].read(), name=saved[0].name)
     profile.check(recognizer.manifest)
     return profile
@@ -74,7 +74,7 @@ def made_of(recognizer: Recognizer, clips: Sequence[Clip]) -> Profile:
 
 def _fits(profile: Profile, recognizer: Recognizer) -> bool:
     try:
-        profile.check(recognizer.manifest)  # bundles may share a graph, and one of them not enrol
+        profile.check(recognizer.manifest)  # bundles may share a graph although only one can enrol
     except SerkitError:
         return False
     return True
@@ -87,11 +87,11 @@ def _enrolled(voices: dict[str, Profile], model: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button("Save as JSON", profile.to_json(), "voice.json", "application/json", on_click="ignore")
         st.button("Forget this voice", on_click=voices.pop, args=(model,))
-    st.caption("On One clip and Long recording, until you close the page. The file holds no audio.")
+    st.caption("On One clip and Long recording, until you close the page. The file contains no audio.")
 
 
 def _enrol(recognizer: Recognizer, *, others: bool) -> Profile | None:
-    """Let the user bring recordings or a profile; None until there is one that can be used."""
+    """Let the user give recordings or a profile; None until there is a usable one."""
     try:
         need_enrolment(recognizer.manifest)
     except BundleError as error:
@@ -99,7 +99,7 @@ def _enrol(recognizer: Recognizer, *, others: bool) -> Profile | None:
         return None
     st.markdown(_TELLS)
     if others:
-        st.caption("A profile is for one model: let this one hear the voice too.")
+        st.caption("A profile works with one model only: enrol the voice for this one too.")
     files = st.file_uploader(
         "Recordings of one person, or a saved profile (JSON)", accept_multiple_files=True, key="voice files"
     )

@@ -1,4 +1,4 @@
-"""Text that came from a file name, an error or a bundle, made safe to show; and the colours of text."""
+"""Make text from file names, errors and bundles safe to show; colours of text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from serkit.terminal import printable
 
 __all__ = ["GREY", "card", "headline", "ink", "per_cent", "plain", "remarks"]
 
-#: The colour of what is no emotion; it shows on white and on black.
+#: The colour of answers without an emotion; visible on white and on black.
 GREY = "#8C8C8C"
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+.!|~<>$:&-])")
@@ -22,7 +22,7 @@ _ACTIVE = re.compile(r"([\\\[\]<$])")
 
 
 def plain(text: str) -> str:
-    r"""Escape what Markdown would take for formatting, and what cannot be shown.
+    r"""Escape Markdown formatting and characters that cannot be shown.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def card(text: str) -> str:
 
 
 def per_cent(share: float) -> str:
-    """A share in [0, 1] in whole per cent; what is not quite nothing or all is not rounded to it.
+    """Format a share in [0, 1] as whole percent; values close to 0 or 1 are not rounded to 0 or 100 %.
 
     Examples
     --------
@@ -63,14 +63,14 @@ def per_cent(share: float) -> str:
 
 
 def ink() -> str:
-    """The strongest colour of text in the theme that the page is shown in."""
+    """Return the strongest text colour of the page's theme."""
     return "#fafafa" if st.context.theme.type == "dark" else "#111111"
 
 
 def headline(answer: Prediction) -> str:
-    """The answer as HTML: the emotion beside a bar of its colour, or why there is none; then how sure it is.
+    """Return the answer as HTML: the emotion with its colour, or why there is none, and the confidence.
 
-    An emotion that is less likely than all others together is only called possible.
+    An emotion less likely than all others together is shown as "Perhaps".
 
     Examples
     --------
@@ -84,7 +84,7 @@ def headline(answer: Prediction) -> str:
             GREY, "Unsure", f"No emotion is likely enough: the highest probability is {per_cent(answer.confidence)}."
         )
     if answer.emotion is None or answer.confidence is None:
-        return _block(GREY, "No speech", "No voice was found in this recording, so there is no emotion to tell.")
+        return _block(GREY, "No speech", "No voice was found in this recording, so there is no emotion to name.")
     (_, first), (second, next_) = answer.top(2)
     says = f"{per_cent(first)} confidence, then {second} with {per_cent(next_)}"
     title = answer.emotion.capitalize() if first >= 0.5 else f"Perhaps {answer.emotion}"

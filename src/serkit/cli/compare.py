@@ -28,37 +28,35 @@ if TYPE_CHECKING:
 def compare(
     data: DataOption,
     recipes: Annotated[list[str] | None, typer.Argument(help="Packaged recipes, or paths of .toml files.")] = None,
-    all_recipes: Annotated[bool, typer.Option("--all", help="Every packaged recipe, as the grid says.")] = False,
+    all_recipes: Annotated[bool, typer.Option("--all", help="Every packaged recipe, as planned in the grid.")] = False,
     corpus: CorpusOption = None,
     channel: ChannelOption = "both",
-    protocols: Annotated[str | None, typer.Option(help="Separated by commas; default: those of the grid.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Separated by commas; default: those of the grid.")] = None,
+    protocols: Annotated[str | None, typer.Option(help="Separated by commas; default: as in the grid.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Separated by commas; default: as in the grid.")] = None,
     folds_run: Annotated[
         int | None,
-        typer.Option(min=1, help="How many of the five folds to run; default: 1 of the random protocols, else all."),
+        typer.Option(min=1, help="How many of the five folds to run; default: 1 for random protocols, else all."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Longest training: a reduced schedule.")] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="All epochs and folds, where the grid has a reduced schedule.")
+        bool, typer.Option("--full", help="All epochs and folds, even where the grid has a reduced schedule.")
     ] = False,
     runs: Annotated[Path, typer.Option(help="Folder of the runs; finished ones are not run again.")] = Path(
         "runs/compare"
     ),
     out: Annotated[Path, typer.Option(help="Folder for results.md, results.json and results.svg.")] = Path(),
     jobs: JobsOption = JOBS,
-    finished: Annotated[
-        bool, typer.Option("--finished", help="Run nothing; tabulate the cells that are finished.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and how long, and stop.")] = False,
+    finished: Annotated[bool, typer.Option("--finished", help="Run nothing; tabulate the finished cells.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run and for how long.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
 ) -> None:
-    """Train and test many recipes under several protocols; write a table and a picture of all of them.
+    """Train and test many recipes under several protocols; write a table and a picture.
 
-    What will run, and how long it takes, is said first.
+    First shows what will run and for how long.
 
-    The same command again goes on where it stopped: finished folds are kept.
+    Run the same command again to resume: finished folds are kept.
 
-    A run that fails is named in the table, the others go on, and the exit code is 1.
+    A failed run is marked in the table, the others continue, and the exit code is 1.
     """
     need_train("Training")
     from serkit.compare import grid
@@ -66,7 +64,7 @@ def compare(
     from serkit.compare.scores import collect
 
     if all_recipes == bool(recipes):
-        raise TrainingError("Name recipes to compare, or give --all for every packaged one; 'ser recipes' lists them.")
+        raise TrainingError("Name recipes to compare, or use --all for every packaged one; 'ser recipes' lists them.")
     cells = grid.plan(
         list(grid.read_grid()) if all_recipes else recipes or [],
         protocols=_parts(protocols),
@@ -90,10 +88,10 @@ def compare(
         cells = [cell for cell, is_done in zip(cells, done, strict=True) if is_done]
         times = [(0, 0.0)] * len(cells)
         if not cells:
-            raise TrainingError(f"No cell of this grid is finished in {runs}: leave out --finished to run it.")
+            raise TrainingError(f"No cell of this grid is finished in {runs}: run the command without --finished.")
     console.print(_plan_table(cells, times, [cell.folder(runs, recordings) in stale for cell in cells]))
     todo = sum(folds for folds, _ in times)
-    console.print(f"{_folds(todo)} to run, {_total(times)}." if todo else "Nothing is left to run.", highlight=False)
+    console.print(f"{_folds(todo)} to run, {_total(times)}." if todo else "Nothing left to run.", highlight=False)
     for folder in sorted(stale):
         print(f"ser: {folder} holds a run of another recipe: remove it or use another --runs.", file=sys.stderr)
     if dry_run:
@@ -122,18 +120,18 @@ def compare(
 
 
 def _parts(text: str | None) -> list[str] | None:
-    """What stands between the commas."""
+    """Split at commas."""
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _number(text: str) -> int:
     if not text.isdecimal():
-        raise TrainingError(f"--seeds takes whole numbers from 0 on, separated by commas, got '{text}'.")
+        raise TrainingError(f"--seeds takes integers from 0, separated by commas, got '{text}'.")
     return int(text)
 
 
 def _command(recipes: Sequence[str] | None, channel: str, *rest: str | int | None) -> str:
-    """The command as anybody may type it: without the places of this machine."""
+    """Return the command without the paths of this machine."""
     names = [Path(name).name if name.endswith(".toml") else name for name in recipes or ["--all"]]
     words = ["ser", "compare", *names, "--data", "DATA"]
     options = ("--channel", "--protocols", "--seeds", "--folds-run", "--epochs", "--full", "--finished")
@@ -148,7 +146,7 @@ def _folds(number: int) -> str:
 
 
 def _total(times: Sequence[tuple[int, float | None]]) -> str:
-    """What the cells take together; folds of unknown length are counted."""
+    """Return the total time of the cells; folds of unknown length are counted separately."""
     known = sum(seconds for _, seconds in times if seconds is not None)
     unknown = sum(todo for todo, seconds in times if seconds is None)
     parts = [f"about {duration(known)}"] if known or not unknown else []

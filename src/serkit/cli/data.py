@@ -1,4 +1,4 @@
-"""``ser data``: fetch a corpus, look at it, split it."""
+"""``ser data``: download, describe and split a corpus."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from serkit.cli.extras import need_train
 from serkit.cli.options import ForceOption
 from serkit.files import check_new
 
-data_app = typer.Typer(no_args_is_help=True, help="Fetch a corpus, look at it, split it.")
+data_app = typer.Typer(no_args_is_help=True, help="Download, describe and split a corpus.")
 app.add_typer(data_app, name="data")
 
 
 class Source(str, Enum):
-    """Corpora that can be fetched."""
+    """Corpora that can be downloaded."""
 
     ravdess = "ravdess"
 
@@ -44,13 +44,13 @@ ChannelOption = Annotated[Channel, typer.Option(help="Which recordings to take."
 @data_app.command()
 def get(
     corpus: Annotated[Source, typer.Argument(help="Which corpus.")],
-    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the archives; made if it is not there.")],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the archives; created if missing.")],
     channel: ChannelOption = Channel.both,
     mirror: Annotated[
-        str | None, typer.Option(metavar="URL", help="Folder on another server that has the same archives.")
+        str | None, typer.Option(metavar="URL", help="Another server's folder with the same archives.")
     ] = None,
 ) -> None:
-    """Download the published archives, with checksum; a broken download goes on where it ended."""
+    """Download the published archives and verify their checksums; an interrupted download resumes."""
     need_train("Fetching a corpus")
     from serkit.corpora import download
     from serkit.corpora.readers.ravdess import CORPUS
@@ -61,8 +61,8 @@ def get(
         to, channel=channel.value, base_url=mirror or download.ZENODO, checksums=download.CHECKSUMS
     )
     for path in paths:
-        typer.echo(f"{path}  {path.stat().st_size / 1e6:,.1f} MB, checksum right")
-    typer.echo(f"They can stay zipped. Look at them: ser data describe {to}")
+        typer.echo(f"{path}  {path.stat().st_size / 1e6:,.1f} MB, checksum correct")
+    typer.echo(f"They can stay zipped. Next: ser data describe {to}")
 
 
 @data_app.command("list")
@@ -100,7 +100,7 @@ def describe(
     folder: Folder,
     kind: KindOption = None,
     channel: ChannelOption = Channel.both,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the statistics as JSON.")] = False,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also draw the distributions: .png, .svg or .pdf.")
     ] = None,
@@ -128,7 +128,7 @@ def describe(
 
 
 def _show(numbers: dict[str, Any]) -> None:
-    """Print the numbers of a corpus as a table."""
+    """Print the statistics of a corpus as a table."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -181,13 +181,13 @@ def split(
         str,
         typer.Option(help="random, speaker, speaker+enrolled, augmented-random, leave-one-speaker-out or corpus."),
     ] = "speaker",
-    seed: Annotated[int, typer.Option(help="Another seed, another assignment.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the assignment.")] = 0,
     n_folds: Annotated[int, typer.Option("--folds", help="Number of folds.")] = 5,
     kind: KindOption = None,
     channel: ChannelOption = Channel.both,
     force: ForceOption = False,
 ) -> None:
-    """Deal the clips out to folds and store who is trained on and who is tested, with a hash."""
+    """Assign the clips to folds, for training, validation and test, and save them with a hash."""
     need_train("Reading a corpus")
     from serkit.corpora import read_corpus
     from serkit.errors import ProtocolError

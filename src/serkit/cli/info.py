@@ -1,4 +1,4 @@
-"""``ser --version``, ``ser models`` and ``ser doctor``: what is here and whether it works."""
+"""``ser --version``, ``ser models`` and ``ser doctor``: what is installed and whether it works."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from serkit.errors import BundleError
 if TYPE_CHECKING:
     from serkit.bundle import Bundle
 
-models = typer.Typer(help="List the models at hand, with their scores, or show one's card.")
+models = typer.Typer(help="List the available models with their scores, or show a model's card.")
 app.add_typer(models, name="models")
 
 
@@ -27,7 +27,7 @@ def _version(asked: bool) -> None:
 @app.callback(help="Speech emotion recognition: from a recording to emotions you can trust.")
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
@@ -37,9 +37,9 @@ def _main(
 def list_models(
     context: typer.Context,
     folder: Annotated[str | None, typer.Option("--folder", "-f", help="Also list the bundles in this folder.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list and nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only a JSON list.")] = False,
 ) -> None:
-    """List the models at hand, with their scores, or show one's card."""
+    """List the available models with their scores, or show a model's card."""
     if context.invoked_subcommand is not None:
         return
     from serkit.bundle import find_bundles, read_bundle
@@ -70,7 +70,7 @@ def show(model: Annotated[str, typer.Argument(help="Name of a packaged model, or
 
 @app.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object and nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only a JSON object.")] = False,
 ) -> None:
     """Check the installation: look at packages and extras, then decode, predict, write and check the cache.
 
@@ -124,7 +124,7 @@ def _print_models(rows: list[dict[str, Any]]) -> None:
 
 
 def _score(protocol: str, score: dict[str, Any]) -> str:
-    """One protocol's scores in a line: ``speaker: UAR 61.0 % (58.2 to 63.9), accuracy 62.1 %``."""
+    """Return one protocol's scores as one line: ``speaker: UAR 61.0 % (58.2 to 63.9), accuracy 62.1 %``."""
     parts = []
     for key, title in (("uar", "UAR"), ("accuracy", "accuracy")):
         value, interval = score.get(key), score.get(f"{key}_interval")

@@ -1,4 +1,4 @@
-"""``ser score``: anybody's predictions against the packaged folds."""
+"""``ser score``: score any software's predictions on the packaged folds."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def score(
     protocol: Annotated[str, typer.Option(help="random, speaker or speaker+enrolled.")] = "speaker",
     corpus: Annotated[str, typer.Option(help="ravdess or crema_d.")] = "ravdess",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
-    channel: Annotated[Channel, typer.Option(help="Which clips are scored; the folds stay the same.")] = Channel.both,
+    channel: Annotated[Channel, typer.Option(help="Which clips to score; the folds stay the same.")] = Channel.both,
     against: Annotated[
-        str | None, typer.Option(metavar="RECIPE", help="Test against this row of serkit only; all by default.")
+        str | None, typer.Option(metavar="RECIPE", help="Compare only with this recipe of serkit; default: all.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for results.json and report.html, or missing.csv.")
@@ -35,7 +35,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
     force: ForceOption = False,
 ) -> None:
-    """Score predictions made by any software, against folds that everybody has; see docs/yardstick.md."""
+    """Score predictions made by any software on the public folds; see docs/yardstick.md."""
     need_train("Scoring")
     from serkit.evaluation import submission, submission_scores
     from serkit.evaluation.report import write_report

@@ -1,1 +1,1 @@
-"""Many recipes under many protocols, side by side."""
+"""Many recipes under many protocols, compared."""

@@ -1,4 +1,4 @@
-"""What a comparison consists of: rows of the grid, their cells, and what became of each."""
+"""The parts of a comparison: rows of the grid, their cells, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Row:
     recipe : str
         Name, or path of a TOML file.
     reported : float or None
-        The accuracy that the authors of the system wrote, in [0, 1]; ``reported_as`` says what it was.
+        The accuracy that the system's authors reported, in [0, 1]; ``reported_as`` describes it.
     cells : mapping
         Protocol -> seeds.
     folds : mapping
-        Protocol -> how many of the five folds are run.
+        Protocol -> how many of the five folds to run.
     epochs : int or None
-        Longest training; a recipe with more is run under a reduced schedule, which every table says.
+        Longest training; a recipe with more epochs runs on a reduced schedule, which every table marks.
     seconds : float or None
         Measured for one fold on two cores, for the estimate.
     """
@@ -57,14 +57,14 @@ class Cell:
     reduced: str | None
 
     def folder(self, root: Path, corpus: Corpus) -> Path:
-        """Where its run stands."""
+        """Return the folder of its run."""
         short = f"-e{self.recipe.epochs}" if self.reduced else ""
         return root / f"{self.recipe.name}-{corpus.name}-{self.protocol}-{self.seed}{short}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell: a finished run, or the sentence that says why there is none."""
+    """The outcome of a cell: a finished run, or the sentence that says why there is none."""
 
     cell: Cell
     run: Run | None

@@ -1,4 +1,4 @@
-"""Many recipes under several protocols, side by side: a grid of runs, and one document of their scores."""
+"""A grid of runs: many recipes under several protocols and seeds."""
 
 from __future__ import annotations
 
@@ -69,18 +69,18 @@ def plan(
     Parameters
     ----------
     recipes : sequence of str
-        Names or paths. What the packaged grid says of a recipe holds unless the other arguments say otherwise.
+        Names or paths. The packaged grid's settings for a recipe apply unless the other arguments override them.
     protocols : sequence of str, optional
         Default: those of the grid's row; for other recipes all but ``leave-one-speaker-out`` and ``corpus``.
     seeds : sequence of int, optional
         Default: those of the grid's row; for other recipes 0.
     folds : int, optional
-        How many of the five folds are run; default: those of the row, or one for the random protocols (a stratified
-        80/20 split) and all for the others.
+        How many of the five folds to run; default: as in the row, or one for the random protocols (a stratified 80/20
+        split) and all for the others.
     epochs : int, optional
         Longest training; default: that of the row.
     full : bool
-        Whole training and all folds of the speaker protocols, whatever the row says of epochs and folds.
+        Full training and all folds of the speaker protocols, whatever the row says about epochs and folds.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def plan(
     RecipeError
         If a recipe cannot be read.
     TrainingError
-        If a protocol or a number is none.
+        If a protocol is unknown or a number out of range.
     """
     for protocol in protocols or ():
         if protocol not in PROTOCOLS:
@@ -105,7 +105,7 @@ def plan(
         row = grid.get(name, Row(name, cells={p: (0,) for p in PROTOCOLS if p in default}, folds=default))
         whole = load_recipe(name)
         if whole.name in taken:
-            raise RecipeError(f"Two recipes are called '{whole.name}': give each a name of its own.")
+            raise RecipeError(f"Two recipes are called '{whole.name}': give each its own name.")
         taken.add(whole.name)
         cap = epochs or (None if full else row.epochs)
         recipe = whole if cap is None else shortened(whole, cap)
@@ -136,7 +136,7 @@ def _n_folds(corpus: Corpus, protocol: str) -> int:
 
 
 def stale(cells: Sequence[Cell], corpus: Corpus, root: Path) -> set[Path]:
-    """The folders of cells that hold a run of another recipe, such as the same one before it was edited."""
+    """Return the folders of cells that contain a run of another recipe, such as an earlier version of the same one."""
     folders = {cell.folder(root, corpus): cell.recipe.hash for cell in cells}
     return {
         folder
@@ -146,9 +146,9 @@ def stale(cells: Sequence[Cell], corpus: Corpus, root: Path) -> set[Path]:
 
 
 def estimate(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[tuple[int, float | None]]:
-    """Folds that are still to run and their seconds, one pair a cell; None where nothing is known.
+    """Return the number of folds left to run and their seconds, one pair per cell; None if the time is unknown.
 
-    Known are the finished folds of the same recipe and protocol among ``cells``, or else what the grid says. Cells
+    The time comes from finished folds of the same recipe and protocol among ``cells``, or from the grid. Cells
     whose folder is :func:`stale` do not run.
     """
     spent: dict[tuple[str, str], list[float]] = {}
@@ -179,7 +179,7 @@ def run(
     n_jobs: int = 1,
     progress: Progress | None = None,
 ) -> Iterator[Outcome]:
-    """Run the cells one after the other; finished ones are read, interrupted ones resumed.
+    """Run the cells one after another; finished ones are read, interrupted ones resumed.
 
     Parameters
     ----------
@@ -190,12 +190,12 @@ def run(
     n_jobs : int
         Threads.
     progress : callable, optional
-        As of :func:`serkit.training.run.run_evaluation`.
+        As for :func:`serkit.training.run.run_evaluation`.
 
     Yields
     ------
     Outcome
-        One a cell. A cell that fails says so, and the others go on.
+        One per cell. A failed cell has an error, and the others continue.
     """
     splits = _Splits(corpus)
     for cell in cells:
@@ -206,7 +206,7 @@ def run(
 
 
 def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]:
-    """Read those of the cells that are finished, and run none."""
+    """Read the finished cells without running any."""
     splits, found = _Splits(corpus), []
     for cell in cells:
         folder = cell.folder(root, corpus)
@@ -216,7 +216,7 @@ def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]
                 if run_folder.begun(folder)
                 else None
             )
-        except SerkitError:  # another run stands there, so this cell is not finished
+        except SerkitError:  # the folder contains another run, so this cell is not finished
             continue
         if done is not None:
             found.append(Outcome(cell, done))
@@ -245,7 +245,7 @@ def _finished_or_run(
     folder = cell.folder(root, corpus)
     begun = run_folder.begun(folder)
     if not begun and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise TrainingError(f"{folder} is there, but is no run: remove it or use another --runs.")
+        raise TrainingError(f"{folder} exists but is not a run: remove it or use another --runs.")
     found = run_folder.read(folder, cell.recipe, corpus, split, cell.folds) if begun else None
     if found is not None:
         return found

@@ -1,4 +1,4 @@
-"""The document of a comparison as a page of Markdown and as a picture."""
+"""A comparison as a Markdown page and a picture."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write(document: Mapping[str, Any], out: str | os.PathLike[str]) -> list[Path
     Parameters
     ----------
     document : mapping
-        The return value of :func:`serkit.compare.scores.collect`.
+        As returned by :func:`serkit.compare.scores.collect`.
     out : path
 
     Returns
@@ -70,7 +70,7 @@ def _of(document: Mapping[str, Any], recipe: str) -> Iterator[Mapping[str, Any]]
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The tables: accuracy by protocol beside what was reported, details, tests between recipes, failures, notes."""
+    """Return all tables: accuracy by protocol, details, tests between recipes, failures, notes."""
     notes: list[str] = []
     lines = [
         "# Results",
@@ -84,8 +84,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         "",
         "## Reported and measured",
         "",
-        "Accuracy in %, in brackets the 95 % interval over speakers; below it the unweighted average recall (UAR). A "
-        "mean over seeds where there are several (± their standard deviation); –: not run.",
+        "Accuracy in % with the 95 % interval over speakers in brackets; below it the unweighted average recall (UAR). "
+        "Rows with several seeds show the mean ± standard deviation; –: not run.",
         "",
         *_overview(document, notes),
         *_details(document, notes),
@@ -98,7 +98,7 @@ def markdown(document: Mapping[str, Any]) -> str:
 
 
 def overview(document: Mapping[str, Any]) -> str:
-    """The first of the tables by itself, for a README: reported and measured accuracy."""
+    """Return only the first table, for a README: reported and measured accuracy."""
     notes: list[str] = []
     return _page(_overview(document, notes), notes).rstrip()
 
@@ -136,7 +136,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _note(notes: list[str], text: str) -> str:
-    """The mark of a footnote, which is added unless it is there."""
+    """Return the mark of a footnote, adding the footnote if it is new."""
     if not text:
         return ""
     if text not in notes:
@@ -163,7 +163,7 @@ def _cell(row: Mapping[str, Any] | None, failed: Sequence[Mapping[str, Any]], no
 
 
 def _reduced(row: Mapping[str, Any]) -> str:
-    """What makes a row less than a whole run, in words; one fold is the whole of a random protocol."""
+    """Say how a row falls short of a full run; under a random protocol, one fold is a full run."""
     parts = [f"{row['reduced']}"] if row["reduced"] else []
     if row["folds_run"] < row["folds"] and row["protocol"] not in ("random", "augmented-random"):
         parts.append(f"{row['folds_run']} of {row['folds']} folds")
@@ -197,7 +197,7 @@ def _details(document: Mapping[str, Any], notes: list[str]) -> list[str]:
 
 
 def _tests(document: Mapping[str, Any]) -> list[str]:
-    """The best recipe under ``speaker`` against every other one."""
+    """Compare the best recipe under ``speaker`` with every other one."""
     rows = [row for row in document["rows"] if row["protocol"] == "speaker" and row["against_best"]]
     if not rows:
         return []

@@ -19,7 +19,7 @@ _COLOURS = {
 _WORDS = {
     "augmented-random": "augmented-random (leaks)",
     "random": "random: known voices",
-    "speaker": "speaker: an unknown voice, 95 % interval",
+    "speaker": "speaker: a new voice, 95 % interval",
     "speaker+enrolled": "speaker+enrolled",
     "corpus": "corpus: each left out",
 }
@@ -28,17 +28,17 @@ _GREY, _INK = "#666", "#222"
 
 
 def picture(document: Mapping[str, Any]) -> str:
-    """One line a recipe, a mark a protocol, a ring for what was reported, a dashed line at chance.
+    """Draw a line per recipe, a mark per protocol, a ring for the reported accuracy and a dashed line at chance.
 
     Parameters
     ----------
     document : mapping
-        The return value of :func:`serkit.compare.scores.collect`; it has a row at least.
+        As returned by :func:`serkit.compare.scores.collect`, with at least one row.
 
     Returns
     -------
     str
-        An SVG document; the marks say their numbers on hovering.
+        An SVG document; hovering over a mark shows its numbers.
     """
     table: dict[str, dict[str, Mapping[str, Any]]] = {}
     for row in document["rows"]:
@@ -46,7 +46,7 @@ def picture(document: Mapping[str, Any]) -> str:
             table.setdefault(row["recipe"], {})[row["protocol"]] = row
     present = {protocol for rows in table.values() for protocol in rows}
     protocols = [protocol for protocol in _COLOURS if protocol in present]
-    # Names are as wide as the machine's font makes them: 7.4 units a letter are enough for the usual ones.
+    # The width of names depends on the machine's font; 7.4 units per letter are enough for the usual fonts.
     names = {recipe: _short(recipe) + (" *" if _is_reduced(rows) else "") for recipe, rows in table.items()}
     left = max(190.0, 72 + 7.4 * max(map(len, names.values()), default=0))
     bottom = _TOP + _STEP * len(table)
@@ -54,7 +54,7 @@ def picture(document: Mapping[str, Any]) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
         f'role="img" font-family="system-ui, sans-serif" font-size="13" fill="{_INK}">',
-        "<title>Accuracy of every recipe by protocol, beside what was reported</title>",
+        "<title>Accuracy of every recipe by protocol, and the reported accuracy</title>",
         f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
         *_key(protocols),
     ]
@@ -108,7 +108,7 @@ def _text(
 
 
 def _marks(recipe: str, rows: Mapping[str, Mapping[str, Any]], y: float, left: float) -> list[str]:
-    """The line of one recipe: a thread from its lowest to its highest score, the interval, the marks, the ring."""
+    """Draw one recipe: a line from its lowest to its highest score, the interval, the marks, the ring."""
     places = [_x(row["accuracy"], left) for row in rows.values()]
     parts = [f'<path d="M{min(places):.1f} {y:g}H{max(places):.1f}" stroke="#ccc"/>']
     if "speaker" in rows:
@@ -151,7 +151,7 @@ def _mark(protocol: str, x: float, y: float, title: str) -> str:
 
 
 def _key(protocols: Sequence[str]) -> list[str]:
-    """What the marks mean, in two lines, with room for wider fonts than this one."""
+    """Draw the legend in two lines, with room for wider fonts."""
     lines = (
         ((24, 230, 430), ["reported", "random", "augmented-random"]),
         ((24, 430), ["speaker", "speaker+enrolled"]),
@@ -162,7 +162,7 @@ def _key(protocols: Sequence[str]) -> list[str]:
         for x, entry in zip(places, present, strict=False):
             y = 24 + 22 * k
             if entry == "reported":
-                parts += [_ring(x, y, "what its authors reported"), _text(x + 14, y + 4, "reported by its authors")]
+                parts += [_ring(x, y, "reported by its authors"), _text(x + 14, y + 4, "reported by its authors")]
                 continue
             if entry == "speaker":
                 parts.append(_bar(x - 10, x + 10, y))

@@ -35,14 +35,14 @@ __all__ = ["collect"]
 
 
 def collect(outcomes: Sequence[Outcome], corpus: Corpus, *, command: str | None = None) -> dict[str, Any]:
-    """Put outcomes together to the document that stands in ``results.json``.
+    """Collect outcomes into the document for ``results.json``.
 
     Parameters
     ----------
     outcomes : sequence of Outcome
     corpus : Corpus
     command : str, optional
-        What made them, for the reader.
+        The command that made them, for the reader.
 
     Returns
     -------

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 __all__ = ["COPY", "FACTS", "GROUPS"]
 
-#: What identifies a clip, or one altered copy of it.
+#: The key of a clip or of one altered copy.
 COPY = ["path", "start", "end", "copy"]
-#: What a table of predictions takes from the corpus.
+#: The columns that a table of predictions takes from the corpus.
 FACTS = ["speaker", "sex", "channel", "intensity", "statement", "corpus"]
-#: What scores are broken down by.
+#: The columns by which scores are grouped.
 GROUPS = ("speaker", "sex", "intensity", "statement", "channel", "corpus", "fold")

@@ -1,4 +1,4 @@
-"""What a corpus holds: classes, speakers, durations; as numbers and as a picture."""
+"""The content of a corpus: classes, speakers and durations, as numbers and as a picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUANTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
 
 
 def describe(corpus: Corpus) -> dict[str, Any]:
-    """Return the numbers of a corpus, ready for JSON.
+    """Return the statistics of a corpus, ready for JSON.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def _order(emotions: set[str]) -> list[str]:
 
 
 def plot(corpus: Corpus, path: str | os.PathLike[str]) -> None:
-    """Draw the clips per class, per speaker and by duration into one picture.
+    """Draw the clips per class, per speaker and by duration in one picture.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def plot(corpus: Corpus, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     CorpusError
-        If the suffix is another, or the file cannot be written.
+        If the suffix is not one of these, or the file cannot be written.
     """
     file = Path(path)
     if file.suffix.lower() not in (".png", ".svg", ".pdf"):

@@ -1,4 +1,4 @@
-"""The content hash of every clip of a corpus, computed once: what the table needs to know about the audio itself."""
+"""The content hash and position of every clip of a corpus, computed once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Digest:
-    """What a clip holds: the hash of its samples and where it really lies, in seconds."""
+    """The content of a clip: the hash of its samples and its exact position in the file, s."""
 
     audio_hash: str
     start: float
@@ -46,23 +46,23 @@ class Digest:
 
 
 def cache_dir() -> Path:
-    """Return the folder for what serkit remembers between runs: ``$SERKIT_CACHE`` or ``~/.cache/serkit``."""
+    """Return serkit's cache folder: ``$SERKIT_CACHE`` or ``~/.cache/serkit``."""
     value = os.environ.get("SERKIT_CACHE")
     return Path(value).expanduser() if value else Path.home() / ".cache" / "serkit"
 
 
 def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) -> list[Digest]:
-    """Decode every clip once and return the hash of its content and its place in the file.
+    """Decode every clip once and return the hash of its content and its position in the file.
 
-    Results are remembered in :func:`cache_dir` by path, size and modification time of the file, so that reading the
-    same corpus again is quick. A damaged memory is thrown away and made anew.
+    Results are cached in :func:`cache_dir` by path, size and modification time of the file, so reading the
+    same corpus again is quick. A damaged cache is discarded and rebuilt.
 
     Parameters
     ----------
     store : Store
         Finds the files.
     clips : sequence of Clip
-        What to decode.
+        The clips to decode.
     progress : bool
         Say on standard error how far it is: a bar on a terminal, else a line now and then.
 
@@ -74,8 +74,8 @@ def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) 
     Raises
     ------
     CorpusError
-        If a file cannot be decoded or a clip lies outside its file. All are counted, five are shown: a corpus is
-        never made smaller without a word.
+        If a file cannot be decoded or a clip is outside its file. All are counted and five are shown: clips are
+        never left out silently.
     """
     memory_file = _memory_file(store.root)
     memory = _read_memory(memory_file)
@@ -86,7 +86,7 @@ def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) 
         try:
             stamps[path] = list(store.stamp(path))
         except AudioError:
-            stamps[path] = []  # said below, with the other failures
+            stamps[path] = []  # reported below, with the other failures
     todo = [
         i
         for i, (clip, key) in enumerate(zip(clips, keys, strict=True))
@@ -105,7 +105,7 @@ def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) 
         shown = "; ".join(sorted(failures)[:5]) + ("; ..." if len(failures) > 5 else "")
         raise CorpusError(
             f"{len(failures)} of {len(clips)} clips below {store.root} cannot be read: {shown} "
-            "Repair or remove them: serkit does not leave clips out by itself."
+            "Repair or remove them: serkit never leaves out clips silently."
         )
     return [Digest(*memory[key][2:]) for key in keys]
 
@@ -128,14 +128,14 @@ def _decode_all(store: Store, clips: list[Clip], progress: bool) -> Iterator[Dig
 
 
 def _decode(store: Store, clip: Clip) -> Digest | str:
-    """Return the digest of a clip, or a sentence that says what is wrong with it."""
+    """Return the digest of a clip, or a sentence that says why there is none."""
     try:
         source = store.source(clip.path)
         if clip.start is None and clip.end is None:
             wave = audio.load(source)
             return Digest(wave.digest, 0.0, round(wave.duration, 6))
         length = audio.probe(source).duration
-        if length is None:  # a container that does not say
+        if length is None:  # the container does not give it
             length = audio.load(source).duration
         start = clip.start or 0.0
         end = round(length, 6) if clip.end is None else clip.end
@@ -153,7 +153,7 @@ def _key(clip: Clip) -> str:
 
 
 def _known(entry: object, stamp: list[int]) -> bool:
-    """Tell whether a remembered entry is sound and still belongs to the file."""
+    """Return whether a cached entry is valid and still matches the file."""
     return (
         isinstance(entry, list)
         and len(entry) == 5
@@ -178,7 +178,7 @@ def _made_by() -> list[object]:
 def _read_memory(file: Path) -> dict[str, list]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or damaged: made anew
+    except (OSError, ValueError):  # missing or damaged: recompute
         return {}
     if not isinstance(content, dict) or content.get("made_by") != _made_by():
         return {}
@@ -192,7 +192,8 @@ def _write_memory(file: Path, memory: dict[str, list]) -> None:
         write_atomic(text, file)
     except OSError as error:
         warnings.warn(
-            f"Hashes of the recordings cannot be kept in {file.parent} ({error.strerror or error}); the next read will "
-            "take as long. Set SERKIT_CACHE to a folder that can be written.",
+            f"Hashes of the recordings cannot be saved in {file.parent} ({error.strerror or error}), so the next "
+            "read will "
+            "take as long. Set SERKIT_CACHE to a writable folder.",
             stacklevel=2,
         )

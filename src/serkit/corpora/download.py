@@ -1,4 +1,4 @@
-"""Fetching RAVDESS from where its authors published it, with checksum, progress, and going on after a break."""
+"""Download RAVDESS from its authors' site, with checksum, progress and resume."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from serkit.waiting import Waiting
 
 __all__ = ["CHECKSUMS", "ZENODO", "Resume", "fetch_ravdess"]
 
-#: Where the archives of Zenodo record 1188976 lie.
+#: Location of the archives of Zenodo record 1188976.
 ZENODO = "https://zenodo.org/records/1188976/files"
 
-#: The checksums that Zenodo states, by file name.
+#: Checksums published by Zenodo, by file name.
 CHECKSUMS = {
     ARCHIVES["speech"]: "md5:bc696df654c87fed845eb13823edef8a",
     ARCHIVES["song"]: "md5:5411230427d67a21e18aa4d466e6d1b9",
@@ -43,15 +43,15 @@ def fetch_ravdess(
 ) -> list[Path]:
     """Download the audio-only archives of RAVDESS; they stay zips, which :func:`serkit.read_corpus` reads in place.
 
-    A file that is there with the right checksum is not fetched again. What arrives is kept as ``<name>.part`` until it
-    is complete, so that the next call goes on where a broken download ended.
+    A file with the correct checksum is not downloaded again. What arrives is kept as ``<name>.part`` until it
+    is complete, so the next call resumes an interrupted download.
 
     Parameters
     ----------
     to : path
-        Folder for the archives; made if it is not there.
+        Folder for the archives; created if missing.
     channel : {"both", "speech", "song"}
-        Which of the two.
+        Which of the two archives, or both.
     base_url : str
         Address of the folder with the archives: Zenodo, or a mirror.
     checksums : mapping
@@ -65,8 +65,8 @@ def fetch_ravdess(
     Raises
     ------
     CorpusError
-        If the server cannot be reached or refuses, the download breaks off (what came is kept), or the checksum is
-        wrong (the file is removed).
+        If the server cannot be reached or refuses, the download breaks off (received bytes are kept), or the checksum
+        is wrong (the file is removed).
     """
     if channel not in CHANNELS:
         raise CorpusError(f"Unknown channel {channel!r}: expected one of {', '.join(CHANNELS)}.")
@@ -75,7 +75,7 @@ def fetch_ravdess(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CorpusError(f"The folder {folder} cannot be made ({error.strerror}): name another with --to.") from None
+        raise CorpusError(f"The folder {folder} cannot be created ({error.strerror}): change --to.") from None
     pooch.get_logger().setLevel("WARNING")
     source = pooch.create(
         path=folder, base_url=base_url.rstrip("/") + "/", registry={name: checksums[name] for name in names}
@@ -86,8 +86,8 @@ def fetch_ravdess(
             paths.append(Path(source.fetch(name, downloader=Resume(folder / f"{name}.part"))))
         except ValueError as error:
             raise CorpusError(
-                f"{name} from {base_url} has a wrong checksum, so it was removed: expected {checksums[name]}. Run the "
-                "command again; if it fails again, the server has another file."
+                f"{name} from {base_url} has the wrong checksum and was removed: expected {checksums[name]}. Run the "
+                "command again; if it fails again, the server has a different file."
             ) from error
         except OSError as error:
             raise CorpusError(f"{name} cannot be written to {folder} ({error.strerror or error}).") from None
@@ -95,12 +95,12 @@ def fetch_ravdess(
 
 
 class Resume:
-    """A downloader for pooch that goes on with what an earlier call has left.
+    """A downloader for pooch that resumes an interrupted download.
 
     Parameters
     ----------
     part : Path
-        Where the bytes are kept until all are there. A complete file is handed to pooch, which checks it.
+        File that collects the bytes. Once complete, it goes to pooch, which checks it.
     """
 
     def __init__(self, part: Path) -> None:
@@ -123,11 +123,11 @@ class Resume:
 
     def _broken(self, name: str, url: str, reason: str) -> CorpusError:
         have = self._size()
-        kept = f"The first {have:,} bytes are kept: run the command again to go on from there." if have else ""
+        kept = f"The first {have:,} bytes are kept: run the command again to resume." if have else ""
         return CorpusError(f"The download of {name} from {url} broke off ({reason}). {kept or 'Try again later.'}")
 
     def _fetch(self, url: str, name: str) -> int | None:
-        """Append to the part file what is missing; return the size of the whole if the server says it."""
+        """Append the missing bytes to the part file; return the total size if the server gives it."""
         have = self._size()
         headers = {"Accept-Encoding": "identity"}
         if have:
@@ -135,20 +135,20 @@ class Resume:
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
             content_range = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
             total = int(content_range[2]) if content_range and content_range[2] != "*" else None
-            if have and response.status_code == 416:  # nothing lies behind what is there
+            if have and response.status_code == 416:  # nothing left to download
                 if total == have:
                     return total
-                self.part.unlink()  # longer than the file: not a part of it
+                self.part.unlink()  # longer than the file, so not a part of it
                 return self._fetch(url, name)
             if response.status_code not in (200, 206):
                 raise CorpusError(
-                    f"The server answered {response.status_code} {response.reason} for {url}: look whether the address "
-                    "is right, or name another with --mirror."
+                    f"The server answered {response.status_code} {response.reason} for {url}: check the address "
+                    "or choose another with --mirror."
                 )
             goes_on = bool(response.status_code == 206 and content_range and content_range[1] == str(have))
             if response.status_code == 206 and not goes_on:
                 self.part.unlink(missing_ok=True)
-                raise CorpusError(f"The server sent another part of {name} than asked for: run the command again.")
+                raise CorpusError(f"The server sent a different part of {name} than requested: run the command again.")
             if not goes_on:  # a server without ranges starts from the beginning
                 have = 0
                 length = response.headers.get("Content-Length")
@@ -178,7 +178,7 @@ class Resume:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Say in a few words what happened to the connection."""
+    """Describe in a few words what happened to the connection."""
     if isinstance(error, requests.exceptions.Timeout):
         return "the server does not answer"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):

@@ -14,9 +14,9 @@ __all__ = ["is_emotion", "read"]
 
 
 def is_emotion(name: str) -> bool:
-    """Tell whether a folder's name is a label that serkit knows, such as ``"Angry"``, ``"fear"`` or ``"neu"``.
+    """Return whether a folder's name is a known label, such as ``"Angry"``, ``"fear"`` or ``"neu"``.
 
-    Plain numbers are not: ``"01"`` may well be a speaker.
+    Plain numbers are not: ``"01"`` may be a speaker.
     """
     key = name.strip().lower().replace(" ", "_")
     return (key in ALIASES or key in OTHERS) and not key.isdigit()
@@ -25,20 +25,20 @@ def is_emotion(name: str) -> bool:
 def read(root: Path) -> Listing:
     """List a corpus that has one folder per emotion.
 
-    The emotion is the one folder on the way to the file that bears an emotion's name. The speaker is what the other
+    The emotion is the one folder in the file's path that is named after an emotion. The speaker is what the other
     folders on the way are called. Without such a folder it is the part of the file name before the first underscore,
-    if that is no emotion and at least two files share it. Otherwise the speaker is unknown (``""``), and the speaker
-    protocols will say so.
+    if that is not an emotion and at least two files share it. Otherwise the speaker is unknown (``""``), and the
+    speaker protocols will say so.
 
     Raises
     ------
     CorpusError
-        If a file lies under no emotion folder, or under two.
+        If a file is not under exactly one emotion folder.
     """
     paths = list_audio(root)
     if not paths:
         raise CorpusError(
-            f"{root} holds no audio files: expected folders named after emotions, such as angry/ and happy/."
+            f"{root} contains no audio files: expected folders named after emotions, such as angry/ and happy/."
         )
     prefixes = Counter(_prefix(path) for path in paths)
     rows: list[dict[str, str]] = []
@@ -55,7 +55,7 @@ def read(root: Path) -> Listing:
         rows.append({"path": path, "emotion": canonical(emotions[0], others=True), "speaker": speaker})
     if wrong:
         raise CorpusError(
-            f"{len(wrong)} of {len(paths)} audio files in {root} do not lie in exactly one folder named after an "
+            f"{len(wrong)} of {len(paths)} audio files in {root} are not in exactly one folder named after an "
             f"emotion: "
             + ", ".join(wrong[:5])
             + (", ..." if len(wrong) > 5 else "")

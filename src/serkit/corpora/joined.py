@@ -1,4 +1,4 @@
-"""Several corpora as one, so that a model can hear the voices of all of them."""
+"""Several corpora as one, so a model can learn from all their voices."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["join"]
 
 
 def join(corpora: Sequence[Corpus], root: Path) -> Corpus:
-    """Put corpora that lie below one folder into one table.
+    """Join corpora below one folder into one table.
 
     Parameters
     ----------
     corpora : sequence of Corpus
-        Two or more, of different names.
+        Two or more, with different names.
     root : Path
-        A folder that holds all of their folders; the paths of the table start from it.
+        A folder that contains all their folders; the paths of the table are relative to it.
 
     Returns
     -------
@@ -34,17 +34,19 @@ def join(corpora: Sequence[Corpus], root: Path) -> Corpus:
     Raises
     ------
     CorpusError
-        If two have the same name, or one lies outside of `root`.
+        If two have the same name, or one is outside `root`.
     """
     names = [corpus.name for corpus in corpora]
     if len(set(names)) != len(names):
-        raise CorpusError(f"A corpus can be joined to others only, got {' + '.join(names)}: name each one once.")
+        raise CorpusError(
+            f"A corpus can only be joined with other corpora, got {' + '.join(names)}: name each one once."
+        )
     parts = []
     for corpus in corpora:
         try:
             below = corpus.root.relative_to(root).as_posix()
         except ValueError:
-            raise CorpusError(f"{corpus.root} lies outside of {root}: put the corpora into one folder.") from None
+            raise CorpusError(f"{corpus.root} is outside {root}: put the corpora into one folder.") from None
         parts.append(corpus.table.assign(path=below + "/" + corpus.table["path"]))
     table = pd.concat(parts, ignore_index=True)
     extra = [name for name in table.columns if name not in COLUMNS]

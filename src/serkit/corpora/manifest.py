@@ -36,7 +36,7 @@ def read(file: Path) -> Listing:
     ``emotion`` (a label, an alias, or one of :data:`serkit.emotions.OTHERS`); optional are ``start`` and ``end``
     (seconds; empty: the file's start, its end), ``speaker``, ``sex`` (female, male, f, m), ``channel`` (speech, song),
     ``intensity``, ``statement``, ``repetition`` and ``corpus``.
-    Other columns are kept as text; ``audio_hash`` is always computed anew. ``.tsv`` files are separated by tabs, all
+    Other columns are kept as text; ``audio_hash`` is always recomputed. ``.tsv`` files are separated by tabs, all
     others by commas.
 
     Parameters
@@ -58,8 +58,8 @@ def read(file: Path) -> Listing:
     missing = [name for name in _REQUIRED if name not in header]
     if missing:
         raise CorpusError(
-            f"{file} lacks the column {missing[0]}: its header is {', '.join(header) or 'empty'}; path and emotion "
-            f"are needed."
+            f"{file} lacks the column {missing[0]}: its header is {', '.join(header) or 'empty'}; it needs path and "
+            f"emotion."
         )
     repeated = [name for name in header if header.count(name) > 1]
     if repeated:
@@ -78,12 +78,12 @@ def read(file: Path) -> Listing:
         rows.append(row)
     if absent:
         raise CorpusError(
-            f"{len(absent)} of {len(rows)} files of {file} are not there: {'; '.join(absent[:5])}"
+            f"{len(absent)} of {len(rows)} files of {file} are missing: {'; '.join(absent[:5])}"
             + ("; ..." if len(absent) > 5 else "")
             + ". Paths are relative to the folder of the manifest."
         )
     if not rows:
-        raise CorpusError(f"{file} has a header and no clips.")
+        raise CorpusError(f"{file} has a header but no clips.")
     name = file.resolve().parent.name if file.stem.lower() == "manifest" else file.stem
     return Listing(name, file.parent, rows, "unknown", "unknown")
 
@@ -99,9 +99,9 @@ def _row(values: dict[str, str], root: Path) -> dict[str, Any]:
     for name in ("start", "end"):
         row[name] = _seconds(name, row.get(name, ""))
     if row["end"] is not None and row["end"] <= (row["start"] or 0.0):
-        raise CorpusError(f"end {row['end']:g} s does not lie after start {row['start'] or 0:g} s.")
+        raise CorpusError(f"end {row['end']:g} s is not after start {row['start'] or 0:g} s.")
     if row.get("sex", "").lower() not in _SEX:
-        raise CorpusError(f"sex is {row['sex']!r}: expected female, male or nothing.")
+        raise CorpusError(f"sex is {row['sex']!r}: expected female, male or an empty field.")
     row["sex"] = _SEX[row.get("sex", "").lower()]
     row["channel"] = row.get("channel", "").lower() or "speech"
     if row["channel"] not in CHANNELS[1:]:
@@ -131,6 +131,6 @@ def _records(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             header = [name.strip() for name in next(reader, [])]
             return header, [(reader.line_num, values) for values in reader if any(value.strip() for value in values)]
     except UnicodeDecodeError:
-        raise CorpusError(f"{file} is no UTF-8 text: save the table as CSV with the encoding UTF-8.") from None
+        raise CorpusError(f"{file} is not UTF-8 text: save the table as CSV in UTF-8.") from None
     except (csv.Error, OSError) as error:
         raise CorpusError(f"{file} cannot be read as a table ({error}).") from None

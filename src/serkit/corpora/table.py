@@ -37,7 +37,7 @@ COLUMNS = (
 
 @dataclass(eq=False)
 class Corpus:
-    """Labelled recordings: one table, and the way from its rows to the sound.
+    """Labelled recordings: one table, and access to the sound of its rows.
 
     Attributes
     ----------
@@ -46,11 +46,11 @@ class Corpus:
     root : Path
         The folder that the paths are relative to.
     table : pandas.DataFrame
-        One row a clip, sorted by (path, start, end), with the columns of :data:`COLUMNS`; columns that only this corpus
-        has follow. ``start`` and ``end`` are seconds of the file, rounded to microseconds. Text that is unknown is
-        ``""``.
+        One row per clip, sorted by (path, start, end), with the columns of :data:`COLUMNS`; columns that only this
+        corpus has follow. ``start`` and ``end`` are seconds of the file, rounded to microseconds. Text that is unknown
+        is ``""``.
     licence, citation : str
-        What using the recordings asks for.
+        How to cite the recordings.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Corpus:
         return len(self.table)
 
     def load(self, row_or_path: Any, target_rate: int | None = None) -> audio.Waveform:
-        """Return the sound of one clip.
+        """Load the sound of one clip.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a corpus reader finds before any sound is decoded.
+    """The result of a corpus reader, before any sound is decoded.
 
     ``rows`` hold at least ``path`` and ``emotion``; ``start`` and ``end`` where only a piece of the file is meant.
     """
@@ -113,7 +113,7 @@ class Listing:
 
 
 def voice_names(rows: pd.DataFrame) -> pd.Series:
-    """Each row's speaker within its corpus: two corpora may give different people the same name.
+    """Return each row's speaker with its corpus, because two corpora may use the same name for different people.
 
     Examples
     --------
@@ -129,15 +129,14 @@ def build(listing: Listing, *, channel: str) -> Corpus:
     Raises
     ------
     CorpusError
-        If nothing is left in this channel, a clip occurs twice, or a recording cannot be read.
+        If this channel has no recordings, a clip is listed twice, or a recording cannot be read.
     """
     rows = [row for row in listing.rows if channel in ("both", row.get("channel", "speech"))]
     if not rows:
         raise CorpusError(
-            f"{listing.root} has no {channel} recordings: it holds {len(listing.rows)} of another channel; ask for "
-            "channel both."
+            f"{listing.root} has no {channel} recordings, but {len(listing.rows)} of another channel: use channel both."
             if listing.rows
-            else f"{listing.root} holds no recordings."
+            else f"{listing.root} contains no recordings."
         )
     clips = [Clip(row["path"], row.get("start"), row.get("end")) for row in rows]
     digests = digest_clips(Store(listing.root), clips)
@@ -162,10 +161,11 @@ def build(listing: Listing, *, channel: str) -> Corpus:
     if len(twice):
         first = twice.iloc[0]
         raise CorpusError(
-            f"The clip {first['path']} from {first['start']:g} to {first['end']:g} s stands {len(twice) + 1} times in "
-            f"{listing.root}: name each clip once."
+            f"The clip {first['path']} from {first['start']:g} to {first['end']:g} s is listed {len(twice) + 1} "
+            "times in "
+            f"{listing.root}: list each clip once."
             if len(twice) == 1
-            else f"{len(twice)} clips stand more than once in {listing.root}, the first is {first['path']} from "
-            f"{first['start']:g} to {first['end']:g} s: name each clip once."
+            else f"{len(twice)} clips are listed more than once in {listing.root}, first {first['path']} from "
+            f"{first['start']:g} to {first['end']:g} s: list each clip once."
         )
     return Corpus(listing.name, listing.root, table, listing.licence, listing.citation)

@@ -1,1 +1,1 @@
-"""From predictions to numbers and pages: scores, intervals, paired tests, submissions, the report."""
+"""From predictions to scores, intervals, paired tests and reports; also for predictions of other software."""

@@ -33,14 +33,16 @@ N_BINS = 15
 
 
 def checked(table: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth and predicted as indices of `labels`, shape (n,), and probabilities, shape (n, n_labels)."""
+    """Check the table; return truth and predicted as indices of `labels` (n,), and probabilities (n, n_labels)."""
     if not labels or len(set(labels)) != len(labels):
-        raise TrainingError(f"The labels must be at least one and all different, got {labels}.")
+        raise TrainingError(f"The labels must be distinct and at least one, got {labels}.")
     p_columns = [f"p_{label}" for label in labels]
     wanted = [*COPY, "emotion", "predicted", "confidence", *p_columns, *GROUPS]
     missing = [column for column in wanted if column not in table.columns]
     if missing:
-        raise TrainingError(f"The predictions lack the column(s) {', '.join(missing)}; write '' where unknown.")
+        raise TrainingError(
+            f"The predictions lack the column(s) {', '.join(missing)}: add them, with '' where unknown."
+        )
     if len(table) == 0:
         raise TrainingError("The table of predictions is empty: there is nothing to evaluate.")
     for column in [*COPY, "fold", "emotion", "predicted", "confidence", *p_columns]:
@@ -52,8 +54,8 @@ def checked(table: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np.ndar
     twice = np.flatnonzero(table.duplicated(COPY).to_numpy())
     if len(twice):
         raise TrainingError(
-            f"{len(twice)} clip(s) stand in the predictions more than once, first {_where(table, twice[0])}; "
-            "each (path, start, end, copy) may be tested once."
+            f"{len(twice)} clip(s) are listed more than once in the predictions, first {_where(table, twice[0])}: "
+            "test each (path, start, end, copy) only once."
         )
     index = pd.Index(labels)
     codes = {}
@@ -63,12 +65,12 @@ def checked(table: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np.ndar
         if unknown:
             raise TrainingError(f"Unknown label(s) {unknown} in {column!r}: the labels are {', '.join(labels)}.")
     probabilities = np.column_stack([_numbers(table, column) for column in p_columns])
-    outside = (probabilities < -1e-6) | (probabilities > 1 + 1e-6)  # the slack of a softmax in float32
+    outside = (probabilities < -1e-6) | (probabilities > 1 + 1e-6)  # the rounding of a softmax in float32
     off = np.flatnonzero((np.abs(probabilities.sum(axis=1) - 1) > 1e-3) | outside.any(axis=1))
     if len(off):
         raise TrainingError(
-            f"{len(off)} row(s) hold no probabilities, first {_where(table, off[0])} with the sum "
-            f"{probabilities[off[0]].sum():.4g}: p_<label> must lie in [0, 1] and sum to 1 within 0.001."
+            f"{len(off)} row(s) have invalid probabilities, first {_where(table, off[0])} with the sum "
+            f"{probabilities[off[0]].sum():.4g}: p_<label> must be in [0, 1] and sum to 1 within 0.001."
         )
     of_predicted = probabilities[np.arange(len(table)), codes["predicted"]]
     off = np.flatnonzero(np.abs(_numbers(table, "confidence") - of_predicted) > 1e-3)
@@ -89,7 +91,7 @@ def _numbers(table: pd.DataFrame, column: str) -> np.ndarray:
         return table[column].to_numpy(dtype=np.float64)
     except (TypeError, ValueError):
         raise TrainingError(
-            f"Column {column!r} must hold numbers, got values such as {table[column].iloc[0]!r}."
+            f"Column {column!r} must contain numbers, got values such as {table[column].iloc[0]!r}."
         ) from None
 
 
@@ -166,12 +168,12 @@ def resample(stack: np.ndarray, names: Sequence[str], n_boot: int, seed: int | S
 
 
 def interval(resampled: np.ndarray) -> list[float]:
-    """The 95 % percentile interval ``[low, high]`` of a score, from its values over resamples."""
+    """Return the 95 % percentile interval ``[low, high]`` of a score, from its values over resamples."""
     return [float(q) for q in np.quantile(resampled, [0.025, 0.975])]
 
 
 def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, list[dict[str, Any]]]:
-    """Expected calibration error and its bins ``(low, high]``; a confidence of exactly 0 joins the first."""
+    """Return the expected calibration error and its bins ``(low, high]``; a confidence of exactly 0 is in the first."""
     edges = np.linspace(0, 1, N_BINS + 1)
     which = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, N_BINS - 1)
     bins, ece = [], 0.0
@@ -187,7 +189,7 @@ def calibration(confidence: np.ndarray, correct: np.ndarray) -> tuple[float, lis
 
 
 def correct_among_surest(confidence: np.ndarray, correct: np.ndarray) -> Callable[[float], float]:
-    """The function k -> expected number of right answers among the k clips with the highest confidence."""
+    """Return the function k -> expected number of correct answers among the k most confident."""
     levels, codes = np.unique(-confidence, return_inverse=True)
     reached = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(levels)))])
     right = np.concatenate([[0], np.cumsum(np.bincount(codes, weights=correct, minlength=len(levels)))])
@@ -195,7 +197,7 @@ def correct_among_surest(confidence: np.ndarray, correct: np.ndarray) -> Callabl
 
 
 def accuracy_surest_half(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Accuracy on the half of the clips (rounded up) with the highest confidence."""
+    """Return the accuracy of the most confident half of the clips (rounded up)."""
     half = (len(confidence) + 1) // 2
     return correct_among_surest(confidence, correct)(half) / half
 
@@ -209,7 +211,7 @@ def confusions(
 
 
 def per_class(confusion: np.ndarray, labels: list[str]) -> dict[str, dict[str, Any]]:
-    """Precision, recall, F1, one-against-rest accuracy and support of each label."""
+    """Return precision, recall, F1, one-against-rest accuracy and support of each label."""
     total = int(confusion.sum())
     table: dict[str, dict[str, Any]] = {}
     for k, label in enumerate(labels):
@@ -225,7 +227,7 @@ def per_class(confusion: np.ndarray, labels: list[str]) -> dict[str, dict[str, A
 
 
 def group_table(names: list[str], stack: np.ndarray) -> dict[str, dict[str, Any]]:
-    """Number of clips, accuracy, UAR and number of classes of each group in the stack."""
+    """Return number of clips, accuracy, UAR and number of classes of each group in the stack."""
     scores = scores_of(stack)
     return {
         name: {
@@ -239,7 +241,7 @@ def group_table(names: list[str], stack: np.ndarray) -> dict[str, dict[str, Any]
 
 
 def spread(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation (ddof 1) over the rows of a group table."""
+    """Return mean and standard deviation (ddof 1) over the rows of a group table."""
     summary: dict[str, Any] = {"n": len(rows)}
     for score in ("accuracy", "uar"):
         values = [row[score] for row in rows]

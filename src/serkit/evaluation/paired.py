@@ -1,7 +1,7 @@
 """Is one model better than another? A paired test over speakers.
 
-Clips of one voice are no independent draws, so the speaker is what is counted: one score a speaker and model, and the
-difference of the two.
+Clips of one voice are not independent, so the unit is the speaker: one score per speaker and model, and the
+difference between the two.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MIN_SPEAKERS = 2
 
 @dataclass(frozen=True)
 class PairedResult:
-    """What :func:`paired_test` found.
+    """The result of :func:`paired_test`.
 
     Attributes
     ----------
@@ -50,19 +50,19 @@ def paired_test(
 
     The p-value is that of a sign-flip permutation test (Good, 2005, Permutation, Parametric and Bootstrap Tests of
     Hypotheses; Dror et al., 2018, The Hitchhiker's Guide to Testing Statistical Significance in Natural Language
-    Processing, ACL): if the models were alike, each speaker's difference could as well have the other sign. It is the
-    share of sign patterns whose mean is at least as far from 0 as the one found. All ``2**n`` patterns are tried if
-    they are at most `n_resamples`; else `n_resamples` are drawn, and the one found counts among them, so that p is
-    never 0 (Phipson and Smyth, 2010).
+    Processing, ACL): if the models were equally good, each speaker's difference could equally well have the other
+    sign. It is the share of sign patterns whose mean is at least as far from 0 as the observed one. All ``2**n``
+    patterns are tried if there are at most `n_resamples`; otherwise `n_resamples` are drawn and the observed one is
+    added to them, so p is never 0 (Phipson and Smyth, 2010).
 
     Parameters
     ----------
     a, b : mapping
         Speaker -> score of each model, such as accuracy in [0, 1]; the same speakers in both.
     n_resamples : int
-        Resamples of the interval, and sign patterns of the test; 1 or more.
+        Resamples for the interval and sign patterns for the test; 1 or more.
     seed : int
-        Of both draws.
+        Seed of both.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def paired_test(
 
 
 def _differences(a: Mapping[str, float], b: Mapping[str, float]) -> np.ndarray:
-    """The differences by speaker, in the order of the speakers' names: the order of the mappings has no say."""
+    """Return the differences, sorted by the speakers' names, so the order of the mappings does not matter."""
     if set(a) != set(b):
         alone = [
             f"{min(set(one) - set(other))} only in the {side}"
@@ -118,14 +118,16 @@ def _differences(a: Mapping[str, float], b: Mapping[str, float]) -> np.ndarray:
     wrong = np.flatnonzero(~np.isfinite(scores).all(axis=0))
     if len(wrong):
         raise TrainingError(
-            f"Speaker {speakers[wrong[0]]} has a score that is no finite number: {scores[:, wrong[0]]}."
+            f"Speaker {speakers[wrong[0]]} has a score that is not a finite number: {scores[:, wrong[0]]}."
         )
     differences: np.ndarray = scores[0] - scores[1]
     return differences
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values of several comparisons so that together they err as rarely as one (Holm, 1979).
+    """Adjust p-values of several comparisons for their number (Holm, 1979).
+
+    The chance of any false positive among all of them stays below the chosen level.
 
     Parameters
     ----------
@@ -135,12 +137,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Returns
     -------
     list of float
-        Adjusted p-values in the given order; each at least as large as before, at most 1.
+        Adjusted p-values in the given order, each at least as large as the original and at most 1.
 
     Raises
     ------
     TrainingError
-        If a value is no probability.
+        If a value is not in [0, 1].
 
     Examples
     --------
@@ -149,7 +151,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """
     wrong = [p for p in p_values if not 0 <= p <= 1]
     if wrong:
-        raise TrainingError(f"{wrong[0]} is no p-value: expected 0 to 1.")
+        raise TrainingError(f"{wrong[0]} is not a p-value: expected 0 to 1.")
     adjusted = [0.0] * len(p_values)
     largest = 0.0
     for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):

@@ -1,8 +1,8 @@
 """Figures of a report: SVG that follows the page's colours, and a confusion matrix as PNG.
 
 The SVG builders return one ``<svg>`` element as text. Its colours are CSS variables that the page defines
-for light and dark (``--ink``, ``--soft``, ``--line``, ``--accent``, ``--warm``), so a figure needs no
-picture for each.
+for light and dark mode (``--ink``, ``--soft``, ``--line``, ``--accent``, ``--warm``), so one figure serves
+both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from serkit.evaluation.svg import Axes
 __all__ = ["NARROW", "curves_svg", "pct", "reliability_svg", "risk_coverage_svg", "save_confusion", "speakers_svg"]
 
 
-#: The narrow blank that does not break, between a number and its unit.
+#: The narrow no-break space between a number and its unit.
 NARROW = "\u202f"
 
 
@@ -44,12 +44,12 @@ def _percent(values: Sequence[float]) -> dict[float, str]:
 
 
 def reliability_svg(metrics: Mapping[str, Any]) -> str:
-    """Draw how often answers of a given confidence are right, with the number of answers below.
+    """Draw how often answers of a given confidence are correct, with the number of answers below.
 
     Parameters
     ----------
     metrics : mapping
-        The return value of :func:`serkit.evaluation.scores.evaluate`.
+        As returned by :func:`serkit.evaluation.scores.evaluate`.
 
     Returns
     -------
@@ -59,13 +59,13 @@ def reliability_svg(metrics: Mapping[str, Any]) -> str:
     ticks = _percent([0, 0.2, 0.4, 0.6, 0.8, 1])
     axes = Axes((0, 1), (0, 1), height=316, bottom=82)
     floor = axes.height - axes.bottom
-    axes.grid({}, ticks, "", "right answers, %")
+    axes.grid({}, ticks, "", "correct answers, %")
     most = max(row["n"] for row in metrics["reliability"])
     for row in metrics["reliability"]:
         if not row["n"]:
             continue
         about = (
-            f"confidence {row['low']:.0%} to {row['high']:.0%}: {row['n']} clips, {pct(row['accuracy'])} right, "
+            f"confidence {row['low']:.0%} to {row['high']:.0%}: {row['n']} clips, {pct(row['accuracy'])} correct, "
             f"mean confidence {pct(row['confidence'])}"
         )
         x, right, says = axes.px(row["low"]) + 1.5, axes.py(row["accuracy"]), axes.py(row["confidence"])
@@ -87,12 +87,12 @@ def reliability_svg(metrics: Mapping[str, Any]) -> str:
 
 
 def risk_coverage_svg(metrics: Mapping[str, Any]) -> str:
-    """Draw the accuracy that is left when only the surest answers are kept.
+    """Draw the accuracy of the most confident answers, by how many are kept.
 
     Parameters
     ----------
     metrics : mapping
-        The return value of :func:`serkit.evaluation.scores.evaluate`.
+        As returned by :func:`serkit.evaluation.scores.evaluate`.
 
     Returns
     -------
@@ -107,37 +107,38 @@ def risk_coverage_svg(metrics: Mapping[str, Any]) -> str:
     axes.grid(
         _percent([0, 0.2, 0.4, 0.6, 0.8, 1]),
         _percent([low + 0.2 * k for k in range(steps + 1)]),
-        "answers kept, surest first, %",
-        "right among the kept, %",
+        "answers kept, most confident first, %",
+        "correct among the kept, %",
     )
     half = metrics["accuracy_surest_half"]
     axes.line([(0.5, low), (0.5, half), (0, half)], "guide")
     axes.line(points, "curve")
     for x, y in points:
-        axes.dot(x, y, "hit", r=6, title=f"surest {x:.0%}: {pct(y)} right")
+        axes.dot(x, y, "hit", r=6, title=f"most confident {x:.0%}: {pct(y)} correct")
     axes.dot(0.5, half, "mark")
     axes.text(axes.px(0.5) + 8, axes.py(half) - 9, f"{pct(half)}", "note", anchor="start")
     return axes.svg(
-        f"Risk-coverage curve: {pct(half)} of the surer half of the answers are right, {pct(points[-1][1])} of all"
+        f"Risk-coverage curve: {pct(half)} of the more confident half of the answers are correct, "
+        f"{pct(points[-1][1])} of all"
     )
 
 
 def _wilson(share: float, n: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson, 1927)."""
+    """Return the 95 % interval of a share (Wilson, 1927)."""
     z = 1.959964
     centre, spread = share + z * z / (2 * n), z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return (centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)
 
 
 def speakers_svg(speakers: Mapping[str, Mapping[str, Any]], mean: float, sex: Mapping[str, str]) -> str:
-    """Draw the accuracy of each speaker, best first, with the interval that its number of clips allows.
+    """Draw the accuracy of each speaker, best first, with an interval for the number of clips.
 
     Parameters
     ----------
     speakers : mapping
         Speaker -> row with ``accuracy`` and ``n``, as in the groups of :func:`serkit.evaluation.scores.evaluate`.
     mean : float
-        Where the mean line stands, in [0, 1].
+        Position of the mean line, in [0, 1].
     sex : mapping
         Speaker -> ``"female"``, ``"male"`` or anything else for unknown.
 
@@ -183,7 +184,7 @@ def curves_svg(curves: Sequence[Mapping[str, Sequence[float | None]]], kind: str
     Parameters
     ----------
     curves : sequence of mapping
-        One mapping a fold: ``"epoch"`` and series of the same length, named ``train_...`` or ``valid_...``,
+        One mapping per fold: ``"epoch"`` and series of the same length, named ``train_...`` or ``valid_...``,
         ending in ``loss`` or ``uar``; None or NaN leave a gap.
     kind : {"loss", "uar"}
         Which series to draw.
@@ -196,7 +197,7 @@ def curves_svg(curves: Sequence[Mapping[str, Sequence[float | None]]], kind: str
     Raises
     ------
     TrainingError
-        If a series has another name or another length than the epochs.
+        If a series has an unknown name or not as many values as there are epochs.
     """
     lines: list[tuple[str, str, list[tuple[float, float]]]] = []
     for fold, series in enumerate(curves):
@@ -206,7 +207,9 @@ def curves_svg(curves: Sequence[Mapping[str, Sequence[float | None]]], kind: str
             if name == "epoch":
                 continue
             if not name.endswith(("loss", "uar")) or not name.startswith(("train_", "valid_")):
-                raise TrainingError(f"Unknown training curve {name!r}: expected names such as train_loss or valid_uar.")
+                raise TrainingError(
+                    f"Unknown training curve {name!r}: expected a name such as train_loss or valid_uar."
+                )
             if len(values) != len(series["epoch"]):
                 n = len(series["epoch"])
                 raise TrainingError(f"Curve {name!r} of fold {fold} has {len(values)} values for {n} epochs.")
@@ -241,7 +244,7 @@ def _number(value: float | None) -> float:
 
 
 def _steps(low: float, high: float) -> list[float]:
-    """About five round numbers from `low` or below to `high`."""
+    """Return about five round numbers from `low` or below to `high`."""
     raw = (high - low) / 5
     unit = 10.0 ** math.floor(math.log10(raw))
     step = next(unit * k for k in (1, 2, 2.5, 5, 10) if unit * k >= raw * 0.999)
@@ -249,23 +252,23 @@ def _steps(low: float, high: float) -> list[float]:
 
 
 def save_confusion(metrics: Mapping[str, Any], path: str | os.PathLike[str], *, title: str = "") -> Path:
-    """Save the confusion matrix as a picture: the share of each true class, counts below.
+    """Save the confusion matrix as a picture: percent of each true class, with counts below.
 
     Parameters
     ----------
     metrics : mapping
-        The return value of :func:`serkit.evaluation.scores.evaluate`.
+        As returned by :func:`serkit.evaluation.scores.evaluate`.
     path : path
-        File to write; the suffix says the format, such as ``.png``, ``.svg`` or ``.pdf``.
+        File to write; its suffix sets the format, such as ``.png``, ``.svg`` or ``.pdf``.
     title : str
         Title above the picture.
 
     Returns
     -------
     Path
-        Where it stands.
+        The file.
     """
-    from matplotlib.figure import Figure  # no pyplot: no window system, no global state
+    from matplotlib.figure import Figure  # not pyplot: that needs a window system and keeps global state
 
     labels, counts = metrics["labels"], np.asarray(metrics["confusion"])
     rows = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

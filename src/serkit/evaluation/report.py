@@ -1,4 +1,4 @@
-"""From results and predictions to one HTML file that needs nothing else, and a summary for the terminal."""
+"""From results and predictions to one self-contained HTML file, and a summary for the terminal."""
 
 from __future__ import annotations
 
@@ -23,34 +23,33 @@ if TYPE_CHECKING:
 
 __all__ = ["PROTOCOL_TEXT", "summary_table", "write_report"]
 
-#: What each protocol means: the start of the report's first sentence, and an explanation.
+#: Protocol -> start of the report's first sentence, and explanation.
 PROTOCOL_TEXT: dict[str, tuple[str, str]] = {
     "speaker": (
-        "On voices it never heard",
+        "On voices it has never heard",
         "Protocol <b>speaker</b>: each fold is tested on speakers who take no part in its training, tuning or early "
-        "stopping. The score says what to expect on an unknown voice.",
+        "stopping. The score is what to expect for a new voice.",
     ),
     "leave-one-speaker-out": (
-        "On voices it never heard",
-        "Protocol <b>leave-one-speaker-out</b>: each speaker in turn is tested by a model made from all the others. "
-        "The score says what to expect on an unknown voice.",
+        "On voices it has never heard",
+        "Protocol <b>leave-one-speaker-out</b>: each speaker in turn is tested with a model trained on the others. "
+        "The score is what to expect for a new voice.",
     ),
     "speaker+enrolled": (
         "On new voices after a short enrolment",
-        "Protocol <b>speaker+enrolled</b>: tested speakers take no part in training, but their features are "
-        "standardised by some unlabelled clips of theirs, or, where the recipe says so, the answers are adjusted by "
-        "them. The score says what to expect on an unknown voice once it "
-        "has spoken for a few seconds.",
+        "Protocol <b>speaker+enrolled</b>: tested speakers take no part in training. Some of their unlabelled "
+        "clips are used to standardise their features or, if the recipe says so, to correct the answers. "
+        "The score is what to expect for a new voice after a few seconds of enrolment.",
     ),
     "random": (
         "On voices it knows from training",
-        "Protocol <b>random</b>: clips are dealt to folds by chance, so every tested voice also speaks in training. "
-        "The score says what to expect on known voices, and is higher than on unknown ones.",
+        "Protocol <b>random</b>: clips are assigned to folds at random, so every tested voice is also in training. "
+        "The score is what to expect for known voices, and is higher than for new ones.",
     ),
     "augmented-random": (
         "On clips whose altered copies it was trained on",
-        "Protocol <b>augmented-random</b>: clips are augmented first and dealt to folds afterwards, so altered copies "
-        "of tested clips are in training. The score only answers whether a published number can be reproduced.",
+        "Protocol <b>augmented-random</b>: clips are augmented before they are assigned to folds, so altered copies "
+        "of tested clips are in training. The score only shows whether a published number can be reproduced.",
     ),
     "corpus": (
         "On corpora it never heard",
@@ -59,8 +58,8 @@ PROTOCOL_TEXT: dict[str, tuple[str, str]] = {
     ),
     "cross-corpus": (
         "On a corpus it was never trained on",
-        "Protocol <b>cross-corpus</b>: a finished model answers the clips of a corpus of which it heard nothing. "
-        "Nothing is tuned. The score says what to expect of other people, rooms and ways of labelling.",
+        "Protocol <b>cross-corpus</b>: a finished model answers the clips of a corpus it was never trained on. "
+        "Nothing is tuned. The score is what to expect for other people, rooms and labels.",
     ),
 }
 
@@ -72,35 +71,35 @@ def write_report(
     *,
     curves: Sequence[Mapping[str, Sequence[float | None]]] | None = None,
 ) -> Path:
-    """Write a report as one HTML file: figures inside, no scripts, nothing loaded, light and dark.
+    """Write a report as one HTML file with its figures, without scripts or external files, for light and dark mode.
 
     Parameters
     ----------
     results : mapping
         The document of :func:`serkit.evaluation.scores.results`, or the same read from ``results.json``.
     predictions : pandas.DataFrame
-        The table that the results were made from, as in :func:`serkit.evaluation.scores.evaluate`.
+        The predictions behind the results, as in :func:`serkit.evaluation.scores.evaluate`.
     path : path
         File to write or replace.
     curves : sequence of mapping, optional
-        Training curves, one mapping a fold: ``"epoch"`` and, of the same length, any of ``"train_loss"``,
-        ``"valid_loss"``, ``"train_uar"``, ``"valid_uar"``; None where there is no value.
+        Training curves, one mapping per fold: ``"epoch"`` and, of the same length, any of ``"train_loss"``,
+        ``"valid_loss"``, ``"train_uar"``, ``"valid_uar"``; None for a missing value.
 
     Returns
     -------
     Path
-        Where it stands.
+        The file.
 
     Raises
     ------
     TrainingError
-        If the results are of another format, belong to other predictions, or a curve has an unknown name.
+        If the results have another format or belong to other predictions, or a curve has an unknown name.
     """
     metrics = _metrics(results)
     if len(predictions) != metrics["n_clips"]:
         raise TrainingError(
-            f"The results are about {metrics['n_clips']} clips, the predictions about {len(predictions)}: "
-            "give the table that the results were made from."
+            f"The results cover {metrics['n_clips']} clips, the predictions {len(predictions)}: "
+            "give the table that the results were computed from."
         )
     template = resources.files("serkit.evaluation").joinpath("report_template.html").read_text(encoding="utf-8")
     recipe, protocol = str(results["recipe"] or "unnamed recipe"), str(results["protocol"] or "")
@@ -138,7 +137,7 @@ def write_report(
 
 
 def _transfer(results: Mapping[str, Any]) -> str:
-    """Which labels two corpora share, and what could not be scored; nothing where a recipe was evaluated."""
+    """Return which labels two corpora share and what could not be scored; empty if a recipe was evaluated."""
     found, model = results.get("transfer"), results.get("model")
     if not found or not model:
         return ""
@@ -157,21 +156,22 @@ def _transfer(results: Mapping[str, Any]) -> str:
         "Clips left out, because they were in the model's training": f"{found.get('heard', 0):,}",
         "Answers that were one of the model's other labels": f"{found['outside']['n']:,} "
         f"({found['outside']['share']:.1%}): {counted(found['outside']['labels'])}",
-        "Clips that failed, which are not scored": "<br>".join(map(escape, failed)) or "none",
+        "Failed clips (not scored)": "<br>".join(map(escape, failed)) or "none",
     }
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td class="left">{text}</td></tr>' for name, text in rows.items()
     )
     return (
         f'<section class="card"><h2>What the two corpora share</h2><div class="scroll"><table><tbody>{body}</tbody>'
-        '</table></div><p class="note-text" style="margin:10px 0 0">Each clip is scored over the labels that its '
-        "corpus gives: the model's probabilities of others are dropped and the rest sums to 1 again. How often such a "
-        "label was the answer before stands above.</p></section>"
+        '</table></div><p class="note-text" style="margin:10px 0 0">Each clip is scored over the labels of its '
+        "corpus: the model's other probabilities are dropped and the rest rescaled to sum to 1. The table says how "
+        "often "
+        "one of the other labels was the answer before that.</p></section>"
     )
 
 
 def summary_table(results: Mapping[str, Any]) -> Table:
-    """Make the headline scores as a table for the terminal.
+    """Return the headline scores as a table for the terminal.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def summary_table(results: Mapping[str, Any]) -> Table:
     Returns
     -------
     rich.table.Table
-        Score, value and 95 % interval; the leakage warning, if any, stands below in red.
+        Score, value and 95 % interval; a leakage warning, if any, is below in red.
     """
     from rich.table import Table
     from rich.text import Text
@@ -205,7 +205,7 @@ def summary_table(results: Mapping[str, Any]) -> Table:
     for name, key in rows.items():
         low, high = metrics["intervals"][key]
         table.add_row(name, f"{metrics[key]:.1%}", f"{low:.1%} to {high:.1%}", style="bold" if key == "uar" else "")
-    for name, key in {"accuracy, surest half": "accuracy_surest_half", "calibration error": "ece"}.items():
+    for name, key in {"accuracy, most confident half": "accuracy_surest_half", "calibration error": "ece"}.items():
         if metrics[key] is not None:  # None where there are no probabilities
             table.add_row(name, f"{metrics[key]:.1%}", "")
     return table

@@ -1,4 +1,4 @@
-"""The sections of a report as HTML; every text that comes from outside is escaped here."""
+"""The sections of a report as HTML; text from outside is escaped here."""
 
 from __future__ import annotations
 
@@ -42,39 +42,39 @@ def _meter(share: float, shade: str = "") -> str:
 
 
 def lead(metrics: Mapping[str, Any], start: str) -> str:
-    """The first sentence: accuracy, UAR with its interval, and chance."""
+    """Return the first sentence: accuracy, UAR with its interval, and chance."""
     n = metrics["n_clips"]
     right = sum(row[k] for k, row in enumerate(metrics["confusion"]))
     low, high = metrics["intervals"]["uar"]
     return (
-        f"{start}, the model names the right one of {len(metrics['labels'])} emotions for <b>{pct(right / n)}</b> of "
-        f"the clips ({right:,} of {n:,}). With every emotion counted alike it finds <b>{pct(metrics['uar'])}</b> "
-        f"(UAR, 95{NARROW}% interval {pct(low, unit=False)} to {pct(high)}); always giving one answer finds "
+        f"{start}, the model names the correct one of {len(metrics['labels'])} emotions for <b>{pct(right / n)}</b> of "
+        f"the clips ({right:,} of {n:,}). With every emotion weighted equally, it finds <b>{pct(metrics['uar'])}</b> "
+        f"(UAR, 95{NARROW}% interval {pct(low, unit=False)} to {pct(high)}); always giving the same answer finds "
         f"{pct(1 / _present(metrics))}."
     )
 
 
 def interval_note(metrics: Mapping[str, Any]) -> str:
-    """What the intervals mean, and which classes the test clips lack."""
+    """Explain the intervals and name the classes that the test clips lack."""
     if metrics["interval_unit"] == "speaker":
         note = (
-            f"by drawing the {metrics['n_speakers']} speakers again with replacement, {metrics['n_boot']:,} times: "
-            "they say how far the score would move with other speakers."
+            f"drawing the {metrics['n_speakers']} speakers with replacement {metrics['n_boot']:,} times: "
+            "they show how far the score would move with other speakers."
         )
     else:
         note = (
-            "by drawing clips again, because fewer than two speakers are known; clips of one voice resemble each "
-            "other, so the true uncertainty is larger."
+            "drawing clips with replacement, because fewer than two speakers are known. Clips of one voice resemble "
+            "each other, so the true uncertainty is larger."
         )
     absent = ""
     if metrics["missing_classes"]:
         missing = escape(", ".join(metrics["missing_classes"]))
-        absent = f" The test clips hold no {missing}; UAR and macro F1 average over the other classes."
+        absent = f" The test clips have no {missing}; UAR and macro F1 average over the other classes."
     return f" Intervals come from the bootstrap, {note}{absent}"
 
 
 def tiles(metrics: Mapping[str, Any]) -> str:
-    """The headline scores with their intervals on a scale from 0 to 1."""
+    """Return the headline scores with their intervals on a scale from 0 to 1."""
     chance = 1 / _present(metrics)
     parts = []
     for name, key in (("Unweighted average recall (UAR)", "uar"), ("Accuracy", "accuracy"), ("Macro F1", "f1_macro")):
@@ -96,7 +96,7 @@ def tiles(metrics: Mapping[str, Any]) -> str:
 
 
 def facts(results: Mapping[str, Any]) -> str:
-    """Numbers of the run: clips, speakers, folds, seed, hashes, date, time."""
+    """Return facts about the run: clips, speakers, folds, seed, hashes, date, time."""
     metrics, time = results["metrics"], results["time"]
     short = {key: (str(results[key])[:12] if results[key] else None) for key in ("split_hash", "recipe_hash")}
     shown = {
@@ -113,7 +113,7 @@ def facts(results: Mapping[str, Any]) -> str:
 
 
 def _folds(results: Mapping[str, Any]) -> str | int | None:
-    """How many folds, and which of them if not all."""
+    """Return how many folds were run, and which if not all."""
     folds, chosen = results["folds"], results.get("folds_run")
     if chosen is None or len(chosen) == folds:
         return folds
@@ -121,7 +121,7 @@ def _folds(results: Mapping[str, Any]) -> str | int | None:
 
 
 def choices(results: Mapping[str, Any]) -> str:
-    """What a search or ``best_of`` chose, fold by fold; nothing where there was nothing to choose."""
+    """Return what a search or ``best_of`` chose in each fold; empty if there was no choice."""
     found = results.get("choices")
     if not found:
         return ""
@@ -135,12 +135,12 @@ def choices(results: Mapping[str, Any]) -> str:
         '<section class="card"><h2>What was chosen</h2><div class="scroll"><table><thead><tr><th>fold</th>'
         f"<th>choice</th><th>its UAR there, %</th></tr></thead><tbody>{rows}</tbody></table></div>"
         '<p class="note-text" style="margin:10px 0 0">Chosen without the test clips: by cross-validation inside the '
-        "training clips, or by the validation clips.</p></section>"
+        "training clips, or on the validation clips.</p></section>"
     )
 
 
 def classes(metrics: Mapping[str, Any]) -> str:
-    """The table of scores by emotion."""
+    """Return the table of scores by emotion."""
     rows = ""
     for label, row in metrics["per_class"].items():
         recall = "–" if row["recall"] is None else _meter(row["recall"], colour(label))
@@ -154,13 +154,13 @@ def classes(metrics: Mapping[str, Any]) -> str:
         '<th style="width:34%">recall, %</th><th>precision, %</th><th>F1, %</th><th>clips</th>'
         f'<th class="rest">one against<br>the rest, %</th></tr></thead><tbody>{rows}</tbody></table></div>'
         '<p class="note-text" style="margin:10px 0 0">Recall: how many clips of an emotion are found. Precision: how '
-        'many answers of an emotion are right. <span class="rest">One against the rest is an accuracy that flatters, '
-        "since most clips are of other emotions; it is given because some papers report it.</span></p></section>"
+        'many answers of an emotion are correct. <span class="rest">One against the rest is an optimistic accuracy, '
+        "because most clips have other emotions; it is given because some papers report it.</span></p></section>"
     )
 
 
 def confusion(metrics: Mapping[str, Any]) -> str:
-    """The confusion matrix as a heat map, with its largest mistakes in words."""
+    """Return the confusion matrix as a heat map, with the largest mistakes in words."""
     labels, counts = metrics["labels"], metrics["confusion"]
     body, mixed = "", []
     for truth, row in zip(labels, counts, strict=True):
@@ -170,7 +170,7 @@ def confusion(metrics: Mapping[str, Any]) -> str:
             share = n / total if total else 0.0
             css = "none" if not n else "deep" if share > 0.65 else ""
             cells += (
-                f'<td class="{css}" style="--v:{share:.3f}" title="{escape(truth)} heard as {escape(answer)}: '
+                f'<td class="{css}" style="--v:{share:.3f}" title="{escape(truth)} recognised as {escape(answer)}: '
                 f'{n} of {total}">{f"{100 * share:.0f}" if n else ""}<small>{n}</small></td>'
             )
             if n > 1 and truth != answer:
@@ -178,14 +178,14 @@ def confusion(metrics: Mapping[str, Any]) -> str:
         body += f'<tr><th scope="row">{_emotion(truth)}</th>{cells}</tr>'
     head = "".join(f'<th scope="col">{escape(label)}</th>' for label in labels)
     worst = [
-        f"{escape(truth)} taken for {escape(answer)} ({100 * share:.0f}{NARROW}% of the {escape(truth)} clips)"
+        f"{escape(truth)} recognised as {escape(answer)} ({100 * share:.0f}{NARROW}% of the {escape(truth)} clips)"
         for share, truth, answer in sorted(mixed, reverse=True)[:3]
     ]
     sentence = f"Most often: {', '.join(worst)}." if worst else "No two emotions are confused more than once."
     return (
-        f'<section class="card"><h2>What is taken for what</h2><p class="sub">{sentence}</p>'
+        f'<section class="card"><h2>Which emotions are confused</h2><p class="sub">{sentence}</p>'
         f'<div class="scroll"><table class="matrix" aria-label="Confusion matrix, rows truth, columns prediction">'
-        f'<thead><tr><th class="corner">truth ↓<br>heard →</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<thead><tr><th class="corner">truth ↓<br>answer →</th>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         '<p class="note-text" style="margin:8px 0 0">Large: percent of the row, so the diagonal is the recall. Small: '
         "number of clips.</p></section>"
     )
@@ -196,24 +196,27 @@ def confidence(metrics: Mapping[str, Any]) -> str:
     excess = metrics["mean_confidence"] - metrics["accuracy"]
     means = f"mean confidence {pct(metrics['mean_confidence'])}, accuracy {pct(metrics['accuracy'])}"
     if abs(excess) < 0.02:
-        verdict = f"Its confidence can be taken at its word on average: {means}."
+        verdict = f"On average, its confidence is accurate: {means}."
     else:
         verdict = f"It is {'over' if excess > 0 else 'under'}-confident by {100 * abs(excess):.1f} points: {means}."
     return (
         f'<section class="card"><h2>Can its confidence be trusted?</h2><p class="sub">{verdict} Log loss '
         f"{metrics['log_loss']:.3f}, Brier score {metrics['brier']:.3f}.</p>"
         f'<div class="two"><figure><h3>Reliability</h3>{reliability_svg(metrics)}<figcaption>Thick marks: share of '
-        "right answers at each confidence; on the dashed line the confidence is honest. Orange: the gap, whose average "
+        "correct answers at each confidence; on the dashed line the confidence is exact. Orange: the gap, whose "
+        "average "
         "over the clips is the expected calibration error (Guo et al., 2017). Grey: number of clips."
         "</figcaption></figure>"
-        f"<figure><h3>Keeping only the surest answers</h3>{risk_coverage_svg(metrics)}<figcaption>Sort the clips by "
-        "confidence and keep the upper part: how many of the kept answers are right. The surer half reaches "
+        f"<figure><h3>Keeping only the most confident answers</h3>{risk_coverage_svg(metrics)}<figcaption>Sort the "
+        "clips by "
+        "confidence and keep the upper part: the curve shows how many of these answers are correct. The more "
+        "confident half reaches "
         f"{pct(metrics['accuracy_surest_half'])}.</figcaption></figure></div></section>"
     )
 
 
 def voices(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> str:
-    """Accuracy by speaker and the tables by group; nothing where all clips are of one group."""
+    """Return accuracy by speaker and the tables by group; empty if all clips are in one group."""
     speakers = {name: row for name, row in metrics["groups"]["speaker"].items() if name != "unknown"}
     figure = ""
     if len(speakers) > 1:
@@ -251,8 +254,8 @@ def voices(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> str:
             '<div><h3>Group by group</h3><div class="scroll"><table><thead><tr><th></th>'
             '<th style="width:42%">accuracy, %</th><th>UAR, %</th><th>clips</th></tr></thead>'
             f'{bodies}</table></div><p class="note-text" '
-            'style="margin:8px 0 0">UAR is over the emotions that a group holds; where these are fewer, their number '
-            "stands in brackets and the UAR cannot be compared with the others.</p></div>"
+            'style="margin:8px 0 0">UAR is over the emotions in a group. If a group has fewer emotions, their '
+            "number is in brackets and its UAR cannot be compared with the others.</p></div>"
         )
     if not figure and not table:
         return ""
@@ -260,7 +263,7 @@ def voices(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> str:
 
 
 def training(curves: Sequence[Mapping[str, Sequence[float | None]]]) -> str:
-    """Training curves; nothing where there are none."""
+    """Return the training curves; empty if there are none."""
     figures = ""
     for kind, name in (("loss", "Loss"), ("uar", "UAR")):
         svg = curves_svg(curves, kind)
@@ -269,13 +272,14 @@ def training(curves: Sequence[Mapping[str, Sequence[float | None]]]) -> str:
     if not figures:
         return ""
     return (
-        f'<section class="card"><h2>How training went</h2><p class="sub">One colour a fold; validation solid, training '
+        '<section class="card"><h2>How training went</h2><p class="sub">One colour per fold; validation solid, '
+        "training "
         f'dashed.</p><div class="two">{figures}</div></section>'
     )
 
 
 def mistakes(predictions: pd.DataFrame) -> str:
-    """The wrong answers with the highest confidence."""
+    """Return the wrong answers with the highest confidence."""
     wrong = predictions[predictions["emotion"].astype(str) != predictions["predicted"].astype(str)]
     worst = wrong.sort_values(["confidence", "path", "start"], ascending=[False, True, True]).head(MOST_MISTAKES)
     if not len(worst):
@@ -294,14 +298,14 @@ def mistakes(predictions: pd.DataFrame) -> str:
         )
     return (
         '<section class="card"><h2>Most confident mistakes</h2><p class="sub">Worth listening to: wrong labels, odd '
-        "recordings and real weaknesses stand here first.</p>"
+        "recordings and real weaknesses show up here first.</p>"
         '<div class="scroll"><table class="mistakes"><thead><tr><th>clip</th><th class="left">truth</th>'
-        f'<th class="left">heard</th><th>confidence, %</th></tr></thead><tbody>{rows}</tbody></table></div></section>'
+        f'<th class="left">answer</th><th>confidence, %</th></tr></thead><tbody>{rows}</tbody></table></div></section>'
     )
 
 
 def appendix(results: Mapping[str, Any]) -> str:
-    """Recipe, environment and hashes, folded."""
+    """Return recipe, environment and hashes, collapsed."""
     hashes = {"Split hash": results["split_hash"], "Recipe hash": results["recipe_hash"]}
     parts = ""
     if results["recipe_text"]:
@@ -311,11 +315,11 @@ def appendix(results: Mapping[str, Any]) -> str:
         rows = _definitions(shown)
         if rows:
             parts += f'<details><summary>{title}</summary><dl class="facts">{rows}</dl></details>'
-    return f'<section class="card"><h2>To repeat it</h2>{parts}</section>' if parts else ""
+    return f'<section class="card"><h2>How to reproduce it</h2>{parts}</section>' if parts else ""
 
 
 def _definitions(shown: Mapping[str, Any]) -> str:
-    """Terms and what they are, without those that are None."""
+    """Return terms with their values, without those that are None."""
     return "".join(
         f"<div><dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd></div>"
         for name, value in shown.items()
@@ -324,5 +328,5 @@ def _definitions(shown: Mapping[str, Any]) -> str:
 
 
 def _present(metrics: Mapping[str, Any]) -> int:
-    """Number of labels that the truth holds."""
+    """Return the number of labels in the truth."""
     return len(metrics["labels"]) - len(metrics["missing_classes"])

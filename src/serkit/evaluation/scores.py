@@ -1,8 +1,8 @@
 """From out-of-fold predictions to one dictionary of numbers: scores, intervals, calibration, groups.
 
-Everything is computed from counts: one confusion matrix a group, stacked to shape (groups, labels, labels).
-The whole is their sum, a bootstrap resample of speakers is a weighted sum, so 1000 resamples are one matrix
-product.
+Everything is computed from counts: one confusion matrix per group, stacked to shape (groups, labels, labels).
+Their sum is the confusion matrix of all clips, and a bootstrap resample of speakers is a weighted sum, so 1000
+resamples are one matrix product.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["WHOLE", "environment", "evaluate", "results"]
 
 #: The scores that come with an interval.
 INTERVALS = ("accuracy", "uar", "f1_macro", "f1_weighted")
-#: The groups that are scored like the whole, with intervals and calibration.
+#: The groups that are scored like all clips, with intervals and calibration.
 WHOLE = ("channel", "corpus")
 #: The packages whose versions may change a result.
 PACKAGES = (
@@ -59,7 +59,7 @@ PACKAGES = (
     "librosa",
     "audiomentations",
 )
-#: What a run may tell about itself in :func:`results`.
+#: What a run may record about itself in :func:`results`.
 RUN_INFO = (
     "recipe",
     "recipe_hash",
@@ -75,7 +75,7 @@ RUN_INFO = (
     "environment",
     "time",
 )
-#: What stands in the results of a finished model on another corpus, and nowhere else.
+#: What only the results of a finished model on another corpus contain.
 TRANSFER_INFO = ("model", "transfer")
 
 
@@ -85,7 +85,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
     Parameters
     ----------
     predictions : pandas.DataFrame
-        One row a test clip with the columns ``path, start, end, copy, fold, emotion`` (the truth),
+        One row per test clip with the columns ``path, start, end, copy, fold, emotion`` (the truth),
         ``predicted, confidence`` (the probability of ``predicted``), ``p_<label>`` for each label, and
         ``speaker, sex, channel, intensity, statement, corpus`` (strings, ``""`` where unknown). The order of
         the rows does not matter.
@@ -99,12 +99,12 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
     Returns
     -------
     dict
-        Plain Python values, ready for JSON; scores lie in [0, 1] and are ``None`` where undefined.
+        Plain Python values, ready for JSON; scores are in [0, 1], or ``None`` where undefined.
 
         - ``n_clips``, ``n_speakers`` (known ones), ``labels``, ``missing_classes`` (labels that the truth
           lacks)
-        - ``accuracy``; ``uar``: unweighted average recall, the mean recall of the classes that the truth
-          holds; ``f1_macro`` over the same classes; ``f1_micro`` (equals the accuracy where each clip has
+        - ``accuracy``; ``uar``: unweighted average recall, the mean recall of the classes in the
+          truth; ``f1_macro`` over the same classes; ``f1_micro`` (equals the accuracy where each clip has
           one label); ``f1_weighted`` by support
         - ``intervals``: 95 % percentile interval ``[low, high]`` of accuracy, uar, f1_macro and f1_weighted,
           by resampling ``interval_unit`` with replacement: ``"speaker"`` (the cluster bootstrap; clips of
@@ -113,17 +113,17 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
           corpora follow the same rule. The interval tells what other speakers would change, not what training
           again would.
         - ``per_class``: for each label ``precision, recall, f1, accuracy, support``. ``accuracy`` is one
-          against the rest and flatters: with eight balanced classes, never answering "sad" scores 0.875 for
-          sad. A class never predicted has precision 0; a class that the truth lacks has ``None``.
+          against the rest and too optimistic: with eight balanced classes, never answering "sad" scores 0.875 for
+          sad. A class that is never predicted has precision 0; a class missing from the truth has ``None``.
         - ``confusion``: counts, rows truth, columns predicted
-        - ``ece``: expected calibration error, 15 equal-width bins of the confidence, open at the left (Guo
+        - ``ece``: expected calibration error, 15 equal-width bins of the confidence, open on the left (Guo
           et al., 2017, On calibration of modern neural networks); ``reliability``: its bins;
           ``mean_confidence``
         - ``log_loss`` (natural logarithm, probabilities not below 2.2e-16) and ``brier`` (sum over the
           labels, so 0 to 2; Brier, 1950)
-        - ``accuracy_surest_half``: accuracy on the half of the clips with the highest confidence;
+        - ``accuracy_surest_half``: accuracy of the most confident half of the clips;
           ``risk_coverage``: the share of wrong answers at 20 coverages. Clips with equal confidence count in
-          proportion, so the order of the rows has no say.
+          proportion, so the order of the rows does not matter.
         - ``groups``: for speaker, sex, intensity, statement, channel, corpus and fold, a table value -> ``n,
           accuracy, uar, classes``; ``uar`` is over the ``classes`` present in that group; unknown values are
           ``"unknown"``; speakers that share a name across corpora are ``corpus/speaker``. Channels and corpora have
@@ -136,8 +136,14 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
     Raises
     ------
     TrainingError
-        If the table is empty, lacks a column, holds a clip twice, a label that is not in `labels`, a missing
-        value, or probabilities that do not sum to 1 within 0.001 or disagree with the confidence.
+        If the table is empty, lacks a column or a value, lists a clip twice, has a label that is not in `labels`,
+        or has probabilities that do not sum to 1 within 0.001 or disagree with the confidence.
+
+    See Also
+    --------
+    serkit.run_evaluation : trains and tests a recipe fold by fold and evaluates its predictions.
+    serkit.evaluation.report.write_report : the scores as an HTML report.
+    serkit.evaluation.paired.paired_test : whether one model is better than another.
 
     Examples
     --------
@@ -154,7 +160,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
     labels = list(labels)
     truth, predicted, probabilities = checked(predictions, labels)
     if n_boot < 1:
-        raise TrainingError(f"n_boot is {n_boot}; the intervals need at least one resample.")
+        raise TrainingError(f"n_boot is {n_boot}: the intervals need at least one resample.")
     n, n_labels = len(predictions), len(labels)
     confidence = probabilities[np.arange(n), predicted]
     correct = (truth == predicted).astype(float)
@@ -226,19 +232,19 @@ def results(
     n_boot: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Make the document that stands in ``results.json``: what was run, on what, how, and how it scored.
+    """Make the document for ``results.json``: what was run, on which data, how, and the scores.
 
     Parameters
     ----------
     run_info : mapping
         Any of ``recipe`` (name), ``recipe_hash``, ``recipe_text`` (the TOML), ``corpus`` (name),
-        ``protocol``, ``split_hash``, ``folds`` (number), ``folds_run`` (which of them, from 0), ``choices`` (a fold
-        each: what a search or ``best_of`` chose), ``seed``, ``warning`` (the leakage warning of the
+        ``protocol``, ``split_hash``, ``folds`` (number), ``folds_run`` (which of them, from 0), ``choices`` (per
+        fold: what a search or ``best_of`` chose), ``seed``, ``warning`` (the leakage warning of the
         protocol), ``environment`` (name -> version; :func:`environment` where absent) and ``time`` (stage ->
-        seconds). What is absent is ``None``. ``model`` and ``transfer``, of
-        :func:`serkit.training.transfer.run_transfer`, are in the document if they are given.
+        seconds). Missing entries become ``None``. ``model`` and ``transfer``, from
+        :func:`serkit.training.transfer.run_transfer`, are included if given.
     predictions, labels, n_boot, seed
-        As in :func:`evaluate`; `seed` is that of the intervals, the seed of the run stands in `run_info`.
+        As in :func:`evaluate`; `seed` is for the intervals, and the seed of the run is in `run_info`.
 
     Returns
     -------
@@ -249,7 +255,7 @@ def results(
     Raises
     ------
     TrainingError
-        If `run_info` has an entry that no results document knows, or as :func:`evaluate`.
+        If `run_info` has an unknown entry, and as :func:`evaluate`.
     """
     unknown = sorted(set(run_info) - {*RUN_INFO, *TRANSFER_INFO})
     if unknown:

@@ -1,7 +1,7 @@
-"""Predictions that any software made, checked against the folds of a yardstick.
+"""Predictions made by any software, checked against the folds of a yardstick.
 
-What a file says about folds is checked, what is true comes from the fold file. So what is scored was made under the
-protocol that stands beside the score, as far as a file can show.
+The file's folds are checked and the truth comes from the fold file. So, as far as a file can show, the scored
+predictions were made under the protocol that is reported with the score.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from serkit.protocol.yardstick import Yardstick, load_yardstick, packaged
 
 __all__ = ["MissingClipsError", "Submission", "match", "read_predictions"]
 
-#: Columns that may name the clip; the first one that is there counts.
+#: Columns that may name the clip; the first one present is used.
 NAMES = ("clip", "path", "file")
 
 
 class MissingClipsError(TrainingError):
-    """Clips of the yardstick that the predictions lack; ``clips`` names them all."""
+    """The predictions lack clips of the yardstick; ``clips`` lists them all."""
 
     def __init__(self, message: str, clips: list[str]) -> None:
         super().__init__(message)
@@ -41,11 +41,11 @@ class Submission:
     Attributes
     ----------
     table : pandas.DataFrame
-        As :func:`serkit.evaluation.scores.evaluate` takes it, in the order of the file; ``path`` holds the names of the
-        clips. Where the file has no probabilities, the predicted label has all of it.
+        As for :func:`serkit.evaluation.scores.evaluate`, in the order of the file; ``path`` holds the names of the
+        clips. If the file has no probabilities, the predicted label gets probability 1.
     yardstick : Yardstick
     channel : str
-        What was asked for: both, speech or song.
+        The channel that was requested: both, speech or song.
     probabilities : bool
         Whether the file has probabilities.
     notes : list of str
@@ -65,12 +65,12 @@ def read_predictions(path: str | os.PathLike[str]) -> pd.DataFrame:
     Parameters
     ----------
     path : path
-        CSV, or TSV where the name ends in ``.tsv``; UTF-8, with a header.
+        CSV, or TSV if the name ends in ``.tsv``; UTF-8, with a header.
 
     Returns
     -------
     pandas.DataFrame
-        One row a line, all columns text without blanks around it.
+        One row per line; all columns are text without surrounding blanks.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def read_predictions(path: str | os.PathLike[str]) -> pd.DataFrame:
             header = [name.strip() for name in next(reader, [])]
             lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(map(str.strip, row))]
     except UnicodeDecodeError:
-        raise TrainingError(f"{file} is no UTF-8 text: save the predictions as CSV with the encoding UTF-8.") from None
+        raise TrainingError(f"{file} is not UTF-8 text: save the predictions as CSV in UTF-8.") from None
     except (OSError, csv.Error) as error:
         raise TrainingError(
             f"{file} cannot be read as a table ({getattr(error, 'strerror', None) or error})."
@@ -96,22 +96,22 @@ def read_predictions(path: str | os.PathLike[str]) -> pd.DataFrame:
         if len(row) != len(header):
             raise TrainingError(f"{file}, line {number}: {len(row)} fields, expected the {len(header)} of the header.")
     if not lines:
-        raise TrainingError(f"{file} has no predictions: expected a header and one line a clip.")
+        raise TrainingError(f"{file} has no predictions: expected a header and one line per clip.")
     return pd.DataFrame([row for _, row in lines], columns=header)
 
 
 def match(predictions: pd.DataFrame, yardstick: Yardstick, *, channel: str = "both") -> Submission:
-    """Check a table of predictions against a yardstick and make it ready to be scored.
+    """Check a table of predictions against a yardstick and prepare it for scoring.
 
     Parameters
     ----------
     predictions : pandas.DataFrame
         Columns of text: ``clip``, ``path`` or ``file`` (any folder and suffix), ``fold`` (of the model that predicted
-        the clip), and ``predicted`` or ``p_<label>`` for each label, or both. ``emotion`` is compared where it is
-        there. Other columns are ignored.
+        the clip), and ``predicted`` or ``p_<label>`` for each label, or both. ``emotion``, if present, is
+        checked. Other columns are ignored.
     yardstick : Yardstick
     channel : {"both", "speech", "song"}
-        The clips to be scored; others are left out.
+        The clips to score; others are left out.
 
     Returns
     -------
@@ -120,8 +120,8 @@ def match(predictions: pd.DataFrame, yardstick: Yardstick, *, channel: str = "bo
     Raises
     ------
     TrainingError
-        If a column is missing; if a clip is unknown, stands twice or in another fold; if a label is unknown or the
-        truth another; if probabilities are none.
+        If a column is missing; if a clip is unknown, listed twice or in the wrong fold; if a label is unknown or the
+        truth differs; if probabilities are invalid.
     MissingClipsError
         If clips are missing.
     """
@@ -129,21 +129,24 @@ def match(predictions: pd.DataFrame, yardstick: Yardstick, *, channel: str = "bo
     if names is None or "fold" not in predictions.columns:
         what = "fold" if names else "clip (or path, or file)"
         raise TrainingError(
-            f"The predictions lack the column {what}: they have {', '.join(predictions.columns)}. Needed are clip, "
-            "fold (of the model that predicted the clip), and predicted or p_<label> for each label."
+            f"The predictions lack the column {what}: they have {', '.join(predictions.columns)}. Give clip, fold "
+            "(of the model that predicted the clip), and predicted or p_<label> for each label."
         )
     notes: list[str] = []
     table = predictions.assign(clip=[_stem(name) for name in predictions[names]])
     truth = yardstick.table.set_index("clip")
     _refuse(
-        table, ~table["clip"].isin(truth.index), f"name no clip of {yardstick.corpus}", "Give the original file names."
+        table,
+        ~table["clip"].isin(truth.index),
+        f"do not name a clip of {yardstick.corpus}",
+        "Give the original file names.",
     )
     table, asked = _asked(table, truth, channel, notes)
     _refuse(
         table,
         table["clip"].duplicated(),
-        "name a clip for the second time",
-        "Each clip is predicted once, by the model of its fold.",
+        "repeat a clip",
+        "Predict each clip once, with the model of its fold.",
     )
     truth = truth.loc[table["clip"]].reset_index()
     table = table.reset_index(drop=True)
@@ -154,7 +157,8 @@ def match(predictions: pd.DataFrame, yardstick: Yardstick, *, channel: str = "bo
     predicted = _predicted(table, p_table, yardstick, notes)
     if p_table is None:
         notes.append(
-            "There are no probabilities, so there is no calibration error, no report and nothing else that needs them."
+            "There are no probabilities, so the calibration error, the report and everything else that needs them "
+            "are missing."
         )
         of_label = {f"p_{label}": (predicted == label).astype(float) for label in yardstick.labels}
     else:
@@ -170,7 +174,7 @@ def match(predictions: pd.DataFrame, yardstick: Yardstick, *, channel: str = "bo
 
 
 def _stem(name: str) -> str:
-    """The name without folder and suffixes; the names of clips have no dot."""
+    """Return the name without folder and suffixes; names of clips contain no dot."""
     return name.replace("\\", "/").rsplit("/", 1)[-1].split(".", 1)[0]
 
 
@@ -180,7 +184,7 @@ def _some(names: Iterable[str], most: int = 5) -> str:
 
 
 def _refuse(table: pd.DataFrame, wrong: pd.Series, what: str, do: str) -> None:
-    """Name the rows that are wrong."""
+    """Raise an error that names the wrong rows, if there are any."""
     if wrong.any():
         raise TrainingError(f"{wrong.sum()} of {len(table)} rows {what}: {_some(table.loc[wrong, 'clip'])}. {do}")
 
@@ -188,18 +192,18 @@ def _refuse(table: pd.DataFrame, wrong: pd.Series, what: str, do: str) -> None:
 def _asked(
     table: pd.DataFrame, truth: pd.DataFrame, channel: str, notes: list[str]
 ) -> tuple[pd.DataFrame, pd.Index[str]]:
-    """Return the rows that count and the clips that must be there."""
+    """Return the rows to score and the clips that must be present."""
     held = table["clip"].map(truth["role"])
     other = (table["clip"].map(truth["channel"]) != channel) & (channel != "both")
     if other.any():
-        notes.append(f"{other.sum()} predictions of the other channel are left out.")
+        notes.append(f"{other.sum()} predictions of the other channel were ignored.")
     enrolled = (held == "enrol") & ~other
     if enrolled.any():
-        notes.append(f"{enrolled.sum()} predictions of clips that the speakers enrol with are left out.")
+        notes.append(f"{enrolled.sum()} predictions of enrolment clips were ignored.")
     in_channel = truth["channel"].isin([channel] if channel != "both" else ["speech", "song"])
     asked = truth.index[(truth["role"] == "test") & in_channel]
     if not len(asked):
-        raise TrainingError(f"There are no {channel} clips in this corpus: ask for another channel.")
+        raise TrainingError(f"This corpus has no {channel} clips: choose another channel.")
     return table[~other & ~enrolled], asked
 
 
@@ -216,23 +220,23 @@ def _check_folds(table: pd.DataFrame, expected: pd.Series, yardstick: Yardstick)
         return
     at = int(np.flatnonzero(wrong)[0])
     raise TrainingError(
-        f"The folds are not those of {yardstick.name}: {wrong.sum()} of {len(table)} clips were predicted in another "
-        f"fold, the first is {table['clip'][at]} in fold {numbers[at]:g}, expected {expected[at]}."
+        f"The folds are not those of {yardstick.name}: {wrong.sum()} of {len(table)} clips were predicted in the "
+        f"wrong fold, first {table['clip'][at]} in fold {numbers[at]:g}, expected {expected[at]}."
         + _fold_hint(table["clip"], numbers.astype(int), expected, yardstick)
     )
 
 
 def _fold_hint(clips: pd.Series, got: pd.Series, expected: pd.Series, yardstick: Yardstick) -> str:
-    """What may have gone wrong: other numbers for the same folds, or the folds of another seed or protocol."""
+    """Say what may have gone wrong: renumbered folds, or the folds of another seed or protocol."""
     pairs = sorted(set(zip(got, expected, strict=True)))
     if len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}):
-        return f" They are the same folds under other numbers: {_some(f'{b} is called {a}' for a, b in pairs)}."
+        return f" They are the same folds with other numbers: {_some(f'{b} is called {a}' for a, b in pairs)}."
     for corpus, protocol, seed in packaged():
         if corpus == yardstick.corpus and (protocol, seed) != (yardstick.protocol, yardstick.seed):
             other = load_yardstick(corpus, protocol, seed).table.set_index("clip")["fold"]
             if (other.loc[clips].to_numpy() == got.to_numpy()).all():
-                return f" They are those of --protocol {protocol} --seed {seed}."
-    return " Train and predict with the folds of the fold file; docs/yardstick.md says how."
+                return f" They are the folds of --protocol {protocol} --seed {seed}."
+    return " Train and predict with the folds of the fold file, as docs/yardstick.md explains."
 
 
 def _check_missing(missing: pd.Index[str], n: int, yardstick: Yardstick, channel: str) -> None:
@@ -243,15 +247,15 @@ def _check_missing(missing: pd.Index[str], n: int, yardstick: Yardstick, channel
     hint = ""
     for one, other in (("speech", "song"), ("song", "speech")):
         if channel == "both" and set(clips) == set(tested.loc[tested["channel"] == one, "clip"]):
-            hint = f" To score the {other} alone, ask for --channel {other}."
+            hint = f" To score only {other}, use --channel {other}."
     raise MissingClipsError(
-        f"{len(clips)} of {n} clips of {yardstick.name} are missing: {_some(clips)}. A score counts all of them.{hint}",
+        f"{len(clips)} of {n} clips of {yardstick.name} are missing: {_some(clips)}. Predict all of them.{hint}",
         clips,
     )
 
 
 def _check_truth(table: pd.DataFrame, truth: pd.Series) -> None:
-    """An ``emotion`` that is given must be the true one; what it says is not used otherwise."""
+    """Raise an error if a given ``emotion`` is not the true one."""
     if "emotion" not in table.columns:
         return
     given = table["emotion"].map(_label)
@@ -259,9 +263,9 @@ def _check_truth(table: pd.DataFrame, truth: pd.Series) -> None:
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
         raise TrainingError(
-            f"The column emotion disagrees with the corpus in {wrong.sum()} of {len(table)} rows, the first is "
-            f"{table['clip'][at]}: {table['emotion'][at]!r}, expected {truth[at]!r}. It holds the truth; what the "
-            "model says goes into predicted."
+            f"The column emotion disagrees with the corpus in {wrong.sum()} of {len(table)} rows, first "
+            f"{table['clip'][at]}: {table['emotion'][at]!r}, expected {truth[at]!r}. Put the true label there and the "
+            "model's answer into predicted."
         )
 
 
@@ -273,33 +277,33 @@ def _label(name: str) -> str | None:
 
 
 def _probabilities(table: pd.DataFrame, present: set[str], yardstick: Yardstick) -> pd.DataFrame | None:
-    """The probabilities by label, or None; labels that no asked clip has may be absent and count as 0."""
+    """Return the probabilities by label, or None; labels that no clip has may be absent and count as 0."""
     columns = [name for name in table.columns if name.startswith("p_")]
     labels = {name: _label(name[2:]) for name in columns}
     strange = [name for name, label in labels.items() if label not in yardstick.labels]
     if strange:
         raise TrainingError(
-            f"{strange[0]} is the probability of no label of {yardstick.corpus}: expected p_ and one of "
-            f"{', '.join(yardstick.labels)}. Leave labels out that the corpus lacks, and let the others sum to 1."
+            f"{strange[0]} does not belong to a label of {yardstick.corpus}: expected p_ and one of "
+            f"{', '.join(yardstick.labels)}. Leave out labels that the corpus lacks and rescale the others to sum to 1."
         )
     if len(set(labels.values())) < len(columns):
-        raise TrainingError(f"Two of the columns {', '.join(columns)} are one label: give each label one column.")
+        raise TrainingError(f"Two of the columns {', '.join(columns)} are the same label: give each label one column.")
     if not columns:
         return None
     lacking = [label for label in yardstick.labels if label in present - set(labels.values())]
     if lacking:
         raise TrainingError(f"There are probabilities, but no p_{lacking[0]}: give a column for each label, or none.")
     values = table[columns].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
-    slack = 1e-6  # of a softmax in float32
+    slack = 1e-6  # rounding of a softmax in float32
     fine = (values >= -slack) & (values <= 1 + slack)
     wrong = np.flatnonzero(~fine.all(axis=1) | ~(np.abs(values.sum(axis=1) - 1) <= 1e-3))
     if len(wrong):
         at = int(wrong[0])
         raise TrainingError(
-            f"{len(wrong)} of {len(table)} rows hold no probabilities, the first is {table['clip'][at]} with "
-            f"{', '.join(table.loc[at, columns])}: they lie in [0, 1] and sum to 1 within 0.001."
+            f"{len(wrong)} of {len(table)} rows have invalid probabilities, first {table['clip'][at]} with "
+            f"{', '.join(table.loc[at, columns])}: they must be in [0, 1] and sum to 1 within 0.001."
         )
-    # float() reads a number to the last bit, as serkit writes it
+    # float() restores exactly the number that serkit wrote
     made = pd.DataFrame({labels[name]: [float(cell) for cell in table[name]] for name in columns})
     return made.reindex(columns=yardstick.labels, fill_value=0.0)
 
@@ -307,19 +311,21 @@ def _probabilities(table: pd.DataFrame, present: set[str], yardstick: Yardstick)
 def _predicted(table: pd.DataFrame, p_table: pd.DataFrame | None, yardstick: Yardstick, notes: list[str]) -> pd.Series:
     if "predicted" not in table.columns:
         if p_table is None:
-            raise TrainingError("The predictions lack the column predicted, and there is no p_<label> in its place.")
+            raise TrainingError("The predictions have neither a column predicted nor p_<label>: add one of them.")
         return p_table.idxmax(axis=1)
     predicted = table["predicted"].map(_label)
     unknown = ~predicted.isin(yardstick.labels)
     if unknown.any():
         at = int(np.flatnonzero(unknown)[0])
         raise TrainingError(
-            f"{unknown.sum()} of {len(table)} predicted labels are unknown, the first is {table['predicted'][at]!r} "
+            f"{unknown.sum()} of {len(table)} predicted labels are unknown, first {table['predicted'][at]!r} "
             f"({table['clip'][at]}): expected one of {', '.join(yardstick.labels)}."
         )
     if p_table is not None:
         own = p_table.to_numpy()[np.arange(len(p_table)), pd.Index(p_table.columns).get_indexer(predicted)]
         less = int((own < p_table.max(axis=1)).sum())
         if less:
-            notes.append(f"In {less} rows another label than predicted has the highest probability; predicted counts.")
+            notes.append(
+                f"In {less} rows, predicted is not the label with the highest probability; predicted was scored."
+            )
     return predicted

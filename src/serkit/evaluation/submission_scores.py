@@ -1,4 +1,4 @@
-"""Scores of a submission, and the paired tests over speakers against serkit's own rows."""
+"""Scores of a submission, and paired tests over speakers against serkit's own results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serkit.evaluation.submission import Submission
 
 __all__ = ["compare", "our_rows", "score"]
 
-#: Numbers that need probabilities.
+#: Metrics that need probabilities.
 OF_PROBABILITIES = (
     "ece",
     "reliability",
@@ -36,7 +36,7 @@ def score(submission: Submission, name: str) -> dict[str, Any]:
     ----------
     submission : Submission
     name : str
-        What the predictions are called; it stands where a recipe's name stands otherwise.
+        Name of the predictions, used in place of a recipe's name.
 
     Returns
     -------
@@ -68,17 +68,17 @@ def score(submission: Submission, name: str) -> dict[str, Any]:
 
 
 def our_rows(document: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Return the scores of serkit's recipes, one row a recipe, protocol and seed.
+    """Return the scores of serkit's recipes, one row per recipe, protocol and seed.
 
     Parameters
     ----------
     document : mapping, optional
-        What ``ser compare`` writes into ``results.json``; default: the one that comes with serkit, if there is one.
+        The ``results.json`` of ``ser compare``; default: the one that ships with serkit, if any.
 
     Returns
     -------
     list of dict
-        Its cells, each with the ``corpus``; [] where there is no document.
+        Its cells, each with the ``corpus``; [] if there is no document.
     """
     if document is None:
         file = resources.files("serkit.protocol.yardstick") / "results.json"
@@ -91,10 +91,10 @@ def our_rows(document: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
 def compare(
     submission: Submission, rows: Sequence[Mapping[str, Any]], *, against: str | None = None
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Test a submission against rows that were made with the same folds, paired by speaker.
+    """Test a submission against rows from the same folds, paired by speaker.
 
-    What is compared is the accuracy of each speaker. Where a row was made with some folds only, the submission's
-    clips of these folds are compared with it.
+    The test compares the accuracy of each speaker. If a row covers only some folds, only the submission's clips of
+    these folds are compared with it.
 
     Parameters
     ----------
@@ -102,14 +102,14 @@ def compare(
     rows : sequence of mapping
         As of :func:`our_rows`. Rows of another corpus, protocol or seed are left out.
     against : str, optional
-        Only the row of this recipe.
+        Compare only with this recipe.
 
     Returns
     -------
     rows : list of dict
         ``recipe``, ``folds`` (of how many), ``reduced`` (None, or how the schedule was cut), ``accuracy`` of the
         submission and ``accuracy_ours`` on the same clips, ``difference`` (mean over speakers, the submission's minus
-        ours), its 95 % interval ``low`` and ``high``, ``p_value``, ``p_holm`` (adjusted for all rows that are tested)
+        ours), its 95 % interval ``low`` and ``high``, ``p_value``, ``p_holm`` (adjusted for all tested rows)
         and ``n_speakers``. See :func:`serkit.evaluation.paired.paired_test`.
     notes : list of str
         Why a row could not be tested.
@@ -117,7 +117,7 @@ def compare(
     Raises
     ------
     TrainingError
-        If there is no row of `against`.
+        If no row belongs to `against`.
     """
     yardstick = submission.yardstick
     fits = [
@@ -130,8 +130,8 @@ def compare(
         known = sorted({str(row["recipe"]) for row in fits})
         fits = [row for row in fits if row["recipe"] == against]
         if not fits:
-            there = f"the rows are {', '.join(known)}" if known else "none are packaged"
-            raise TrainingError(f"There is no row of {against} for {yardstick.name}: {there}.")
+            there = f"the recipes are {', '.join(known)}" if known else "there are no results for it"
+            raise TrainingError(f"There are no results of {against} for {yardstick.name}: {there}.")
     tested: list[dict[str, Any]] = []
     notes: list[str] = []
     other: list[str] = []

@@ -1,4 +1,4 @@
-"""A plot area that is written as SVG; its colours are the page's, by CSS class."""
+"""A plot area written as SVG; its colours come from the page's CSS classes."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Axes:
     marks: list[str] = field(default_factory=list)
 
     def px(self, x: float) -> float:
-        """Drawing unit of a value on the x axis."""
+        """Convert a value on the x axis to drawing units."""
         low, high = self.x
         return self.left + (x - low) / (high - low) * (self.width - self.left - self.right)
 
     def py(self, y: float) -> float:
-        """Drawing unit of a value on the y axis; values grow upwards where y[0] < y[1]."""
+        """Convert a value on the y axis to drawing units; values grow upwards if y[0] < y[1]."""
         low, high = self.y
         return self.height - self.bottom - (y - low) / (high - low) * (self.height - self.top - self.bottom)
 
     def line(self, points: Sequence[tuple[float, float]], css: str, *, title: str = "") -> None:
-        """A line through points in data units; points with NaN leave a gap."""
+        """Draw a line through points in data units; NaN leaves a gap."""
         d, pen = "", "M"
         for x, y in points:
             if math.isnan(x) or math.isnan(y):
@@ -46,22 +46,22 @@ class Axes:
         self.marks.append(f'<path class="{css}" d="{d}">{_hint(title)}</path>')
 
     def box(self, x: float, y: float, width: float, height: float, css: str, *, title: str = "") -> None:
-        """A box in drawing units, from its upper left corner; `title` is the text on hovering."""
+        """Draw a box in drawing units from its upper left corner; `title` is shown on hovering."""
         place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
         self.marks.append(f'<rect class="{css}" {place}>{_hint(title)}</rect>')
 
     def dot(self, x: float, y: float, css: str, *, r: float = 3.5, title: str = "") -> None:
-        """A dot at a place in data units."""
+        """Draw a dot at a point in data units."""
         self.marks.append(
             f'<circle class="{css}" cx="{self.px(x):.1f}" cy="{self.py(y):.1f}" r="{r}">{_hint(title)}</circle>'
         )
 
     def text(self, x: float, y: float, text: str, css: str = "tick", *, anchor: str = "middle") -> None:
-        """Text at a place in drawing units."""
+        """Write text at a point in drawing units."""
         self.marks.append(f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>')
 
     def grid(self, xs: Mapping[float, str], ys: Mapping[float, str], x_name: str, y_name: str) -> None:
-        """Ticks (place -> text) with hairlines, and the names of the axes."""
+        """Draw ticks (position -> text) with hairlines, and the names of the axes."""
         for value, text in xs.items():
             self.line([(value, self.y[0]), (value, self.y[1])], "grid")
             self.text(self.px(value), self.height - self.bottom + 16, text)
@@ -77,7 +77,7 @@ class Axes:
             )
 
     def svg(self, label: str) -> str:
-        """The element with all marks; `label` says in words what it shows."""
+        """Return the element with all marks; `label` describes it in words."""
         return (
             f'<svg viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-label="{escape(label)}">'
             f"{''.join(self.marks)}</svg>"

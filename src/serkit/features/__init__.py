@@ -1,9 +1,9 @@
-"""Features: a waveform becomes an array.
+"""Features: from a waveform to an array.
 
 The functions are plain: each takes a :class:`~serkit.Waveform` or an :class:`Analysis` (one spectrogram that many
 features share) and returns float32 of shape (n_bands, n_frames), with librosa's values and defaults.
 :class:`Extractor` describes what a system uses; :mod:`serkit.features.transformers` (not imported here, as it needs
-scikit-learn) wraps everything for pipelines.
+scikit-learn) wraps all of them for pipelines.
 
 Examples
 --------

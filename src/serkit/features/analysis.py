@@ -14,7 +14,7 @@ from serkit.features.banks import mel_blocks, taper
 
 __all__ = ["PAD_MODES", "Analysis", "as_analysis", "to_db"]
 
-#: What `center` may put before and after the clip.
+#: Padding modes for `center`.
 PAD_MODES = ("constant", "edge", "reflect", "symmetric")
 
 _BLOCK = 32  # frames transformed at a time: they stay in the processor's cache
@@ -46,10 +46,10 @@ def to_db(power: np.ndarray, *, top_db: float | None = 80.0) -> np.ndarray:
 
 
 class Analysis:
-    """The short-time spectrum of one clip and what follows from it, each computed once.
+    """The short-time spectrum of one clip and everything derived from it, each computed once.
 
-    The transform runs in double precision and is stored in single, so that quiet bins beside loud ones keep their
-    value. Everything that several features use (spectrum, mel bands, decibels) is kept until the object goes.
+    The transform runs in double precision and is stored in single, so quiet bins next to loud ones keep their
+    value. Everything that several features use (spectrum, mel bands, decibels) is kept as long as the object.
 
     Parameters
     ----------
@@ -60,14 +60,14 @@ class Analysis:
     hop_length : int
         Samples from one frame to the next.
     win_length : int or None
-        Samples under the window, at most `n_fft`; the rest of a frame is weighted 0. None: `n_fft`.
+        Samples under the window, at most `n_fft`; the rest of a frame has weight 0. None: `n_fft`.
     window : str
         Window name, see :func:`serkit.features.banks.taper`.
     center : bool
         True: frame `t` is centred on sample ``t * hop_length``, and the clip is padded by half a frame at both ends.
         False: it starts there.
     pad_mode : {"constant", "edge", "reflect", "symmetric"}
-        What the padding holds; "constant" is zeros.
+        Content of the padding; "constant" is zeros.
 
     Attributes
     ----------
@@ -80,6 +80,10 @@ class Analysis:
     ------
     FeatureError
         If a parameter is impossible, or the clip is empty, too short or not finite.
+
+    See Also
+    --------
+    Extractor : several features as one array.
 
     Examples
     --------
@@ -116,7 +120,7 @@ class Analysis:
         if samples.ndim != 1 or samples.size == 0:
             raise FeatureError(f"Features need a mono clip of at least one sample, got shape {samples.shape}.")
         if not np.isfinite(samples).all():
-            raise FeatureError("The clip holds NaN or infinite samples: features are defined for finite samples only.")
+            raise FeatureError("The clip contains NaN or infinite samples: features need finite samples.")
         if not center and samples.size < self.n_fft:
             raise FeatureError(
                 f"The clip of {samples.size} samples is shorter than one frame of n_fft={n_fft}: "
@@ -136,11 +140,11 @@ class Analysis:
 
     @cached_property
     def padded(self) -> np.ndarray:
-        """The samples, if the frames are centred with half a frame of padding at both ends: shape (n,), float64."""
+        """The samples, padded by half a frame at both ends if frames are centred: shape (n,), float64."""
         samples = self.samples.astype(np.float64)
         if not self.center:
             return samples
-        # np.pad knows "constant", "edge", ... as literals only; the names were checked on the way in.
+        # np.pad is typed for literal modes only; the mode was checked in __init__.
         return np.pad(samples, self.n_fft // 2, mode=self.pad_mode)  # type: ignore[call-overload]
 
     @cached_property
@@ -153,8 +157,7 @@ class Analysis:
         """Centre of each bin in Hz: shape (n_bins,), float64."""
         return np.fft.rfftfreq(self.n_fft, 1.0 / self.sample_rate)
 
-    # Rows are frames inside, so that the sums and sorts of the features run over adjacent memory; the public arrays
-    # are transposed views.
+    # Internally, rows are frames, so sums and sorts run over adjacent memory; the public arrays are transposed views.
 
     def _transformed(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the first frame's number and the transform of each block of frames, complex64."""
@@ -179,7 +182,7 @@ class Analysis:
 
     @cached_property
     def stft(self) -> np.ndarray:
-        """The complex transform, for those who need phases: shape (n_bins, n_frames), complex64."""
+        """The complex transform, with phases: shape (n_bins, n_frames), complex64."""
         return np.concatenate([block for _, block in self._transformed()]).T
 
     @property
@@ -227,7 +230,7 @@ class Analysis:
         return self._log_mel[band]
 
     def windowed(self, win_length: int) -> Analysis:
-        """Return the analysis of the same frames under a window of another length; made once."""
+        """Return the analysis of the same frames with another window length; cached."""
         if win_length == self.win_length:
             return self
         if win_length not in self._windowed:

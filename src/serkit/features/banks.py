@@ -1,6 +1,6 @@
 """The fixed matrices of the features: tapers, mel and chroma filter banks, the delta kernel.
 
-All are cached, read-only and shared: they depend on the settings alone, never on the clip.
+All are cached, read-only and shared: they depend only on the settings, never on the clip.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def taper(name: str, win_length: int, n_fft: int) -> np.ndarray:
     Parameters
     ----------
     name : str
-        Any window that :func:`scipy.signal.get_window` knows without parameters, such as ``"hann"`` or ``"hamming"``.
+        Any window of :func:`scipy.signal.get_window` without parameters, such as ``"hann"`` or ``"hamming"``.
     win_length, n_fft : int
         Samples.
 
@@ -39,14 +39,14 @@ def taper(name: str, win_length: int, n_fft: int) -> np.ndarray:
     Raises
     ------
     FeatureError
-        If nobody knows the window.
+        If the window is unknown.
 
     Examples
     --------
     >>> taper("hann", 4, 6).tolist()
     [0.0, 0.0, 0.5, 1.0, 0.5, 0.0]
     """
-    if name == "hann":  # by hand: importing scipy.signal costs more than all features of a clip
+    if name == "hann":  # computed here, because importing scipy.signal takes longer than all features of a clip
         shape = 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, win_length + 1)[:-1])
     else:
         from scipy.signal import get_window
@@ -88,7 +88,7 @@ def mel_frequencies(n: int, fmin: float, fmax: float) -> np.ndarray:
 def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> np.ndarray:
     """Return triangular mel filters of equal area (Slaney's scale and norm).
 
-    Bands that are narrower than the bins of the FFT may hold no bin at all: their energy is 0, and a warning says so.
+    Bands that are narrower than the bins of the FFT may contain no bin: their energy is 0, and a warning says so.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: fl
     empty = int(np.sum(~weights.any(axis=1)))
     if empty:
         warnings.warn(
-            f"{empty} of {n_mels} mel bands are narrower than a bin of n_fft={n_fft} at {sample_rate} Hz and stay "
+            f"{empty} of {n_mels} mel bands are narrower than a bin of n_fft={n_fft} at {sample_rate} Hz and therefore "
             "empty: use fewer bands or a larger n_fft.",
             UserWarning,
             stacklevel=2,
@@ -120,7 +120,7 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: fl
 def mel_blocks(
     sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float
 ) -> tuple[tuple[slice, slice, np.ndarray], ...]:
-    """Cut :func:`mel_filters` into blocks of neighbouring bands without most of its zeros.
+    """Split :func:`mel_filters` into blocks of neighbouring bands, without most of its zeros.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def chroma_filters(sample_rate: int, n_fft: int, n_chroma: int, tuning: float) -
     Parameters
     ----------
     sample_rate, n_fft, n_chroma : int
-        Hz, samples, classes an octave.
+        Hz, samples, classes per octave.
     tuning : float
         Deviation from A440 in fractions of a class.
 

@@ -25,7 +25,7 @@ _PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence about an unknown name: the nearest known one, or all of them.
+    """Return the end of an error message about an unknown name: the nearest known one, or all of them.
 
     Examples
     --------
@@ -48,9 +48,9 @@ class Entry:
     function : callable
         Takes an Analysis or a Waveform, and the parameters as keywords.
     row_names : callable
-        Takes all parameters as a mapping, returns one name a row of the result.
+        Takes all parameters as a mapping, returns one name per row of the result.
     per_clip : bool
-        True where the result is one value per clip, not per frame.
+        Whether the result is one value per clip, not per frame.
     """
 
     function: Callable[..., np.ndarray]
@@ -77,7 +77,7 @@ class Entry:
 
 
 def _typed(what: str, annotation: str, value: Any) -> Any:
-    """Return a JSON value of the annotated type ("int", "float", "float | None"); 20.0 will do for 20."""
+    """Return a JSON value of the annotated type ("int", "float", "float | None"); 20.0 is accepted for 20."""
     if value is None and annotation.endswith("None"):
         return None
     wanted = "an integer" if annotation == "int" else "a finite number"
@@ -95,7 +95,7 @@ def _typed(what: str, annotation: str, value: Any) -> Any:
 
 
 def _numbered(stem: str, count: str) -> Callable[[Mapping[str, Any]], list[str]]:
-    """Name `count` rows stem_0, stem_1, ...; then their deltas where the feature has them."""
+    """Name `count` rows stem_0, stem_1, ...; then their deltas if the feature has them."""
 
     def names(params: Mapping[str, Any]) -> list[str]:
         static = [f"{stem}_{i}" for i in range(params[count])]
@@ -146,13 +146,13 @@ class Feature:
     name : str
         A key of :data:`serkit.features.FEATURES`.
     params : Mapping
-        Keyword parameters of the function of that name; those left out take its defaults, so that two features that
+        Keyword parameters of the function of that name; missing ones take its defaults, so two features that
         compute the same are equal.
 
     Raises
     ------
     FeatureError
-        If the name or a parameter is unknown (the nearest known one is named), or a value has the wrong type.
+        If the name or a parameter is unknown (the message suggests the nearest one), or a value has the wrong type.
 
     Examples
     --------

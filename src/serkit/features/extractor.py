@@ -1,4 +1,4 @@
-"""The sound design of a system as a value: :class:`Extractor` turns a waveform into one array and goes through JSON."""
+""":class:`Extractor`: the features of a system as a value that turns a waveform into an array and fits into JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FEATURES_VERSION", "LAYOUTS", "Extractor"]
 
-#: Raised whenever the value of a feature changes: cached arrays and keys of the old values are then no longer used.
+#: Increased whenever the value of a feature changes, so that old cached arrays and keys are no longer used.
 FEATURES_VERSION = 1
 
 #: How an extractor arranges its features.
@@ -30,16 +30,16 @@ LAYOUTS = ("mean_std", "flat", "frames")
 
 @dataclass(frozen=True)
 class Extractor:
-    """A waveform in, one array out: the sound design of a system as a value that recipes, cache and bundles share.
+    """Turns a waveform into one array. Recipes, the cache and bundles share it as a value.
 
-    A clip is resampled, cut by the window and analysed once; then the features are stacked in their order.
+    The clip is resampled, cut by the window and analysed once; then the features are stacked in order.
 
     Parameters
     ----------
     sample_rate : int
         Hz.
     window : Window
-        How the clip is cut.
+        Trim, level and length of the clip.
     features : sequence of Feature
         At least one, each once.
     layout : {"mean_std", "flat", "frames"}
@@ -53,11 +53,14 @@ class Extractor:
     Raises
     ------
     FeatureError
-        If the settings contradict each other: whatever can be known without a clip is found here.
+        If the settings are impossible or contradict each other. Everything that does not depend on a clip is checked
+        here.
 
     See Also
     --------
     s0, s1, s3 : the extractors of the published systems.
+    serkit.features.transformers.Features : an extractor for scikit-learn pipelines.
+    Analysis : the spectrogram behind the features.
 
     Examples
     --------
@@ -93,12 +96,12 @@ class Extractor:
                 raise FeatureError(f"An Extractor takes Feature objects, got {feature!r}: use Feature(name, params).")
             if feature.per_clip and self.layout == "frames":
                 raise FeatureError(
-                    f"Feature '{feature.name}' is one value per clip, without frames: use layout 'mean_std' or 'flat'."
+                    f"Feature '{feature.name}' has one value per clip and no frames: use layout 'mean_std' or 'flat'."
                 )
         names = [name for feature in self.features for name in feature.row_names()]
         twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
         if twice:
-            raise FeatureError(f"{twice[0]} would come from two features: give each feature once.")
+            raise FeatureError(f"Two features give {twice[0]}: list each feature once.")
         _try_on_silence(self)
 
     def __call__(self, wave: Waveform) -> np.ndarray:
@@ -117,7 +120,7 @@ class Extractor:
         Raises
         ------
         FeatureError
-            If the clip is too short for a feature, or a value is not finite.
+            If the clip is too short for a feature or a value is not finite.
         AudioError
             If the window leaves nothing of the clip.
         """
@@ -153,7 +156,7 @@ class Extractor:
 
     @property
     def n_frames(self) -> int | None:
-        """Frames per clip where the window fixes the length, else None."""
+        """Frames per clip if the window fixes the length, else None."""
         if self.window.length is None:
             return None
         samples = max(round(self.window.length * self.sample_rate), 1)
@@ -181,7 +184,7 @@ class Extractor:
                 names += [f"{row}_mean" for row in rows] + [f"{row}_std" for row in rows]
             elif self.n_frames is None:
                 raise FeatureError(
-                    "Layout 'flat' has a fixed set of names only for clips of a fixed length: set the window's length."
+                    "Layout 'flat' has fixed names only for clips of fixed length: set the window's length."
                 )
             else:
                 names += [f"{row}_t{t}" for row in rows for t in range(self.n_frames)]
@@ -199,13 +202,13 @@ class Extractor:
     def from_dict(cls, values: Mapping[str, Any]) -> Extractor:
         """Rebuild from :meth:`to_dict`.
 
-        Only ``features`` must be there; missing are 22,050 Hz, the whole clip, layout "mean_std" and the defaults of
+        Only ``features`` is required. The defaults are 22,050 Hz, the whole clip, layout "mean_std" and those of
         :class:`Extractor`.
 
         Raises
         ------
         FeatureError
-            If a key is unknown (the nearest known one is named) or a value impossible.
+            If a key is unknown (the message suggests the nearest one) or a value is impossible.
         """
         check_keys("extractor", values, [f.name for f in fields(cls)], required=("features",))
         if isinstance(values["features"], (str, Mapping)) or not hasattr(values["features"], "__iter__"):
@@ -260,7 +263,7 @@ class Extractor:
 
 @lru_cache(maxsize=64)
 def _try_on_silence(extractor: Extractor) -> None:
-    """Run the extractor on a short silent clip, so that impossible settings show before the first recording."""
+    """Run the extractor on a short silent clip, so impossible settings fail before the first recording."""
     width = max((f.params.get("delta_width", 0) for f in extractor.features if f.params.get("deltas")), default=0)
     samples = max(extractor.n_fft, 1) + max(extractor.hop_length, 1) * (width + 1)
     if extractor.window.length is not None:

@@ -1,4 +1,4 @@
-"""Pitch: that of a voice, the tuning of a clip, and the energy of C, C#, ... B, frame by frame."""
+"""Pitch: the fundamental frequency of a voice, the tuning of a clip, and the energy of C, C#, ... B per frame."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def tuning(source: Analysis | Waveform, *, n_chroma: int = 12) -> float:
     ----------
     source : Analysis or Waveform
     n_chroma : int
-        Pitch classes an octave.
+        Pitch classes per octave.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def tuning(source: Analysis | Waveform, *, n_chroma: int = 12) -> float:
     >>> from serkit.audio import Waveform
     >>> t = np.arange(22050) / 22050
     >>> tone = np.sin(2 * np.pi * 440 * 2 ** (0.25 / 12) * t)  # a quarter of a semitone sharp
-    >>> round(tuning(Waveform(tone.astype(np.float32), 22050)), 2)  # as near as the bins of one tone allow
+    >>> round(tuning(Waveform(tone.astype(np.float32), 22050)), 2)  # as close as the bins of one tone allow
     0.22
     """
     analysis = as_analysis(source)
@@ -58,7 +58,7 @@ def tuning(source: Analysis | Waveform, *, n_chroma: int = 12) -> float:
     if frame.size == 0:
         return 0.0
     y, left, right = here[frame, peak], before[frame, peak], after[frame, peak]
-    # Vertex of the parabola through the peak and its neighbours, unless it lies more than a bin away.
+    # Vertex of the parabola through the peak and its neighbours, unless it is more than a bin away.
     slope = (right - left) / 2
     curve = (right + left).astype(np.float64) - 2.0 * y
     steep = np.abs(slope) >= np.abs(curve)
@@ -79,7 +79,7 @@ def chroma(source: Analysis | Waveform, *, n_chroma: int = 12) -> np.ndarray:
     ----------
     source : Analysis or Waveform
     n_chroma : int
-        Pitch classes an octave; with 12 the rows are C, C#, ... B.
+        Pitch classes per octave; with 12 the rows are C, C#, ... B.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def chroma(source: Analysis | Waveform, *, n_chroma: int = 12) -> np.ndarray:
 def f0(
     wave: Waveform, *, hop: float = 0.01, fmin: float = 65.0, fmax: float = 600.0, threshold: float = 0.3
 ) -> np.ndarray:
-    """Follow the pitch of a voice.
+    """Estimate the fundamental frequency of a voice over time.
 
     YIN: de Cheveigné and Kawahara (2002), "YIN, a fundamental frequency estimator for speech and music", with its
     cumulative mean normalised difference, absolute threshold and parabolic interpolation.
@@ -120,12 +120,12 @@ def f0(
     fmin, fmax : float
         Lowest and highest pitch, Hz.
     threshold : float
-        In (0, 1): a period counts if the sound differs from itself one period later by less than this share.
+        In (0, 1): a period is accepted if the sound differs from itself one period later by less than this share.
 
     Returns
     -------
     np.ndarray, float32, shape=(1 + floor(duration / hop),)
-        Hz, at the times 0, hop, 2 hop, ...; NaN where no period is found, as in pauses and voiceless sounds.
+        Hz, at the times 0, hop, 2 hop, ...; NaN where no period is found, for example in pauses and voiceless sounds.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def f0(
     padded = np.pad(wave.samples.astype(np.float64), (half, width + longest))
     found = np.full(count, np.nan, np.float32)
     size = next_fast_len(width + 2 * longest, real=True)
-    for first in range(0, count, 512):  # some frames at a time: flat memory
+    for first in range(0, count, 512):  # in blocks, to limit memory
         block = starts[first : first + 512]
         frames = padded[block[:, None] + np.arange(width + longest)]
         energy = np.cumsum(np.pad(frames**2, ((0, 0), (1, 0))), axis=1)

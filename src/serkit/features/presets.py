@@ -1,4 +1,4 @@
-"""The sound designs of the published systems that serkit reproduces, as extractors."""
+"""The features of the published systems that serkit reproduces, as extractors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["s0", "s1", "s3"]
 
 
 def s0() -> Extractor:
-    """System S0: 22,050 Hz, 3 s; mean and standard deviation of nine features over time, with the tempo once.
+    """System S0: 22,050 Hz, 3 s; mean and standard deviation of nine features over time; the tempo only once.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def s1() -> Extractor:
 
 
 def s3() -> Extractor:
-    """System S3: 22,050 Hz, 2.5 s from 0.6 s on; ZCR, RMS and 20 MFCC of 108 frames, row after row.
+    """System S3: 22,050 Hz, 2.5 s starting at 0.6 s; ZCR, RMS and 20 MFCC of 108 frames, row by row.
 
     A clip that ends early is padded with zeros.
 

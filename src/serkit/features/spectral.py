@@ -1,7 +1,7 @@
 """Features of the spectrum, frame by frame: shape (n_bands, n_frames), float32.
 
 Values and defaults are those of librosa 0.11. Each function takes an :class:`~serkit.features.Analysis`, or a
-:class:`~serkit.Waveform`, which is analysed with 2,048 samples a frame and a hop of 512.
+:class:`~serkit.Waveform`, which is analysed in frames of 2,048 samples with a hop of 512.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def mel(source: Analysis | Waveform, *, n_mels: int = 128, fmin: float = 0.0, fm
     See Also
     --------
     log_mel : the same in dB.
+    mfcc : the cepstrum of these bands.
 
     Examples
     --------
@@ -75,7 +76,7 @@ def log_mel(
     deltas: int = 0,
     delta_width: int = 9,
 ) -> np.ndarray:
-    """Level in mel bands, on request with its change over time.
+    """Level in mel bands, optionally with its change over time.
 
     Parameters
     ----------
@@ -83,8 +84,8 @@ def log_mel(
     n_mels, fmin, fmax
         As for :func:`mel`.
     top_db : float or None
-        Values more than this below the loudest of the clip are raised to that level; None: only the floor of
-        -100 dB holds.
+        Values more than this below the clip's maximum are raised to that level; None: only the floor of -100 dB
+        applies.
     deltas : {0, 1, 2}
         Orders of :func:`delta` to append below the levels.
     delta_width : int
@@ -99,6 +100,11 @@ def log_mel(
     ------
     FeatureError
         As :func:`mel` and :func:`delta`.
+
+    See Also
+    --------
+    mel : the power before the logarithm.
+    windowed_log_mel : the same with a shorter window.
 
     Examples
     --------
@@ -119,9 +125,9 @@ def windowed_log_mel(
     fmax: float | None = None,
     top_db: float | None = 80.0,
 ) -> np.ndarray:
-    """:func:`log_mel` under a window of its own length, so that one clip can be seen through several.
+    """:func:`log_mel` with its own window length, so one clip can have several.
 
-    A short window shows when something happens, a long one at what pitch. Frames are those of the analysis.
+    A short window shows when something happens, a long one shows its pitch. Frames are those of the analysis.
 
     Parameters
     ----------
@@ -140,6 +146,10 @@ def windowed_log_mel(
     ------
     FeatureError
         If `win_length` does not fit into a frame, and as :func:`mel`.
+
+    See Also
+    --------
+    log_mel : the same with the window of the analysis.
 
     Examples
     --------
@@ -182,7 +192,12 @@ def mfcc(
     Raises
     ------
     FeatureError
-        If `n_mfcc` is more than `n_mels`; else as :func:`mel` and :func:`delta`.
+        If `n_mfcc` is more than `n_mels`, and as :func:`mel` and :func:`delta`.
+
+    See Also
+    --------
+    log_mel : the bands behind the coefficients.
+    delta : change over time.
 
     Examples
     --------
@@ -195,7 +210,7 @@ def mfcc(
             f"n_mfcc={n_mfcc} coefficients cannot come from n_mels={n_mels} bands: lower n_mfcc or raise n_mels."
         )
     level = as_analysis(source).log_mel_rows(n_mels, fmin, fmax, 80.0)
-    from scipy.fft import dct  # here, as nothing else needs SciPy for log-mel and the like
+    from scipy.fft import dct  # here, because log-mel and most others do not need SciPy
 
     cepstrum = dct(level, axis=1, norm="ortho")[:, :n_mfcc]
     return _with_deltas(cepstrum, deltas, delta_width)
@@ -214,9 +229,9 @@ def spectral_contrast(
     n_bands : int
         Octave bands above `fmin`; the row below them covers 0 to `fmin`.
     fmin : float
-        Hz, where the first octave starts.
+        Start of the first octave, Hz.
     quantile : float
-        Share of a band's bins, in (0, 1), that are averaged as its peak and as its valley; at least one bin.
+        Share of a band's bins, in (0, 1), averaged as its peak and as its valley; at least one bin.
 
     Returns
     -------
@@ -226,7 +241,7 @@ def spectral_contrast(
     Raises
     ------
     FeatureError
-        If the top octave starts above half the sample rate, or a band holds no bin of the FFT.
+        If the top octave starts above half the sample rate, or a band contains no FFT bin.
 
     Examples
     --------
@@ -236,7 +251,7 @@ def spectral_contrast(
     """
     analysis = as_analysis(source)
     if not 0.0 < quantile < 1.0:
-        raise FeatureError(f"quantile must lie between 0 and 1, got {quantile!r}.")
+        raise FeatureError(f"quantile must be between 0 and 1, got {quantile!r}.")
     if fmin <= 0:
         raise FeatureError(f"fmin must be above 0 Hz, got {fmin!r}.")
     edges = [0.0, *(fmin * 2.0**k for k in range(positive("n_bands", n_bands) + 1))]
@@ -255,12 +270,12 @@ def spectral_contrast(
                 f"spectral_contrast has no FFT bin between {low:g} and {high:g} Hz with n_fft={analysis.n_fft} at "
                 f"{analysis.sample_rate} Hz: use a larger n_fft."
             )
-        # A band borrows the bin below it and leaves its own last bin to the next; the last band runs to the top.
+        # A band also takes the bin below it and leaves its own last bin to the next; the last band goes to the top.
         start, stop = int(inside[0]) - (k > 0), int(inside[-1]) + 1 if k < n_bands else analysis.n_bins
         take = max(1, int(np.rint(quantile * (stop - start))))
         band = analysis.magnitude_rows[:, start : stop - (k < n_bands)]
         ordered = np.sort(band, axis=1)
-        # Added one bin after the other, as librosa does: a band without contrast then gives its value to the last bit.
+        # Added bin by bin, as in librosa, so a band without contrast gives exactly its value.
         valleys[:, k] = np.ascontiguousarray(ordered[:, :take].T).mean(axis=0)
         peaks[:, k] = np.ascontiguousarray(ordered[:, -take:].T).mean(axis=0)
     return (to_db(peaks) - to_db(valleys)).T.astype(np.float32)
@@ -268,6 +283,11 @@ def spectral_contrast(
 
 def centroid(source: Analysis | Waveform) -> np.ndarray:
     """Mean frequency of the magnitude spectrum.
+
+    See Also
+    --------
+    bandwidth : the spread around it.
+    rolloff : the frequency below which most of the magnitude is.
 
     Returns
     -------
@@ -307,7 +327,7 @@ def bandwidth(source: Analysis | Waveform) -> np.ndarray:
 
 
 def rolloff(source: Analysis | Waveform, *, roll_percent: float = 0.85) -> np.ndarray:
-    """Lowest frequency below which the share `roll_percent` of the magnitude lies.
+    """Lowest frequency below which the share `roll_percent` of the magnitude is found.
 
     Parameters
     ----------
@@ -329,7 +349,7 @@ def rolloff(source: Analysis | Waveform, *, roll_percent: float = 0.85) -> np.nd
     9377.7099609375
     """
     if not 0.0 < roll_percent < 1.0:
-        raise FeatureError(f"roll_percent must lie between 0 and 1, got {roll_percent!r}.")
+        raise FeatureError(f"roll_percent must be between 0 and 1, got {roll_percent!r}.")
     analysis = as_analysis(source)
     running = np.cumsum(analysis.magnitude_rows, axis=1)
     reached = running >= np.float32(roll_percent) * running[:, -1:]

@@ -22,10 +22,10 @@ _TINY = float(np.finfo(np.float32).tiny)
 
 
 def zcr(source: Analysis | Waveform) -> np.ndarray:
-    """Zero-crossing rate: the share of neighbouring samples of a frame that differ in sign.
+    """Zero-crossing rate: the share of neighbouring samples in a frame that differ in sign.
 
-    Samples within 1e-10 of zero count as zero, and zero as positive. Centred frames are padded with the first and the
-    last sample, whatever the analysis pads with.
+    Samples within 1e-10 of zero count as zero, and zero counts as positive. Centred frames are padded with the first
+    and the last sample, regardless of the analysis' padding.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def rms(source: Analysis | Waveform) -> np.ndarray:
     if n_fft % hop:
         frames = analysis.frames
         energy = np.einsum("tn,tn->t", frames, frames)
-    else:  # whole hops to a frame: each is summed once
+    else:  # a frame is a multiple of the hop: sum each hop once
         hops = analysis.padded[: (analysis.n_frames - 1) * hop + n_fft].reshape(-1, hop)
         sums = np.einsum("tn,tn->t", hops, hops)
         energy = np.lib.stride_tricks.sliding_window_view(sums, n_fft // hop).sum(axis=1)
@@ -98,8 +98,8 @@ def tempo(source: Analysis | Waveform) -> np.ndarray:
     """Tempo of the whole clip: the strongest period of its onsets within 8 s, with a prior around 120 bpm.
 
     The local autocorrelation of :func:`onset_strength` is averaged over time and weighted by a log-normal prior of
-    one octave (D. Ellis, "Beat tracking by dynamic programming", JNMR 36, 2007); the answer is one of the periods
-    that are whole frames, below 320 bpm.
+    one octave (D. Ellis, "Beat tracking by dynamic programming", JNMR 36, 2007); the result is a period of whole
+    frames, below 320 bpm.
 
     Returns
     -------
@@ -124,13 +124,14 @@ def tempo(source: Analysis | Waveform) -> np.ndarray:
     bpm = np.append(np.inf, 60.0 * analysis.sample_rate / (analysis.hop_length * np.arange(1.0, max(size, 1))))
     if not (bpm < 320.0).any():
         raise FeatureError(
-            f"tempo is out of reach of hop_length={analysis.hop_length} at {analysis.sample_rate} Hz: shorten the hop."
+            f"tempo cannot be measured with hop_length={analysis.hop_length} at {analysis.sample_rate} Hz: shorten "
+            "the hop."
         )
     strength = np.pad(onset_strength(analysis)[0], size // 2, mode="linear_ramp", end_values=0.0)
     pieces = np.lib.stride_tricks.sliding_window_view(strength, size)[: analysis.n_frames]
     n_fft = 1 << (2 * size - 2).bit_length()
     window = taper("hann", size, size)
-    # An autocorrelation is largest at lag 0, where it is the energy; the transform back is linear, so one does.
+    # An autocorrelation is largest at lag 0, its energy. The inverse transform is linear, so one is enough.
     spectrum = np.zeros(n_fft // 2 + 1)
     for start in range(0, analysis.n_frames, 1024):
         block = pieces[start : start + 1024] * window
@@ -148,7 +149,7 @@ def _median(rows: np.ndarray, size: int) -> np.ndarray:
     """Running median along the last axis, mirrored at the ends."""
     from scipy.ndimage import median_filter
 
-    # One long row: SciPy's filter of one dimension is many times faster than the same filter over an image.
+    # One long row, because SciPy's 1-D filter is many times faster than the same filter on an image.
     half = size // 2
     padded = np.pad(rows, ((0, 0), (half, half)), mode="symmetric")
     filtered = median_filter(padded.ravel(), size=size).reshape(padded.shape)
@@ -187,7 +188,7 @@ def harmonic_percussive(source: Analysis | Waveform, *, kernel_size: int = 31) -
     spectrum = analysis.magnitude_rows
     steady_in_time = _median(analysis.magnitude, kernel_size).T
     steady_in_frequency = _median(spectrum, kernel_size)
-    # Soft masks: each part's share of the power of the two medians; both a half where there is neither.
+    # Soft masks: each part's share of the power of the two medians; 0.5 each where both are zero.
     largest = np.maximum(steady_in_time, steady_in_frequency)
     neither = largest < _TINY
     largest[neither] = 1.0
@@ -208,7 +209,7 @@ def harmonic_percussive(source: Analysis | Waveform, *, kernel_size: int = 31) -
 def delta(data: np.ndarray, *, width: int = 9, order: int = 1) -> np.ndarray:
     """Rate of change over time: derivative of a polynomial fitted to `width` frames (Savitzky and Golay, 1964).
 
-    Frames closer to an end than half the width take the derivative of the first or last full fit.
+    Frames closer to an end than half the width use the derivative of the first or last full fit.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""The features as scikit-learn transformers: clips in, a matrix out.
+"""The features as scikit-learn transformers, from clips to a matrix.
 
 :class:`Features` takes any :class:`~serkit.features.Extractor`; the classes named after a feature (:class:`MFCC`,
-:class:`Chroma`, ...) have its parameters as their own, so that a search can vary them.
+:class:`Chroma`, ...) have its parameters as their own, so a search can vary them.
 
 Examples
 --------
@@ -52,7 +52,7 @@ Clip: TypeAlias = "Waveform | str | os.PathLike[str]"
 
 
 class _ClipTransformer(TransformerMixin, BaseEstimator):
-    """What all share: nothing is learnt, a sequence of clips becomes an array with one clip per row."""
+    """Shared base: nothing is learnt; a sequence of clips becomes an array with one clip per row."""
 
     def _extractor(self) -> Extractor:
         raise NotImplementedError
@@ -82,13 +82,13 @@ class _ClipTransformer(TransformerMixin, BaseEstimator):
         Raises
         ------
         FeatureError
-            If a clip cannot be computed, or clips of different length give arrays of different shape.
+            If the features of a clip cannot be computed, or clips of different length give arrays of different shape.
         AudioError
             If a file cannot be read.
         """
         extractor = self._extractor()
         if isinstance(X, (str, os.PathLike, Waveform)):
-            raise FeatureError("A transformer takes a sequence of clips, got a single one: put it in a list.")
+            raise FeatureError("A transformer takes a sequence of clips, got a single clip: put it in a list.")
         rows = [extractor(clip if isinstance(clip, Waveform) else load(clip)) for clip in X]
         shapes = {row.shape for row in rows}
         if len(shapes) > 1:
@@ -122,6 +122,10 @@ class Features(_ClipTransformer):
     ----------
     extractor : Extractor
 
+    See Also
+    --------
+    MFCC, Chroma, LogMel : single features whose parameters a search can vary.
+
     Examples
     --------
     >>> from serkit.features import s3
@@ -147,14 +151,14 @@ def _analysis_parameters(
     hop_length: int = 512,
     win_length: int | None = None,
 ) -> None:
-    """The parameters of every class below, beside those of its feature; `window` None is the whole clip."""
+    """Parameters of every class below in addition to those of its feature; `window` None is the whole clip."""
 
 
 _SHARED = list(inspect.signature(_analysis_parameters).parameters.values())
 
 
 def _shared(feature: str) -> list[inspect.Parameter]:
-    """Those of the analysis, without what the feature sets for itself (its window's length)."""
+    """Return the parameters of the analysis without those that the feature sets itself (its window length)."""
     return [p for p in _SHARED if p.name not in FEATURES[feature].parameters]
 
 

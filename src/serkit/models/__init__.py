@@ -1,4 +1,4 @@
-"""Name + parameters -> scikit-learn estimator.
+"""Estimators: from a name and parameters to a scikit-learn estimator.
 
 Every estimator has ``fit(X, y)`` with label strings and ``predict_proba(X)`` with columns in the order of
 ``classes_``. ``X`` is float32 (n, d) for the layouts ``mean_std`` and ``flat``, and an object array (n,) of float32
@@ -33,16 +33,16 @@ _VECTORS = ("mean_std", "flat")
 
 @dataclass(frozen=True)
 class ModelKind:
-    """A model that recipes can name.
+    """A model that recipes can use.
 
     Attributes
     ----------
     module, function : str
         Where the function ``(params, *, labels, seed) -> estimator`` is; the module is imported on first use.
     layouts : tuple of str
-        The feature layouts that it takes.
+        The feature layouts it accepts.
     threads : bool
-        Whether it has a parameter ``n_jobs`` that speeds it up.
+        Whether its parameter ``n_jobs`` speeds it up.
     rows : bool
         Whether it folds the vector to (rows, frames): the function then takes ``rows`` too.
     samples : bool
@@ -83,10 +83,10 @@ MODELS: dict[str, ModelKind] = {
     "eca_cnn": ModelKind(_DEEP, "eca_cnn", ("flat",), rows=True),
 }
 
-#: Models that are made of others, their members.
+#: Models that combine others, their members.
 COMBINED = ("soft_voting", "best_of")
 
-# What the learn road sets itself: never a recipe's business.
+# Parameters that training sets itself; a recipe may not.
 _RESERVED = frozenset(
     {"labels", "network", "rows", "estimator", "seed", "random_state", "n_jobs", "verbose", "class_weight", "sampler"}
 )
@@ -102,7 +102,7 @@ def build(
     sampler: BaseEstimator | None = None,
     n_jobs: int = 1,
 ) -> BaseEstimator:
-    """Make the estimator of a recipe's ``[model]`` section.
+    """Build the estimator of a recipe's ``[model]`` section.
 
     Parameters
     ----------
@@ -111,20 +111,20 @@ def build(
     labels : sequence of str
         The labels of the corpus, in RAVDESS order.
     seed : int
-        Seeds everything that the estimator draws.
+        Seed of all the estimator's randomness.
     class_weight : bool
         Weigh classes by the inverse of their frequency (``[balance] kind = "class_weight"``).
     rows : int, optional
-        Rows of the flat matrix, for models that fold it back.
+        Rows of the flat matrix, for models that reshape it.
     sampler : sampler of imbalanced-learn, optional
-        Resamples the training clips of each estimator, behind the folds of a search.
+        Resamples the training clips of each estimator, inside the folds of a search.
     n_jobs : int
-        Threads, for what can use them.
+        Threads, for estimators that can use them.
 
     Raises
     ------
     RecipeError
-        If the model or a parameter is unknown, or the estimator knows no class weights.
+        If the model or a parameter is unknown, or the estimator does not support class weights.
     """
     members = getattr(model, "members", ())
     if model.name in COMBINED:
@@ -174,7 +174,7 @@ def build(
 
 
 def _plain(name: str, params: Mapping[str, Any], labels: Sequence[str], seed: int, rows: int | None) -> BaseEstimator:
-    """One estimator with parameters that it has."""
+    """Build one estimator and check that it has these parameters."""
     make = MODELS[name].builder()
     folded = {"rows": rows} if MODELS[name].rows else {}
     known = sorted(set(make({}, labels=list(labels), seed=seed, **folded).get_params(deep=False)) - _RESERVED)
@@ -188,7 +188,7 @@ def _plain(name: str, params: Mapping[str, Any], labels: Sequence[str], seed: in
 
 
 def check_numbers(estimator: BaseEstimator, limits: Mapping[str, tuple[type, float, float | None]]) -> None:
-    """Raise ValueError unless each parameter is of its kind, int or float, and lies between its two limits."""
+    """Raise ValueError unless each parameter has the right type, int or float, and is within its limits."""
     for name, (kind, low, high) in limits.items():
         value = getattr(estimator, name)
         if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
@@ -221,14 +221,14 @@ def check_model(
                 f"'{model.name}' needs two [[model.members]] or more, got {len(model.members)}: add them."
             )
         if model.params or model.search:
-            raise RecipeError(f"'{model.name}' has no parameters of its own: give them to its [[model.members]].")
+            raise RecipeError(f"'{model.name}' has no parameters itself: give them to its [[model.members]].")
         nested = [member.name for member in model.members if member.name in COMBINED]
         if nested:
             raise RecipeError(f"'{nested[0]}' cannot be a member of '{model.name}': give its members instead.")
         if use == "early-stopping" and model.name == "soft_voting":
             raise RecipeError(
-                "[validation] use = 'early-stopping', but members of 'soft_voting' learn from training clips alone: "
-                "use 'calibration' or 'none', and take what stops or schedules them out of their params."
+                "[validation] use = 'early-stopping', but members of 'soft_voting' learn only from training clips: "
+                "use 'calibration' or 'none', and remove early stopping and schedules from their params."
             )
     elif model.members:
         raise RecipeError(
@@ -236,8 +236,9 @@ def check_model(
         )
     if (model.name == "best_of") != (use == "selection"):
         raise RecipeError(
-            "'best_of' chooses by the validation clips: it needs [validation] use = 'selection', which no other model "
-            "takes."
+            "'best_of' chooses by the validation clips: it needs [validation] use = 'selection', and no other model "
+            "may "
+            "use that."
         )
     for member in model.members or (model,):
         _check_member(member, layout, shape, rows, class_weight=class_weight, use=use)
@@ -257,11 +258,12 @@ def _check_member(
         takes = "(rows x frames,)" if kind.rows else "(bands, frames)" if kind.layouts == ("frames",) else "(features,)"
         got = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
         raise RecipeError(
-            f"the model '{model.name}' needs features of layout {' or '.join(kind.layouts)}, of shape {takes} a clip, "
+            f"the model '{model.name}' needs features of layout {' or '.join(kind.layouts)}, of shape {takes} per "
+            "clip, "
             f"got '{layout}' of shape ({got}): change [features]."
         )
     if model.search is not None and (model.search.n_iter is None) != (model.search.kind == "grid"):
-        raise RecipeError("[model.search] needs n_iter with kind 'random', and takes none with kind 'grid'.")
+        raise RecipeError("[model.search] needs n_iter with kind 'random' and must not have it with kind 'grid'.")
     plain = model.model_copy(update={"search": None})
     settings = [model.params]
     if model.search is not None:
@@ -273,14 +275,15 @@ def _check_member(
         _check_values(model.name, estimator, use)
     if model.search is not None and (use == "early-stopping" or kind.module != _CLASSICAL):
         raise RecipeError(
-            f"[model.search] is for models that learn from training clips alone, and '{model.name}' here does not."
+            f"[model.search] only works for models that learn only from training clips, and '{model.name}' does not "
+            "here."
         )
 
 
 def _check_values(name: str, estimator: BaseEstimator, use: str) -> None:
     stops = getattr(estimator, "stops_early", None)
     if use == "early-stopping" and not stops:
-        can = "it cannot" if stops is None else "set what stops or schedules it in [model.params]"
+        can = "it cannot" if stops is None else "set early stopping or a schedule in [model.params]"
         raise RecipeError(
             f"[validation] use = 'early-stopping', but the model '{name}' does not stop early: {can}, or use "
             "'calibration'."

@@ -14,7 +14,7 @@ from serkit.models.resnet import scale
 
 __all__ = ["Clips", "FrameBatches", "VectorBatches"]
 
-# How far below its loudest band the noise lies that a clip may get, dB, and how it moves from frame to frame, dB
+# Level of the added noise below the clip's loudest band, dB, and its variation from frame to frame, dB
 _NOISE_DB, _NOISE_JITTER = (-60.0, -25.0), 2.0
 _NEPER = np.log(10) / 10  # of power, in a dB
 
@@ -22,7 +22,8 @@ _NEPER = np.log(10) / 10  # of power, in a dB
 class Clips(Dataset):
     """Log-mel frames of clips of any length, with their targets.
 
-    They are kept as float16, which is 0.03 dB fine at 60 dB: the augmented copies of a corpus are gigabytes.
+    They are stored as float16, with a resolution of 0.03 dB at 60 dB, because the augmented copies of a corpus take
+    gigabytes.
 
     Parameters
     ----------
@@ -31,11 +32,11 @@ class Clips(Dataset):
     targets : np.ndarray of shape (n,)
         Class indices.
     known : np.ndarray of shape (n, n_classes), optional
-        Which labels each clip could have had; by default all.
+        The labels that each clip's corpus has; default: all.
     still : np.ndarray of shape (n,), optional
-        Clips whose axes :class:`FrameBatches` leaves as they are; by default none.
+        Clips whose axes :class:`FrameBatches` does not change; default: none.
     corpora : np.ndarray of shape (n,), optional
-        Where each clip comes from. An epoch takes as many of each corpus as the smallest one has.
+        The corpus of each clip. An epoch takes as many clips from each corpus as the smallest one has.
     """
 
     def __init__(
@@ -59,11 +60,11 @@ class Clips(Dataset):
 
     @property
     def epoch(self) -> int:
-        """Number of clips of an epoch."""
+        """Number of clips in an epoch."""
         return min(map(len, self.of_corpus)) * len(self.of_corpus)
 
     def order(self, rng: np.random.Generator) -> np.ndarray:
-        """The clips of one epoch, shuffled: all of the smallest corpus, and as many drawn from each other one."""
+        """Return the clips of one epoch, shuffled: all of the smallest corpus and as many from each other one."""
         if len(self.of_corpus) == 1:
             return rng.permutation(len(self.clips))
         size = min(map(len, self.of_corpus))
@@ -76,11 +77,11 @@ class Clips(Dataset):
 class FrameBatches:
     """Shuffled batches of :class:`Clips`; each access draws a new variant of the clip.
 
-    The variants are what a voice, a room or a microphone might have done: the spectrum moved along the mel axis (a
+    The variants imitate other voices, rooms and microphones: the spectrum is shifted along the mel axis (a
     vocal tract of another length, after Jaitly and Hinton, 2013), another tempo, another frequency response, a floor of
     noise. Also, bands and stretches are masked (SpecAugment, Park et al., 2019) and pairs of clips mixed (mixup, Zhang
-    et al., 2018). A whole batch is changed at a time, with matrix products, so it costs little beside the network. The
-    last clips of an epoch that do not fill a batch are left out.
+    et al., 2018). A whole batch is changed at once, with matrix products, so it costs little compared with the
+    network. The last clips of an epoch that do not fill a batch are left out.
 
     Yields ``({"x": (batch, rows, frames), "lengths": (batch,)}, targets)``, the targets as
     :class:`serkit.models.losses.KnownCrossEntropy` takes them.
@@ -89,23 +90,24 @@ class FrameBatches:
     ----------
     dataset : Clips
     batch_size : int
-        At most the number of clips of an epoch.
+        At most the number of clips in an epoch.
     rng : numpy.random.Generator
-        Order and changes.
+        Draws the order and the changes.
     windows : int
-        The rows are that many spectrograms, one above the other, which are changed in the same way.
+        Number of spectrograms stacked in the rows; all are changed in the same way.
     crop : int
-        Clips are cut to this many frames, at random places.
+        Clips are cut to this many frames at random positions.
     mel_shift, time_warp : float
         Standard deviations of the shift (bands) and of the log of the tempo.
     colour : float
         Standard deviation (dB) of a smooth curve over the bands that is added to all frames of a clip.
     noise : float
-        Share of the clips that get a steady noise of some colour, 25 to 60 dB below their loudest band.
+        Share of the clips that get steady coloured noise, 25 to 60 dB below their loudest band.
     mask_bands, mask_frames : int
-        Largest masks, two of each a clip.
+        Largest masks, two of each per clip.
     mixup : float
-        Parameter of mixup's beta distribution, 0 for none. A clip is mixed with one that the same labels are known of.
+        Parameter of mixup's beta distribution, 0 for none. A clip is only mixed with clips that have the same known
+        labels.
     """
 
     def __init__(
@@ -156,7 +158,7 @@ class FrameBatches:
             yield {"x": x.flatten(1, 2), "lengths": lengths}, torch.stack([shares, torch.from_numpy(known).float()], 1)
 
     def _variants(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Scaled spectrograms (batch, windows, bands, frames), 0 behind the clip, and the frames of each."""
+        """Return scaled spectrograms (batch, windows, bands, frames), 0 after the clip, and the frames of each."""
         n, rng = len(chosen), self.rng
         clips, length = [self.data.clips[i] for i in chosen], self.data.lengths[chosen]
         bands = clips[0].shape[1] // self.windows
@@ -187,7 +189,7 @@ class FrameBatches:
         return x.masked_fill(hidden[:, None], 0.0), lengths
 
     def _noisy(self, x: Tensor) -> Tensor:
-        """The batch (n, windows, bands, frames) in dB, some clips with noise."""
+        """Return the batch (n, windows, bands, frames) in dB, some clips with noise."""
         n, windows, bands, frames = x.shape
         where = np.flatnonzero(self.rng.random(n) < self.noise)
         level = self.rng.uniform(*_NOISE_DB, size=len(where))
@@ -199,7 +201,7 @@ class FrameBatches:
         return x
 
     def _partners(self, known: np.ndarray) -> np.ndarray:
-        """For each clip of a batch another one that the same labels are known of."""
+        """Return for each clip of a batch another one with the same known labels."""
         other = np.arange(len(known))
         for labels in np.unique(known, axis=0):
             alike = np.flatnonzero((known == labels).all(1))
@@ -208,26 +210,26 @@ class FrameBatches:
 
 
 def _share(rng: np.random.Generator, mixup: float) -> float:
-    """What stays of a clip under mixup, at least a half."""
+    """Return the share of a clip that remains under mixup, at least 0.5."""
     share = float(rng.beta(mixup, mixup))
     return max(share, 1 - share)
 
 
 def _curves(rng: np.random.Generator, n: int, bands: int, std: float) -> Tensor:
-    """Smooth curves (n, bands) over the bands: four cosines with amplitudes that fall as 1 / k, ``std`` in all."""
+    """Return smooth curves (n, bands): four cosines with amplitudes that fall as 1 / k, ``std`` in total."""
     k = np.arange(1, 5)
     waves = np.cos(np.pi * np.outer(k, np.arange(bands) + 0.5) / bands) / k[:, None]
     return torch.from_numpy(rng.normal(size=(n, 4)) @ waves * (std / np.sqrt((1 / k**2).sum() / 2))).float()
 
 
 def _interpolation(places: np.ndarray, size: int) -> Tensor:
-    """Matrices (batch, n, size) that interpolate linearly at ``places`` (batch, n) of an axis of ``size``."""
+    """Return matrices (batch, n, size) that interpolate an axis of ``size`` linearly at ``places`` (batch, n)."""
     distance = torch.from_numpy(places).float()[:, :, None] - torch.arange(size)
     return (1 - distance.abs()).clamp(min=0)
 
 
 def _mask(rng: np.random.Generator, n: int, length: int, largest: int) -> Tensor:
-    """One stretch of up to ``largest`` of ``length`` places for each of ``n`` clips; boolean (n, length)."""
+    """Return a random stretch of up to ``largest`` of ``length`` positions per clip; boolean (n, length)."""
     size = rng.integers(min(largest, length) + 1, size=n)
     start = rng.integers(length - size + 1)
     at = np.arange(length)[None]
@@ -237,7 +239,7 @@ def _mask(rng: np.random.Generator, n: int, length: int, largest: int) -> Tensor
 class VectorBatches:
     """Shuffled batches of a TensorDataset of vectors (n, planes * rows * frames) and class indices.
 
-    A whole batch is changed at a time, so it costs next to nothing beside the network. The last clips of an epoch
+    A whole batch is changed at once, so this costs almost nothing compared with the network. The last clips of an epoch
     that do not fill a batch are left out.
 
     Parameters
@@ -246,15 +248,15 @@ class VectorBatches:
     batch_size : int
         At most the number of clips.
     rng : numpy.random.Generator
-        Order and changes.
+        Draws the order and the changes.
     n_classes : int
         Length of the targets under mixup.
     planes, rows : int
-        How a vector folds: ``planes`` matrices of ``rows`` x frames. Shifts and masks are the same in all of them.
+        Shape of a vector: ``planes`` matrices of ``rows`` x frames. All get the same shifts and masks.
     mixup : float
         Parameter of mixup's beta distribution (Zhang et al., 2018), 0 for none; targets are then shares of classes.
     mask_rows, mask_frames, shift : int
-        Largest SpecAugment masks (Park et al., 2019), two of each a clip, set to 0; largest rotation in frames.
+        Largest SpecAugment masks (Park et al., 2019), two of each per clip, set to 0; largest rotation in frames.
     """
 
     def __init__(

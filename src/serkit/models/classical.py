@@ -1,4 +1,4 @@
-"""Classical models over feature vectors, and temperature scaling for any of them."""
+"""Classical models on feature vectors, and temperature scaling for any of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["ClassWeighted", "TemperatureScaled", "XGBoost", "scale_probabilities
 Progress = Callable[[dict[str, Any]], None]
 Pair = tuple[np.ndarray, np.ndarray]
 
-#: Probabilities below this count as this much where a logarithm is taken.
+#: Lower bound of probabilities before taking the logarithm.
 SMALLEST = 1e-6
 
 
@@ -42,7 +42,7 @@ def scale_probabilities(probabilities: np.ndarray, temperature: float) -> np.nda
 
 
 def _fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """The temperature in [0.2, 5] with the smallest cross-entropy; ``truth`` holds column numbers."""
+    """Return the temperature in [0.2, 5] with the smallest cross-entropy; ``truth`` holds column numbers."""
     rows = np.arange(len(truth))
 
     def loss(log_t: float) -> float:
@@ -54,7 +54,7 @@ def _fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _known(validation: Pair, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The validation clips whose label was in training, with their column numbers."""
+    """Return the validation clips whose label occurs in training, with their column numbers."""
     X, y = validation
     keep = np.isin(y, classes)
     return X[keep], np.searchsorted(classes, np.asarray(y)[keep])
@@ -66,7 +66,7 @@ class TemperatureScaled(VectorClassifier):
     Parameters
     ----------
     estimator : estimator
-        Cloned and fitted on the training clips alone.
+        Cloned and fitted only on the training clips.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class TemperatureScaled(VectorClassifier):
 
     @property
     def uses_groups(self) -> bool:
-        """Whether ``fit`` has a use for ``groups``."""
+        """Whether ``fit`` uses ``groups``."""
         return bool(getattr(self.estimator, "uses_groups", False))
 
     def fit(
@@ -156,7 +156,7 @@ class XGBoost(VectorClassifier):
     temperature_ : float
         Fitted on the validation clips, 1.0 without them.
     history_ : list of dict
-        With early stopping, a row a round: epoch and validation_loss.
+        With early stopping, one row per round: epoch and validation_loss.
     """
 
     uses_validation = True
@@ -193,11 +193,11 @@ class XGBoost(VectorClassifier):
 
     @property
     def stops_early(self) -> bool:
-        """Whether validation clips have a say in the training."""
+        """Whether validation clips influence the training."""
         return self.early_stopping_rounds is not None
 
     def check(self) -> None:
-        """Raise ValueError for values that no tree can have; XGBoost itself looks at them only when it is fitted."""
+        """Raise ValueError for impossible values; XGBoost itself checks them only when fitted."""
         limits: dict[str, tuple[type, float, float | None]] = {
             "n_estimators": (int, 1, None),
             "max_depth": (int, 1, 64),
@@ -216,7 +216,7 @@ class XGBoost(VectorClassifier):
     def fit(
         self, X: np.ndarray, y: np.ndarray, validation: Pair | None = None, progress: Progress | None = None
     ) -> XGBoost:
-        """Fit on ``X`` (n, d) and labels ``y``; ``validation`` stops early (if asked for) and fits the temperature."""
+        """Fit on ``X`` (n, d) and labels ``y``; ``validation`` is for early stopping (if set) and the temperature."""
         from xgboost import XGBClassifier
 
         X, y = self._checked(X, y)

@@ -1,4 +1,4 @@
-"""Log-mel CNN as a scikit-learn estimator: skorch trains it, each batch is augmented on its log-mel frames."""
+"""Log-mel CNN as a scikit-learn estimator, trained by skorch on batches whose log-mel frames are augmented."""
 
 from __future__ import annotations
 
@@ -42,54 +42,54 @@ Validate = Callable[[Net], dict[str, float]] | None
 
 
 class LogMelCNN(ClassifierMixin, BaseEstimator):
-    """Residual CNN over log-mel frames, trained with AdamW under a one-cycle schedule for a fixed number of epochs.
+    """Residual CNN on log-mel frames, trained with AdamW under a one-cycle schedule for a fixed number of epochs.
 
     Parameters
     ----------
     labels : sequence of str, optional
         The classes, in the order of the probabilities; default: those of the training clips, sorted.
     windows : int
-        How many spectrograms of equal height stand one above the other in the rows.
+        How many spectrograms of equal height are stacked in the rows.
     width : int
         Channels of the first stage.
     dropout : float
         Dropout before the output layer.
     members : int
-        Networks of their own seeds, trained one after the other; the answer comes from the mean of their logits.
+        Networks with different seeds, trained one after another; the answer uses the mean of their logits.
     epochs, batch_size : int
-        Length of the schedule of each; clips per step.
+        Epochs of each network; clips per step.
     learning_rate, weight_decay : float
         Peak of the one-cycle schedule (Smith and Topin, 2018); decay of AdamW.
     label_smoothing, mixup : float
         Smoothing of the targets; parameter of mixup's beta distribution, 0 for none.
     crop : int
-        Training clips are cut to this many frames at random places; prediction sees the whole clip.
+        Training clips are cut to this many frames at random positions; prediction uses the whole clip.
     mel_shift, time_warp : float
         Standard deviations of the shift in mel bands and of the log of the tempo.
     keep_song : bool
-        Leave these two out for sung clips, where the corpus says which those are: the fine structure of a melody does
-        not survive the interpolation.
+        Do not apply these two to sung clips, if the corpus marks them: interpolation destroys the fine structure of a
+        melody.
     colour, noise : float
-        Standard deviation (dB) of a random frequency response; share of the clips that get a floor of noise.
+        Standard deviation (dB) of a random frequency response; share of the clips that get a noise floor.
     mask_bands, mask_frames : int
         Largest SpecAugment masks.
     temperature : float
-        Divides the logits where no validation clips are there to fit it on.
+        Divides the logits if there are no validation clips to fit it on.
     seed : int
-        Weights, order, augmentation.
+        Seed of weights, order and augmentation.
     device : str
-        ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU when there is one.
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU if there is one.
 
     Attributes
     ----------
     classes_ : ndarray of str
         As ``labels``, or the sorted labels of the training clips.
     net_ : torch.nn.Module
-        The fitted network, :class:`~serkit.models.resnet.Average` of several where there are.
+        The fitted network; :class:`~serkit.models.resnet.Average` if there are several.
     temperature_ : float
         Divides the logits (Guo et al., 2017); fitted on the validation clips, 1.0 without them.
     history_ : list of dict
-        One row an epoch, the members one after the other: epoch, loss and, with validation clips, validation_loss and
+        One row per epoch, member after member: epoch, loss and, with validation clips, validation_loss and
         uar of that member.
     """
 
@@ -148,7 +148,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         self.device = device
 
     def check(self) -> None:
-        """Raise ValueError for values that no network can have: torch would look at them after all features."""
+        """Raise ValueError for impossible values; torch would only notice after all features are computed."""
         check_numbers(
             self,
             {
@@ -190,11 +190,11 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
     ) -> LogMelCNN:
         """Train on clips ``X`` (n,) of log-mel frames (rows, frames) in dB with labels ``y``.
 
-        ``validation`` (clips, labels) fits the temperature and feeds the curves; it never stops or selects anything.
-        ``progress`` is called with a row after each epoch. ``known`` (n, n_classes), boolean, says which labels each
-        clip could have had: the others stay out of its loss. By default all; ``validation_known`` likewise.
-        ``channels`` (n,) says which clips are ``"song"``; by default none. ``corpora`` (n,) names the corpus of each:
-        an epoch takes as many clips of each as the smallest one has.
+        ``validation`` (clips, labels) is used for the temperature and the curves, never for stopping or selection.
+        ``progress`` is called with a row after each epoch. ``known`` (n, n_classes), boolean, marks the labels that
+        each clip's corpus has: the others do not count in its loss. Default: all. ``validation_known`` likewise.
+        ``channels`` (n,) marks clips as ``"song"``; default: none. ``corpora`` (n,) names the corpus of each clip: an
+        epoch takes as many clips from each corpus as the smallest one has.
         """
         if y is None:
             raise ValueError("LogMelCNN requires y to be passed, but the target y is None.")
@@ -205,7 +205,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
             raise TrainingError(f"All clips need the same number of mel bands, got {sorted(rows)}.")
         self.n_rows_ = rows.pop()
         if self.n_rows_ % self.windows:
-            raise TrainingError(f"{self.n_rows_} rows are not {self.windows} spectrograms of equal height.")
+            raise TrainingError(f"{self.n_rows_} rows do not divide into {self.windows} spectrograms of equal height.")
         still = None if channels is None or not self.keep_song else np.asarray(channels) == "song"
         dataset = Clips(list(X), targets, n_classes=len(self.classes_), known=known, still=still, corpora=corpora)
         validate: Validate = None
@@ -213,12 +213,12 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
             valid_X, valid_y = validation[0], label_indices(validation[1], self.classes_)
 
             def judge(module: nn.Module, *, batch_size: int = 1) -> np.ndarray:
-                """Logits of the validation clips, those of labels that a clip could not have had far below."""
+                """Return the logits of the validation clips, very low for labels unknown to their corpus."""
                 logits = self._logits(module, valid_X, batch_size=batch_size)
                 return logits if validation_known is None else np.where(validation_known, logits, np.float32(UNKNOWN))
 
             def validate(net: Net) -> dict[str, float]:
-                return score(judge(net.module_, batch_size=32), valid_y)  # padded: quicker, good enough for curves
+                return score(judge(net.module_, batch_size=32), valid_y)  # padded: faster, fine for curves
 
         nets: list[nn.Module] = []
         self.history_: list[dict[str, Any]] = []
@@ -238,7 +238,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         return self
 
     def _train(self, dataset: Clips, seeds: np.random.SeedSequence, say: Progress, validate: Validate) -> nn.Module:
-        """One network from its first weights to its last step."""
+        """Train one network."""
         order, weights = seeds.spawn(2)
         batch_size = min(self.batch_size, dataset.epoch)
         changes = ("windows", "crop", "mel_shift", "time_warp", "colour", "noise", "mask_bands", "mask_frames", "mixup")
@@ -300,8 +300,8 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
     def _logits(self, module: nn.Module, X: np.ndarray, *, batch_size: int = 1) -> np.ndarray:
         """Logits (n, n_classes) in the order of ``X``.
 
-        One clip at a time, as the exported graph answers: clips that share a batch are padded to one length, and
-        what the network makes of the padding moves their probabilities by about 0.01.
+        One clip at a time, as in the exported graph: clips in a batch are padded to the same length, and the padding
+        changes their probabilities by about 0.01.
         """
         module = module.eval()
         device = pick_device(self.device)

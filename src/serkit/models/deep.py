@@ -55,7 +55,7 @@ class DeepClassifier(VectorClassifier):
     rows : int, optional
         Rows of the flat matrix, for networks that see time.
     net : dict, optional
-        Parameters of the network: the keyword-only ones of its class.
+        Parameters of the network: the keyword-only parameters of its class.
     epochs, batch_size : int
         Longest training; clips per step.
     learning_rate, weight_decay : float
@@ -65,9 +65,9 @@ class DeepClassifier(VectorClassifier):
     loss : {"cross_entropy", "focal"}
         See :class:`serkit.models.losses.FocalLoss`.
     gamma : float
-        Of the focal loss.
+        Parameter of the focal loss.
     label_smoothing : float
-        Of the cross-entropy.
+        Label smoothing of the cross-entropy.
     class_weight : "balanced", optional
         Weigh classes by the inverse of their frequency.
     early_stopping : int, optional
@@ -75,16 +75,16 @@ class DeepClassifier(VectorClassifier):
     reduce_on_plateau : int, optional
         Multiply the learning rate by 0.4 when it has not fallen for more than this many epochs.
     keep_best : bool
-        Take the weights of the epoch with the lowest validation loss, not of the last one.
+        Keep the weights of the epoch with the lowest validation loss, not of the last one.
     mixup : float
         Parameter of mixup's beta distribution (Zhang et al., 2018), 0 for none.
     mask_rows, mask_frames, shift : int
-        For networks that see time, in training only: largest SpecAugment masks (Park et al., 2019), two of each a
+        For networks that see time, only in training: largest SpecAugment masks (Park et al., 2019), two of each per
         clip, and largest shift in frames.
     seed : int
-        Weights, order, dropout, augmentation.
+        Seed of weights, order, dropout and augmentation.
     device : str
-        ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU when there is one.
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: the GPU if there is one.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class DeepClassifier(VectorClassifier):
     temperature_ : float
         Divides the logits (Guo et al., 2017); fitted on the validation clips, 1.0 without them.
     history_ : list of dict
-        One row an epoch: epoch, loss, learning_rate and, with validation clips, validation_loss and uar.
+        One row per epoch: epoch, loss, learning_rate and, with validation clips, validation_loss and uar.
     """
 
     uses_validation = True
@@ -150,11 +150,11 @@ class DeepClassifier(VectorClassifier):
 
     @property
     def stops_early(self) -> bool:
-        """Whether validation clips have a say in the training."""
+        """Whether validation clips influence the training."""
         return bool(self.early_stopping or self.reduce_on_plateau or self.keep_best)
 
     def check(self) -> None:
-        """Raise ValueError for values that no network can have: torch would look at them after all features."""
+        """Raise ValueError for impossible values; torch would only notice after all features are computed."""
         limits: dict[str, tuple[type, float, float | None]] = {
             "epochs": (int, 1, None),
             "batch_size": (int, 2, None),
@@ -183,17 +183,17 @@ class DeepClassifier(VectorClassifier):
         if not isinstance(self.keep_best, bool):
             raise ValueError(f"keep_best must be true or false, got {self.keep_best!r}.")
         if self.loss == "focal" and self.label_smoothing:
-            raise ValueError("label_smoothing belongs to loss = 'cross_entropy': leave it out with 'focal'.")
+            raise ValueError("label_smoothing only works with loss = 'cross_entropy': remove it with 'focal'.")
         if self.schedule == "one_cycle" and self.reduce_on_plateau is not None:
-            raise ValueError("reduce_on_plateau needs schedule = 'constant', got 'one_cycle': leave one of them out.")
+            raise ValueError("reduce_on_plateau needs schedule = 'constant', got 'one_cycle': remove one of them.")
         time = sees_time(self.network)
         if time != (self.rows is not None):
             wants = "needs the number of rows of the flat matrix" if time else "takes whole vectors and no rows"
             raise ValueError(f"The network '{self.network}' {wants}, got rows = {self.rows!r}.")
         if not time and (self.mask_rows or self.mask_frames or self.shift):
             raise ValueError(
-                f"mask_rows, mask_frames and shift are for networks that see time, and '{self.network}' does not: "
-                "leave them out."
+                f"mask_rows, mask_frames and shift only work for networks that see time, and '{self.network}' does "
+                "not: remove them."
             )
         try:
             with torch.random.fork_rng():
@@ -210,8 +210,8 @@ class DeepClassifier(VectorClassifier):
     ) -> DeepClassifier:
         """Train on vectors ``X`` (n, d) with labels ``y``.
 
-        ``validation`` (vectors, labels) feeds the curves, fits the temperature and, where asked for, schedules, stops
-        and selects. ``progress`` is called with a row after each epoch.
+        ``validation`` (vectors, labels) is used for the curves, the temperature and, if set, the schedule, early
+        stopping and selection. ``progress`` is called with a row after each epoch.
         """
         X, y = self._checked(X, y, at_least=2)
         self.check()
@@ -258,14 +258,14 @@ class DeepClassifier(VectorClassifier):
         return softmax(self._logits(X) / self.temperature_).astype(np.float32)
 
     def vector_graph(self, n_features: int) -> onnx.ModelProto:
-        """The fitted network as ONNX; see :func:`serkit.models.graph.vector_graph`."""
+        """Return the fitted network as ONNX; see :func:`serkit.models.graph.vector_graph`."""
         return vector_graph(self.net_.module_, n_features, self.temperature_)
 
     def _network(self, n_features: int, n_classes: int) -> nn.Module:
         return make_network(self.network, self.net, n_features=n_features, n_classes=n_classes, rows=self.rows)
 
     def _batches(self, rng: np.random.Generator, n_clips: int) -> dict[str, Any]:
-        """What :class:`VectorBatches` wants beside the clips."""
+        """Return the arguments of :class:`VectorBatches` other than the clips."""
         planes = network_parameters(self.network, self.net).get("windows", 1)
         return {
             "batch_size": min(self.batch_size, n_clips),

@@ -24,7 +24,7 @@ __all__ = ["vector_graph", "waveform_graph"]
 
 
 class _Probabilities(nn.Module):
-    """A network with the normalisation before it and the calibrated softmax behind it, as the graph holds them."""
+    """A network between normalisation and calibrated softmax, as in the graph."""
 
     def __init__(self, network: nn.Module, temperature: float) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class _Probabilities(nn.Module):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's remarks on packages that the export does not need, and on its own deprecations."""
+    """Silence torch's warnings about packages that the export does not need and about its own deprecations."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -57,7 +57,7 @@ def waveform_graph(network: nn.Module, n_rows: int, temperature: float, front_en
     network : torch.nn.Module
         Normalised log-mel (1, n_rows, n_frames) -> logits (1, n_classes).
     n_rows : int
-        Rows of log-mel that the network was trained on.
+        Number of log-mel rows the network was trained on.
     temperature : float
         Divides the logits.
     front_end : FrontEnd
@@ -93,7 +93,7 @@ def waveform_graph(network: nn.Module, n_rows: int, temperature: float, front_en
 
 
 class _VectorProbabilities(nn.Module):
-    """A network over vectors with the calibrated softmax behind it."""
+    """A network on vectors followed by the calibrated softmax."""
 
     def __init__(self, network: nn.Module, temperature: float) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class _VectorProbabilities(nn.Module):
 
 
 def vector_graph(network: nn.Module, n_features: int, temperature: float) -> onnx.ModelProto:
-    """Export a torch network over vectors: ``input`` (1, n_features) -> ``probabilities`` (1, n_classes).
+    """Export a torch network on vectors: ``input`` (1, n_features) -> ``probabilities`` (1, n_classes).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the deep estimators share: skorch's net, rows of progress, validation scores, temperature."""
+"""Shared by the deep estimators: skorch's net, progress rows, validation scores, temperature."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ Progress = Callable[[dict[str, Any]], None]
 
 
 class Net(NeuralNetClassifier):
-    """skorch's classifier with bfloat16 arithmetic where the processor has it, and a Ctrl-C that is not lost.
+    """skorch's classifier with bfloat16 arithmetic where the processor supports it, and a Ctrl-C that still interrupts.
 
-    skorch takes KeyboardInterrupt for the end of the training, its own early stopping included; :func:`train` tells
-    the two apart by ``stopped_early``.
+    skorch treats KeyboardInterrupt as the end of training, and uses it for early stopping too; :func:`train`
+    distinguishes the two by ``stopped_early``.
     """
 
     stopped_early = False
@@ -48,7 +48,7 @@ class Net(NeuralNetClassifier):
 
     def infer(self, x: Any, **fit_params: Any) -> Tensor:
         device = torch.device(self.device).type
-        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # torch keeps it to itself
+        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # private in torch
         fast = device == "cuda" or (device == "cpu" and supported())
         with torch.autocast(device, torch.bfloat16, enabled=fast and self.module_.training):
             return super().infer(x, **fit_params).float()
@@ -69,7 +69,7 @@ def train(net: Net, dataset: Dataset) -> None:
 
 
 class Report(Callback):
-    """Send a row (epoch, loss, and the scores on the validation clips) to whoever shows progress."""
+    """Send a row (epoch, loss and the scores on the validation clips) to the progress callback."""
 
     def __init__(self, send: Progress | None, validate: Callable[[Net], dict[str, float]] | None) -> None:
         self.send = send
@@ -91,14 +91,14 @@ class Report(Callback):
 
 
 class LearningRate(Callback):
-    """Record the learning rate that the epoch ended with."""
+    """Record the learning rate at the end of each epoch."""
 
     def on_epoch_end(self, net: Net, **_: Any) -> None:
         net.history.record("learning_rate", float(net.optimizer_.param_groups[0]["lr"]))
 
 
 class Stop(EarlyStopping):
-    """skorch's early stopping, which says that it was it and not Ctrl-C."""
+    """skorch's early stopping, marked so that it is not taken for Ctrl-C."""
 
     def __init__(self, monitor: str, *, patience: int, threshold: float, load_best: bool) -> None:
         super().__init__(monitor, patience=patience, threshold=threshold, load_best=load_best, sink=lambda text: None)
@@ -112,7 +112,7 @@ class Stop(EarlyStopping):
 
 
 def one_cycle(learning_rate: float, *, epochs: int, steps: int) -> LRScheduler:
-    """The one-cycle schedule (Smith and Topin, 2018) up to ``learning_rate`` over ``epochs`` of ``steps`` batches."""
+    """Return the one-cycle schedule (Smith and Topin, 2018) up to ``learning_rate``; ``steps``: batches per epoch."""
     return LRScheduler(
         torch.optim.lr_scheduler.OneCycleLR,
         max_lr=learning_rate,
@@ -124,7 +124,7 @@ def one_cycle(learning_rate: float, *, epochs: int, steps: int) -> LRScheduler:
 
 @contextmanager
 def exactly() -> Iterator[None]:
-    """Answers only, in full precision: a GPU's TF32 is too coarse for the check of an exported bundle."""
+    """Inference in full precision: a GPU's TF32 is too coarse for the check of an exported bundle."""
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         yield
 
@@ -139,14 +139,14 @@ def label_indices(y: Sequence[str] | np.ndarray, labels: Sequence[str] | np.ndar
 
 
 def pick_device(device: str) -> str:
-    """``device``, where ``"auto"`` is the GPU when there is one."""
+    """Return ``device``, where ``"auto"`` is the GPU if there is one."""
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Rows (n, n_classes) that sum to 1."""
+    """Return rows (n, n_classes) that sum to 1."""
     e = np.exp(logits - logits.max(1, keepdims=True))
     return e / e.sum(1, keepdims=True)
 
@@ -157,7 +157,7 @@ def _cross_entropy(logits: np.ndarray, targets: np.ndarray) -> float:
 
 
 def score(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-    """Cross-entropy and UAR of ``logits`` (n, n_classes), for the curves."""
+    """Return cross-entropy and UAR of ``logits`` (n, n_classes), for the curves."""
     return {
         "validation_loss": _cross_entropy(logits, targets),
         "uar": float(balanced_accuracy_score(targets, logits.argmax(1))),
@@ -165,7 +165,7 @@ def score(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
 
 
 def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """The temperature in [0.2, 5] that minimises the cross-entropy of the validation clips (Guo et al., 2017)."""
+    """Return the temperature in [0.2, 5] with the smallest cross-entropy on the validation clips (Guo et al., 2017)."""
     best = minimize_scalar(
         lambda t: _cross_entropy(logits / np.exp(t), targets),
         bounds=(np.log(0.2), np.log(5.0)),

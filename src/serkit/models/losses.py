@@ -7,19 +7,19 @@ from torch.nn import functional
 
 __all__ = ["UNKNOWN", "FocalLoss", "KnownCrossEntropy"]
 
-#: The logit of a label that a clip could not have had.
+#: The logit of a label that is unknown to a clip's corpus.
 UNKNOWN = -1e4
 
 
 class FocalLoss(nn.Module):
-    """Cross-entropy in which clips that are already right count less: ``-(1 - p)^gamma log p``.
+    """Cross-entropy in which clips that are already correct count less: ``-(1 - p)^gamma log p``.
 
     Lin et al. (2017), "Focal Loss for Dense Object Detection", for many classes.
 
     Parameters
     ----------
     gamma : float, at least 0
-        How much less; 0 is cross-entropy.
+        Strength of the effect; 0 gives cross-entropy.
     weight : Tensor of shape (n_classes,), optional
         Weight of each class; the loss is the weighted mean.
 
@@ -45,21 +45,21 @@ class FocalLoss(nn.Module):
         if self.weight is not None:
             share = share * self.weight
         log_p = logits.log_softmax(1)
-        # Not down to 0, where a gamma below 1 has no slope: one clip that is surely right would make all weights NaN.
+        # Never 0, where a gamma below 1 has no finite slope: one fully confident clip would turn all weights to NaN.
         wrong = (1 - log_p.exp()).clamp(min=1e-8)
         return -(share * wrong**self.gamma * log_p).sum() / share.sum()
 
 
 class KnownCrossEntropy(nn.Module):
-    """Cross-entropy over the labels that a clip could have had.
+    """Cross-entropy over the labels of a clip's own corpus.
 
-    A corpus without a label says nothing about it: its clips neither raise nor lower that label. Where every label
-    is known this is torch's CrossEntropyLoss.
+    A corpus without a label says nothing about it, so its clips neither raise nor lower that label. If every label
+    is known, this is torch's CrossEntropyLoss.
 
     Parameters
     ----------
     label_smoothing : float
-        Share of the target that is spread evenly over the known labels (Szegedy et al., 2016).
+        Share of the target spread evenly over the known labels (Szegedy et al., 2016).
     """
 
     def __init__(self, label_smoothing: float = 0.0) -> None:

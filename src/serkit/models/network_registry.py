@@ -1,4 +1,4 @@
-"""The networks of :mod:`serkit.models.system_networks` by the names and parameters that recipes give them."""
+"""The networks of :mod:`serkit.models.system_networks` by the names and parameters that recipes use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
 
 
 def sees_time(name: str) -> bool:
-    """Whether the network folds its vector to (rows, frames).
+    """Return whether the network reshapes its vector to (rows, frames).
 
     Examples
     --------
@@ -36,13 +36,13 @@ def sees_time(name: str) -> bool:
 
 
 def network_parameters(name: str, net: Mapping[str, Any] | None) -> dict[str, Any]:
-    """All parameters of the network: its defaults, and ``net`` over them.
+    """Return all parameters of the network: its defaults, overridden by ``net``.
 
     Raises
     ------
     ValueError
-        If a key is unknown, or a value not of its default's kind: a share in [0, 1), a size of at least 1, or a list
-        of such sizes.
+        If a key is unknown or a value is of the wrong kind: expected a share in [0, 1), a size of at least 1 or a
+        list of such sizes, like the default.
 
     Examples
     --------
@@ -72,20 +72,20 @@ def network_parameters(name: str, net: Mapping[str, Any] | None) -> dict[str, An
 def make_network(
     name: str, net: Mapping[str, Any] | None, *, n_features: int, n_classes: int, rows: int | None = None
 ) -> nn.Module:
-    """Make the network for vectors of ``n_features`` values, ``rows`` of them where it sees time.
+    """Build the network for vectors of ``n_features`` values, in ``rows`` rows if it sees time.
 
     Raises
     ------
     ValueError
-        As :func:`network_parameters`, and if the vector cannot be folded.
+        As :func:`network_parameters`, and if the vector cannot be reshaped.
     """
     parameters = network_parameters(name, net)
     if not sees_time(name):
         return NETWORKS[name](n_features, n_classes, **parameters)
     if rows is None or n_features % rows:
         raise ValueError(
-            f"'{name}' folds a vector into rows of frames, and ({n_features},) cannot be folded into ({rows}, frames): "
-            "set layout = 'flat' and a window length, and select no features."
+            f"'{name}' reshapes a vector into rows of frames, and ({n_features},) does not fit ({rows}, frames): "
+            "set layout = 'flat' and a window length, and use no feature selection."
         )
     return NETWORKS[name](rows, n_classes, **parameters)
 

@@ -1,4 +1,4 @@
-"""Torch modules: a small residual network over log-mel frames with attentive statistics pooling."""
+"""Torch modules: a small residual network on log-mel frames with attentive statistics pooling."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = [
     "scale",
 ]
 
-#: Networks see log-mel of a clip at full level, from which this was taken off, in units of this many dB.
+#: Offset and scale (dB) of the log-mel that networks see, for clips at full level.
 MEAN_DB, SCALE_DB = -35.0, 20.0
 
 Decibels = TypeVar("Decibels", np.ndarray, Tensor)
 
 
 def scale(frames: Decibels) -> Decibels:
-    """Log-mel in dB of a clip at full level -> about zero mean and unit variance over a corpus."""
+    """Scale the log-mel (dB) of a clip at full level to about zero mean and unit variance over a corpus."""
     return (frames - MEAN_DB) / SCALE_DB
 
 
 def in_fast_order(network: nn.Module) -> nn.Module:
-    """``network`` with its weights in the memory order that trains a sixth faster.
+    """Return ``network`` with its weights in the memory order that trains a sixth faster.
 
     torch 2.13 writes past its memory in that order where a convolution has few channels: there the order stays.
     """
@@ -100,14 +100,14 @@ class AttentiveStatistics(nn.Module):
 
 
 class ResNetASP(nn.Module):
-    """Residual network over log-mel frames, pooled by attentive statistics.
+    """Residual network on log-mel frames with attentive statistics pooling.
 
     Parameters
     ----------
     rows, n_classes : int
-        Rows of the input, ``windows`` spectrograms of equal height one above the other; outputs.
+        Rows of the input, ``windows`` stacked spectrograms of equal height; outputs.
     windows : int
-        Number of spectrograms: the input channels of one network, so that short and long windows are seen at once.
+        Number of spectrograms: the input channels of one network, so the network sees short and long windows at once.
     width : int
         Channels of the first stage; the later ones have 2, 4 and 6 times as many.
     dropout : float
@@ -119,7 +119,7 @@ class ResNetASP(nn.Module):
     def __init__(self, rows: int, n_classes: int, *, windows: int = 1, width: int = 16, dropout: float = 0.3) -> None:
         super().__init__()
         if rows % windows:
-            raise ValueError(f"{rows} rows cannot be {windows} spectrograms of equal height: change windows.")
+            raise ValueError(f"{rows} rows do not divide into {windows} spectrograms of equal height: change windows.")
         self.windows = windows
         self.bands = rows // windows
         self.body = nn.Sequential(
@@ -150,7 +150,7 @@ class ResNetASP(nn.Module):
 
 
 class Average(nn.Module):
-    """The mean of the logits of several networks of one kind."""
+    """The mean of the logits of several networks of the same kind."""
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()

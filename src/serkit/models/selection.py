@@ -1,4 +1,4 @@
-"""Estimators made of estimators: parameters found by a search, several that vote, the best of several."""
+"""Estimators that combine others: parameter search, soft voting, the best of several."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Searched(_Combined):
     n_iter : int, optional
         Trials of ``"random"``.
     folds : int
-        Inner folds. A group (a speaker, or a recording with its copies) is on one side of them only.
+        Inner folds. A group (a speaker, or a recording with its copies) is never split between them.
     sampler : SMOTE, optional
-        Resamples the training side of each inner fold, and all clips for the last fit; never what is scored.
+        Resamples the training side of each inner fold, and all clips for the final fit; never the scored clips.
     seed : int
-        Of the folds and of the trials drawn.
+        Seed of the folds and of the random trials.
     n_jobs : int
         Processes.
 
@@ -101,10 +101,10 @@ class Searched(_Combined):
         groups = np.arange(len(y)) if groups is None else groups
         if (n_groups := len(np.unique(groups))) < self.folds:
             raise ValueError(
-                f"the search has {self.folds} inner folds, and the training clips are of {n_groups} speaker(s) or "
-                "recording(s), each of which stays in one: lower folds in [model.search]."
+                f"the search has {self.folds} inner folds, but the training clips come from only {n_groups} speaker(s) "
+                "or recording(s), each of which must stay in one fold: lower folds in [model.search]."
             )
-        with warnings.catch_warnings():  # a class that an inner fold lacks is left out of its UAR
+        with warnings.catch_warnings():  # a class missing from an inner fold does not count in its UAR
             warnings.filterwarnings("ignore", "y_pred contains classes not in y_true", UserWarning)
             given["cv"] = list(cv.split(X, y, groups))
             if self.sampler is not None:
@@ -138,7 +138,7 @@ class SoftVoting(_Combined):
 
     @property
     def uses_groups(self) -> bool:
-        """Whether ``fit`` has a use for ``groups``."""
+        """Whether ``fit`` uses ``groups``."""
         return any(getattr(estimator, "uses_groups", False) for estimator in self.estimators)
 
     def fit(
@@ -155,19 +155,19 @@ class SoftVoting(_Combined):
 
 
 class BestOf(_Combined):
-    """The one of several estimators that has the best UAR on the validation clips; the first of equals.
+    """The estimator with the best UAR on the validation clips; the first one if several are equal.
 
     Parameters
     ----------
     estimators : sequence of estimator
         Cloned and fitted on the training clips.
     names : sequence of str
-        What they are called.
+        Their names.
 
     Attributes
     ----------
     estimator_ : estimator
-        The best.
+        The best one.
     choices_ : dict
         ``{"chosen": name, "uar": {name: UAR on the validation clips}}``.
     """
@@ -208,7 +208,7 @@ def _check_neighbours(folds: Sequence[Pair], y: np.ndarray, k: int) -> None:
         rarest = min(sorted(counts), key=lambda label: counts[label])
         if counts[rarest] <= k and counts[rarest] < max(counts.values()):
             raise ValueError(
-                f"an inner fold of the search has {counts[rarest]} training clip(s) of {rarest}, and SMOTE with {k} "
+                f"an inner fold of the search has {counts[rarest]} training clip(s) of {rarest}, but SMOTE with {k} "
                 f"neighbours needs at least {k + 1}: lower k_neighbors in [balance], or use kind 'none' or "
                 "'class_weight'."
             )

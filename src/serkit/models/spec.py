@@ -1,4 +1,4 @@
-"""The ``[model]`` section of a recipe: the name of an estimator, its parameters, and what is searched for."""
+"""The ``[model]`` section of a recipe: the name of an estimator, its parameters and its search."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Member", "Model", "Search", "Section"]
 
 
 class Section(BaseModel):
-    """A section of a recipe: unknown keys are refused, values never converted."""
+    """A section of a recipe: unknown keys are refused and values are never converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -28,7 +28,7 @@ class Search(Section):
 
 
 class Member(Section):
-    """An estimator: a name of :data:`serkit.models.MODELS`, its parameters, and what is searched for."""
+    """An estimator: a name of :data:`serkit.models.MODELS`, its parameters and its search."""
 
     name: str
     params: dict[str, Any] = {}

@@ -24,9 +24,9 @@ class Dense(nn.Sequential):
     n_features, n_classes : int
         Inputs and outputs.
     hidden : sequence of int
-        Units of the layers between.
+        Units of the hidden layers.
     dropout : float
-        After each of them.
+        Dropout after each of them.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Dense(nn.Sequential):
 class Attention(nn.Module):
     """Self-attention between the features of a vector.
 
-    S0 cites an attention network over regularised features (Akinpelu and Viriri, 2023). The reading is ours: each
+    S0 cites an attention network over regularised features (Akinpelu and Viriri, 2023). The design is ours: each
     feature becomes a token (its value times a learnt direction, plus another), tokens look at each other in blocks of
     multi-head attention (Vaswani et al., 2017), and a learnt weighting sums them up.
 
@@ -54,7 +54,7 @@ class Attention(nn.Module):
     heads, blocks : int
         Attention heads of a block; number of blocks.
     dropout : float
-        In the blocks and before the output.
+        Dropout in the blocks and before the output.
     """
 
     def __init__(
@@ -110,14 +110,14 @@ class VectorCNN(nn.Module):
 
     Convolutions of 512, 512, 256, 256 and 128 channels with kernels 5, 5, 5, 3 and 3, each with ReLU, batch norm and
     a max-pooling of 5 with stride 2; dropout after the second, third and fifth; a dense layer of 512 with batch norm.
-    For 2,376 features and 8 classes it holds 7,193,736 numbers, running means and variances included.
+    For 2,376 features and 8 classes it has 7,193,736 numbers, including running means and variances.
 
     Parameters
     ----------
     n_features, n_classes : int
         Length of the vector; outputs.
     dropout : float
-        As said above.
+        As above.
     """
 
     def __init__(self, n_features: int, n_classes: int, *, dropout: float = 0.2) -> None:
@@ -140,7 +140,7 @@ class VectorCNN(nn.Module):
 
 
 class FramesCNN(nn.Module):
-    """S3's features read as what they are: channels over time instead of one long vector.
+    """S3's features as channels over time instead of one long vector.
 
     Residual 1-D convolutions (He et al., 2016) with efficient channel attention, pooled by attentive statistics.
     At 22 rows and 108 frames a clip costs under a fiftieth of :class:`VectorCNN`'s arithmetic.
@@ -152,7 +152,7 @@ class FramesCNN(nn.Module):
     widths : sequence of int
         Channels of the stages; each after the first halves the number of frames.
     dropout : float
-        Before the output.
+        Dropout before the output.
     """
 
     def __init__(
@@ -184,11 +184,11 @@ class CNNBiLSTM(nn.Module):
     rows, n_classes : int
         Rows of the flat matrix; outputs.
     channels : sequence of int
-        Of the convolutions; each halves the number of frames.
+        Channels of the convolutions; each halves the number of frames.
     hidden : int
         Units of the LSTM in each direction (Hochreiter and Schmidhuber, 1997).
     dropout : float
-        After each part.
+        Dropout after each part.
     """
 
     def __init__(
@@ -219,20 +219,20 @@ class CNNBiLSTM(nn.Module):
 
 
 class ECACNN(ResNetASP):
-    """:class:`~serkit.models.resnet.ResNetASP` over log-mel spectrograms of several window lengths.
+    """:class:`~serkit.models.resnet.ResNetASP` on log-mel spectrograms of several window lengths.
 
     The direction that S0 cites (Kim and Kwon, 2024); the attention is that of Wang et al. (2020), "ECA-Net".
 
     Parameters
     ----------
     rows, n_classes : int
-        Rows of the flat matrix, ``windows`` spectrograms of equal height one above the other; outputs.
+        Rows of the flat matrix, ``windows`` stacked spectrograms of equal height; outputs.
     windows : int
         Number of spectrograms.
     width : int
         Channels of the first stage; the later ones have 2, 4 and 6 times as many.
     dropout : float
-        Before the output.
+        Dropout before the output.
     """
 
     def __init__(self, rows: int, n_classes: int, *, windows: int = 3, width: int = 24, dropout: float = 0.3) -> None:

@@ -1,4 +1,4 @@
-"""Who trains and who tests: the splits, made before anything else, and the fold files that come with serkit."""
+"""Splits, made before anything else: which clips train, validate, test and enrol. Fold files for any software."""
 
 from serkit.protocol.split import PROTOCOLS, Split, make_split
 

@@ -1,4 +1,4 @@
-"""Which clip does what in each fold, protocol by protocol; :mod:`serkit.protocol` makes splits of it."""
+"""The role of each clip in each fold, by protocol; :mod:`serkit.protocol.split` turns them into splits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
     "speaker_roles",
 ]
 
-#: How much sound of each test speaker ``speaker+enrolled`` sets aside, at most (s).
+#: The most audio of each test speaker that ``speaker+enrolled`` sets aside, s.
 ENROL_SECONDS = 30.0
 #: Of the training speakers, how many validate.
 VALIDATION_SHARE = 0.15
@@ -42,18 +42,18 @@ def keyed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def clip_table(corpus: Corpus) -> pd.DataFrame:
-    """Return the clips, in the order of the corpus' table, with what the protocols go by.
+    """Return the clips, in the order of the corpus' table, with the columns that the protocols use.
 
     Adds the columns name, row (0, 1, ...), copy (0), group (of clips that share sound) and voice (speaker within a
-    corpus). Chance goes by the name, which is the file's stem where no two clips share one: so RAVDESS is dealt out
-    in the same way whether its files are WAV or FLAC, in folders or in zips.
+    corpus). The random assignment depends on the name, which is the file's stem if all stems differ. So RAVDESS is
+    split in the same way whether its files are WAV or FLAC, in folders or in zips.
     """
     table = corpus.table.reset_index(drop=True)
     ms = keyed(table)
     names = ms["path"] + "\x1f" + ms["start"].astype(str) + "\x1f" + ms["end"].astype(str)
     if names.duplicated().any():
         raise ProtocolError(
-            f"The clip {table['path'][names.duplicated().idxmax()]} stands twice in the corpus: name it once."
+            f"The clip {table['path'][names.duplicated().idxmax()]} is listed twice in the corpus: list it once."
         )
     stems = table["path"].map(lambda path: PurePosixPath(path).stem)
     return table.assign(
@@ -70,13 +70,13 @@ def _enough(clips: pd.DataFrame, protocol: str, n_folds: int) -> None:
     few = counts[counts < n_folds]
     if len(few):
         raise ProtocolError(
-            f"The class {few.index[0]} has {few.iloc[0]} different recordings, {protocol} with {n_folds} folds needs "
-            f"at least {n_folds}: take fewer folds or leave the class out."
+            f"The class {few.index[0]} has {few.iloc[0]} different recordings, but {protocol} with {n_folds} folds "
+            f"needs at least {n_folds}: use fewer folds or leave the class out."
         )
 
 
 def random_roles(clips: pd.DataFrame, protocol: str, seed: int, n_folds: int) -> list[np.ndarray]:
-    """Return the roles of the rows in each fold, dealt out by clip (``random``) or by copy (``augmented-random``)."""
+    """Return the roles of the rows in each fold, assigned by clip (``random``) or by copy (``augmented-random``)."""
     _enough(clips, protocol, n_folds)
     names = (clips["name"] + "\x1f" + clips["copy"].astype(str)).tolist()
     strata = (clips["emotion"] + "/" + clips["channel"]).tolist()
@@ -132,14 +132,14 @@ def speaker_roles(clips: pd.DataFrame, protocol: str, seed: int, n_folds: int) -
         if lacking:
             raise ProtocolError(
                 f"Fold {k} has no training clips of {', '.join(sorted(lacking))}, because too few speakers have any: "
-                "take more folds, another seed, or leave the class out."
+                "use more folds or another seed, or leave the class out."
             )
         number = max(1, round(VALIDATION_SHARE * len(training)))
         chosen = folds.validation_speakers(training, number, seed=seed, purpose=f"validation/{k}")
         if not chosen:
             raise ProtocolError(
-                f"Fold {k} has no speaker to validate with who would not leave a class without training clips: add "
-                "speakers, or take more folds."
+                f"Fold {k} has no speaker for validation whose removal keeps training clips of every class: add "
+                "speakers or use more folds."
             )
         roles = np.where(at == k, "test", np.where(clips["voice"].isin(chosen), "validation", "train")).astype(object)
         if protocol == "speaker+enrolled":
@@ -149,27 +149,28 @@ def speaker_roles(clips: pd.DataFrame, protocol: str, seed: int, n_folds: int) -
 
 
 def _people(clips: pd.DataFrame, protocol: str, n_folds: int) -> dict[str, tuple[str, frozenset[str]]]:
-    """Return each voice with its sex and its classes, after checking that there are enough of them."""
+    """Return each voice with its sex and its classes, after checking that there are enough voices."""
     nameless = int((clips["speaker"] == "").sum())
     if nameless:
         raise ProtocolError(
             f"{nameless} of {len(clips)} clips have no speaker, which {protocol} needs: give the speakers (in "
-            "sub-folders or the manifest), or take the protocol random."
+            "sub-folders or the manifest), or use the protocol random."
         )
     needed = 3 if protocol == "leave-one-speaker-out" else max(3, n_folds)
     number = clips["voice"].nunique()
     if number < needed:
         why = "one or more each to train, validate and test" if needed == 3 else f"one for each of {n_folds} folds"
-        fewer = "take fewer folds, " if number >= 3 else ""
+        fewer = "use fewer folds, " if number >= 3 else ""
         raise ProtocolError(
-            f"The corpus has {number} speaker{'s' if number > 1 else ''}, {protocol} needs at least {needed} ({why}): "
-            f"{fewer}add speakers, or take the protocol random."
+            f"The corpus has {number} speaker{'s' if number > 1 else ''}, but {protocol} needs at least {needed} "
+            f"({why}): "
+            f"{fewer}add speakers, or use the protocol random."
         )
     shared = clips.groupby("group")["voice"].nunique()
     if (shared > 1).any():
         rows = clips[clips["group"] == shared.idxmax()]
         raise ProtocolError(
-            f"The same recording stands under different speakers ({', '.join(sorted(set(rows['speaker'])))}): "
+            f"The same recording is listed under different speakers ({', '.join(sorted(set(rows['speaker'])))}): "
             f"{', '.join(rows['path'].iloc[:2])}. Correct the labels or remove one."
         )
     return {
@@ -178,7 +179,7 @@ def _people(clips: pd.DataFrame, protocol: str, n_folds: int) -> dict[str, tuple
 
 
 def _enrolled(clips: pd.DataFrame, seed: int) -> list[int]:
-    """Return the rows of the clips that the speakers of a test part enrol with."""
+    """Return the rows of the enrolment clips of the test speakers."""
     rows: list[int] = []
     for voice, own in clips.groupby("voice", sort=True):
         seconds = (own["end"] - own["start"]).tolist()

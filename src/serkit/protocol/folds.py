@@ -1,7 +1,7 @@
-"""How clips and speakers are dealt out to folds: what :mod:`serkit.protocol` is made of.
+"""How clips and speakers are assigned to folds, for :mod:`serkit.protocol`.
 
-Chance comes from SHA-256 of the seed and the name of what is dealt out. So an assignment depends neither on the
-order of the rows nor on the file system, the platform or the version of a library.
+Randomness comes from the SHA-256 of the seed and the name of each item. So an assignment does not depend on the
+order of the rows, the file system, the platform or the version of a library.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["draw", "enrolment", "recording_groups", "speaker_folds", "stratified
 
 
 def draw(seed: int, *names: object) -> str:
-    """Return a hexadecimal number that is random but always the same for this seed and these names.
+    """Return a pseudo-random hexadecimal number that depends only on this seed and these names.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def draw(seed: int, *names: object) -> str:
 
 
 def recording_groups(table: pd.DataFrame) -> np.ndarray:
-    """Number the rows so that clips which share sound have the same number.
+    """Number the rows so that clips that share sound get the same number.
 
     Clips share sound if their ``audio_hash`` is the same, or if they overlap in one file. Clips whose hash is ``""``
     are only compared by overlap.
@@ -56,7 +56,7 @@ def recording_groups(table: pd.DataFrame) -> np.ndarray:
         if value:
             parent[root(i)] = root(first.setdefault(value, i))
     paths, starts, ends = (table[name].to_numpy() for name in ("path", "start", "end"))
-    latest: dict[str, int] = {}  # per file the clip that reaches furthest so far
+    latest: dict[str, int] = {}  # per file, the clip with the latest end so far
     for i in sorted(range(len(table)), key=lambda i: (starts[i], ends[i])):
         before = latest.get(paths[i])
         if before is not None and starts[i] < ends[before] - 1e-6:
@@ -69,20 +69,20 @@ def recording_groups(table: pd.DataFrame) -> np.ndarray:
 def stratified_folds(
     names: Sequence[str], strata: Sequence[Hashable], groups: Sequence[int], n_folds: int, *, seed: int, purpose: str
 ) -> np.ndarray:
-    """Deal rows out to folds, evenly within every stratum, and each group to one fold.
+    """Assign rows to folds, evenly within every stratum, with each group in one fold.
 
     Parameters
     ----------
     names : sequence of str
-        What identifies each row.
+        Identifies each row.
     strata : sequence
-        What each row should be balanced by. A group counts as the stratum of its first name.
+        The stratum of each row. A group has the stratum of its first name.
     groups : sequence of int
         Rows with the same number stay together.
     n_folds : int
     seed : int
     purpose : str
-        Another purpose gives another assignment with the same seed.
+        Gives independent assignments with the same seed.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def stratified_folds(
 
 
 def speaker_folds(speakers: Mapping[str, tuple[str, int]], n_folds: int, *, seed: int) -> dict[str, int]:
-    """Deal speakers out to folds, balanced by sex first, then by number of speakers and of clips.
+    """Assign speakers to folds, balanced first by sex, then by number of speakers and of clips.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def speaker_folds(speakers: Mapping[str, tuple[str, int]], n_folds: int, *, seed
     ties = [draw(seed, "fold", k) for k in range(n_folds)]
     for sex in sorted(by_sex):
         here = [0] * n_folds
-        # Speakers of similar size go to different folds; who comes first among them is chance.
+        # Speakers with similar numbers of clips go to different folds, in random order.
         chance = {speaker: draw(seed, "speaker", speaker) for speaker in by_sex[sex]}
         ordered = sorted(by_sex[sex], key=lambda s: (-speakers[s][1], chance[s]))
         for block in range(0, len(ordered), n_folds):
@@ -154,22 +154,22 @@ def speaker_folds(speakers: Mapping[str, tuple[str, int]], n_folds: int, *, seed
 def validation_speakers(
     speakers: Mapping[str, tuple[str, frozenset[str]]], count: int, *, seed: int, purpose: str
 ) -> set[str]:
-    """Choose speakers to validate with, sexes in turn; those who stay still cover every class.
+    """Choose validation speakers, alternating between the sexes; the remaining speakers still cover every class.
 
     Parameters
     ----------
     speakers : mapping
-        Training speaker -> (sex, the classes that this speaker has clips of).
+        Training speaker -> (sex, the classes of this speaker's clips).
     count : int
         How many to choose.
     seed : int
     purpose : str
-        Another purpose gives another choice with the same seed.
+        Gives independent choices with the same seed.
 
     Returns
     -------
     set of str
-        Fewer than ``count``, or none, if taking more would leave a class without training clips.
+        Fewer than ``count``, or none, if more would leave a class without training clips.
     """
     cover = Counter(label for _, classes in speakers.values() for label in classes)
     waiting: dict[str, list[str]] = defaultdict(list)
@@ -196,18 +196,18 @@ def enrolment(
 ) -> list[int]:
     """Choose clips of one speaker for enrolment: at random, up to `limit` seconds and at most half of the clips.
 
-    Clips that share sound are chosen together, so that none of it is left in the test part.
+    Clips that share sound are chosen together, so none of that sound remains in the test part.
 
     Parameters
     ----------
     names : sequence of str
-        What identifies each clip.
+        Identifies each clip.
     seconds : sequence of float
-        Their durations.
+        Durations of the clips, s.
     groups : sequence of int
         Clips with the same number share sound.
     limit : float
-        Seconds in all.
+        Total duration, s.
     seed : int
     purpose : str
 

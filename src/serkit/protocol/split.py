@@ -1,4 +1,4 @@
-"""The splits: made before anything else, checked for what they promise, and stored with a hash.
+"""Splits: made before anything else, checked against their protocol, and stored with a hash.
 
 A protocol answers a question. ``random``: how well does a model know voices that it was trained on? ``speaker``: how
 well does it do with a voice it has never heard? ``corpus``: how well with people, places and
@@ -44,14 +44,14 @@ _LEAK = (
 
 @dataclass(eq=False)
 class Split:
-    """Which clip does what in which fold.
+    """The role of each clip in each fold.
 
     Attributes
     ----------
     protocol : str
         One of :data:`PROTOCOLS`.
     seed, n_folds : int
-        ``n_folds`` is the number of folds that are there.
+        ``n_folds`` is the number of folds.
     corpus : str
         Name of the corpus.
     table : pandas.DataFrame
@@ -59,6 +59,11 @@ class Split:
         validation, test, enrol or outside (held out with its corpus and not scored, because no training clip has its
         label); ``copy`` is 0 for the clip itself and 1, 2, ... for augmented copies
         (``augmented-random`` only).
+
+    See Also
+    --------
+    serkit.make_split : makes a split.
+    serkit.run_evaluation : trains and tests a recipe on its folds.
     """
 
     protocol: str
@@ -69,12 +74,12 @@ class Split:
 
     @property
     def warning(self) -> str | None:
-        """What must be said beside every score of this split; None if its test clips are clean."""
+        """The warning that belongs to every score of this split; None if its test clips are clean."""
         return _LEAK if self.protocol == "augmented-random" else None
 
     @property
     def by_speaker(self) -> bool:
-        """Whether no speaker is on two sides."""
+        """Whether training, validation and held-out speakers are different people."""
         return self.protocol in _BY_SPEAKER
 
     @property
@@ -104,7 +109,7 @@ class Split:
         return self.table[self.table["fold"] == k].reset_index(drop=True)
 
     def check(self, corpus: Corpus) -> None:
-        """Make sure that the split fits the corpus and keeps what its protocol promises.
+        """Check that the split fits the corpus and follows its protocol.
 
         Every clip of the corpus and no other stands once in every fold, and is held out (test, enrol or outside) in
         exactly one. In every fold the roles share no clip and no recording (same sound or overlap in one file), except
@@ -115,7 +120,7 @@ class Split:
         Raises
         ------
         ProtocolError
-            If one of this does not hold.
+            If any of this is violated.
         """
         rows = self._join(corpus)
         copies = rows.groupby(["row", "copy"], sort=False)
@@ -144,11 +149,11 @@ class Split:
             if absent:
                 lacking = ", ".join(sorted(absent))
                 raise ProtocolError(
-                    f"Fold {k} has no training clips of {lacking}: take other folds, or leave the class out."
+                    f"Fold {k} has no training clips of {lacking}: use other folds or leave the class out."
                 )
             alone = set(fold.loc[fold["role"] == "enrol", "voice"]) - set(fold.loc[fold["role"] == "test", "voice"])
             if alone:
-                raise ProtocolError(f"Fold {k} enrols {sorted(alone)[0]}, of whom it tests nothing.")
+                raise ProtocolError(f"Fold {k} enrols {sorted(alone)[0]} but tests none of their clips.")
 
     def _join(self, corpus: Corpus) -> pd.DataFrame:
         """Return the table with group, voice, emotion, speaker and corpus of each clip, joined by key."""
@@ -170,10 +175,9 @@ class Split:
         absent = set(clips["row"]) - set(rows.loc[~stray, "row"].astype(int))
         if stray.any() or absent:
             example = rows.loc[stray, "path"].iloc[0] if stray.any() else clips["path"].iloc[min(absent)]
-            where = "in the split and not in the corpus" if stray.any() else "in the corpus and not in the split"
+            where = "in the split but not in the corpus" if stray.any() else "in the corpus but not in the split"
             raise ProtocolError(
-                f"The split was made for other recordings than {corpus.root}: {example} is {where}. Make the split "
-                f"anew."
+                f"The split was made for other recordings than {corpus.root}: {example} is {where}. Make a new split."
             )
         return rows
 
@@ -184,7 +188,7 @@ class Split:
             k, value = broken.index[0]
             example = rows.loc[(rows["fold"] == k) & (rows[column] == value), "path"].iloc[0]
             raise ProtocolError(
-                f"Fold {k} has one {what} on two sides (see {example}): {self.protocol} keeps them apart."
+                f"Fold {k} has one {what} on two sides (see {example}), which {self.protocol} does not allow."
             )
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
@@ -202,13 +206,15 @@ class Split:
         Raises
         ------
         ProtocolError
-            If it is no split, or if it was changed since it was written.
+            If it is not a split, or was changed after it was written.
         """
         try:
             with Path(path).open(encoding="utf-8", newline="") as file:
                 line = file.readline()
                 if not line.startswith(_HEADER):
-                    raise ProtocolError(f"{path} is no split: its first line does not start with {_HEADER.strip()!r}.")
+                    raise ProtocolError(
+                        f"{path} is not a split: its first line does not start with {_HEADER.strip()!r}."
+                    )
                 head = json.loads(line[len(_HEADER) :])
                 table = pd.read_csv(file, dtype=str, keep_default_na=False)
             stored = head.pop("hash")
@@ -218,36 +224,39 @@ class Split:
         except OSError as error:
             raise ProtocolError(f"The split {path} cannot be read ({error.strerror or error}).") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ProtocolError(f"{path} is no readable split ({error}): make it anew with 'ser data split'.") from None
+            raise ProtocolError(
+                f"{path} is not a readable split ({error}): make a new one with 'ser data split'."
+            ) from None
         if split.hash != stored:
             raise ProtocolError(
-                f"The split {path} was changed after it was written: make it anew with 'ser data split'."
+                f"The split {path} was changed after it was written: make a new one with 'ser data split'."
             )
         return split
 
 
 def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5, n_copies: int = 3) -> Split:
-    """Deal the clips of a corpus out to folds.
+    """Assign the clips of a corpus to folds and roles.
 
     Parameters
     ----------
     corpus : Corpus
-        The corpora of a joined one are dealt out one by one, each as it would be alone.
+        Each part of a joined corpus is split as it would be alone.
     protocol : str
         - ``random``: by clip, stratified by emotion and channel; duplicates stay together. About a tenth of the
-          training part validates.
-        - ``speaker``: by speaker, balanced by sex and number of clips. About 15 % of the training speakers validate.
+          training part is used for validation.
+        - ``speaker``: by speaker, balanced by sex and number of clips. About 15 % of the training speakers are used
+        for validation.
         - ``speaker+enrolled``: the folds of ``speaker`` with the same seed. Up to 30 s of each test speaker, drawn
-          at random and never more than half of the clips, get the role enrol: a model may use them without their
-          labels. They are not scored, so no score counts a clip that the model could look at before. This is
-          stricter than standardising a speaker's clips by all of them, tested ones included.
-        - ``augmented-random``: each clip and its augmented copies are dealt out independently of each other,
+          at random and at most half of the clips, get the role enrol: a model may use them without their labels.
+          They are not scored, so no scored clip was available to the model before. This is stricter than
+          standardising a speaker's clips by all of them, including the tested ones.
+        - ``augmented-random``: each clip and its augmented copies are assigned independently of each other,
           stratified by emotion and channel. This leaks, on purpose: ``Split.warning`` says so.
         - ``leave-one-speaker-out``: as ``speaker`` with one fold a speaker.
         - ``corpus``: leave one corpus out; a fold a corpus, in the order of their names. Clips of it whose label no
           other corpus gives have the role outside. About 15 % of the speakers of each other corpus validate.
     seed : int
-        Another seed, another assignment.
+        Seed of the assignment.
     n_folds : int
         2 or more; ``leave-one-speaker-out`` and ``corpus`` have their own numbers.
     n_copies : int
@@ -275,7 +284,7 @@ def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5
         clips = pd.concat([clips.assign(copy=copy) for copy in range(n_copies + 1)], ignore_index=True)
     alone = protocol in ("leave-one-speaker-out", "corpus")  # their number of folds is that of all speakers or corpora
     parts = [clips] if alone else [part.reset_index(drop=True) for _, part in clips.groupby("corpus", sort=False)]
-    dealt = []
+    tables = []
     for part in parts:
         if protocol == "corpus":
             roles = corpus_roles(part, seed)
@@ -284,8 +293,8 @@ def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5
             number, roles = speaker_roles(part.assign(row=np.arange(len(part))), protocol, seed, n_folds)
         else:
             number, roles = n_folds, random_roles(part, protocol, seed, n_folds)
-        dealt += [part.assign(fold=k, role=roles[k])[_COLUMNS] for k in range(number)]
-    table = pd.concat(dealt)
+        tables += [part.assign(fold=k, role=roles[k])[_COLUMNS] for k in range(number)]
+    table = pd.concat(tables)
     table = table.sort_values(["fold", *COPY], kind="stable", ignore_index=True)
     split = Split(protocol, seed, number, corpus.name, table)
     split.check(corpus)

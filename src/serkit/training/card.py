@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it was trained on, how it scored, for what it is good and for what it is not."""
+"""The model card of a bundle: its training data, its scores, and what it is and is not suitable for."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ _GROUPS = ("corpus", "sex", "channel", "intensity", "statement")
 _MOST = 30  # values of a group that a table of the card shows
 
 _INTENDED = """\
-Research and teaching on speech emotion recognition, prototypes, and a first sorting of recordings that people look at
-afterwards. The model says how an utterance sounds; it does not know what anybody feels.
+Research and teaching on speech emotion recognition, prototypes, and pre-sorting of recordings that people then review.
+The model says how an utterance sounds; it does not know what anybody feels.
 
-**Not intended**, and nothing here supports it: decisions about people. No hiring or grading, no policing, border
-control or credit, no medical or psychological diagnosis, and no watching people who have not agreed to it.
+**Not intended**: decisions about people. No hiring or grading, no policing, border control or credit, no medical or
+psychological diagnosis, and no monitoring of people who have not agreed to it. Nothing here supports such use.
 """
 
 _ENROLMENT = """\
-Enrolment: the model's lean towards some labels for a given voice, measured on 3 to 30 s of it, can be taken off later
-answers for that person: {weight:g} of it for a voice heard without end, half as much after {seconds:g} s. The speech to
-enrol with must be as varied as what is to be judged: if it is all in one mood, that mood becomes the person's zero
-point.
+Enrolment: 3 to 30 s of a voice show the model's bias towards some labels for that voice, and later answers can be
+corrected for it. The correction approaches {weight:g} of the bias as the enrolled speech gets longer; after
+{seconds:g} s it is half of that. Enrol with speech as varied as the speech to judge: if it is all in one mood, that
+mood becomes the person's zero point.
 """
 
 _ACTED = """\
-- The voices are actors reading fixed sentences in North American English. Spontaneous speech, other languages
-  and children were not in training, accents and old voices hardly, and scores on them will be lower.
+- The voices are actors reading fixed sentences in North American English. Training included no
+  spontaneous speech, other languages or children, and few accents and old voices. Expect lower scores on these.
 """
 
 _FAILURES = """\
-- One voice close to a microphone in a quiet room was in training: background noise, music, reverberation, several
-  voices at once and telephone bandwidth lower the score.
-- Very short utterances and whispering carry little of what the model goes by.
-- Scores differ a lot between speakers: do not trust one voice's answers for another's.
+- Training used one voice close to a microphone in a quiet room: background noise, music, reverberation, several voices
+  at once and telephone bandwidth lower the score.
+- Very short utterances and whispering contain little of what the model relies on.
+- Scores differ a lot between speakers: good answers for one voice do not mean good answers for another.
 """
 
 
@@ -56,7 +56,7 @@ def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mappi
         _data(corpus),
         "## Scores",
         "\n\n".join(_scores(protocol, document) for protocol, document in scores.items())
-        or "No scores were given when this bundle was made. Run `ser evaluate` to know how good it is.",
+        or "This bundle was made without scores. Run `ser evaluate` to measure how good it is.",
         f"Calibration: {manifest.calibration}.",
         *([_ENROLMENT.format(**manifest.enrolment).strip()] if manifest.enrolment else []),
         "## Intended use",
@@ -101,7 +101,7 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     if protocol == PROTOCOL:
         lines += ["Means over the corpora, each tested by a model that heard only the others.", ""]
     if protocol == "random":
-        lines += ["The voices of the test clips were in training: not what a new voice gets.", ""]
+        lines += ["Training included the voices of the test clips, so expect lower scores for a new voice.", ""]
     lines += ["| score | value | 95 % interval |", "| --- | --- | --- |"]
     names = (("accuracy", "accuracy"), ("uar", "UAR"), ("f1_macro", "macro F1"), ("f1_weighted", "weighted F1"))
     for key, name in names:
@@ -145,12 +145,14 @@ def _failures(corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
             reverse=True,
         )
         for share, truth, answer in shares[:3]:
-            lines += f"- {_percent(share)} of the {truth} clips were taken for {answer} (`{document['protocol']}`).\n"
+            lines += (
+                f"- {_percent(share)} of the {truth} clips were recognised as {answer} (`{document['protocol']}`).\n"
+            )
     return lines.strip()
 
 
 def licence(manifest: Manifest) -> str:
-    """Under which licence the weights are, and what to cite: the bundle's file LICENSE and the end of the card."""
+    """Return the licence of the weights and what to cite, for the bundle's LICENSE and the end of the card."""
     text = f"The weights are under the licence of the recordings: {manifest.licence}.\n"
     return f"{text}\nPlease cite: {manifest.citation}\n" if manifest.citation else text
 

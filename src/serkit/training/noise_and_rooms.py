@@ -1,4 +1,4 @@
-"""Recordings of rooms and of backgrounds, from folders that the user names, and what they do to a clip."""
+"""Augmentation with room impulse responses and background noise from the user's folders."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from serkit.errors import AudioError, CorpusError, TrainingError
 
 __all__ = ["SNR_DB", "SoundFolder", "Surroundings", "in_background", "in_room"]
 
-#: How far the background lies below the clip (dB of mean power): lowest and highest draw.
+#: Range of the signal-to-noise ratio, dB of mean power: lowest and highest draw.
 SNR_DB = (5.0, 20.0)
 
-# Seconds read more than are needed: resampling may round a sample away, and load wants 0.1 s at least.
+# Extra seconds to read: resampling may lose a sample to rounding, and load needs at least 0.1 s.
 _MARGIN = 0.15
 
 
 @dataclass(frozen=True)
 class SoundFolder:
-    """The recordings below a folder; :meth:`read` makes one.
+    """The recordings below a folder, listed by :meth:`read`.
 
     Attributes
     ----------
@@ -32,10 +32,10 @@ class SoundFolder:
     files : tuple of str
         POSIX paths relative to ``folder``, sorted.
     durations : tuple of float
-        Seconds, one a file.
+        Seconds, one per file.
     key : str
-        SHA-256 (hex) of the names and of what can be heard, not of where the folder lies: as long as it stays the
-        same, a seed draws the same sound.
+        SHA-256 (hex) of the names and the sound, not of the folder's location: with the same key, a seed draws the
+        same sound.
     """
 
     folder: Path
@@ -45,12 +45,12 @@ class SoundFolder:
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> SoundFolder:
-        """List the recordings below ``folder``, each decoded once, so that a bad one is known before training.
+        """List the recordings below ``folder``; each is decoded once, so a bad one is found before training.
 
         Parameters
         ----------
         folder : path
-            Relative paths start at the working directory. Sub-folders count; hidden files do not.
+            Relative to the working directory. Includes sub-folders, but not hidden files.
 
         Raises
         ------
@@ -62,37 +62,37 @@ class SoundFolder:
 
         root = Path(folder)
         if not root.is_dir():
-            raise TrainingError(f"'{root}' is no folder, seen from {Path.cwd()}: name one with recordings.")
+            raise TrainingError(f"'{root}' is not a folder (relative to {Path.cwd()}): name one with recordings.")
         try:
             files = tuple(list_audio(root))
             digests = digest_clips(Store(root), [Clip(name) for name in files], progress=False)
         except CorpusError as error:
             raise TrainingError(str(error)) from error
         if not files:
-            raise TrainingError(f"'{root}' holds no recordings ({', '.join(sorted(AUDIO_SUFFIXES))}): put some there.")
+            raise TrainingError(f"'{root}' contains no recordings ({', '.join(sorted(AUDIO_SUFFIXES))}): add some.")
         content = "\n".join(f"{digest.audio_hash} {name}" for name, digest in zip(files, digests, strict=True))
         key = hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
         return cls(root, files, tuple(digest.end for digest in digests), key)
 
     def draw(self, rng: np.random.Generator, sample_rate: int) -> np.ndarray:
-        """A random recording as a whole, float32 of shape (n,), at ``sample_rate`` (Hz).
+        """Return a random recording, float32 of shape (n,), at ``sample_rate`` (Hz).
 
         Raises
         ------
         AudioError
-            If it cannot be read any more, or is silent.
+            If it cannot be read, or is silent.
         """
         at = int(rng.integers(len(self.files)))
         samples = self._load(at, sample_rate)
         if not samples.any():
-            raise AudioError(f"{self.folder / self.files[at]} is silent: take it out of its folder.")
+            raise AudioError(f"{self.folder / self.files[at]} is silent: remove it from the folder.")
         return samples
 
     def draw_part(self, rng: np.random.Generator, size: int, sample_rate: int) -> np.ndarray:
-        """``size`` samples from a random place of a random recording; a shorter one goes round and round."""
+        """Return ``size`` samples from a random position of a random recording; a shorter one is repeated."""
         at = int(rng.integers(len(self.files)))
         spare = self.durations[at] - size / sample_rate - _MARGIN
-        if spare > 0:  # only what is needed is decoded: backgrounds may be hours long
+        if spare > 0:  # decode only what is needed, because backgrounds may be hours long
             part = self._load(at, sample_rate, offset=rng.uniform(0, spare), duration=size / sample_rate + _MARGIN)
             return part[:size]
         samples = self._load(at, sample_rate)
@@ -103,7 +103,7 @@ class SoundFolder:
 
 
 class Surroundings(NamedTuple):
-    """The folders that the chains ``room`` and ``background`` take their recordings from; None where not needed."""
+    """The folders for the chains ``room`` and ``background``; None if not needed."""
 
     room: SoundFolder | None = None
     background: SoundFolder | None = None
@@ -112,7 +112,7 @@ class Surroundings(NamedTuple):
     def read(
         cls, *, room: str | os.PathLike[str] | None = None, background: str | os.PathLike[str] | None = None
     ) -> Surroundings:
-        """:meth:`SoundFolder.read` for the folders that are given; the error says which it was."""
+        """Read the given folders with :meth:`SoundFolder.read`; an error says which one it was."""
         found = []
         for kind, folder in (("room", room), ("background", background)):
             try:
@@ -123,9 +123,9 @@ class Surroundings(NamedTuple):
 
 
 def in_room(wave: Waveform, folder: SoundFolder, rng: np.random.Generator) -> Waveform:
-    """``wave`` convolved with a drawn impulse response; length and peak stay.
+    """Convolve ``wave`` with a random impulse response, keeping length and peak.
 
-    The clip is not moved: the time until the loudest sample of the response, the direct sound, is cut off.
+    The clip is not delayed: the part before the response's loudest sample, the direct sound, is cut.
     """
     from scipy.signal import fftconvolve
 
@@ -138,14 +138,14 @@ def in_room(wave: Waveform, folder: SoundFolder, rng: np.random.Generator) -> Wa
 
 
 def in_background(wave: Waveform, folder: SoundFolder, rng: np.random.Generator) -> Waveform:
-    """``wave`` with a drawn part of a drawn recording mixed in, at a level drawn from :data:`SNR_DB`.
+    """Mix ``wave`` with a random part of a random recording, at a level drawn from :data:`SNR_DB`.
 
     A recording shorter than the clip is repeated.
     """
     snr = rng.uniform(*SNR_DB)
     part = folder.draw_part(rng, len(wave.samples), wave.sample_rate).astype(np.float64)
     power = np.mean(np.square(part))
-    if power == 0:  # a pause: there is nothing to mix in
+    if power == 0:  # a silent part: nothing to mix in
         return wave
     gain = np.sqrt(np.mean(np.square(wave.samples, dtype=np.float64)) / power / 10 ** (snr / 10))
     return Waveform((wave.samples + gain * part).astype(np.float32), wave.sample_rate)

@@ -1,6 +1,6 @@
-"""Enrolment by answers on the learn road: how voices sound to a model on the whole, and test voices with theirs off.
+"""Enrolment by answers in training: the reference of other voices, and answers corrected for each test voice.
 
-Which voices are the reference is the same for an evaluation and for a bundle, so that a bundle does what was measured.
+Evaluations and bundles use the same reference voices, so a bundle does what was measured.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = ["adjust_voices", "reference", "reference_rows", "voice_names"]
 
 
 def reference_rows(rows: pd.DataFrame, recipe: Recipe, given: Mapping[str, np.ndarray] | None) -> np.ndarray:
-    """Tell which rows say how voices sound to the model on the whole.
+    """Return which rows are the reference of other voices.
 
-    They are the validation clips: of speakers that the model did not learn from. A recipe without validation has only
-    its training clips to offer, whose answers are surer than those for any new voice; that reference is biased.
+    They are the validation clips, of speakers that are not in training. A recipe without validation has only its
+    training clips, whose answers are more confident than those for any new voice, so that reference is biased.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ def reference_rows(rows: pd.DataFrame, recipe: Recipe, given: Mapping[str, np.nd
         With the columns role, copy, corpus, speaker; augmented copies are left out.
     recipe : Recipe
     given : mapping or None
-        Of :func:`serkit.training.fitting.known_labels`: voices of a corpus that lacks labels are left out, because what
-        they would say with those labels is not known.
+        From :func:`serkit.training.fitting.known_labels`. Voices of a corpus that lacks labels are left out, because
+        their answers for those labels are unknown.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def reference(probabilities: np.ndarray, voices: Sequence[str]) -> np.ndarray:
     probabilities : np.ndarray, shape=(n, n_labels)
         Answers of the model.
     voices : sequence of str
-        Whose; each voice counts the same, however many clips it has.
+        The voice of each answer. Each voice has the same weight, however many clips it has.
 
     Returns
     -------
@@ -73,17 +73,17 @@ def adjust_voices(
     reference: np.ndarray,
     settings: Enrolment,
 ) -> np.ndarray:
-    """Take each voice's lean off its answers.
+    """Correct the answers of each voice for the model's bias towards it.
 
     Parameters
     ----------
     probabilities : np.ndarray, shape=(n, n_labels)
-        To adjust, of the clips of `rows`.
+        Answers to correct, for the clips of `rows`.
     enrolled : np.ndarray, shape=(m, n_labels)
-        Answers for the clips of `enrolled_rows`, with which the voices enrolled.
+        Answers for the enrolment clips, `enrolled_rows`.
     reference : np.ndarray, shape=(n_labels,)
     settings : Enrolment
-        Of the recipe.
+        Settings of the recipe.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def adjust_voices(
     for voice in sorted(set(voices)):
         own = theirs == voice
         if not own.any():
-            raise TrainingError(f"The speaker {voice!r} has no enrolment clips, and 'speaker+enrolled' needs some.")
+            raise TrainingError(f"The speaker {voice!r} has no enrolment clips, which 'speaker+enrolled' needs.")
         result[voices == voice] = adjust(
             probabilities[voices == voice],
             voice_mean(enrolled[own]),

@@ -1,9 +1,10 @@
 """The protocols as files: which clip is held out in which fold, for any software.
 
 A fold file is a CSV. Its first line, a comment, holds corpus, protocol, seed, number of folds and a hash as JSON.
-Then one row a clip: ``clip`` (file name without folder and suffix), ``emotion``, ``speaker``, ``sex``, ``channel``,
-``fold`` (the one in which the clip is held out), ``role`` there (``test`` or ``enrol``) and ``validation`` (the folds
-in which it validates, joined by ``;``). In all other folds the clip trains.
+Then there is one row per clip: ``clip`` (file name without folder and suffix), ``emotion``, ``speaker``, ``sex``,
+``channel``, ``fold`` (the one in which the clip is held out), ``role`` there (``test`` or ``enrol``) and
+``validation`` (the folds in which it is used for validation, joined by ``;``). In all other folds the clip is used for
+training.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _FIELDS = ("corpus", "protocol", "seed", "n_folds", "hash")
 
 @dataclass(eq=False)
 class Yardstick:
-    """The folds of a corpus by the names of its clips, whatever their folders and containers.
+    """The folds of a corpus by the names of its clips, regardless of folders and containers.
 
     Attributes
     ----------
@@ -43,7 +44,7 @@ class Yardstick:
         As in :func:`serkit.make_split`.
     seed, n_folds : int
     table : pandas.DataFrame
-        One row a clip, sorted by clip, with the columns of :data:`COLUMNS`; ``fold`` is an integer from 0, the others
+        One row per clip, sorted by clip, with the columns of :data:`COLUMNS`; ``fold`` is an integer from 0, the others
         are text.
     """
 
@@ -55,7 +56,7 @@ class Yardstick:
 
     @property
     def name(self) -> str:
-        """What its file is called, without suffix."""
+        """Name of its file, without suffix."""
         return f"{self.corpus}-{self.protocol}-{self.seed}"
 
     @property
@@ -66,7 +67,7 @@ class Yardstick:
 
     @property
     def hash(self) -> str:
-        """SHA-256 (hex) of what is in the file; the order of the rows does not matter."""
+        """SHA-256 (hex) of the file's content; the order of the rows does not matter."""
         rows = sorted("\0".join(map(str, row)) for row in self.table[list(COLUMNS)].itertuples(index=False, name=None))
         head = "\0".join(["serkit yardstick 1", self.corpus, self.protocol, str(self.seed), str(self.n_folds)])
         return hashlib.sha256("\n".join([head, *rows]).encode("utf-8")).hexdigest()
@@ -85,14 +86,14 @@ class Yardstick:
         Raises
         ------
         ProtocolError
-            If it is no fold file, or if it was changed since it was written.
+            If it is not a fold file, or was changed after it was written.
         """
         try:
             with Path(path).open(encoding="utf-8", newline="") as file:
                 line = file.readline()
                 if not line.startswith(_HEADER):
                     raise ProtocolError(
-                        f"{path} is no fold file: its first line does not start with {_HEADER.strip()!r}."
+                        f"{path} is not a fold file: its first line does not start with {_HEADER.strip()!r}."
                     )
                 head = json.loads(line[len(_HEADER) :])
                 stored = head.pop("hash")
@@ -101,14 +102,14 @@ class Yardstick:
         except OSError as error:
             raise ProtocolError(f"The fold file {path} cannot be read ({error.strerror or error}).") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ProtocolError(f"{path} is no readable fold file ({error}): take it anew from serkit.") from None
+            raise ProtocolError(f"{path} is not a readable fold file ({error}): copy it from serkit again.") from None
         if made.hash != stored:
-            raise ProtocolError(f"The fold file {path} was changed after it was written: take it anew from serkit.")
+            raise ProtocolError(f"The fold file {path} was changed after it was written: copy it from serkit again.")
         return made
 
 
 def packaged() -> list[tuple[str, str, int]]:
-    """Return corpus, protocol and seed of the fold files that come with serkit, sorted.
+    """Return corpus, protocol and seed of the fold files that ship with serkit, sorted.
 
     Examples
     --------
@@ -125,7 +126,7 @@ def packaged() -> list[tuple[str, str, int]]:
 
 
 def load_yardstick(corpus: str, protocol: str = "speaker", seed: int = 0) -> Yardstick:
-    """Read a fold file that comes with serkit.
+    """Read a fold file that ships with serkit.
 
     Parameters
     ----------
@@ -166,19 +167,19 @@ def _nearest(there: list[tuple[str, str, int]], corpus: str, protocol: str) -> s
         return f"the corpora are {', '.join(corpora) or 'none'}"
     protocols = sorted({row[1] for row in there if row[0] == corpus})
     if protocol == "augmented-random":
-        return f"it leaks, so that its scores compare nothing; the protocols are {', '.join(protocols)}"
+        return f"it leaks, so its scores are not comparable; the protocols are {', '.join(protocols)}"
     if protocol not in protocols:
         return f"the protocols are {', '.join(protocols)}"
     return f"the seeds are {', '.join(str(row[2]) for row in there if row[:2] == (corpus, protocol))}"
 
 
 def make_yardstick(corpus: Corpus, protocol: str = "speaker", *, seed: int = 0, n_folds: int = 5) -> Yardstick:
-    """Make the folds of a corpus, as :func:`serkit.make_split` deals them out.
+    """Make the folds of a corpus, as :func:`serkit.make_split` assigns them.
 
     Parameters
     ----------
     corpus : Corpus
-        Its clips are whole files whose names differ without folder and suffix and have no dot.
+        Each clip must be a whole file. The names without folder and suffix must be unique and contain no dot.
     protocol, seed, n_folds
         As in :func:`serkit.make_split`.
 
@@ -189,16 +190,16 @@ def make_yardstick(corpus: Corpus, protocol: str = "speaker", *, seed: int = 0, 
     Raises
     ------
     ProtocolError
-        If the protocol leaks, if two clips have one name, or if the corpus cannot be split in this way.
+        If the protocol leaks, if two clips have the same name, or if the corpus cannot be split in this way.
     """
     split = make_split(corpus, protocol, seed=seed, n_folds=n_folds)
     if split.warning:
-        raise ProtocolError(f"{protocol} is no yardstick: altered copies of its test clips are in training.")
+        raise ProtocolError(f"{protocol} cannot be a yardstick: altered copies of its test clips are in training.")
     clips = corpus.table.assign(clip=[PurePosixPath(path).stem for path in corpus.table["path"]])
     wrong = clips.loc[clips["clip"].duplicated() | clips["clip"].str.contains(".", regex=False), "path"]
     if len(wrong):
         raise ProtocolError(
-            f"{wrong.iloc[0]} has the name of another clip, or a dot in its name: a yardstick tells clips apart by the "
+            f"{wrong.iloc[0]} has the name of another clip, or a dot in its name: a yardstick identifies clips by the "
             "name without folder and suffix."
         )
     roles = split.table.assign(clip=[PurePosixPath(path).stem for path in split.table["path"]])
@@ -211,7 +212,7 @@ def make_yardstick(corpus: Corpus, protocol: str = "speaker", *, seed: int = 0, 
 
 
 def write_yardstick(corpus: Corpus, folder: str | os.PathLike[str], protocol: str, *, seed: int = 0) -> Path:
-    """Write the fold file of a corpus into a folder and return its path; as :func:`make_yardstick`."""
+    """Write the fold file of a corpus into a folder and return its path; see :func:`make_yardstick`."""
     made = make_yardstick(corpus, protocol, seed=seed)
     path = Path(folder) / f"{made.name}.csv"
     made.to_csv(path)
