@@ -139,7 +139,7 @@ def _known(reason: str) -> None:
 def outline(
     clip: Clip, *, end: float | None = None, n: int = 900, heard: Channel = "auto"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest and highest sample of at most `n` stretches of a recording, read piece by piece.
+    """Return the lowest and highest sample of at most `n` stretches of a recording, read in pieces.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def outline(
 
 
 def stretch(clip: Clip, start: float, end: float, rate: int, *, heard: Channel = "auto") -> bytes:
-    """Cut a stretch out of a recording, as a WAV file in memory.
+    """Return a stretch of a recording as a WAV file in memory.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def stretch(clip: Clip, start: float, end: float, rate: int, *, heard: Channel =
     start, end : float
         Seconds.
     rate : int
-        Of the file, Hz.
+        Sample rate of the file, Hz.
     heard : {"auto", "mix", "left", "right"} or int
         The channel.
     """
@@ -237,7 +237,7 @@ def _heard(
     speaker: Profile | None,
     wanted: Channel,
 ) -> Heard:
-    """What this session knows of the recording; only the last one is kept."""
+    """Return the answers for the recording; the session keeps only the last one."""
     key = (model, clip.key, window, hop, speaker, wanted)
     known: tuple[object, Heard] | None = st.session_state.get("answers long")
     if known is not None and known[0] == key:
@@ -289,7 +289,7 @@ def _player(clip: Clip, parts: Sequence[Prediction], recognizer: Recognizer) -> 
     st.audio(sound, format="audio/wav", autoplay=index is not None)
     if told := remarks(part):
         st.caption(plain(told))
-    st.caption("Tap the strip, or choose a row of the table, to hear that stretch.")
+    st.caption("Click the strip or select a row of the table to hear that stretch.")
 
 
 def _summary(parts: Sequence[Prediction], recognizer: Recognizer) -> None:
@@ -304,7 +304,7 @@ def _segments(parts: Sequence[Prediction], place: str) -> None:
             st.session_state["long chosen"] = int(rows[0])
 
     warnings = [", ".join(part.warnings) for part in parts]
-    key = f"segments {place} {st.session_state['long taps']}"  # a tap on the strip makes a table without a choice
+    key = f"segments {place} {st.session_state['long taps']}"  # a click on the strip resets the selection of the table
     st.subheader(f"{len(parts)} segments" if len(parts) > 1 else "One segment")
     st.dataframe(
         {

@@ -20,9 +20,9 @@ _CONFIG = {"displayModeBar": False}
 
 #: What each protocol measures, the most important first.
 MEANINGS = {
-    "speaker": "an unknown voice: whole speakers are held out",
-    "speaker+enrolled": "an unknown voice, after enrolling with some of its own unlabelled clips",
-    "leave-one-speaker-out": "an unknown voice: each speaker is held out once",
+    "speaker": "a new voice: whole speakers are held out",
+    "speaker+enrolled": "a new voice, after enrolling with some of its own unlabelled clips",
+    "leave-one-speaker-out": "a new voice: each speaker is held out once",
     "corpus": "other people, rooms and ways of labelling: each corpus is held out once",
     "random": "known voices: clips are held out at random",
     "augmented-random": "leaks on purpose: altered copies of the test clips are in training",

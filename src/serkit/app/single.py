@@ -69,7 +69,7 @@ def explained(why: Explanation) -> str:
 
 
 def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, speaker: Profile | None) -> None:
-    """Draw the sound at once, and shade it when it is known what moved the answer."""
+    """Draw the sound at once, and shade it when the explanation is ready."""
     heard = channel.heard(answer)
     wave = audio.load(
         clip.open(),
@@ -101,7 +101,7 @@ def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, speaker: Prof
 def _explain(
     clip: Clip, answer: Prediction, emotion: str, recognizer: Recognizer, speaker: Profile | None
 ) -> Explanation:
-    """The explanation; only that of the last clip is kept."""
+    """Return the explanation; only that of the last clip is kept."""
     key = (id(recognizer), clip.key, emotion, speaker, answer.channel)
     known: tuple[object, Explanation] | None = st.session_state.get("explanation")
     if known is None or known[0] != key:

@@ -95,7 +95,7 @@ def try_writing() -> list[dict[str, Any]]:
     list of dict
         ``format``; ``ok``, which is None if an extra is not installed; ``problem``, with what to do.
     """
-    from serkit.recognition.answer_file import ResultFile
+    from serkit.recognition.answer_file import AnswerFile
     from serkit.recognition.prediction import Prediction
     from serkit.recognition.recognizer import load
 
@@ -123,7 +123,7 @@ def try_writing() -> list[dict[str, Any]]:
         try:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, f"rows{suffix}")
-                with ResultFile(path, load().bundle) as results:
+                with AnswerFile(path, load().bundle) as results:
                     results.write(Prediction("sound.wav", 0.0, 1.0, None, None, {}, speech=False))
                     results.finish()
                 if (got := count(path)) != wanted:

@@ -17,14 +17,14 @@ __all__ = ["markdown", "overview", "picture", "write"]
 _ANSWERS = {
     "augmented-random": "leaks on purpose: altered copies of the test clips are in training",
     "random": "clips held out at random: known voices",
-    "speaker": "whole speakers held out: an unknown voice",
-    "speaker+enrolled": "an unknown voice, after enrolling with some of its own unlabelled clips",
+    "speaker": "whole speakers held out: a new voice",
+    "speaker+enrolled": "a new voice, after enrolling with some of its own unlabelled clips",
     "corpus": "each corpus left out in turn: other people, rooms and ways of labelling; a mean over the corpora",
 }
 
 
 _BY_CLIP = "Interval over clips, because fewer than two speakers are known: too narrow for new voices."
-_REDUCED = "A reduced schedule: the recipe itself says more epochs, or the protocol has more folds."
+_REDUCED = "A reduced schedule: the recipe has more epochs, or the protocol more folds."
 
 
 def write(document: Mapping[str, Any], out: str | os.PathLike[str]) -> list[Path]:
@@ -207,7 +207,7 @@ def _tests(document: Mapping[str, Any]) -> list[str]:
         f"## Is `{best}` better under speaker?",
         "",
         f"Accuracy of each recipe minus that of `{best}` in points, mean over speakers with the 95 % interval; p of a "
-        "sign-flip permutation test over speakers, as it is and adjusted for all pairs of recipes (Holm). "
+        "sign-flip permutation test over speakers, plain and adjusted for all pairs of recipes (Holm). "
         f"results.json has every pair.{_smallest_p(rows)}",
         "",
         _line(["recipe", "difference", "p", "p adjusted", "speakers"]),

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["picture"]
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; the marks differ in shape too
+# Okabe and Ito's colours, which colour-blind readers can distinguish; the marks also differ in shape
 _COLOURS = {
     "augmented-random": "#d55e00",
     "random": "#e69f00",

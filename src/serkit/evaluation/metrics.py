@@ -104,7 +104,7 @@ def shared_names(table: pd.DataFrame, column: str) -> set[str]:
 def group_values(
     table: pd.DataFrame, column: str, *, shared: Collection[str] | None = None
 ) -> tuple[list[str], np.ndarray]:
-    """Sorted values of a column (as text; numbers by size) and the index of each row's value among them.
+    """Return the sorted values of a column (as text; numbers by size) and the index of each row's value.
 
     Speakers and channels whose name several corpora share are called ``corpus/name``, because two corpora may give
     different people the same name. Every table by speaker and every interval uses this rule. `shared` says which names

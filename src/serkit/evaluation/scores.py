@@ -126,8 +126,8 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
           proportion, so the order of the rows does not matter.
         - ``groups``: for speaker, sex, intensity, statement, channel, corpus and fold, a table value -> ``n,
           accuracy, uar, classes``; ``uar`` is over the ``classes`` present in that group; unknown values are
-          ``"unknown"``; speakers that share a name across corpora are ``corpus/speaker``. Channels and corpora have
-          ``intervals`` (of accuracy and uar), ``ece`` and ``accuracy_surest_half`` of their own too
+          ``"unknown"``; speakers that share a name across corpora are ``corpus/speaker``. Channels and corpora also
+          have their own ``intervals`` (of accuracy and uar), ``ece`` and ``accuracy_surest_half``
         - ``mean_over_corpora``: of :func:`serkit.evaluation.left_out.mean_over_corpora`; the headline of the
           protocol ``corpus``
         - ``spread``: over speakers and over folds, mean and standard deviation (ddof 1) of their accuracy

@@ -44,7 +44,7 @@ class ModelKind:
     threads : bool
         Whether its parameter ``n_jobs`` speeds it up.
     rows : bool
-        Whether it folds the vector to (rows, frames): the function then takes ``rows`` too.
+        Whether it reshapes the vector to (rows, frames); the function then also takes ``rows``.
     samples : bool
         Whether it has a parameter ``sampler`` and resamples behind inner folds of its own.
     """
@@ -148,7 +148,7 @@ def build(
 
             estimator = ClassWeighted(estimator)
         else:
-            raise RecipeError(f"the model '{model.name}' takes no class weights: use another [balance] kind.")
+            raise RecipeError(f"the model '{model.name}' does not support class weights: use another [balance] kind.")
     if sampler is not None and MODELS[model.name].samples:
         estimator.set_params(sampler=sampler)
         sampler = None

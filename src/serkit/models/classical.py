@@ -61,7 +61,7 @@ def _known(validation: Pair, classes: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 class TemperatureScaled(VectorClassifier):
-    """Any classifier, with its probabilities' temperature fitted on the validation clips.
+    """A classifier whose temperature is fitted on the validation clips.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class TemperatureScaled(VectorClassifier):
 
 
 class ClassWeighted(VectorClassifier):
-    """A classifier without class weights, given them as weights of the clips.
+    """A classifier without class weights that gets them as sample weights.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ class XGBoost(VectorClassifier):
             eval_metric="mlogloss" if len(self.classes_) > 2 else "logloss",
             random_state=self.seed,
             callbacks=None if progress is None else [_rounds(progress, self.n_estimators)],
-            n_jobs=1,  # the same trees on every machine; on a busy one, more threads were 20 times slower
+            n_jobs=1,  # gives the same trees on every machine; on a busy one, more threads were 20 times slower
         )
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, target)
         stop_on = [held] if self.early_stopping_rounds is not None else None

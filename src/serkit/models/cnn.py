@@ -292,7 +292,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         return tags
 
     def to_onnx(self, front_end: FrontEnd) -> onnx.ModelProto:
-        """The whole way from the waveform to the probabilities as one ONNX graph; see :mod:`serkit.models.graph`."""
+        """Return one ONNX graph from the waveform to the probabilities; see :mod:`serkit.models.graph`."""
         from serkit.models.graph import waveform_graph
 
         return waveform_graph(self.net_, self.n_rows_, self.temperature_, front_end)

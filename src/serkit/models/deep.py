@@ -44,7 +44,7 @@ _CHUNK = 128  # clips predicted at a time
 
 
 class DeepClassifier(VectorClassifier):
-    """A network over vectors, trained with Adam (Kingma and Ba, 2015), or AdamW where weights decay.
+    """A network on vectors, trained with Adam (Kingma and Ba, 2015), or AdamW if there is weight decay.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ class DeepClassifier(VectorClassifier):
         try:
             with torch.random.fork_rng():
                 self._network(32 * (self.rows or 1), len(self.labels or LABELS))
-        except RuntimeError as error:  # too large for the memory
+        except RuntimeError as error:  # too large for memory
             raise ValueError(f"[net] of '{self.network}': {' '.join(str(error).split())}") from None
 
     def fit(

@@ -130,7 +130,7 @@ def exactly() -> Iterator[None]:
 
 
 def label_indices(y: Sequence[str] | np.ndarray, labels: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Positions (n,) int64 of the labels ``y`` among the model's ``labels``."""
+    """Return the positions (n,) int64 of the labels ``y`` among the model's ``labels``."""
     position = {label: k for k, label in enumerate(labels)}
     unknown = sorted({str(label) for label in y if label not in position})
     if unknown:

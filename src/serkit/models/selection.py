@@ -24,7 +24,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 class _Combined(VectorClassifier):
-    """What the three have in common: probabilities come from fitted estimators with the same classes."""
+    """Shared by all three: probabilities come from fitted estimators with the same classes."""
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
         return self.estimator_.predict_proba(X)
@@ -87,7 +87,7 @@ class Searched(_Combined):
     def fit(
         self, X: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None, progress: Progress | None = None
     ) -> Searched:
-        """Search on ``X`` (n, d) and labels ``y``; without ``groups`` (n,) each clip is one of its own."""
+        """Search on ``X`` (n, d) and labels ``y``; without ``groups`` (n,) each clip is its own group."""
         X, y = self._checked(X, y, at_least=2)
         if progress is not None:
             settings = math.prod(map(len, self.params.values())) if self.n_iter is None else self.n_iter
@@ -190,7 +190,7 @@ class BestOf(_Combined):
         """Fit all on ``X`` (n, d) and labels ``y``, choose by ``validation``."""
         X, y = self._checked(X, y)
         if validation is None:
-            raise ValueError("the best of several is chosen by validation clips, and there are none.")
+            raise ValueError("the best of several is chosen on validation clips, but there are none.")
         fitted = _fit_all(self.estimators, X, y, groups, progress, self.names)
         uar = [float(balanced_accuracy_score(validation[1], model.predict(validation[0]))) for model in fitted]
         best = int(np.argmax(uar))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROTOCOLS", "Split", "make_split"]
 
-#: The names of the protocols; :func:`make_split` says what each one does.
+#: The names of the protocols; :func:`make_split` describes them.
 PROTOCOLS = ("random", "speaker", "speaker+enrolled", "augmented-random", "leave-one-speaker-out", "corpus")
 
 _BY_SPEAKER = ("speaker", "speaker+enrolled", "leave-one-speaker-out", "corpus")
@@ -55,7 +55,7 @@ class Split:
     corpus : str
         Name of the corpus.
     table : pandas.DataFrame
-        Columns path, start, end, copy, fold, role. Every clip stands once in every fold. ``role`` is train,
+        Columns path, start, end, copy, fold, role. Every clip is listed once in every fold. ``role`` is train,
         validation, test, enrol or outside (held out with its corpus and not scored, because no training clip has its
         label); ``copy`` is 0 for the clip itself and 1, 2, ... for augmented copies
         (``augmented-random`` only).
@@ -125,7 +125,7 @@ class Split:
         rows = self._join(corpus)
         copies = rows.groupby(["row", "copy"], sort=False)
         if (copies["fold"].nunique() != self.n_folds).any() or (copies.size() != self.n_folds).any():
-            raise ProtocolError("The split is broken: a clip does not stand exactly once in every fold.")
+            raise ProtocolError("The split is broken: a clip is not listed exactly once in every fold.")
         held = rows["role"].isin(_HELD)
         if (held.groupby([rows["row"], rows["copy"]]).sum() != 1).any():
             raise ProtocolError("The split is broken: a clip is not held out in exactly one fold.")
@@ -252,7 +252,7 @@ def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5
           standardising a speaker's clips by all of them, including the tested ones.
         - ``augmented-random``: each clip and its augmented copies are assigned independently of each other,
           stratified by emotion and channel. This leaks, on purpose: ``Split.warning`` says so.
-        - ``leave-one-speaker-out``: as ``speaker`` with one fold a speaker.
+        - ``leave-one-speaker-out``: as ``speaker``, with one fold per speaker.
         - ``corpus``: leave one corpus out; a fold a corpus, in the order of their names. Clips of it whose label no
           other corpus gives have the role outside. About 15 % of the speakers of each other corpus validate.
     seed : int
