@@ -228,7 +228,7 @@ def test_whatever_a_decoder_raises_is_an_audio_error(error: Exception, monkeypat
 
     data = lossless("WAV")
     monkeypatch.setattr(sf.SoundFile, "read", fail)
-    says = "asks for more memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
+    says = "needs more memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
     with pytest.raises(AudioError, match=f"^the given data .*{says}"):
         load(data)
     monkeypatch.setattr(sf.SoundFile, "__init__", fail)

@@ -219,7 +219,7 @@ def test_find_bundles_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "notes").mkdir()
     assert list(find_bundles(tmp_path)) == [str(tmp_path / "a"), str(tmp_path / "b.zip")]
     assert list(find_bundles(tmp_path / "a")) == [str(tmp_path / "a")]
-    with pytest.raises(BundleError, match="is no folder of bundles"):
+    with pytest.raises(BundleError, match="is not a folder of bundles"):
         find_bundles(tmp_path / "missing")
 
 
@@ -261,7 +261,7 @@ def test_find_bundles_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ),
         (lambda m: m["input"].update(max_seconds=10**400), r"'input.max_seconds' must be a positive number of seconds"),
         (lambda m: m["input"].update(gain=nested(9)), r"'input' is nested more than 8 levels deep"),
-        (lambda m: m["files"].update({"../x": "0" * 64}), r"'files' names '../x', which is no plain file name"),
+        (lambda m: m["files"].update({"../x": "0" * 64}), r"'files' names '../x', which is not a plain file name"),
         (lambda m: m["files"].update({"README.md": "abc"}), r"SHA-256 of README.md must be 64 hex"),
         (lambda m: m["sizes"].pop("README.md"), r"'sizes.README.md' must be a whole number of bytes, got null"),
     ],
@@ -679,7 +679,7 @@ def test_graphs_that_do_not_fit_are_refused(folder: Path, make: Callable[[], onn
 @pytest.mark.parametrize("data", [b"", b"not a model at all", b"\x08\x08", waveform_graph().SerializeToString()[:-40]])
 def test_bytes_that_are_no_model_are_refused(folder: Path, data: bytes) -> None:
     replace_graph(folder, data)
-    with pytest.raises(BundleError, match=r"model.onnx of .* is no ONNX model"):
+    with pytest.raises(BundleError, match=r"model.onnx of .* is not an ONNX model"):
         read_bundle(folder)
 
 

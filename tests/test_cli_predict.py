@@ -252,7 +252,7 @@ def test_folders_and_recursion(ser: Ser, clips: Path, tmp_path: Path) -> None:
         (["explain", "clips/a.wav", "-m", "tiny", "--out", "clips"], "ser: Cannot write 'clips': it is a folder."),
         (["explain", "clips/a.wav", "-m", "tiny", "--out", "clips/a.wav/x.html"], "ser: Cannot write"),
         (["explain", "clips/a.wav", "-m", "huge", "--json"], "ser: No model 'huge'"),
-        (["models", "--folder", "nowhere"], "ser: 'nowhere' is no folder of bundles."),
+        (["models", "--folder", "nowhere"], "ser: 'nowhere' is not a folder of bundles."),
         (["models", "show", "nowhere"], "ser: No model 'nowhere'"),
     ],
 )

@@ -45,7 +45,7 @@ def wav(seconds: float = 1.0) -> bytes:
 def test_an_endless_stream_is_refused_at_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_STREAM_BYTES", 1_000_000)
     endless = Zeros()
-    with pytest.raises(AudioError, match=r"^noise is longer than 1,000,000 bytes, the most that is read of a stream"):
+    with pytest.raises(AudioError, match=r"^noise is longer than 1,000,000 bytes, the limit for a stream"):
         spool(endless, "noise")  # type: ignore[arg-type]
     assert endless.given == 1_000_001
     endless = Zeros()
@@ -91,7 +91,7 @@ def test_too_much_on_standard_input_costs_that_row_alone(
     code, out, err = ser("predict", "-", "a.wav", "-m", "tiny", "--json", stdin=wav())
     first, second = json.loads(out)
     assert (code, first["path"], second["emotion"] is not None) == (1, "-", True)
-    assert first["error"].startswith("standard input is longer than 1,000 bytes, the most that is read of a stream: ")
+    assert first["error"].startswith("standard input is longer than 1,000 bytes, the limit for a stream: ")
     for words in (["explain", "-", "--json"], ["enrol", "-", "--json"]):
         code, out, err = ser(*words, "-m", "tiny", stdin=wav())
         assert (code, out) == (2, "")

@@ -97,7 +97,7 @@ ALIASES: dict[str, str] = {
     "ps": "surprised",
 }
 
-#: Names of emotions that corpora have besides: no model here knows them, and measuring one leaves them out.
+#: Other emotions in corpora: no model here knows them, and `ser transfer` leaves them out.
 OTHERS: dict[str, str] = {
     "boredom": "boredom",
     "bored": "boredom",
@@ -132,7 +132,7 @@ def canonical(name: str, *, others: bool = False) -> str:
     Raises
     ------
     CorpusError
-        If nobody knows the name.
+        If the name is unknown.
 
     Examples
     --------
@@ -165,13 +165,13 @@ def colour(label: str) -> str:
 def affect(probabilities: Mapping[str, float]) -> tuple[float, float] | None:
     """Derive valence and arousal from the probabilities of emotions: the mean of the emotions' places.
 
-    Nothing is measured: a model that knows emotions only gives no more than where its emotions lie, on average, on
-    the affect plane of :class:`Emotion`. The places are those of words, and fearful and angry almost share one.
+    Nothing is measured: the result is the average place of the model's emotions on the affect plane of
+    :class:`Emotion`. The places are those of words, and those of fearful and angry are almost the same.
 
     Parameters
     ----------
     probabilities : mapping of str to float
-        Probability of each label; aliases count as the label that they stand for.
+        Probability of each label; aliases count as the label that they mean.
 
     Returns
     -------

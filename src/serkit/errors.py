@@ -1,6 +1,6 @@
 """The errors that serkit raises for a user's mistake or a broken input.
 
-Each message is one sentence or two: what was got, what was expected, what to do. The command line prints the message
+Each message is one or two sentences: what was given, what was expected, what to do. The command line prints the message
 without a traceback; from Python, ``except serkit.SerkitError`` catches them all.
 """
 
@@ -19,7 +19,7 @@ class AudioError(SerkitError):
 
 
 class TruncatedError(AudioError):
-    """A recording that breaks off, or is damaged from some place on; what comes before can be read."""
+    """A recording that breaks off or is damaged part of the way through; what comes before can be read."""
 
 
 class FeatureError(SerkitError):
@@ -27,11 +27,11 @@ class FeatureError(SerkitError):
 
 
 class ArchiveError(SerkitError):
-    """A zip archive that is damaged, or that would unpack to more than anybody meant to pack."""
+    """A zip archive that is damaged or unpacks to too much."""
 
 
 class CorpusError(SerkitError):
-    """A folder or manifest that is no corpus, or labels that nobody knows."""
+    """A folder or manifest that is not a corpus, or unknown labels."""
 
 
 class ProtocolError(SerkitError):
@@ -43,7 +43,7 @@ class RecipeError(SerkitError):
 
 
 class TrainingError(SerkitError):
-    """A training run that cannot go on."""
+    """A training run that cannot continue."""
 
 
 class BundleError(SerkitError):
@@ -51,16 +51,16 @@ class BundleError(SerkitError):
 
 
 class ProfileError(SerkitError):
-    """A speaker profile that is damaged, or of another model."""
+    """A speaker profile that is damaged, or belongs to another model."""
 
 
 class MissingExtraError(SerkitError, ImportError):
-    """An optional dependency is needed; the message names the extra that brings it.
+    """An optional dependency is needed; the message names the extra that installs it.
 
     Parameters
     ----------
     need : str
-        What was asked for, as the start of the sentence, e.g. ``"Reading .m4a"``.
+        What needs it, as the start of the sentence, e.g. ``"Reading .m4a"``.
     package : str
         The package that is missing.
     extra : str

@@ -1,4 +1,4 @@
-"""Writing files: never half of one, never two processes at once, nothing lost unasked; reading JSON of strangers."""
+"""Write files: never half of one, never by two processes at once, never over another unasked; read untrusted JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 def check_new(path: str | os.PathLike[str], *, force: bool) -> None:
     """Make sure that writing `path` replaces nothing, unless `force` is set.
 
-    An empty file, a device and a pipe hold nothing that could be lost. A folder is for the writer to judge.
+    An empty file, a device and a pipe hold nothing that could be lost. The caller decides about folders.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def check_new(path: str | os.PathLike[str], *, force: bool) -> None:
         return
     try:
         taken = place.is_file() and place.stat().st_size > 0
-    except (OSError, ValueError):  # whoever writes it says what is wrong
+    except (OSError, ValueError):  # writing it reports what is wrong
         return
     if taken:
         raise SerkitError(
@@ -49,8 +49,8 @@ def check_new(path: str | os.PathLike[str], *, force: bool) -> None:
 def hold(target: str | os.PathLike[str]) -> Iterator[None]:
     """Keep other processes from writing `target`, a file or a folder, while the ``with`` block runs.
 
-    The lock belongs to the operating system and ends with the process, whatever ends it. ``.NAME.lock`` beside the
-    target carries the lock and names the process; one that was left behind blocks nobody.
+    The lock is the operating system's and ends with the process, however that ends. ``.NAME.lock`` beside the
+    target carries the lock and names the process; a file that was left behind blocks nothing.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def hold(target: str | os.PathLike[str]) -> Iterator[None]:
     finally:
         if os.getpid() == owner:  # not in a forked child
             with contextlib.suppress(OSError):
-                place.unlink()  # before the lock is released: who waits for it then looks for a new file
+                place.unlink()  # before the lock is released, so that waiting processes look for a new file
         os.close(descriptor)
         if os.name == "nt":  # an open file cannot be removed there
             with contextlib.suppress(OSError):
@@ -109,7 +109,7 @@ def _lock(descriptor: int) -> None:
     if os.name == "nt":
         import msvcrt
 
-        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # behind the text, which others may read
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # after the text, which others may read
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         finally:
@@ -129,7 +129,7 @@ def _in_use(descriptor: int, name: str) -> str:
 
 
 def write_atomic(text: str, path: str | os.PathLike[str]) -> Path:
-    """Write UTF-8 text through a file beside it: a reader sees the old text or the new, never a half."""
+    """Write UTF-8 text through a file beside it: a reader sees the old text or the new, never a part."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
@@ -161,7 +161,7 @@ def write_json(data: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
 
 
 def plain(value: Any) -> Any:
-    """Turn NumPy values and containers into what JSON knows; what is not finite becomes None."""
+    """Turn NumPy values and containers into JSON types; values that are not finite become None."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if hasattr(value, "tolist"):
@@ -179,7 +179,7 @@ def parse_json(data: bytes) -> Any:
     Raises
     ------
     ValueError
-        Says what is wrong, as the end of a sentence without its full stop.
+        The message is the end of a sentence, without its full stop.
 
     Examples
     --------

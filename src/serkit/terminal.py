@@ -1,4 +1,4 @@
-"""What every command prints through: text made safe for a terminal, lists of failures, the console."""
+"""Printing to the terminal: text made safe, lists of failures, the console."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def printable(text: str) -> str:
-    r"""Escape what a terminal would obey and what it cannot show: control characters, direction marks, broken bytes.
+    r"""Escape what a terminal would execute and what it cannot show: control characters, direction marks, broken bytes.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a long command says while it works: a bar with the time left on a terminal, a line now and then elsewhere."""
+"""The progress of long commands: on a terminal a bar with the time left, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Waiting", "duration"]
 
-#: So many recordings are announced before the first of them is done.
+#: From this many recordings on, the number is announced before the first is done.
 MANY = 200
 #: Seconds between two lines of the same work, where no terminal shows a bar.
 EVERY = 15.0
@@ -35,13 +35,13 @@ def duration(seconds: float) -> str:
 
 @dataclass
 class _Meter:
-    """How fast a count goes up; what was there before (``base``) took no time."""
+    """How fast a count rises; what was there at the start (``base``) took no time."""
 
     begun: float
     base: float = 0.0
 
     def left(self, now: float, done: float, total: float) -> str:
-        """The time left in words; nothing before there is a rate to go by, or at the end."""
+        """The time left in words; an empty text before there is a rate, or at the end."""
         if done <= self.base:
             self.begun = now
         elif done < total and now > self.begun:
@@ -51,7 +51,7 @@ class _Meter:
 
 @dataclass
 class _Fits:
-    """How far the fits of a run are: fits, their members, their epochs."""
+    """The progress of the fits of a run: fits, their members, their epochs."""
 
     meter: _Meter
     total: int = 1
@@ -61,7 +61,7 @@ class _Fits:
     where: str = ""
 
     def done(self, share: float) -> float:
-        """Fits that are done, when ``share`` of the current member's epochs is."""
+        """The number of fits done, if ``share`` of the current member's epochs is done."""
         return max(0, self.begun - 1) + (self.member - 1 + share) / self.members
 
 
@@ -195,7 +195,7 @@ class Waiting:
         self._show(epoch / epochs, note, always=epoch in (1, epochs))
 
     def _show(self, share: float, note: str, *, always: bool) -> None:
-        """Say how far the current fit is; as a line only if it is time for one, or ``always``."""
+        """Show how far the current fit is; as a line only if one is due, or ``always``."""
         fits = self._fits
         note = f"{fits.where}, {note}" if fits.where else note
         self._bar("Training", fits.done(share), fits.total, note)
@@ -211,11 +211,11 @@ class Waiting:
     # ---------------------------------------------------------------------------------------------------------- output
 
     def _due(self) -> bool:
-        """Whether the last line is so long ago that another one is due."""
+        """Whether another line is due."""
         return self.clock() - self._said >= self.every
 
     def _log(self, text: str) -> None:
-        """Print a line where nobody watches a bar."""
+        """Print a line if there is no bar."""
         if not self.watched:
             self.line(text)
 

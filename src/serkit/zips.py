@@ -1,8 +1,8 @@
-"""Zip archives from strangers: what they unpack to is bounded before a member is read, and while it is.
+"""Untrusted zip archives: the unpacked size is limited before a member is read and while it is read.
 
-Nothing is ever extracted to disk. A zip bomb is told by what its table of contents says: the sizes of all members
-together beside the size of the archive. A member whose table entry lies is read in small pieces and never beyond the
-size that it claims, so that neither its bytes nor the memory for them grow further.
+Nothing is ever extracted to disk. A zip bomb is recognised by its table of contents: the size of all members
+together, compared with the size of the archive. Members are read in small pieces and never beyond the size that the
+table claims, so a false entry cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def open_zip(file: Path | IO[bytes], *, name: str) -> zipfile.ZipFile:
     ----------
     file : Path or binary file
     name : str
-        What messages call the archive.
+        The archive's name in messages.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, *, limit: int
     limit : int
         Most bytes that it may have.
     name : str
-        What messages call the archive.
+        The archive's name in messages.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Recordings as the page gets them, and the model's answers to them."""
+"""Recordings as the page receives them, and the model's answers for them."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Clip:
     Attributes
     ----------
     key : str
-        What tells it from all others of the session.
+        A key that is unique within the session.
     name : str
-        File name, as shown and as it stands in exports.
+        File name, as shown and exported.
     mime : str
         Type for the player, such as ``audio/flac``.
     read : callable
-        Gives the bytes of the file; called when they are needed.
+        Returns the bytes of the file; called when they are needed.
     """
 
     key: str
@@ -54,7 +54,7 @@ class Clip:
     read: Callable[[], bytes]
 
     def open(self) -> io.BytesIO:
-        """Return the file as an object with a name, which errors then call it by."""
+        """Return the file as an object whose name appears in errors."""
         file = io.BytesIO(self.read())
         file.name = self.name
         return file
@@ -94,9 +94,9 @@ def pick(
     label : str
         Of the uploader.
     note : str
-        What is said of the examples.
+        Text about the examples.
     microphone : bool
-        Whether one may be recorded too.
+        Whether a recording can be made too.
     """
     if known is None:
         known = {clip.name.rpartition(".")[0].replace("_", " "): clip for clip in examples()}
@@ -121,7 +121,7 @@ def unpacked(file: Any) -> tuple[list[Clip], str | None]:
     """Return the recordings in an uploaded zip, sorted by name, and what is wrong with the zip, if anything.
 
     Recordings stay packed until they are needed. Folders are part of the name; hidden files and what macOS adds are
-    passed over, as is everything that is no recording by its suffix or its first bytes.
+    passed over, and so is everything that is not a recording by its suffix or its first bytes.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def answers(
     channel: Channel | Literal["each"] = "auto",
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[list[Prediction]]:
-    """Answer each clip, failures included, in order; what the session has asked before is not worked out again.
+    """Answer each clip, failures included, in order; answers from earlier in the session are not computed again.
 
     A clip has one answer, or one for each of its channels.
 

@@ -15,7 +15,7 @@ __all__ = ["MAX_RATE", "MIN_RATE", "MIN_SECONDS", "ArrayReader", "check_rate", "
 
 MIN_SECONDS = 0.1  # s; a shorter recording is refused
 MIN_RATE, MAX_RATE = 4000, 192_000  # Hz
-_MAX_PEAK = 64.0  # floats beyond this are integers that nobody divided
+_MAX_PEAK = 64.0  # floats beyond this are integers that were never scaled
 _BLOCK = 1 << 20  # samples converted at a time
 
 
@@ -29,7 +29,7 @@ class ArrayReader:
     sample_rate : int
         Hz.
     name : str
-        How messages call it.
+        Its name in messages.
     """
 
     broken: str | None = None
@@ -77,7 +77,7 @@ def _check_range(array: np.ndarray, name: str) -> None:
 
     Read by the range of their type they would be far below any microphone's noise: samples of 16 bits peak at -96 dBFS
     in int32, samples of 32 bits at -192 dBFS in int64. No recording of that type is that quiet. Samples of 24 bits in
-    int32 cannot be told from a quiet recording and are accepted; ``"quiet"`` among the warnings tells of them.
+    int32 look like a quiet recording: they are accepted, with the warning ``"quiet"``.
     """
     bits = 8 * array.dtype.itemsize
     if bits == 8:
@@ -98,7 +98,7 @@ def _check_range(array: np.ndarray, name: str) -> None:
 
 
 def check_rate(value: Any, what: str) -> int:
-    """Return a rate as int, or raise AudioError if it is no whole number of Hz from 4,000 to 192,000."""
+    """Return a rate as int, or raise AudioError if it is not a whole number of Hz from 4,000 to 192,000."""
     whole = isinstance(value, (int, np.integer)) or (isinstance(value, (float, np.floating)) and value % 1 == 0)
     if isinstance(value, bool) or not whole or not MIN_RATE <= value <= MAX_RATE:
         raise AudioError(f"{what} must be a whole number of Hz from {MIN_RATE} to {MAX_RATE}, got {value!r}.")
@@ -113,12 +113,12 @@ def check_values(samples: np.ndarray, at: int, rate: int, name: str) -> None:
         first = (at + int(bad[0])) / rate
         raise AudioError(
             f"{name}: {len(bad)} sample{'s are' if len(bad) > 1 else ' is'} NaN or infinite, first at "
-            f"{first:.3f} s: write the recording anew without them."
+            f"{first:.3f} s: write the recording again without them."
         )
 
 
 def checked(pieces: Iterable[np.ndarray], at: int, rate: int, name: str) -> Iterator[np.ndarray]:
-    """Yield mono pieces, the first of which begins at sample `at`; refuse NaN, infinity and undivided integers."""
+    """Yield mono pieces, the first of which begins at sample `at`; refuse NaN, infinity and unscaled integers."""
     for piece in pieces:
         check_values(piece, at, rate, name)
         peak = max(float(piece.max()), -float(piece.min()))
@@ -126,7 +126,7 @@ def checked(pieces: Iterable[np.ndarray], at: int, rate: int, name: str) -> Iter
             divisor = 2 ** max(math.ceil(math.log2(peak)), 7)
             scale = 32768 if divisor <= 32768 else divisor
             raise AudioError(
-                f"{name} holds floats up to {peak:g}, samples should lie in [-1, 1]: divide them by "
+                f"{name} holds floats up to {peak:g}, samples must be in [-1, 1]: divide them by "
                 f"the range of the integers they were (here probably {scale})."
             )
         at += len(piece)

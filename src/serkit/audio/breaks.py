@@ -1,4 +1,4 @@
-"""Whether a compressed recording breaks off, and where one was joined to another: what decoders do not tell."""
+"""Whether a compressed recording breaks off, and where one was joined to another: decoders do not report this."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def ogg_cut_off(file: BinaryIO, size: int) -> bool:
 def ogg_links(file: BinaryIO, size: int) -> list[tuple[int, int]]:
     """First and last byte (exclusive) of each link of a chained Ogg file; none if it is one stream.
 
-    A link begins with a first page that follows a page which is no first page.
+    A link begins with a first page that follows a page of another kind.
     """
     starts: list[int] = []
     position, page, in_heads = 0, -1, False
     while position + 27 <= size:
         head = read_at(file, position, 282)
         if head[:4] != b"OggS" or len(head) < 27:
-            position = _find(file, size, page + 1, b"OggS")  # the page before broke off and says that it is longer
+            position = _find(file, size, page + 1, b"OggS")  # the page before broke off: it is shorter than stated
             page = position
             continue
         page = position
@@ -64,7 +64,7 @@ def ogg_links(file: BinaryIO, size: int) -> list[tuple[int, int]]:
 
 
 def _find(file: BinaryIO, size: int, position: int, what: bytes) -> int:
-    piece = 1 << 12  # bytes searched at a time; more and more, so that many near ones cost no more than a far one
+    piece = 1 << 12  # bytes searched at a time; grows, so that short and long searches are both cheap
     while position < size:
         found = read_at(file, position, piece).find(what)
         if found >= 0:
@@ -80,7 +80,7 @@ def _adts_cut_off(file: BinaryIO, size: int) -> bool:
         head = read_at(file, position, 7)
         length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
         if head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or length <= 7:
-            return False  # a tag, or damage: the decoder tells
+            return False  # a tag, or damage: the decoder reports it
         position += length
     return position > size
 
@@ -106,9 +106,9 @@ def _matroska_cut_off(file: BinaryIO, size: int) -> bool:
         identity, width = _vint(head, 0, keep_mark=True)
         length, more = _vint(head, width, keep_mark=False) if width else (0, 0)
         if not more:
-            return size - position < 12  # the head of an element that breaks off
+            return size - position < 12  # an element's header that breaks off
         if identity not in _ELEMENTS:
-            return False  # damage: the decoder tells
+            return False  # damage: the decoder reports it
         unknown = length == (1 << 7 * more) - 1
         position += width + more + (0 if unknown else length)
         if identity == _SEGMENT and not unknown:
@@ -117,7 +117,7 @@ def _matroska_cut_off(file: BinaryIO, size: int) -> bool:
 
 
 def _vint(data: bytes, at: int, *, keep_mark: bool) -> tuple[int, int]:
-    """A number of variable length of EBML, and how many bytes it takes; 0 bytes if there is none."""
+    """An EBML number of variable length, and how many bytes it takes; 0 bytes if there is none."""
     if at >= len(data) or data[at] == 0:
         return 0, 0
     width = 9 - data[at].bit_length()

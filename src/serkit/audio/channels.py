@@ -1,14 +1,14 @@
-"""Which channel of a recording is heard: one of them, or the mean of all.
+"""Which channel of a recording is used: one of them, or the mean of all.
 
-Readers give all channels. By default the mean is heard, as it always was, unless it would lose the voice:
+Readers give all channels. By default the mean is used, as in earlier versions, unless it would lose the voice:
 
 - *One side is empty*, as with a headset recorded on one side of a stereo file: all channels but one are at least
-  40 dB quieter than that one. It is heard alone, because the mean would halve it (6 dB).
+  40 dB quieter than that one. It is used alone, because the mean would halve it (6 dB).
 - *The channels cancel*, as where one plug is wired the wrong way round: the mean is 6 dB quieter than channels that
-  have nothing to do with each other would be together. The loudest channel is heard.
+  are unrelated would be together. The loudest channel is used.
 
 Levels are measured over the whole recording and where a voice is strongest (300 Hz to 1.6 kHz), so that hum, a DC
-offset and hiss have little say. The same recording gives the same choice, whether it comes as
+offset and hiss matter little. The same recording gives the same choice, whether it comes as
 a file, bytes or an array, and whether it is read at once or in pieces.
 """
 
@@ -23,7 +23,7 @@ from serkit.errors import AudioError, nearest
 
 __all__ = ["Channel", "Choice", "Levels", "channel_number", "check_channel", "choose", "every_channel"]
 
-#: What may be asked for: a word, or the number of a channel, from 1.
+#: A choice of channel: a word, or the number of a channel, from 1.
 Channel: TypeAlias = "Literal['auto', 'mix', 'left', 'right'] | int"
 
 _WORDS = ("auto", "mix", "left", "right", "each")
@@ -35,7 +35,7 @@ _BINS = 3200  # a second; the mean over a bin keeps what is below half of that
 
 @dataclass(frozen=True)
 class Choice:
-    """The channel that is heard.
+    """The channel that is used.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Choice:
     index : int or None
         The channel's place, from 0; None for the mean of all.
     one_sided : bool
-        Whether one channel holds all the sound, found by default only.
+        Whether one channel holds all the sound; only detected with ``"auto"``.
     """
 
     name: str | None
@@ -52,13 +52,13 @@ class Choice:
     one_sided: bool = False
 
     def heard(self, data: np.ndarray) -> np.ndarray:
-        """Return the channels that the answer depends on: (n, channels) to (n, those that are heard)."""
+        """Return the channels that the answer depends on: (n, channels) to (n, those that are used)."""
         if data.ndim == 1:
             return data[:, np.newaxis]
         return data if self.index is None else data[:, self.index : self.index + 1]
 
     def mono(self, data: np.ndarray) -> np.ndarray:
-        """Return what is heard, (n, channels) to (n,), float32; not-a-number and infinity stay what they are."""
+        """Return the chosen channel or mix, (n, channels) to (n,), float32; NaN and infinity are kept."""
         with np.errstate(invalid="ignore", over="ignore"):
             if data.ndim == 1 or data.shape[1] == 1:
                 return np.ascontiguousarray(data.reshape(-1), dtype=np.float32)
@@ -87,7 +87,7 @@ def check_channel(channel: object, *, each: bool = False) -> Channel | Literal["
     Raises
     ------
     AudioError
-        If it names no channel.
+        If it does not name a channel.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def check_channel(channel: object, *, each: bool = False) -> Channel | Literal["
             return int(channel)
     if channel == "each":
         raise AudioError(
-            "Each channel has an answer of its own, but here one recording has one: give auto, mix, left, right or a "
+            "'each' gives one answer per channel, but a recording has one here: give auto, mix, left, right or a "
             "number."
         )
     given = repr(channel)
@@ -165,7 +165,7 @@ class Levels:
         self.gram = np.zeros((channels, channels))
 
     def add(self, data: np.ndarray) -> None:
-        """Take in the next samples, shape (n, channels)."""
+        """Add the next samples, shape (n, channels)."""
         if len(self._rest):
             data = np.concatenate([self._rest, data])
         whole = len(data) - len(data) % self._size
@@ -174,7 +174,7 @@ class Levels:
             return
         sums = np.zeros((whole // self._size, data.shape[1]))
         with np.errstate(invalid="ignore", over="ignore"):
-            for k in range(self._size):  # many times as fast as a mean over so short an axis
+            for k in range(self._size):  # many times faster than a mean over such a short axis
                 sums += data[k : whole : self._size]
             bins = np.concatenate([self._last, sums / self._size])
             self._last = bins[-2:]

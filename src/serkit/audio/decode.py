@@ -1,4 +1,4 @@
-"""Containers and codecs: anything a recording can come in, read as blocks of float32 samples of all channels."""
+"""Containers and codecs: read recordings in any format as blocks of float32 samples of all channels."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = ["guarded", "missing", "open_reader", "reopenable"]
 def open_reader(source: Any) -> Iterator[Reader]:
     """Open a path, bytes or a binary file object for decoding.
 
-    The content decides on the decoder, the suffix never does. File objects are read from their beginning and
-    are left open.
+    The content decides on the decoder, never the suffix. File objects are read from their beginning and
+    left open.
 
     Raises
     ------
     AudioError
-        If `source` is no recording that can be read.
+        If `source` is not a recording that can be read.
     MissingExtraError
         If it is in a container that only FFmpeg reads, such as M4A, WebM or WMA, and PyAV is not installed.
     """
@@ -57,13 +57,13 @@ def open_reader(source: Any) -> Iterator[Reader]:
 
 @contextlib.contextmanager
 def guarded(name: str) -> Iterator[None]:
-    """Make an AudioError of whatever a damaged recording raises, so that it costs itself and not the run."""
+    """Turn whatever a damaged recording raises into an AudioError, so that only that recording fails, not the run."""
     try:
         yield
     except SerkitError:
         raise
     except MemoryError:
-        raise AudioError(f"{name} asks for more memory than there is: it is damaged, or too long.") from None
+        raise AudioError(f"{name} needs more memory than there is: it is damaged, or too long.") from None
     except OSError as error:
         raise AudioError(f"cannot read {name}: {error.strerror or error}.") from None
     except Exception as error:
@@ -91,7 +91,7 @@ def _reader(file: BinaryIO, name: str, source: Any, stack: contextlib.ExitStack)
     path = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else None
     if kind:
         from serkit.audio.breaks import breaks_off
-        from serkit.audio.pyav import AvReader  # only who needs it pays for it
+        from serkit.audio.pyav import AvReader  # imported only when needed
 
         broken = f"{name} is truncated: its last packet breaks off." if breaks_off(file, size, kind) else None
         return AvReader(file, name, kind, path, stack, broken)
@@ -114,7 +114,7 @@ def _reader(file: BinaryIO, name: str, source: Any, stack: contextlib.ExitStack)
 
 
 def missing(path: Path) -> AudioError:
-    """Make the error for a path that does not exist; a file of similar name beside it is named."""
+    """Make the error for a path that does not exist; suggest a file of a similar name beside it."""
     try:
         names = [entry.name for entry in path.parent.iterdir()]
     except OSError:
@@ -128,7 +128,7 @@ def _open_path(source: str | os.PathLike[str], stack: contextlib.ExitStack) -> t
     path = Path(source)
     name = repr(str(path))
     try:
-        mode = path.stat().st_mode  # looked at first: opening a named pipe would wait for its writer
+        mode = path.stat().st_mode  # checked first: opening a named pipe would wait for its writer
         if stat.S_ISDIR(mode):
             raise AudioError(f"{name} is a folder, not a recording: name a file in it.")
         if not stat.S_ISREG(mode):
@@ -169,7 +169,7 @@ def _seekable(file: Any) -> bool:
 
 
 class _Copy:
-    """A copy of a file object that could be read only once; messages call it by the same name."""
+    """A copy of a file object that could be read only once; its name in messages stays the same."""
 
     def __init__(self, copy: BinaryIO, name: object) -> None:
         self.name, self.read, self.seek, self.tell = name, copy.read, copy.seek, copy.tell
@@ -180,10 +180,10 @@ class _Copy:
 
 @contextlib.contextmanager
 def reopenable(source: Any) -> Iterator[Any]:
-    """Give what :func:`open_reader` may open more than once: a pipe's content as a copy, anything else unchanged."""
+    """Return what :func:`open_reader` can open more than once: a copy of a pipe's content, anything else unchanged."""
     with contextlib.ExitStack() as stack:
         if hasattr(source, "read") and not inspect.iscoroutinefunction(source.read):
-            with contextlib.suppress(OSError, ValueError):  # the reader says what is wrong
+            with contextlib.suppress(OSError, ValueError):  # the reader reports what is wrong
                 if not isinstance(source.read(0), str) and not _seekable(source):
                     from serkit.audio.spool import spool
 

@@ -2,7 +2,7 @@
 
 :mod:`serkit.audio.worker` runs this file as a script. It imports neither serkit nor NumPy, so that it starts fast and
 does not import the user's main module again. A request is a line of JSON; an answer is one letter, the length of its
-data and the data: ``I`` what the header says, ``P`` interleaved float32 samples, ``D`` decoding is done, ``C`` the
+data and the data: ``I`` the header's content, ``P`` interleaved float32 samples, ``D`` decoding is done, ``C`` the
 recording is closed, ``E`` a reason why it cannot be read.
 """
 
@@ -30,7 +30,7 @@ class Recording:
     ----------
     path : str
     demuxer : str
-        Name of FFmpeg's reader for the container: nothing is left to guess.
+        Name of FFmpeg's reader for the container, so that FFmpeg does not guess.
 
     Raises
     ------
@@ -43,13 +43,13 @@ class Recording:
 
         self._av = av
         self._file = open(path, "rb")  # noqa: SIM115, PTH123 - FFmpeg would take some names for addresses
-        # PyAV 19 has no metadata_errors any more: it replaces what is not UTF-8 by itself.
+        # PyAV 19 no longer has metadata_errors: it replaces what is not UTF-8 by itself.
         how = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
         self._container = av.open(self._file, mode="r", format=demuxer, **how)
         if not self._container.streams.audio:
             raise ValueError("no sound")
         self._stream = self._container.streams.audio[0]
-        codec = self._stream.codec_context  # None if FFmpeg knows no decoder for it
+        codec = self._stream.codec_context  # None if FFmpeg has no decoder for it
         self.rate = codec.sample_rate if codec is not None else 0
         self.layout = codec.layout if self.rate else None
         self.channels = _channels(self.layout) if self.rate else 0
@@ -76,7 +76,7 @@ class Recording:
         while stop is None or at < stop:
             try:
                 data = next(frames, None)
-            except Exception as error:  # what came before is given first
+            except Exception as error:  # the samples before it are sent first
                 failed = error
                 break
             if data is None:
@@ -106,7 +106,7 @@ class Recording:
                 if convert is not None:
                     yield from map(self._bytes, convert.resample(None))
                 convert, before = self._av.AudioResampler(format="flt", layout=self.layout, rate=self.rate), kind
-            frame.pts = None  # damaged times would make the converter fill gaps
+            frame.pts = None  # with damaged times the converter would fill gaps
             yield from map(self._bytes, convert.resample(frame))
         if convert is not None:
             yield from map(self._bytes, convert.resample(None))
@@ -144,7 +144,7 @@ def _limit() -> None:
 def _listen(requests: queue.SimpleQueue[Any], lines: BinaryIO) -> None:
     for line in lines:
         requests.put(json.loads(line))
-    os._exit(0)  # the parent is gone, however busy this process is
+    os._exit(0)  # the parent has ended; stop even if busy
 
 
 def main() -> None:
@@ -152,7 +152,7 @@ def main() -> None:
     lines = os.fdopen(os.dup(0), "rb")
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     null = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):  # whatever FFmpeg prints does not get between the answers
+    for number in (0, 1, 2):  # FFmpeg's own output must not mix with the answers
         os.dup2(null, number)
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, lines), daemon=True).start()
@@ -174,7 +174,7 @@ def main() -> None:
                 if recording is not None:
                     for block in recording.blocks(*request["read"]):
                         answer(b"P", block)
-                        if not requests.empty():  # the reader has enough
+                        if not requests.empty():  # the reader needs no more
                             break
                 answer(b"D")
             else:

@@ -1,4 +1,4 @@
-"""What a folder holds: recordings, judged by content, and what is passed over."""
+"""What a folder holds: recordings, judged by content, and the files that are passed over."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "walk",
 ]
 
-#: Files that are recordings without a look into them, so that a broken one is reported: lower case, with the dot.
+#: Suffixes of files that count as recordings unopened, so that broken ones are reported: lower case, with the dot.
 # fmt: off
 AUDIO_SUFFIXES = frozenset({
     ".wav", ".wave", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".spx", ".mp3", ".mp2", ".mpga", ".aif",
@@ -32,17 +32,17 @@ AUDIO_SUFFIXES = frozenset({
 })
 # fmt: on
 
-_NAMED = 5  # files that a sentence names
+_NAMED = 5  # files that a message names
 
 
 def has_audio_suffix(name: str) -> bool:
-    """Tell whether a file's name is that of a recording (:data:`AUDIO_SUFFIXES`), and not hidden."""
+    """Return whether a file's suffix is that of a recording (:data:`AUDIO_SUFFIXES`) and the file is not hidden."""
     base = name.rsplit("/", 1)[-1]
     return not base.startswith(".") and os.path.splitext(base)[1].lower() in AUDIO_SUFFIXES  # noqa: PTH122
 
 
 def is_audio(path: Path) -> bool:
-    """Tell whether a file is a recording: by its suffix, else by its first bytes."""
+    """Return whether a file is a recording: by its suffix, else by its first bytes."""
     if has_audio_suffix(path.name):
         return True
     try:
@@ -59,7 +59,7 @@ def walk(
 ) -> Iterator[tuple[Path, list[str]]]:
     """Yield each folder and the names of its files, sorted; hidden ones are left out, links to folders are followed.
 
-    A folder is visited once, however many links lead to it, so a link that leads back up ends nowhere.
+    A folder is visited once, however many links lead to it, so links cannot form an endless loop.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def walk(
     recursive : bool
         Also go into sub-folders.
     onerror : callable
-        Told why a folder cannot be read.
+        Called with the error when a folder cannot be read.
     """
     seen: set[str] = set()
     for folder, folders, names in os.walk(root, followlinks=True, onerror=onerror):
@@ -87,9 +87,9 @@ class FolderContent:
     Attributes
     ----------
     recordings : list of Path
-        Sorted by their POSIX form, whatever order the file system has.
+        Sorted by their POSIX form, so the order does not depend on the file system.
     passed_over : list of Path
-        Files that are no recordings; hidden ones are not counted.
+        Files that are not recordings; hidden ones are not counted.
     errors : list of OSError
         Why folders could not be read.
     """
@@ -135,19 +135,19 @@ def nothing_found(root: Path, content: FolderContent, *, recursive: bool) -> Aud
 
 
 def find_audio(path: str | os.PathLike[str], *, recursive: bool = False) -> list[Path]:
-    """List the recordings of a folder, judged by content; a known suffix (:data:`AUDIO_SUFFIXES`) is taken at its word.
+    """List the recordings of a folder, judged by content; a known suffix (:data:`AUDIO_SUFFIXES`) is enough.
 
     Parameters
     ----------
     path : path
-        A folder; a file gives itself, whatever it holds.
+        A folder, or a file, which is returned whatever it holds.
     recursive : bool
         Also look into sub-folders and linked folders. Hidden files and folders are passed over.
 
     Returns
     -------
     list of Path
-        Sorted by their POSIX form, whatever order the file system has.
+        Sorted by their POSIX form, so the order does not depend on the file system.
 
     Raises
     ------

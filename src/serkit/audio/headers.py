@@ -1,4 +1,4 @@
-"""What container headers promise, read by hand: decoders clamp a wrong length without a word."""
+"""What container headers promise, read by hand: decoders silently clamp a wrong length."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import BinaryIO
 __all__ = ["DataChunk", "data_chunk", "looks_like_text", "read_at"]
 
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
-_MAX_CHUNKS = 1000  # of a chunk list that goes on longer than this, the rest is not looked at
+_MAX_CHUNKS = 1000  # longer lists of chunks are not read to their end
 
 
 @dataclass(frozen=True)
 class DataChunk:
-    """Where the samples of an uncompressed container stand.
+    """Where the samples of an uncompressed container are.
 
     Attributes
     ----------
     start : int
         Byte position of the first sample.
     promised : int or None
-        Bytes of samples that the header speaks of; None if the writer could not know (it wrote to a pipe).
+        Bytes of samples that the header states; None if the writer could not know (it wrote to a pipe).
     present : int
         Bytes between `start` and the end of the file, at most `promised`.
     size_at : int
         Byte position of the field that holds the size.
     more : int
-        Bytes after the promised samples that are neither a further chunk, a tag nor padding: sound that the
-        header hides.
+        Bytes after the promised samples that are neither another chunk, a tag nor padding: sound that the
+        header leaves out.
     """
 
     start: int
@@ -100,12 +100,12 @@ def _riff(file: BinaryIO, size: int, order: str, *, data: bytes = b"data", skip:
 
 
 def _unknown(length: int) -> bool:
-    """Sizes that writers put down when they cannot seek back: FFmpeg all ones, SoX and others about 2 GiB."""
+    """Whether a writer put this size because it cannot seek back: FFmpeg all ones, SoX and others about 2 GiB."""
     return length >= 0xFFFFFF00 or 0x7FFFEF00 <= length <= 0x80000000
 
 
 def _hidden(file: BinaryIO, size: int, start: int, promised: int) -> int:
-    """Bytes after the promised samples, if they are many and are no chunk, tag or padding."""
+    """Bytes after the promised samples, if there are many and they are not a chunk, tag or padding."""
     end = start + promised + promised % 2
     if size - end <= promised:
         return 0

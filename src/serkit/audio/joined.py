@@ -17,12 +17,12 @@ __all__ = ["JoinedReader"]
 class JoinedReader:
     """The parts of a file, one after the other at the rate of the first.
 
-    A part that cannot be read is left out, and the recording counts as broken; as does one in which a part breaks off.
+    A part that cannot be read is left out, and the recording counts as broken. So does one in which a part breaks off.
 
     Parameters
     ----------
     name : str
-        How messages call it.
+        Its name in messages.
     parts : sequence of (int, int)
         First and last byte (exclusive) of each.
     open_part : callable
@@ -62,7 +62,7 @@ class JoinedReader:
             yield self._open(begin, end, stack)
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        at = 0  # what is before `start` is decoded and dropped: lengths are known for sure only afterwards
+        at = 0  # what is before `start` is decoded and dropped: exact lengths are known only afterwards
         for piece in self._all():
             part = piece[max(start - at, 0) : None if stop is None else max(stop - at, 0)]
             at += len(piece)
@@ -90,7 +90,7 @@ class JoinedReader:
 
 
 def _with_channels(data: np.ndarray, channels: int) -> np.ndarray:
-    """A part that has another number of channels than the first: their mean, on each."""
+    """A part with a different number of channels than the first: the mean of its channels, on each channel."""
     if data.shape[1] == channels:
         return data
     return np.repeat(data.mean(axis=1, keepdims=True, dtype=np.float32), channels, axis=1)

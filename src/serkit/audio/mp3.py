@@ -1,4 +1,4 @@
-"""MP3 files by hand: what the first frame promises, how many frames there are, and where files were joined."""
+"""MP3 files read by hand: what the first frame promises, how many frames there are, and where files were joined."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Mp3Header:
     seconds : float or None
         Duration according to the note.
     promised : int or None
-        Bytes from `start` on according to the note.
+        Bytes from `start` according to the note.
     """
 
     start: int
@@ -71,7 +71,7 @@ def _skip_tags(file: BinaryIO, at: int) -> int:
 
 
 def mp3_header(file: BinaryIO, at: int = 0) -> Mp3Header | None:
-    """Read the first frame header of an MP3 from `at` on, after its tags; None if there is none."""
+    """Read the first frame header of an MP3 after `at` and its tags; None if there is none."""
     start = _skip_tags(file, at)
     data = read_at(file, start, 256)
     frame = _frame(data)
@@ -87,7 +87,7 @@ def mp3_header(file: BinaryIO, at: int = 0) -> Mp3Header | None:
 
 
 def mp3_parts(file: BinaryIO, size: int) -> list[tuple[int, int]]:
-    """First and last byte (exclusive) of each MP3 in a file that was joined from several; none if it was not.
+    """First and last byte (exclusive) of each MP3 in a file joined from several; empty for other files.
 
     The note in its first frame says where a part ends. Tags between two parts belong to the first.
     """
@@ -108,7 +108,7 @@ def mp3_parts(file: BinaryIO, size: int) -> list[tuple[int, int]]:
 def mp3_note(file: BinaryIO, size: int, start: int) -> tuple[bytes, bool]:
     """Make the frame with an Info note that an MP3 without one should start with.
 
-    Decoders guess the length of such a file from its first frame and drop the rest when the bit rate varies;
+    Decoders guess the length of such a file from its first frame and drop the rest when the bit rate varies,
     so its frames are counted here, in pieces of 1 MiB.
 
     Returns
@@ -135,12 +135,12 @@ def mp3_note(file: BinaryIO, size: int, start: int) -> tuple[bytes, bool]:
         at = position - piece_at
         if alike.match(piece, at):
             frame = _frame(piece[at : at + 4])
-            assert frame is not None  # what matches is a frame
+            assert frame is not None  # a match is a frame
             cut = position + frame[0] > size
             count += not cut
             position += frame[0]
         else:
-            found = alike.search(piece, at + 1)  # a loop over single bytes takes seconds where they are all 0xFF
+            found = alike.search(piece, at + 1)  # a loop over single bytes would take seconds in a run of 0xFF
             position = piece_at + (found.start() if found else max(len(piece) - 3, at + 1))
     # The same kind of frame, without checksum and padding, at the highest bit rate: room enough for the note.
     head = bytes([kind[0], kind[1] | 1, 0xE0 | kind[2] & 0x0C, kind[3]])

@@ -27,7 +27,7 @@ def have_pyav() -> bool:
     """Whether PyAV is installed; it is not imported."""
     try:
         return importlib.util.find_spec("av") is not None
-    except ValueError:  # sys.modules says that there is none
+    except ValueError:  # sys.modules holds None for it
         return False
 
 
@@ -38,13 +38,13 @@ class AvReader:
     ----------
     file : binary file object
     name : str
-        How messages call it.
+        Its name in messages.
     kind : str
         A key of :data:`serkit.audio.signatures.DEMUXERS`.
     path : str or None
-        Where `file` is on disk; without, it is copied to a temporary file.
+        Where `file` is on disk; None copies it to a temporary file.
     stack : ExitStack
-        Gives the process back.
+        Returns the process to the pool.
     broken : str or None
         What is known to be wrong with its end.
     """
@@ -81,9 +81,7 @@ class AvReader:
         if found["reason"] == "no sound":
             return AudioError(f"{self.name} is {kind} without a sound track.")
         if found["reason"] == "no sense":
-            return AudioError(
-                f"{self.name} is damaged or in a coding that is not known: its {kind} header makes no sense."
-            )
+            return AudioError(f"{self.name} is damaged or in an unknown coding: its {kind} header makes no sense.")
         if found["kind"] in ("ImportError", "ModuleNotFoundError"):
             return AudioError(f"{self.name} cannot be read: PyAV is installed but does not load ({found['reason']}).")
         return AudioError(f"{self.name} looks like {kind} but is truncated or damaged ({found['reason']}).")
@@ -99,7 +97,7 @@ class AvReader:
                 samples = np.frombuffer(data, dtype=np.float32).reshape(-1, self.info.channels)
                 at += len(samples)
                 yield samples
-        except worker.WorkerDiedError as error:  # nothing that came from such a decoder is to be trusted
+        except worker.WorkerDiedError as error:  # do not trust anything that came from such a decoder
             raise AudioError(f"{self.name} is damaged after {at / rate:.2f} s ({error}).") from None
         if letter == b"E":
             reason = json.loads(data)["reason"]

@@ -1,12 +1,12 @@
-"""What makes an answer less trustworthy and can be heard in the sound: clipping, a very low level, too little voice.
+"""What in the sound makes an answer less trustworthy: clipping, a very low level, too little voice.
 
 The limits were measured with the default model on the whole clips of six corpora and on parts of them:
 
 - *short*: an answer for less than 0.5 s of voiced sound, which is about a second of flowing speech, agrees with the
   answer for the whole clip in four of ten cases; for 1 s and more, in seven of ten. 0.4 % of the clips of RAVDESS and
-  4.8 % of those of CREMA-D are as short; of EmoSpeech's one-word commands, half.
+  4.8 % of those of CREMA-D are this short, and half of EmoSpeech's one-word commands.
 - *clipped*: three samples in a thousand at full scale. Where fewer were clipped on purpose, one answer in ten changed;
-  from there on one in five, and above 3 % every second one. No clip of RAVDESS is clipped, 0.1 % of those of CREMA-D.
+  from there on one in five, and above 3 % one in two. No clip of RAVDESS is clipped, 0.1 % of those of CREMA-D are.
 - *quiet*: -60 dBFS, where 16 bits leave 33 steps. The quietest clip of RAVDESS has -58 dBFS (its peak: 201 of 32,767).
 """
 
@@ -18,20 +18,20 @@ import numpy as np
 
 __all__ = ["MIN_VOICE", "Meter"]
 
-#: Voiced sound that an answer needs not to be called short, s.
+#: An answer for less voiced sound than this is called short, s.
 MIN_VOICE = 0.5
 
 _CLIPPED = 3e-3  # of the samples
 _QUIET = 60  # dB below full scale, root mean square
-_LOUD = 0.95  # of the cells are quieter than the level that counts, so that a click in silence has no say
+_LOUD = 0.95  # of the cells are quieter than the level that counts, so a click in silence does not matter
 _FULL = 0.999  # of full scale
 _CELL = 0.1  # s; level and clipping are kept for cells of this length
 _SILENT = 100  # dB below full scale
-_KEPT = 18_000  # cells, half an hour; of those before, only how many had which level
+_KEPT = 18_000  # cells, half an hour; of earlier ones, only the number per level
 
 
 class Meter:
-    """Level and clipping over time, measured at the recording's own rate while it passes, in memory that does not grow.
+    """Level and clipping over time, measured at the recording's own rate while it is read, in constant memory.
 
     Parameters
     ----------
@@ -44,11 +44,11 @@ class Meter:
         self._at = 0  # samples seen
         self._first = 0  # number of the first cell that is kept
         self._cells = np.zeros((0, 2))  # energy and clipped samples
-        self._levels = np.zeros(_SILENT + 1, np.int64)  # cells that are not kept any more, by level
+        self._levels = np.zeros(_SILENT + 1, np.int64)  # cells that are no longer kept, by level
         self._clipped = 0.0  # samples in them
 
     def add(self, data: np.ndarray) -> None:
-        """Take in the next samples, shape (n, channels that are heard)."""
+        """Add the next samples, shape (n, channels in use)."""
         first, last = self._at // self._size, (self._at + len(data) - 1) // self._size
         new = last + 1 - self._first - len(self._cells)
         if new > 0:
@@ -71,7 +71,7 @@ class Meter:
             self._first += len(old)
 
     def remarks(self, start: float | None = None, end: float | None = None) -> list[str]:
-        """Return ``"clipped"`` and ``"quiet"`` if they are true of the part from `start` to `end`, in s, or of all.
+        """Return ``"clipped"`` and ``"quiet"`` if they apply to the part from `start` to `end`, in s, or to all.
 
         Clipped: at least three samples in a thousand follow another one at full scale on the same side. Quiet: the
         level that 95 % of the cells do not exceed is 60 dB or more below full scale, but not digital silence.
@@ -95,7 +95,7 @@ class Meter:
 
     @staticmethod
     def _by_level(cells: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-        """How many cells are so many dB below full scale, rounded down; the last place has all that are silent."""
+        """Number of cells by dB below full scale, rounded down; the last place counts all silent ones."""
         with np.errstate(divide="ignore", invalid="ignore"):
             below = np.nan_to_num(-10 * np.log10(cells[:, 0] / sizes), nan=0.0, posinf=_SILENT)
         return np.bincount(np.clip(below, 0, _SILENT).astype(int), minlength=_SILENT + 1)

@@ -43,10 +43,10 @@ class Reader(Protocol):
     Attributes
     ----------
     name : str
-        How messages call it.
+        Its name in messages.
     info : AudioInfo
     broken : str or None
-        What is known to be wrong with its end before it is decoded: the message of a TruncatedError.
+        What is wrong with its end, if that is known before decoding: the message of a TruncatedError.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Reader(Protocol):
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Yield consecutive pieces of the frames `start` to `stop` (None: the end), shape (n, channels), float32.
 
-        A second call reads the same again only for arrays: to read a file twice, open it twice.
+        Only arrays can be read by a second call: to read a file twice, open it twice.
 
         Raises
         ------
         TruncatedError
-            If the recording breaks off before `stop`, or before the length that its header promises; after all
-            pieces that could be read.
+            If the recording breaks off before `stop`, or before the length that its header promises. Raised after
+            all pieces that could be read.
         AudioError
             If it is damaged in another way.
         """

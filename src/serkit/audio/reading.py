@@ -37,9 +37,9 @@ __all__ = [
     "stream",
 ]
 
-#: One recording that is at hand. A mapping is a row of Hugging Face datasets: ``{"array": ..., "sampling_rate": ...}``.
+#: One recording in memory. A mapping is a row of Hugging Face datasets: ``{"array": ..., "sampling_rate": ...}``.
 Recording: TypeAlias = "bytes | bytearray | memoryview | BinaryIO | np.ndarray | Waveform | Mapping[str, Any]"
-#: Told in a sentence what is wrong with a recording that breaks off.
+#: Called with a sentence that says what is wrong with a recording that breaks off.
 OnBreak: TypeAlias = "Callable[[str], object]"
 #: What can be read.
 Source: TypeAlias = "str | os.PathLike[str] | Recording"
@@ -66,19 +66,19 @@ def load(
         Integers are scaled by the range of their type, floats are kept as they are. A mapping has ``"array"`` and
         ``"sampling_rate"``, as rows of Hugging Face datasets do.
     sample_rate : int, optional
-        Rate of an array in Hz, 4,000 to 192,000. Files say their own.
+        Rate of an array in Hz, 4,000 to 192,000. Files state their own.
     target_rate : int, optional
         Resample to this rate in Hz (soxr, high quality).
     offset, duration : float
         Which part to read, in seconds; only this part is decoded where the format allows. A recording that
-        ends before ``offset + duration`` gives what there is.
+        ends before ``offset + duration`` gives the rest.
     channel : {"auto", "mix", "left", "right"} or int
-        Which channel to hear, or its number from 1; ``"mix"`` is the mean of all. By default the mean, unless it
+        Which channel to use, or its number from 1; ``"mix"`` is the mean of all. By default the mean, unless it
         would lose the voice because the channels cancel or all but one are empty
         (:mod:`serkit.audio.channels` has the rule); judged by the part that is read.
     on_break : callable, optional
-        For a recording that breaks off: it is given what could be read, and `on_break` is told what is wrong. By
-        default such a recording is refused.
+        Called with a sentence that says what is wrong when a recording breaks off; what could be read is then
+        returned. By default such a recording is refused.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def load(
     Raises
     ------
     AudioError
-        If there is nothing to read, the recording is broken off or damaged, holds values that are not finite,
+        If there is nothing to read, the recording breaks off, is damaged, holds values that are not finite,
         or is shorter than 0.1 s.
     MissingExtraError
         If the format needs PyAV and that is not installed.
@@ -158,7 +158,7 @@ def load_chosen(
 
 
 def _until_break(blocks: Iterable[np.ndarray], broken: list[TruncatedError]) -> Iterator[np.ndarray]:
-    """The blocks that could be read; what is wrong with a recording that breaks off is put in `broken`."""
+    """The blocks that could be read; if a recording breaks off, the reason is put in `broken`."""
     try:
         yield from blocks
     except TruncatedError as error:
@@ -181,12 +181,12 @@ def stream(
     Parameters
     ----------
     source, sample_rate, target_rate, channel
-        As for :func:`load`. To choose a channel by default, a recording of several is read twice; a pipe is copied
-        for that, to a temporary file if it is long.
+        As for :func:`load`. With ``"auto"``, a recording with several channels is read twice to choose one; a pipe is
+        copied for that, to a temporary file if it is long.
     block : float
         Length of a piece in seconds, at least 0.1; the last one may be shorter.
     on_break : callable, optional
-        For a recording that breaks off: told what is wrong before the last piece. By default that is raised after it.
+        Called before the last piece of a recording that breaks off. By default the error is raised after that piece.
 
     Yields
     ------
@@ -219,7 +219,7 @@ def stream(
 
 
 class Track:
-    """What :func:`stream` reads, and what was found out about it on the way.
+    """The pieces that :func:`stream` yields, and what was learned while reading them.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ class Track:
     Attributes
     ----------
     choice : Choice
-        The channel that is heard; known from the first waveform on.
+        The channel in use; known once the first waveform is read.
     meter : Meter
         Level and clipping of what was read so far, at the recording's own rate.
     """
@@ -296,7 +296,7 @@ class Track:
                     self.choice = channel_number(self._wanted, channels, reader.name)
                 else:
                     self.choice = _choice(reader.blocks(), reader)
-                    channels = 0  # it has been read: open it again
+                    channels = 0  # already read: open it again
                 if channels:
                     yield reader
                     return
@@ -318,7 +318,7 @@ def channels_of(source: Source, *, sample_rate: int | None = None) -> list[Choic
 def _choice(blocks: Iterable[np.ndarray], reader: Reader) -> Choice:
     """The channel that holds the voice; of a recording that breaks off, as far as it goes."""
     levels = Levels(reader.info.channels, reader.info.sample_rate)
-    with contextlib.suppress(AudioError):  # who reads it again will hear of it
+    with contextlib.suppress(AudioError):  # the next read reports it
         for block in blocks:
             levels.add(block)
     return choose(levels)
@@ -326,7 +326,7 @@ def _choice(blocks: Iterable[np.ndarray], reader: Reader) -> Choice:
 
 @contextlib.contextmanager
 def _open(source: Source, sample_rate: int | None) -> Iterator[Reader]:
-    """Open whatever `source` is, and settle its rate."""
+    """Open any source, and determine its rate."""
     if isinstance(source, Mapping):
         source, sample_rate = _row(source, sample_rate)
     given = None if sample_rate is None else check_rate(sample_rate, "sample_rate")
@@ -334,7 +334,7 @@ def _open(source: Source, sample_rate: int | None) -> Iterator[Reader]:
         reader: Reader = ArrayReader(source.samples, source.sample_rate, "the waveform")
     elif hasattr(source, "__array__"):
         if given is None:
-            raise AudioError("an array does not say its rate: give sample_rate=... in Hz.")
+            raise AudioError("an array has no rate of its own: give sample_rate=... in Hz.")
         reader = ArrayReader(np.asarray(source), given)
     else:
         with decode.open_reader(source) as reader:
@@ -353,7 +353,7 @@ def _row(row: Mapping[str, Any], sample_rate: int | None) -> tuple[np.ndarray, i
         raise AudioError(f"a mapping is a recording if it has 'array' and 'sampling_rate', this one has {keys}.")
     rate = check_rate(row["sampling_rate"], "'sampling_rate'")
     if sample_rate not in (None, rate):
-        raise AudioError(f"sample_rate={sample_rate} was given, but the mapping says {rate} Hz: leave it out.")
+        raise AudioError(f"sample_rate={sample_rate} was given, but the mapping has {rate} Hz: leave it out.")
     return np.asarray(row["array"]), rate
 
 
@@ -361,13 +361,13 @@ def _check_given(given: int | None, reader: Reader) -> None:
     if given not in (None, reader.info.sample_rate):
         raise AudioError(
             f"sample_rate={given} was given, but {reader.name} has {reader.info.sample_rate} Hz: leave it "
-            "out, or say target_rate to resample."
+            "out, or give target_rate to resample."
         )
 
 
 def _check_length(count: int, rate: int, name: str) -> None:
     if count < MIN_SECONDS * rate:
-        raise AudioError(f"{name} gives {count / rate:.3f} s of sound: at least {MIN_SECONDS} s are needed.")
+        raise AudioError(f"{name} gives {count / rate:.3f} s of sound: at least {MIN_SECONDS} s is needed.")
 
 
 def _resampled(blocks: Iterable[np.ndarray], reader: Reader, rate: int) -> Iterator[np.ndarray]:
@@ -388,7 +388,7 @@ def probe(source: Source, *, on_break: OnBreak | None = None) -> AudioInfo:
     ----------
     source : path, bytes or binary file object
     on_break : callable, optional
-        Told what is wrong with a file that is seen to break off; by default such a file is refused.
+        Called with a sentence that says what is wrong with a file that breaks off; by default such a file is refused.
 
     Returns
     -------
@@ -403,7 +403,7 @@ def probe(source: Source, *, on_break: OnBreak | None = None) -> AudioInfo:
         If the header promises more than the file holds, and `on_break` was not given.
     """
     if isinstance(source, (np.ndarray, Waveform, Mapping)):
-        raise AudioError("probe reads headers of files: an array or a Waveform has none.")
+        raise AudioError("probe reads the headers of files; an array or a Waveform has none.")
     with decode.open_reader(source) as reader:
         if reader.broken is not None:
             if on_break is None:

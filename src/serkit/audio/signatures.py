@@ -1,4 +1,4 @@
-"""What the first bytes of a file say: whether it is a recording, and whether FFmpeg has to read it."""
+"""What the first bytes of a file show: whether it is a recording, and whether FFmpeg has to read it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 __all__ = ["DEMUXERS", "HEAD", "container", "is_recording", "second_choice"]
 
-#: What FFmpeg may read here, and what it calls its reader for each.
+#: The containers that FFmpeg reads for serkit, with FFmpeg's name for the reader of each.
 DEMUXERS = {
     "AAC": "aac",
     "AC3": "ac3",
@@ -88,7 +88,7 @@ _KBIT = {  # of MPEG audio: layer and whether MPEG-1
 
 
 def container(head: bytes) -> str:
-    """Name what needs PyAV (FFmpeg) to be read; an empty string for all others.
+    """Return the name of a container that needs PyAV (FFmpeg); an empty string for all others.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def container(head: bytes) -> str:
 
 
 def second_choice(head: bytes, *, mp3: bool) -> str:
-    """Name what libsndfile reads first, and FFmpeg where libsndfile does not; else an empty string."""
+    """Return the name of a container that libsndfile reads, or else FFmpeg; an empty string for all others."""
     if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
         return "WAV"
     if head[:4] == b"FORM":
@@ -129,10 +129,10 @@ def second_choice(head: bytes, *, mp3: bool) -> str:
 
 
 def is_recording(head: bytes) -> bool:
-    """Tell whether a file that begins like this is a recording, or a film that may have a sound track.
+    """Return whether a file that begins like this is a recording, or a film that may have a sound track.
 
-    What has no mark of its own, as raw samples do, is none; neither are text, pictures and archives. Frames of MPEG
-    audio, AAC and AC3 begin with few bits, so a second frame must follow the first.
+    Data without a signature, such as raw samples, is not a recording; neither are text, pictures and archives. The
+    signature of MPEG audio, AAC and AC3 frames is only a few bits, so a second frame must follow the first.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def _ac3_length(head: bytes) -> int:
     """Bytes of the frame of AC3 or E-AC3 that `head` begins with; else 0."""
     if len(head) < 6 or head[:2] != b"\x0b\x77":
         return 0
-    if head[5] >> 3 > 10:  # E-AC3 says its length itself
+    if head[5] >> 3 > 10:  # E-AC3 states its length
         return 2 * (((head[2] & 7) << 8 | head[3]) + 1)
     rate, code = head[4] >> 6, head[4] & 63
     if rate == 3 or code >> 1 >= len(_AC3_KBIT):

@@ -1,4 +1,4 @@
-"""WAV, FLAC, Ogg, MP3, AIFF and the like, through libsndfile: also what it would read wrong or not to its end."""
+"""WAV, FLAC, Ogg, MP3, AIFF and the like, through libsndfile, corrected where it would misread them or stop early."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLOCK = 1 << 14  # frames decoded at a time
 
 
 class NotForLibsndfileError(AudioError):
-    """What libsndfile does not open, but another decoder may."""
+    """libsndfile cannot open the file, but another decoder may."""
 
 
 class SoundFileReader:
@@ -32,7 +32,7 @@ class SoundFileReader:
     ----------
     file : binary file object
     name : str
-        How messages call it.
+        Its name in messages.
     begin, end : int
     stack : ExitStack
         Closes what is opened.
@@ -62,7 +62,7 @@ class SoundFileReader:
             raise AudioError(f"{name} holds no samples, only a header.")
 
     def _mend(self, file: BinaryIO, begin: int, end: int, chunk: headers.DataChunk | None) -> VirtualFile:
-        """Look for what libsndfile would get wrong without a word, and put it right or refuse it."""
+        """Look for what libsndfile would silently get wrong, and correct or refuse it."""
         if chunk is not None:
             if chunk.promised is not None or not chunk.present:
                 return VirtualFile(file, end=end)
@@ -81,7 +81,7 @@ class SoundFileReader:
             return VirtualFile(file, skip=begin, end=end)
         there = end - mp3.start
         if there < 2 * mp3.frame_bytes:
-            raise AudioError(f"{self.name} holds less than two MP3 frames: it is truncated or not a recording.")
+            raise AudioError(f"{self.name} holds fewer than two MP3 frames: it is truncated or not a recording.")
         if mp3.seconds is None:
             note, cut = mp3_note(file, end, mp3.start)
             if cut:
@@ -94,7 +94,9 @@ class SoundFileReader:
     def _check_chunk(self, chunk: headers.DataChunk) -> None:
         seconds = (self._frames or 0) / self.info.sample_rate
         if chunk.promised and chunk.present == 0:
-            raise AudioError(f"{self.name} is truncated: header promises {chunk.promised} bytes of sound, none follow.")
+            raise AudioError(
+                f"{self.name} is truncated: its header promises {chunk.promised} bytes of sound, but none follow."
+            )
         if chunk.present == 0:
             if seconds:
                 raise self._lie(0.0, seconds)
@@ -109,7 +111,7 @@ class SoundFileReader:
     def _lie(self, said: float, more: float) -> AudioError:
         return AudioError(
             f"the header of {self.name} is wrong about its length: it says {said:.2f} s, but {more:.2f} s more "
-            "follow; write the file anew."
+            "follow; write the file again."
         )
 
     def _note_break(self, promised: float, present: float) -> None:
@@ -123,8 +125,8 @@ class SoundFileReader:
                 f"{self.name} is not an audio file of a known format (it begins with {head[:8]!r})."
             )
         reason = error.error_string.rstrip(".").lower()
-        if error.code == 2:  # SF_ERR_SYSTEM: what it says is about pipes, what it means is an early end of file
-            reason = "it ends before its header does"
+        if error.code == 2:  # SF_ERR_SYSTEM: its text is about pipes, but it means an early end of file
+            reason = "it ends inside its header"
         return NotForLibsndfileError(f"{self.name} is truncated or damaged and cannot be decoded ({reason}).")
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:

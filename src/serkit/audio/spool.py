@@ -1,4 +1,4 @@
-"""Streams that cannot be read twice, such as standard input, copied to where they can: a bounded copy."""
+"""Bounded copies of streams that cannot be read twice, such as standard input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PIECE = 1 << 18
 
 
 class _Copy(tempfile.SpooledTemporaryFile):
-    """A temporary file that messages call by the name of what it is a copy of."""
+    """A temporary file with the name of the stream that it copies, for messages."""
 
     def __init__(self, name: str) -> None:
         super().__init__(max_size=_MEMORY)
@@ -34,9 +34,9 @@ def spool(stream: BinaryIO, name: str) -> BinaryIO:
     Parameters
     ----------
     stream : binary file object
-        Read from where it is to its end.
+        Read from its current position to its end.
     name : str
-        What messages call it.
+        Its name in messages.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def spool(stream: BinaryIO, name: str) -> BinaryIO:
             left -= len(piece)
             if left < 0:
                 raise AudioError(
-                    f"{name} is longer than {MAX_STREAM_BYTES:,} bytes, the most that is read of a stream: write it "
+                    f"{name} is longer than {MAX_STREAM_BYTES:,} bytes, the limit for a stream: write it "
                     "to a file and give that."
                 )
             copy.write(piece)

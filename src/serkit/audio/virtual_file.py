@@ -1,4 +1,4 @@
-"""A file as libsndfile sees it: without a name, and without a way to make it fail."""
+"""A file as libsndfile sees it: without a name, and with methods that never raise."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Sound", "VirtualFile"]
 class VirtualFile:
     """A part of a file, its first bytes replaced where they are wrong.
 
-    (Without a name because the suffix would otherwise have a say: `.raw` turns recognition by content off.)
+    (It has no name, because libsndfile would look at the suffix: `.raw` turns recognition by content off.)
 
-    libsndfile calls these methods from C, where an exception is printed and lost. So a seek to nowhere, as damaged
-    headers ask for, leaves the position, and what reading raises is kept in :attr:`error` for who called libsndfile.
+    libsndfile calls these methods from C, where an exception is printed and lost. So an impossible seek, as damaged
+    headers request, leaves the position unchanged, and an error while reading is kept in :attr:`error` for the caller.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class VirtualFile:
     head : bytes
         Comes first.
     skip : int
-        Bytes of `file` that are left out.
+        Bytes at the start of `file` that are left out.
     end : int, optional
         Where to stop in `file`; by default at its end.
     """
@@ -57,7 +57,7 @@ class VirtualFile:
         return data
 
     def check(self) -> None:
-        """Raise what reading raised."""
+        """Raise the error of an earlier read."""
         if self.error is not None:
             error, self.error = self.error, None
             raise error

@@ -1,4 +1,4 @@
-"""Is there a human voice in a recording at all? A fixed rule on pitch, spectrum and level; nothing is learned."""
+"""Whether there is a human voice in a recording. A fixed rule on pitch, spectrum and level; nothing is learned."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SpeechActivity:
         Whether there is a voice.
     ratio : float
         Part of the time with voiced sound, 0 to 1; pauses and voiceless consonants do not count, so flowing speech
-        reaches 0.3 to 0.6.
+        has 0.3 to 0.6.
     seconds : float
         Time with voiced sound, in seconds.
     """
@@ -57,22 +57,21 @@ class SpeechActivity:
 
 
 def speech_activity(wave: Waveform) -> SpeechActivity:
-    """Tell whether somebody speaks or sings in `wave`, at whatever level.
+    """Detect whether somebody speaks or sings in `wave`, at any level.
 
     Frames of 50 ms are looked at every 16 ms, below 4 kHz. A frame is voiced if it is no more than 25 dB below the
     loud frames and repeats itself at a pitch period: the autocorrelation of its compressed, flattened spectrum peaks
     at 0.28 or more between 65 and 600 Hz. (Compressing the spectrum first keeps coloured noise from looking periodic;
     after Tolonen and Karjalainen, 2000.) There is a voice if at least 0.1 s of the frames are voiced and they move as
-    a voice does: level and spectral shape change over time, and the energy lies in more than one partial. That turns
-    away silence, noise, tones, chords, hum, buzzing, sweeps and clicks. A recording that peaks below -70 dBFS, its
+    a voice does: level and spectral shape change over time, and the energy is in more than one partial. That rules
+    out silence, noise, tones, chords, hum, buzzing, sweeps and clicks. A recording that peaks below -70 dBFS, its
     mean removed, is silence.
 
     It finds a voice in all 2,452 clips of RAVDESS (speech and song) and in 7,431 of the 7,435 of CREMA-D. On every
     fifth and every fifteenth of them, coded as 8 kHz mu-law: in 491 of 491 and 495 of 496; with white noise at 20 dB
     SNR: the same; at 10 dB: in 491 and 487.
 
-    It misses whispering without any voice, and takes an instrument that plays a melody, or dialling tones, for a
-    voice.
+    It misses voiceless whispering, and mistakes an instrument that plays a melody, or dialling tones, for a voice.
 
     Parameters
     ----------
@@ -107,12 +106,12 @@ def _voiced_seconds(samples: np.ndarray, rate: int) -> float:
     voiced = np.zeros(len(power), bool)
     voiced[loud] = _voicing(power[loud]) > _VOICING
     beside = np.concatenate(([False], voiced, [False]))
-    voiced &= beside[:-2] | beside[2:]  # a lone frame is chance
+    voiced &= beside[:-2] | beside[2:]  # a single voiced frame is chance
     seconds = float(voiced.sum()) * _HOP / _RATE
     if seconds < _MIN_VOICE:
         return 0.0
     power, energy = power[voiced], energy[voiced]
-    bands = np.add.reduceat(power[:, : _BANDS[-1]], _BANDS[:-1], axis=1)  # a product would wake all threads of a BLAS
+    bands = np.add.reduceat(power[:, : _BANDS[-1]], _BANDS[:-1], axis=1)  # a matrix product would wake all BLAS threads
     shape = 10 * np.log10(bands / energy[:, None] + 1e-3)
     partials = energy**2 / np.square(power).sum(axis=1)
     moves = level[voiced].std() >= _MIN_LEVEL_CHANGE and shape.std(axis=0).mean() >= _MIN_SHAPE_CHANGE
@@ -121,7 +120,7 @@ def _voiced_seconds(samples: np.ndarray, rate: int) -> float:
 
 
 def _quantile(values: np.ndarray, share: float) -> float:
-    """np.quantile without what it imports at its first call and checks at each."""
+    """np.quantile without the imports of its first call and the checks of each call."""
     at = share * (len(values) - 1)
     low = int(at)
     high = min(low + 1, len(values) - 1)

@@ -1,4 +1,4 @@
-"""The :class:`Waveform` that everything works on, and the :class:`Window` that a system looks through."""
+"""The :class:`Waveform` that everything works on, and the :class:`Window` that cuts it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Waveform:
     Raises
     ------
     AudioError
-        If the samples are none, not finite, or of another type or shape.
+        If there are no samples, or they are not finite or have another type or shape.
 
     Examples
     --------
@@ -92,7 +92,7 @@ class Waveform:
 
 
 def own(samples: np.ndarray, rate: int) -> Waveform:
-    """Make a Waveform of samples that nobody else holds, without a copy."""
+    """Make a Waveform, without a copy, from samples that nothing else refers to."""
     samples = np.ascontiguousarray(samples, dtype=np.float32)
     if samples.base is None:
         samples.setflags(write=False)
@@ -131,8 +131,8 @@ class Window:
         Cut leading and trailing frames that are this many dB below the loudest frame: the rule, frame length
         (2,048) and hop (512 samples) of ``librosa.effects.trim``.
     level : {"none", "peak", "rms"}
-        Scale the largest absolute sample to 1, or the root mean square to -20 dBFS. Digital silence stays as
-        it is.
+        Scale the largest absolute sample to 1, or the root mean square to -20 dBFS. Digital silence is not
+        changed.
     length : float or None
         Seconds; a shorter clip is padded with zeros at its end, a longer one is cut.
 

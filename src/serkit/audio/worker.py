@@ -1,7 +1,7 @@
-"""Processes that decode with FFmpeg, so that a crash or a hang costs one recording and not the run.
+"""Processes that decode with FFmpeg, so that a crash or a hang affects one recording, not the whole run.
 
 A process is started when a recording first needs it (a fraction of a second) and serves one recording after the
-other. There are as many as recordings are read at the same time. They end with this process, however it ends.
+other. There are as many as there are recordings read at the same time. They end with this process, however it ends.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from serkit.errors import AudioError
 
 __all__ = ["HANG_SECONDS", "Worker", "WorkerDiedError", "give_back", "take"]
 
-#: How long a recording may give no sound before it counts as one that hangs, s.
+#: A decoder that gives no sound for this long counts as hung, s.
 HANG_SECONDS = 30.0
 
-_CLOSE_SECONDS = 2.0  # that a process has for closing a recording before it is ended
+_CLOSE_SECONDS = 2.0  # for closing a recording; then the process is ended
 _MOST_IDLE = 4  # processes kept for later recordings
 _LARGEST = 1 << 28  # bytes of one answer
 _SCRIPT = Path(__file__).with_name("ffmpeg_process.py")
-#: Isolated from the current folder and the environment, with the same packages as this process.
+#: Isolated from the current folder and the environment; it uses the same packages as this process.
 _START = "import sys, json, runpy; sys.path[:] = json.loads(sys.argv[1]); runpy.run_path({!r}, run_name='__main__')"
 
 
@@ -55,11 +55,11 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs and can be asked."""
+        """Whether the process runs and can take a request."""
         return self._whole and self.process.poll() is None
 
     def ask(self, request: dict[str, Any]) -> None:
-        """Send a request; that the process is gone shows when its answer is received."""
+        """Send a request; if the process has ended, :meth:`receive` reports it."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -70,7 +70,7 @@ class Worker:
         Raises
         ------
         WorkerDiedError
-            If the process ends before, or gives nothing for `seconds` (by default :data:`HANG_SECONDS`).
+            If the process ends first, or sends nothing for `seconds` (by default :data:`HANG_SECONDS`).
         """
         self._whole = False
         timer = threading.Timer(HANG_SECONDS if seconds is None else seconds, self._hang)
@@ -105,7 +105,7 @@ class Worker:
         return bytes(data)
 
     def close_recording(self) -> bool:
-        """Close the recording in hand; whether the process is ready for the next one."""
+        """Close the current recording; return whether the process is ready for the next one."""
         if not self.alive:
             return False
         self.ask({"close": True})
@@ -136,7 +136,7 @@ _idle: list[Worker] = []
 
 
 def take() -> Worker:
-    """Return a process that is ready: one that waits, else a new one.
+    """Return an idle process, or else a new one.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def take() -> Worker:
 
 
 def give_back(worker: Worker) -> None:
-    """Keep a process for the next recording, or end it where it is of no use any more."""
+    """Keep a process for the next recording, or end it if it is no longer needed."""
     if worker.close_recording():
         with _lock:
             if len(_idle) < _MOST_IDLE:
@@ -186,7 +186,7 @@ def _end_all() -> None:
 
 
 def _after_fork() -> None:
-    """A forked process has workers of its own; it lets go of those of its parent, and leaves them running."""
+    """In a forked process: drop the parent's workers without ending them, so that it starts its own."""
     global _lock
     _lock = threading.Lock()
     for worker in _all:

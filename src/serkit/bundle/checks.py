@@ -20,7 +20,7 @@ _MOST_LABELS = 1000
 
 
 def expect(key: str, value: object, kind: type, words: str) -> None:
-    """Raise BundleError unless `value` is of a type; true and false are no numbers."""
+    """Raise BundleError unless `value` is of a type; true and false do not count as numbers."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise BundleError(f"Manifest: '{key}' must be {words}, got {kind_of(value)}.")
 
@@ -58,7 +58,7 @@ def check_labels(labels: object) -> None:
 
 
 def check_input(content: dict[str, Any]) -> None:
-    """Raise BundleError unless kind, rate and lengths are possible and all other values are plain."""
+    """Raise BundleError unless kind, rate and lengths are possible and all other values are plain JSON."""
     kind = content.get("kind")
     if kind not in _KINDS:
         raise BundleError(f"Manifest: 'input.kind' must be waveform or features, got {kind!r:.80}.")
@@ -86,7 +86,7 @@ def check_input(content: dict[str, Any]) -> None:
 def check_scores(protocol: str, score: object) -> None:
     """Raise BundleError unless the results under one protocol are shares, counts and texts where they should be.
 
-    A key that this version does not know may hold anything that is finite.
+    A key that this version does not know may hold any finite value.
     """
     where = f"scores.{protocol:.64}"
     expect(where, score, dict, "an object")
@@ -146,7 +146,7 @@ def check_enrolment(content: dict[str, Any], labels: tuple[str, ...]) -> None:
 
 
 def _check_plain(where: str, value: object, depth: int) -> None:
-    """Raise BundleError unless a value is JSON with finite numbers, and not nested deeply."""
+    """Raise BundleError unless a value is JSON with finite numbers, not deeply nested."""
     if depth > _DEEPEST:
         raise BundleError(f"Manifest: '{where:.64}' is nested more than {_DEEPEST} levels deep.")
     if isinstance(value, (dict, list, tuple)):

@@ -1,12 +1,12 @@
-"""The content hashes of a model's training clips, so that ``ser transfer`` knows them under any name.
+"""The content hashes of a model's training clips, so that ``ser transfer`` recognises them under any name.
 
 A bundle keeps them in ``clips.bin``: the first eight bytes of each clip's ``audio_hash``, sorted, each once; 10,000
 clips take 80 kB. Eight bytes of SHA-256 are enough to recognise a clip (among 10,000 of them, a foreign one of 10,000
 is taken for a known one with a probability of 5e-12) and say nothing about its sound.
 
-The hash is of the decoded samples and their rate (:attr:`serkit.audio.Waveform.digest`). So a copy is known under
+The hash is of the decoded samples and their rate (:attr:`serkit.audio.Waveform.digest`). So a copy is recognised under
 another name, in another folder, or in another lossless container. A copy that was resampled, cut, made louder or
-compressed with loss has other samples and is not known.
+compressed with loss has other samples and is not recognised.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def pack_clips(hashes: Iterable[str]) -> bytes:
 
 
 def check_clips(data: bytes) -> None:
-    """Raise ValueError unless :func:`pack_clips` could write this; it says why as the rest of a sentence."""
+    """Raise ValueError unless :func:`pack_clips` could write this; the message is the end of a sentence."""
     if len(data) % _BYTES:
         raise ValueError(f"has {len(data):,} bytes, which is not a multiple of {_BYTES}")
     known = _split(data)
@@ -48,7 +48,7 @@ def check_clips(data: bytes) -> None:
 
 
 def known_clips(data: bytes, hashes: Iterable[str]) -> list[bool]:
-    """Tell for each hash whether ``clips.bin`` holds it.
+    """Return for each hash whether ``clips.bin`` holds it.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ class Manifest:
         How the probabilities were calibrated, in words, temperature included.
     enrolment : dict
         What :mod:`serkit.recognition.profile` needs: ``{"weight": w, "seconds": s, "reference": {label: mean
-        log-probability over other voices}}``, where `s` seconds of a voice have half the effect of endless ones; `w` is
+        log-probability over other voices}}``, where `s` seconds of a voice have half the full effect; `w` is
         in (0, 2], a mean in [-9.22, 0]. Empty for a model that does not enrol voices.
     files, sizes : dict
         SHA-256 and bytes of each file, at most 32 of them. Filled in on writing. ``model.onnx`` and ``README.md`` are
@@ -69,7 +69,7 @@ class Manifest:
     -----
     ``labels``, the sample rate and ``recipe_hash`` are also in the metadata of ``model.onnx``
     (:func:`serkit.bundle.onnxfile.add_metadata`), and a bundle where the two differ is refused: two labels that are
-    swapped in the manifest would make every answer wrong without a word.
+    swapped in the manifest would silently make every answer wrong.
 
     Examples
     --------
@@ -121,7 +121,7 @@ class Manifest:
             check_scores(protocol, score)
         for name, digest in self.files.items():
             if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
-                raise BundleError(f"Manifest: 'files' names {name!r}, which is no plain file name.")
+                raise BundleError(f"Manifest: 'files' names {name!r}, which is not a plain file name.")
             if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
                 raise BundleError(f"Manifest: the SHA-256 of {name} must be 64 hexadecimal digits, got {digest!r}.")
             expect(f"sizes.{name}", self.sizes.get(name), int, "a whole number of bytes")
@@ -160,7 +160,7 @@ class Manifest:
     def from_dict(cls, content: object) -> Manifest:
         """Make a manifest from parsed JSON, checking all of it.
 
-        Keys that this version does not know are passed over, so that a later serkit may add some within one format.
+        Unknown keys are ignored, so that a later serkit may add some within one format.
 
         Raises
         ------

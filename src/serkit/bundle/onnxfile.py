@@ -15,10 +15,10 @@ _LABELS, _RATE, _RECIPE = "serkit.labels", "serkit.sample_rate", "serkit.recipe_
 
 
 def add_metadata(data: bytes, manifest: Manifest) -> bytes:
-    """Write labels, sample rate and recipe hash into the metadata of an ONNX file, which then says what it is itself.
+    """Write labels, sample rate and recipe hash into the metadata of an ONNX file.
 
-    Everything else keeps its bytes, so the answers stay the same. Call this where the graph is made, while its order
-    of labels is known for certain; :func:`serkit.bundle.write_bundle` refuses a graph without it.
+    Everything else keeps its bytes, so the answers stay the same. Call this where the graph is made and its order of
+    labels is certain; :func:`serkit.bundle.write_bundle` refuses a graph without it.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ def add_metadata(data: bytes, manifest: Manifest) -> bytes:
     -------
     bytes
         The model with ``serkit.labels`` (a JSON list), ``serkit.sample_rate`` (Hz) and ``serkit.recipe_hash`` in its
-        ``metadata_props``; unchanged if it says the same already.
+        ``metadata_props``; unchanged if it has the same metadata already.
 
     Raises
     ------
     BundleError
-        If it is not an ONNX model, or says something else already.
+        If it is not an ONNX model, or already has other metadata.
 
     See Also
     --------
@@ -53,7 +53,7 @@ def add_metadata(data: bytes, manifest: Manifest) -> bytes:
         _RATE: str(manifest.sample_rate),
         _RECIPE: manifest.recipe_hash,
     }
-    # Protobuf: a repeated field may go on anywhere, so at the end.
+    # Protobuf: entries of a repeated field may be anywhere, so append them.
     return data + b"".join(_field(14, _field(1, k.encode()) + _field(2, v.encode())) for k, v in stated.items())
 
 
@@ -63,12 +63,12 @@ def check_graph(data: bytes, manifest: Manifest) -> None:
     Raises
     ------
     ValueError
-        Says what is wrong, as the rest of a sentence that begins with the file's name.
+        The message is the rest of a sentence that begins with the file's name.
     """
     try:
         outline = read_outline(data)
     except ValueError as error:
-        raise ValueError(f"is no ONNX model: {error}") from None
+        raise ValueError(f"is not an ONNX model: {error}") from None
     if outline.external_data:
         raise ValueError("keeps tensors in other files: save it with all data inside")
     if outline.foreign_domains:

@@ -1,7 +1,7 @@
 """A reader for the outline of an ONNX file: inputs, outputs, metadata, operators, references to other files.
 
 The use road has no ``onnx`` package, and ONNX Runtime follows references to external files while it loads. So the
-graph of a bundle is looked over here first, with nothing but the protobuf wire format; the values of tensors are
+graph of a bundle is checked here first, from the protobuf wire format alone; the values of tensors are
 skipped. Field numbers are those of ``onnx.proto``. All places that can hold a tensor, a node or a graph are walked:
 the graph, functions and the defaults of their attributes, training information, and attributes of nodes with all
 that is nested in them.
@@ -65,7 +65,7 @@ def read_outline(data: bytes) -> GraphOutline:
     Raises
     ------
     ValueError
-        If the bytes are no ONNX model or end too early.
+        If the bytes are not an ONNX model or end too early.
     """
     model = memoryview(data)
     graphs = [value for number, value in _messages(model) if number == 7]
@@ -215,7 +215,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         key, at = _varint(data, at)
         number, kind = key >> 3, key & 7
         if not 0 < number < 1 << 29:  # other readers would cut a longer one off
-            raise ValueError("it is no protobuf message")
+            raise ValueError("it is not a protobuf message")
         if kind == 0:
             value, at = _varint(data, at)
             yield number, value
@@ -225,7 +225,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif kind in (1, 5):
             length = 8 if kind == 1 else 4
         else:
-            raise ValueError("it is no protobuf message")
+            raise ValueError("it is not a protobuf message")
         if at + length > len(data):
             raise ValueError("it ends too early")
         yield number, data[at : at + length]
@@ -243,4 +243,4 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         if not byte & 0x80:
             return value, at
         shift += 7
-    raise ValueError("it is no protobuf message")
+    raise ValueError("it is not a protobuf message")

@@ -1,6 +1,6 @@
 """A trained model as a folder or zip: ``model.onnx``, ``manifest.json`` and ``README.md`` (the model card). No pickle.
 
-Reading checks everything before the first recording is looked at: the manifest's keys, types and numbers, its format
+Reading checks everything before the first recording is read: the manifest's keys, types and numbers, its format
 version, the size and SHA-256 of each file, and that the graph's inputs, outputs and metadata fit the manifest. A zip is
 read in memory and never unpacked; a link that leads out of a folder is not followed.
 """
@@ -41,9 +41,9 @@ __all__ = [
 ]
 
 MODEL, MANIFEST, CARD = "model.onnx", "manifest.json", "README.md"
-_RUBBISH = frozenset({".DS_Store", "Thumbs.db"})  # what file managers leave in a folder that was looked at
+_RUBBISH = frozenset({".DS_Store", "Thumbs.db"})  # what file managers leave in a folder
 _BUNDLES = Path(__file__).parent.parent / "bundles"
-# Bytes: what a file may have, so that nobody's memory is filled by a manifest that lists large ones.
+# Largest size of each file, bytes, so that a manifest that lists huge files cannot fill the memory.
 _MAX_BYTES = {MODEL: 1 << 30, MANIFEST: 1 << 22, CLIPS: 1 << 26}
 _MAX_TEXT = 1 << 20
 
@@ -100,7 +100,7 @@ def find_bundles(folder: str | os.PathLike[str] | None = None) -> dict[str, Path
         return found
     root = Path(folder)
     if not root.is_dir():
-        raise BundleError(f"{os.fspath(folder)!r} is no folder of bundles.")
+        raise BundleError(f"{os.fspath(folder)!r} is not a folder of bundles.")
     places = [root] if (root / MANIFEST).is_file() else sorted(root.iterdir())
     return found | {str(path): path for path in places if (path / MANIFEST).is_file() or path.suffix.lower() == ".zip"}
 
@@ -111,7 +111,7 @@ def locate(model: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     model : str or path
-        The name of a packaged model, or the path of a bundle. A name goes before a path of the same name.
+        The name of a packaged model, or the path of a bundle. A packaged name comes first.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def _read(path: Path, get: Callable[[str, int], bytes | None]) -> Bundle:
 def _checked(path: Path, manifest: Manifest, name: str, data: bytes | None) -> bytes:
     if data is None:
         raise BundleError(f"Bundle {path} is incomplete: {name} is missing.")
-    if name == CARD:  # people may edit it: no answer depends on it
+    if name == CARD:  # may be edited: no answer depends on it
         return data
     expected = manifest.sizes[name]
     if len(data) < expected:
@@ -288,7 +288,7 @@ def check_target(folder: str | os.PathLike[str], *, force: bool = False) -> None
         raise BundleError(f"{folder} exists and is not a bundle: choose another place or remove it.") from None
     above = next(path for path in target.parents if path.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
-        reason = "may not be written" if above.is_dir() else "is no folder"
+        reason = "may not be written" if above.is_dir() else "is not a folder"
         raise BundleError(f"Bundle {folder} cannot be written: {above} {reason}.")
 
 

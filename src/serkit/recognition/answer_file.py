@@ -2,7 +2,7 @@
 
 Beside ``answers.csv``, ``answers.csv.run.json`` holds the model and the options that the rows were made with. CSV and
 JSON Lines grow row by row; Parquet cannot, so its rows wait in ``answers.parquet.part`` until the end. Each row is
-handed to the operating system at once: whatever ends the process, only the recordings in hand are lost. A lock keeps
+handed to the operating system at once: however the process ends, only unfinished recordings are lost. A lock keeps
 a second process from writing the same file.
 """
 
@@ -68,7 +68,7 @@ class AnswerFile:
         `resume` and `force`, if it exists; with `resume`, if its rows were made by another model or with other
         options, or if the note of how they were made is missing.
     MissingExtraError
-        If Parquet is asked for and pyarrow is not installed.
+        If the file is Parquet and pyarrow is not installed.
 
     Notes
     -----
@@ -187,7 +187,7 @@ class AnswerFile:
                     raise self._refused(refused) from None
 
     def _before(self, resume: bool, force: bool) -> dict[str, Any] | None:
-        """What is known of the rows that are there and are kept; None if there are none."""
+        """What is known of existing rows that are kept; None if there are none."""
         known: dict[str, Any] | None = None
         if self._beside.exists():
             try:
@@ -222,7 +222,7 @@ class AnswerFile:
         return known
 
     def _begin(self) -> BinaryIO:
-        """An empty table, then the note of how its rows are made: old rows are never taken for new ones."""
+        """An empty table, then the note of how its rows are made: old rows are never mistaken for new ones."""
         for path in (self._beside, self._path if self._parquet else self._rows):
             path.unlink(missing_ok=True)
         file = self._rows.open("wb")
@@ -232,7 +232,7 @@ class AnswerFile:
         return file
 
     def _continue(self, known: dict[str, Any]) -> BinaryIO:
-        """The table that is there, ready for its next row; a row that was cut off is removed."""
+        """Open the existing table for its next row; a row that was cut off is removed."""
         self._made["folder"] = str(known.get("folder", self._here))
         if self._parquet:
             from serkit.recognition import parquet
@@ -263,7 +263,7 @@ class AnswerFile:
             )
         key = self._key(path, self._made["folder"])
         self._seen[key, channel] += 1
-        self._done[key] = max(self._done[key], self._seen[key, channel])  # a recording has one row a channel
+        self._done[key] = max(self._done[key], self._seen[key, channel])  # a recording has one row per channel
         self._failed.update([key] * failed)
         self.kept += 1
         self.kept_failures += failed
@@ -301,7 +301,7 @@ class AnswerFile:
             del self._done[key]
 
     def _key(self, path: str, folder: str) -> str:
-        """What a recording is found by: its path from the root, with links in its folder followed."""
+        """The key of a recording: its absolute path, with links in its folder followed."""
         if path == "-":  # standard input
             return path
         above, name = os.path.split(os.path.join(folder, canonical(path)))  # noqa: PTH118
@@ -336,7 +336,7 @@ def _path(item: str | os.PathLike[str] | Prediction | None) -> str:
 
 
 def _model_key(bundle: Bundle) -> str:
-    """A hash of all that decides on an answer: graph, labels, what goes in."""
+    """A hash of everything that determines an answer: graph, labels, input."""
     manifest = bundle.manifest
     parts = [manifest.files["model.onnx"], list(manifest.labels), manifest.input]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

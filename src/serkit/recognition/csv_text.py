@@ -1,4 +1,4 @@
-"""Text in CSV: any file name reads back as it was, and no spreadsheet takes one for a formula."""
+"""Text in CSV: any file name reads back as it was, and no spreadsheet reads one as a formula."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FORMULA = "[=+\\-@\t\r\n＝＋－＠]"
 
 
 def guard(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula: where it might, an apostrophe comes first.
+    """Return text that no spreadsheet reads as a formula: an apostrophe is put before it where needed.
 
     That is text which begins with ``= + - @``, their full-width forms, a tab or a line break, after any number of
     apostrophes. The text ``-`` alone, standard input, stays as it is. :func:`unguard` undoes it.

@@ -17,7 +17,7 @@ from serkit.recognition.timeline import default_window, timeline
 
 __all__ = ["MIN_SECONDS", "enrol"]
 
-#: How much speech a profile needs at least, s.
+#: The least speech that a profile needs, s.
 MIN_SECONDS = 3.0
 
 
@@ -28,7 +28,7 @@ def enrol(
     channel: Channel = "auto",
     on_break: Callable[[str], object] | None = None,
 ) -> Profile:
-    """Make a profile of the person who speaks in `sources`: :meth:`serkit.recognition.recognizer.Recognizer.enrol`."""
+    """Make a profile of the person who speaks in `sources`; see :meth:`serkit.Recognizer.enrol`."""
     manifest = recognizer.manifest
     need_enrolment(manifest)
     heard: list[list[float]] = []

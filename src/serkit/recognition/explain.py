@@ -1,11 +1,11 @@
 """Which stretches and which frequency bands of a recording moved the answer: occlusion, without a gradient.
 
-Each part of the sound is covered in turn and the model is asked again (Zeiler and Fergus, 2014). The model stays a
-black box, so that this holds for every bundle: a waveform graph is given the covered waveform, the features of a
+Each part of the sound is covered in turn and the model answers again (Zeiler and Fergus, 2014). The model stays a
+black box, so this works for every bundle: a waveform graph is given the covered waveform, the features of a
 features graph are made from it.
 
 To cover is not to delete. Digital silence in the middle of a recording is an event that no model has met, and a hard
-edge is a click: both would move the answer by themselves. A covered part is instead brought down to the recording's
+edge is a click: both would move the answer by themselves. A covered part is instead lowered to the recording's
 own noise floor, sample by sample or, in a band, bin by bin, with short fades. Speech goes where the pauses are; what
 is a pause already stays as it is and has no effect.
 """
@@ -50,7 +50,7 @@ class Explanation:
 
     An effect is ``ln(p / p_covered)``, where `p` is the probability of the emotion and `p_covered` the same with that
     part of the sound covered. More than 0: the part speaks for the emotion, which is less probable without it. Less
-    than 0: it speaks against it. 0.69 stands for half the probability.
+    than 0: it speaks against it. 0.69 means half the probability.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Explanation:
     model : str
         Name and version.
     speaker : Profile or None
-        Whose voice the answers were adjusted to, those to the covered recording too.
+        Whose voice the answers were adjusted to, including those for the covered recording.
     """
 
     prediction: Prediction
@@ -90,7 +90,7 @@ class Explanation:
         return min(self.probability * math.exp(-effect), 1.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the waveform, ready for JSON; of a profile, how much it was made of."""
+        """Return everything but the waveform, ready for JSON; of a profile, only how much speech it was made from."""
         who = self.speaker
         return {
             "model": self.model,
@@ -122,12 +122,12 @@ def explain(
 ) -> Explanation:
     """Cover each stretch and each band of a recording in turn, and measure what that does to the answer.
 
-    Stretches last 0.2 s and start every 0.1 s; those of recordings of more than 10 s are longer, so that there are
-    about a hundred at most. The 12 bands are equally wide in mel, from 60 Hz to half the model's rate.
+    Stretches last 0.2 s and start every 0.1 s; in recordings of more than 10 s they are longer, so that there are
+    at most about a hundred. The 12 bands are equally wide in mel, from 60 Hz to half the model's rate.
 
-    An effect shows what the model used, not why, nor what the speaker felt. Parts are covered one at a time: where
-    two say the same, covering one of them changes little. And no covered recording is quite like one that the model
-    has learned from.
+    An effect shows what the model used, not why, and not what the speaker felt. Parts are covered one at a time: if
+    two carry the same information, covering one of them changes little. And no covered recording is quite like one
+    that the model was trained on.
 
     Parameters
     ----------
@@ -157,14 +157,14 @@ def explain(
     check_speaker(speaker, manifest)
     most = manifest.max_seconds
     path = path_of(source)
-    length = most + 1 if duration is None else min(duration, most + 1)  # an hour is not read to be refused
+    length = most + 1 if duration is None else min(duration, most + 1)  # do not read an hour only to refuse it
     broken: list[str] = []
     heard, choice = audio.load_chosen(
         source, sample_rate=sample_rate, offset=offset, duration=length, channel=channel, on_break=broken.append
     )
     if len(heard.samples) > round(most * heard.sample_rate):
         raise AudioError(
-            f"There are more than {most:g} s to explain, which is all that the model {manifest.name} hears at once: "
+            f"There are more than {most:g} s to explain, the most that the model {manifest.name} takes at once: "
             "choose a part by offset and duration."
         )
     answer = recognizer.answer(heard, speaker=speaker)
@@ -238,7 +238,7 @@ def _bands(rate: int) -> np.ndarray:
 
 
 def cover_stretches(wave: Waveform, times: np.ndarray) -> Iterator[np.ndarray]:
-    """Bring each stretch in turn down to the noise floor, with fades of 10 ms inside the stretch.
+    """Lower each stretch in turn to the noise floor, with fades of 10 ms inside the stretch.
 
     The level is measured in frames of 20 ms. The floor is the level that a tenth of them stay below, and at most
     25 dB under the loud ones, so that a recording without pauses is covered too.
@@ -259,7 +259,7 @@ def cover_stretches(wave: Waveform, times: np.ndarray) -> Iterator[np.ndarray]:
     ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / fade)
     for start, stop in np.round(times * rate).astype(int):
         cover = np.ones(stop - start)
-        if start > 0:  # at its ends a recording has no neighbour to fade into
+        if start > 0:  # at its ends a recording has nothing to fade into
             cover[:fade] = np.minimum(cover[:fade], ramp[: len(cover)])
         if stop < len(samples):
             cover[-fade:] = np.minimum(cover[-fade:], ramp[::-1][-len(cover) :])
@@ -269,7 +269,7 @@ def cover_stretches(wave: Waveform, times: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _to_floor(samples: np.ndarray, rate: int) -> np.ndarray:
-    """The gain, in [0, 1], that brings each sample's surroundings down to the noise floor; shape (n_samples,)."""
+    """The gain, in [0, 1], that lowers the level around each sample to the noise floor; shape (n_samples,)."""
     half = max(round(_FRAME / 2 * rate), 1)
     sums = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
     centres = np.arange(0, len(samples), half)
@@ -279,13 +279,13 @@ def _to_floor(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def _gain(level: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """What brings levels over time, the first axis, down to the floor of the `known` ones."""
+    """The gain that lowers levels over time, the first axis, to the floor of the `known` ones."""
     floor = np.minimum(np.percentile(known, _FLOOR, axis=0), _DEPTH * np.percentile(known, 95, axis=0))
     return np.where(level > floor, floor / np.maximum(level, 1e-30), 1.0)
 
 
 def cover_bands(wave: Waveform, bands: np.ndarray) -> Iterator[np.ndarray]:
-    """Bring each band in turn down to its noise floor: the floor of each bin of the spectrum, phases kept.
+    """Lower each band in turn to its noise floor: the floor of each bin of the spectrum, phases kept.
 
     Frames of about 64 ms, a quarter of that apart. The floor is found as in :func:`cover_stretches`.
 

@@ -25,13 +25,13 @@ from serkit.terminal import printable
 __all__ = ["explanation_page", "findings", "grey_png", "write_explanation"]
 
 _NOTABLE = 0.05  # an effect below changes a probability by less than a twentieth
-_FULL = 0.2  # the smallest effect that is drawn in full colour, so that next to nothing stays pale
+_FULL = 0.2  # the smallest effect that is drawn in full colour, so that tiny effects stay pale
 _POINTS = 700  # of the waveform and columns of the spectrogram, at most
 _ROWS = 6  # of the spectrogram in each band
 _RANGE_DB = 70.0
 _SPEAKER = (
-    "<li>A profile of the speaker was used: what the model makes of this voice in general, after {heard} of it, is "
-    "taken off each answer, with the part and without it.</li>\n"
+    "<li>A profile of the speaker, made from {heard} of speech, was used: each answer, with the part and without it, "
+    "is corrected for the model's bias towards this voice.</li>\n"
 )
 _TICKS = (200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
 
@@ -48,7 +48,7 @@ def write_explanation(explanation: Explanation, path: str | os.PathLike[str]) ->
     Returns
     -------
     Path
-        Where it stands.
+        The path of the file.
     """
     return write_atomic(explanation_page(explanation), path)
 
@@ -268,7 +268,7 @@ def _band_bars(explanation: Explanation) -> str:
 
 
 def _height(hz: np.ndarray, bands: np.ndarray) -> np.ndarray:
-    """Where frequencies stand between the lowest and the highest band, 0 to 1: even in mel."""
+    """Positions of frequencies between the lowest and the highest band, 0 to 1: even in mel."""
     places = np.linspace(0, 1, 1001)
     return np.interp(hz, mel_frequencies(len(places), bands[0, 0], bands[-1, 1]), places)
 

@@ -25,11 +25,11 @@ def answer_many(
     Parameters
     ----------
     answer : callable
-        Called in a thread with a source and an event, which is set when nobody waits for the answer any more.
+        Called in a thread with a source and an event, which is set when the answer is no longer needed.
     sources : iterable
-        Taken as they are needed. A Prediction is handed on; a function is called for its recording in the thread.
+        Read as they are needed. A Prediction is passed through; a function is called in the thread for its recording.
     workers : int, optional
-        Threads, by default one a core and at most four.
+        Threads, by default one per core and at most four.
     """
 
     def attempt(source: Source | Prediction | Callable[[], Source]) -> list[Prediction]:
@@ -37,7 +37,7 @@ def answer_many(
             return [source]
         try:
             return answer(source() if callable(source) else source, stop)
-        except Exception as error:  # whatever one recording does, the others are answered
+        except Exception as error:  # if one recording fails, the others are still answered
             return [failure(source, error)]
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -53,5 +53,5 @@ def answer_many(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        stop.set()  # an hour of audio in hand does not hold up Ctrl-C
+        stop.set()  # unfinished long recordings must not delay Ctrl-C
         pool.shutdown(wait=True, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Which recordings files and folders stand for; what cannot be opened is a failure beside the others."""
+"""List the recordings that files and folders contain; what cannot be opened becomes a failure among the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find_inputs(
     recursive: bool = False,
     passed_over: Callable[[Path], object] = bool,
 ) -> list[str | os.PathLike[str] | Prediction]:
-    """List the recordings that files and folders stand for; what cannot be found or opened becomes a failure.
+    """List the recordings that files and folders contain; what cannot be found or opened becomes a failure.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def find_inputs(
     recursive : bool
         Also look into sub-folders and linked folders.
     passed_over : callable, optional
-        Told each file of a folder that is no recording.
+        Called with each file of a folder that is not a recording.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def find_inputs(
     found: list[str | os.PathLike[str] | Prediction] = []
     for path in paths:
         try:
-            if not os.fspath(path):  # an unset shell variable, which pathlib takes for the current folder
+            if not os.fspath(path):  # an unset shell variable, which pathlib would read as the current folder
                 raise AudioError("An empty path names no recording: give a file or a folder.")
             items = scan(Path(path), recursive, passed_over)
             found += items if Path(path).is_dir() else [path]
@@ -52,12 +52,12 @@ def find_inputs(
 
 
 def scan(path: Path, recursive: bool, passed_over: Callable[[Path], object] = bool) -> list[Path | Prediction]:
-    """As ``find_audio``, but sub-folders that may not be read are failures among the rest instead of the end of all."""
+    """As ``find_audio``, but unreadable sub-folders become failures among the rest instead of ending the run."""
     if not path.is_dir():
         return [*audio.find_audio(path)]
     found = folders.scan(path, recursive=recursive)
     if not found.recordings and not (recursive and found.errors):
-        return [*audio.find_audio(path, recursive=recursive)]  # says what is wrong
+        return [*audio.find_audio(path, recursive=recursive)]  # reports what is wrong
     for other in found.passed_over:
         passed_over(other)
     return [*found.recordings, *(failure(error.filename, error) for error in found.errors)]
@@ -81,7 +81,7 @@ def many(source: Any) -> Iterable[Any] | None:
         values = np.asarray(source)
         return values.tolist() if values.dtype.kind in "OUT" and values.ndim == 1 else None
     if isinstance(source, (list, tuple)) and any(isinstance(item, (int, float, np.number)) for item in source):
-        raise AudioError("A list is taken as a list of recordings: for samples, use np.array(samples).")
+        raise AudioError("A list is read as a list of recordings: for samples, use np.array(samples).")
     return cast("Iterable[Any]", source)
 
 

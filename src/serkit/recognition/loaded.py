@@ -16,14 +16,14 @@ _State: TypeAlias = "tuple[tuple[str, int, int, int], ...]"
 
 
 class Loaded(Generic[_T]):
-    """What was loaded from files or folders, as long as neither their place nor their files have changed.
+    """Keep what was loaded from files or folders until their path or content changes.
 
     Parameters
     ----------
     load : callable
-        Takes the resolved path of a file or folder.
+        Called with the resolved path of a file or folder.
     most : int
-        How many are kept; the one that was not used for the longest time makes room.
+        How many are kept; the least recently used one is dropped first.
     """
 
     def __init__(self, load: Callable[[Path], _T], *, most: int = 4) -> None:
@@ -47,11 +47,11 @@ class Loaded(Generic[_T]):
             return found[1]
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()  # another thread may have held it at the fork
+        self._lock = threading.Lock()  # another thread may have held the lock at the fork
 
 
 def _state(place: Path) -> _State:
-    """Name, size, time of change and inode of each file: what tells a changed bundle without reading it."""
+    """Name, size, time of change and inode of each file: these show that a bundle changed without reading it."""
     files = sorted(place.iterdir()) if place.is_dir() else [place]
     found = ((file.name, file.stat()) for file in files)
     return tuple((name, facts.st_size, facts.st_mtime_ns, facts.st_ino) for name, facts in found)

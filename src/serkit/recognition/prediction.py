@@ -1,4 +1,4 @@
-"""What a recognizer answers for one recording."""
+"""The answer of a recognizer for one recording."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Prediction:
     error : str or None
         Why there is no answer.
     unsure : bool
-        Whether the confidence is below what was asked for, so that no emotion is named; the probabilities stay.
+        Whether the confidence is below `min_confidence`, so that no emotion is named; the probabilities stay.
     channel : str or None
         The channel that was answered, where a recording has several: ``"mix"``, ``"left"``, ``"right"`` or a number.
     warnings : tuple of str
-        Why to trust the answer less, in the order of :data:`WARNINGS`, which says what they mean. Without speech,
-        nothing is called short.
+        Reasons to trust the answer less, in the order of :data:`WARNINGS`, which explains them. Without speech,
+        there is no warning ``"short"``.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class Prediction:
         Raises
         ------
         SerkitError
-            If `min_confidence` is no probability.
+            If `min_confidence` is not a probability.
         """
         check_confidence(min_confidence)
         if self.confidence is None or self.confidence >= min_confidence:
@@ -123,7 +123,7 @@ class Prediction:
         return replace(self, emotion=None, unsure=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return one JSON-able row, which has the same keys whatever came out: without an answer, None or nothing."""
+        """Return one row ready for JSON. It always has the same keys; without an answer, values are None or empty."""
         return {
             "path": self.path,
             "start": self.start,
@@ -153,7 +153,7 @@ def in_order(warnings: Iterable[str]) -> tuple[str, ...]:
 
 
 def path_of(source: object) -> str | None:
-    """Return the path by which a recording was given; None if it was not, as with bytes and arrays."""
+    """Return the path of a recording; None for bytes, arrays and other sources without one."""
     if isinstance(source, Mapping):
         source = source.get("path")  # of a row of Hugging Face datasets
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else None

@@ -1,7 +1,7 @@
 """Enrolment: up to 30 s of a person's voice make a small profile, which later answers for that person use.
 
-Every voice makes a model lean towards some labels, whatever it says. The mean log-probability over a few utterances,
-compared with the same mean over other voices, is that lean; answers get better when a part of it is taken off
+A model is biased towards some labels for each voice, whatever it says. The mean log-probability over a few
+utterances, minus the same mean over other voices, estimates that bias; subtracting a part of it improves the answers
 (:func:`adjust`). Nothing is labelled and nothing is trained.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FLOOR", "MAX_SECONDS", "Profile", "adjust", "check_speaker", "need_enrolment", "voice_mean"]
 
-#: How much speech a profile is made of at most, s.
+#: The most speech that a profile uses, s.
 MAX_SECONDS = 30.0
 
 _FORMAT = 1
@@ -42,9 +42,9 @@ def voice_mean(probabilities: np.ndarray, weights: np.ndarray | None = None) -> 
     Parameters
     ----------
     probabilities : np.ndarray, shape=(n, n_labels)
-        In [0, 1]; less than :data:`FLOOR` counts as that.
+        In [0, 1]; values below :data:`FLOOR` are raised to it.
     weights : np.ndarray, shape=(n,), optional
-        What each utterance counts, by default all the same.
+        Weight of each utterance, by default the same for all.
 
     Returns
     -------
@@ -58,10 +58,10 @@ def voice_mean(probabilities: np.ndarray, weights: np.ndarray | None = None) -> 
 def adjust(
     probabilities: np.ndarray, voice: np.ndarray, reference: np.ndarray, *, seconds: float, weight: float, half: float
 ) -> np.ndarray:
-    """Take a voice's lean off its answers.
+    """Correct answers for the model's bias towards a voice.
 
     ``log p'(label) = log p(label) - w * (voice(label) - reference(label))``, then softmax, where
-    ``w = weight * seconds / (seconds + half)``: the less is known of a voice, the less is taken off.
+    ``w = weight * seconds / (seconds + half)``: the less speech was heard, the smaller the correction.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ def adjust(
     seconds : float
         How much of the voice was heard, s.
     weight : float
-        What part of the lean would be taken off if the voice had been heard for ever.
+        The part of the bias that is corrected in the limit of endless speech.
     half : float
-        After how many seconds half of that is taken off.
+        Seconds of speech after which half of that is corrected.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def adjust(
 
 @dataclass(frozen=True)
 class Profile:
-    """What a model needs to know of a voice. It holds no audio and no file names.
+    """What a model needs to know about a voice. It holds no audio and no file names.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ class Profile:
     utterances : int
         How many were heard; a long recording counts as several.
     seconds : float
-        How long they are together, s, at most 30.
+        Their total length, s, at most 30.
     created : str
         Date, ISO 8601.
 
@@ -121,7 +121,7 @@ class Profile:
 
     See Also
     --------
-    serkit.recognition.recognizer.Recognizer.enrol : makes one.
+    serkit.recognition.recognizer.Recognizer.enrol : Makes one.
     """
 
     model: str
@@ -231,12 +231,12 @@ class Profile:
 
     @classmethod
     def from_dict(cls, content: object) -> Profile:
-        """Make a profile from parsed JSON, checking all of it; keys that are not known are passed over.
+        """Make a profile from parsed JSON, checking all of it; unknown keys are ignored.
 
         Raises
         ------
         ProfileError
-            If it is none, damaged, or of a newer format.
+            If it is not a profile, damaged, or of a newer format.
 
         Examples
         --------
@@ -255,12 +255,12 @@ class Profile:
         for name in ("format", *names):
             if name not in content:
                 raise ProfileError(
-                    f"The key '{name}' is missing, so this is no speaker profile: make one with 'ser enrol'."
+                    f"The key '{name}' is missing, so this is not a speaker profile: make one with 'ser enrol'."
                 )
         return cls(**{name: content[name] for name in names})
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the profile as JSON, at once or not at all; what stood there is replaced.
+        """Write the profile as JSON, all or nothing; an existing file is replaced.
 
         Raises
         ------

@@ -93,7 +93,7 @@ def predict(  # type: ignore[overload-overlap]
     speaker: Profile | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
-) -> Prediction | Any: ...  # for a folder a list, which no type can tell
+) -> Prediction | Any: ...  # a folder gives a list, which types cannot express
 
 
 @overload
@@ -123,7 +123,7 @@ def predict(
 ) -> Prediction | list[Prediction]:
     """Answer with a model that is loaded once and kept: :meth:`Recognizer.predict` in one call.
 
-    The last four models are kept. A bundle whose files have changed is loaded again.
+    The four most recently used models are kept. A bundle whose files have changed is loaded again.
 
     Parameters
     ----------
@@ -138,8 +138,8 @@ def predict(
 
     See Also
     --------
-    Recognizer.predict_iter : one recording after the other, for many.
-    serkit.timeline : a long recording, window by window.
+    Recognizer.predict_iter : Many recordings, one after the other.
+    serkit.timeline : A long recording, window by window.
     """
     recognizer = _loaded().get(locate(model))
     answer: Callable[..., Any] = recognizer.predict
@@ -160,15 +160,15 @@ def predict(
 class Recognizer(Runner):
     """A loaded model. It keeps nothing from one call to the next and may be shared between threads.
 
-    It also goes to other processes: it pickles with its bundle (multiprocessing, joblib, Ray), and a forked child
-    makes its own session of ONNX Runtime with its first answer.
+    It can be sent to other processes: it pickles with its bundle (multiprocessing, joblib, Ray), and a forked child
+    makes its own ONNX Runtime session at its first answer.
 
     Parameters
     ----------
     bundle : Bundle
     threads : int, optional
-        Threads inside one answer, by default 1: the models are small, so that a second thread costs more in waiting
-        than it saves. Several recordings are answered at the same time instead, and one thread always sums in the
+        Threads inside one answer, by default 1: the models are small, so a second thread costs more in waiting than
+        it saves. Several recordings are answered at the same time instead, and one thread always sums in the
         same order.
 
     Raises
@@ -221,7 +221,7 @@ class Recognizer(Runner):
         min_confidence: float = 0.0,
         speaker: Profile | None = None,
         strict: bool = False,
-    ) -> Prediction | Any: ...  # for a folder a list, which no type can tell
+    ) -> Prediction | Any: ...  # a folder gives a list, which types cannot express
 
     @overload
     def predict(
@@ -247,7 +247,7 @@ class Recognizer(Runner):
         speaker: Profile | None = None,
         strict: bool = False,
     ) -> Prediction | list[Prediction]:
-        """Tell the emotion of one recording or of many.
+        """Recognise the emotion in one recording or in many.
 
         Parameters
         ----------
@@ -262,9 +262,9 @@ class Recognizer(Runner):
             Which channel to answer, as for :func:`serkit.audio.load`; ``"each"``: all of them, one answer each. The
             answer's ``channel`` says which it was.
         min_confidence : float
-            In [0, 1]. An answer below it names no emotion: its ``unsure`` is True; probabilities and confidence stay.
+            In [0, 1]. A less confident answer has no emotion and ``unsure=True``; probabilities and confidence stay.
         speaker : Profile, optional
-            Who speaks: what :meth:`enrol` made of that person's voice. By default the voice is unknown.
+            Who speaks: the profile that :meth:`enrol` made. By default the voice is unknown.
         strict : bool
             Refuse a recording that breaks off. By default it is answered as far as it goes, and ``warnings`` of the
             answer contain ``"truncated"``.
@@ -281,7 +281,7 @@ class Recognizer(Runner):
         AudioError
             If a single recording cannot be read or is too short, or if a folder holds no recording.
         SerkitError
-            If `min_confidence` is no probability, or `speaker` is a profile of another model.
+            If `min_confidence` is not a probability, or `speaker` is a profile for another model.
         """
         check_confidence(min_confidence)
         self.check_speaker(speaker)
@@ -321,28 +321,28 @@ class Recognizer(Runner):
         Parameters
         ----------
         sources : iterable
-            Recordings as for :meth:`predict`, taken as they are needed. A Prediction, such as a failure of
-            :func:`serkit.recognition.inputs.find_inputs`, is handed on. A function without arguments is called for its
-            recording in the thread that answers.
+            Recordings as for :meth:`predict`, read as they are needed. A Prediction, such as a failure of
+            :func:`serkit.recognition.inputs.find_inputs`, is passed through. A function without arguments is called
+            for its recording in the thread that answers.
         sample_rate : int, optional
             Rate of arrays, Hz.
         workers : int, optional
-            Recordings worked on at the same time, by default one a core and at most four.
+            Recordings answered at the same time, by default one per core and at most four.
         channel, min_confidence, speaker, strict
             As for :meth:`predict`.
         detect_speech : bool
-            False answers every recording, for those that are known to hold a voice; long ones are then weighted by
-            the seconds of their windows.
+            False answers every recording without looking for speech, if all are known to hold a voice. Windows of long
+            recordings are then weighted by their length.
 
         Yields
         ------
         Prediction
-            One for each source, in order, or one for each of its channels if ``"each"`` is asked for; with ``error``
-            set where one failed.
+            One for each source, in order, or one for each of its channels with ``channel="each"``; ``error`` is set
+            where one failed.
 
         See Also
         --------
-        rows_of : the same, with the answers to one source together.
+        rows_of : The same, with the answers for one source together.
         """
         asked: dict[str, Any] = {
             "channel": channel,
@@ -367,7 +367,7 @@ class Recognizer(Runner):
         strict: bool = False,
         detect_speech: bool = True,
     ) -> Iterator[list[Prediction]]:
-        """Answer many recordings as :meth:`predict_iter` does, and keep the answers to one source together.
+        """Answer many recordings as :meth:`predict_iter` does, and keep the answers for one source together.
 
         Parameters
         ----------
@@ -377,7 +377,7 @@ class Recognizer(Runner):
         Yields
         ------
         list of Prediction
-            For each source, in order: one, or one for each of its channels if ``"each"`` is asked for.
+            For each source, in order: one, or one for each of its channels with ``channel="each"``.
         """
         check_confidence(min_confidence)
         self.check_speaker(speaker)
@@ -403,7 +403,7 @@ class Recognizer(Runner):
         speaker: Profile | None = None,
         channel: Channel = "auto",
     ) -> Explanation:
-        """Tell which stretches and which frequency bands of a recording moved the answer.
+        """Measure which stretches and which frequency bands of a recording moved the answer.
 
         Parameters
         ----------
@@ -412,7 +412,7 @@ class Recognizer(Runner):
         emotion : str, optional
             The label to explain, by default the most probable one.
         offset, duration : float
-            The part to explain, s; by default all of it. It may be as long as what the model hears at once.
+            The part to explain, s; by default all of it. It may be as long as the model's longest input.
         speaker : Profile, optional
             As for :meth:`predict`: what is explained is the adjusted answer.
         channel : {"auto", "mix", "left", "right"} or int
@@ -421,14 +421,14 @@ class Recognizer(Runner):
         Returns
         -------
         Explanation
-            See :mod:`serkit.recognition.explain` for how it is measured and what it cannot say.
+            See :mod:`serkit.recognition.explain` for how it is measured and what it does not show.
 
         Raises
         ------
         AudioError
             If the recording cannot be read, is too short or too long, or holds no speech.
         SerkitError
-            If the model has no such label, or `speaker` is a profile of another model.
+            If the model has no such label, or `speaker` is a profile for another model.
         """
         from serkit.recognition.explain import explain
 
@@ -452,34 +452,34 @@ class Recognizer(Runner):
     ) -> Profile:
         """Make a profile of a person's voice, which later answers for that person may use.
 
-        Speak, or choose, utterances as varied as those that are to be judged: what the voice says on average becomes
-        the person's zero point, so 30 s of one mood make that mood the zero point. Nothing is labelled, nothing is
+        Use utterances as varied as those that will be judged: the average of what is enrolled becomes the person's
+        zero point, so 30 s of one mood make that mood the zero point. Nothing is labelled, nothing is
         trained, and the profile holds no audio and no file names.
 
         Parameters
         ----------
         *sources : path, bytes, binary file object, np.ndarray, Waveform; or a folder
-            Recordings of one person alone, in the order in which they count. Those longer than the model's usual
-            window (:func:`serkit.recognition.timeline.default_window`) go window by window; windows without speech do
-            not count.
+            Recordings of one person alone; earlier ones are used first. Those longer than the model's usual window
+            (:func:`serkit.recognition.timeline.default_window`) are cut into windows; windows without speech do not
+            count.
         sample_rate : int, optional
             Rate of arrays, Hz.
         channel : {"auto", "mix", "left", "right"} or int
             As for :func:`serkit.audio.load`: the person's channel, in all recordings.
         on_break : callable, optional
-            For a recording that breaks off: what could be read counts, and `on_break` is told what is wrong. By
-            default such a recording is refused.
+            Called with a sentence that says what is wrong when a recording breaks off; what could be read is then used.
+            By default such a recording is refused.
 
         Returns
         -------
         Profile
-            Of the first 30 s of speech; what comes after that is not used. Seconds are those of the windows that hold
-            speech, short pauses within them included.
+            Made from the first 30 s of speech; the rest is not used. Seconds are those of the windows that hold
+            speech, including short pauses within them.
 
         Raises
         ------
         AudioError
-            If a recording cannot be read or is too short for the model, or if there are less than 3 s of speech.
+            If a recording cannot be read or is too short for the model, or if there is less than 3 s of speech.
         BundleError
             If the model does not enrol voices.
 

@@ -57,7 +57,7 @@ def _json_row(prediction: Prediction, top: int | None) -> dict[str, Any]:
 
 
 class JsonWriter:
-    """Print what :func:`to_json` returns to standard output, a row as soon as it comes: nothing is kept.
+    """Print what :func:`to_json` returns to standard output, each row at once: nothing is kept in memory.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = Tru
     """Return a rich table: file, emotion in its colour, confidence bar, probabilities. Failures are left out.
 
     Where the model is unsure, the emotion reads ``unsure`` and the bar has no emotion's colour. Channels and warnings
-    have columns if a row has any; with `show_affect`, so have derived valence and arousal.
+    have columns if a row has any; with `show_affect`, so do derived valence and arousal.
     """
     from rich import box
     from rich.table import Table
@@ -181,7 +181,7 @@ def flat_row(prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def csv_cells(prediction: Prediction, labels: Sequence[str]) -> list[Any]:
-    """Return :func:`flat_row` as CSV has it: true and false in small letters, nothing for None, text made safe."""
+    """Return :func:`flat_row` for CSV: true and false in lower case, nothing for None, text made safe."""
 
     def cell(value: Any) -> Any:
         if isinstance(value, str):
@@ -192,12 +192,12 @@ def csv_cells(prediction: Prediction, labels: Sequence[str]) -> list[Any]:
 
 
 class CsvWriter:
-    """Write predictions as CSV while they come.
+    """Write predictions as CSV, one by one.
 
     The columns: ``path,start,end,channel,emotion,confidence,unsure,speech,error,warnings,<label>...,derived_valence,
     derived_arousal``; warnings are joined by ``+``.
 
-    Text that a spreadsheet would take for a formula has an apostrophe before it
+    Text that a spreadsheet would read as a formula gets an apostrophe before it
     (:func:`serkit.recognition.csv_text.guard`).
 
     The rows go to ``.NAME.part`` beside the file, which takes the file's name when the ``with`` block ends, also by
@@ -259,7 +259,7 @@ class CsvWriter:
                 self._put(csv_cells(prediction, self._labels))
             self._file.flush()
         except OSError as error:
-            if self._part is None:  # standard output: a reader that has seen enough is no mistake
+            if self._part is None:  # standard output: a reader may close it early
                 raise
             raise self._refused(error) from None
 
@@ -271,7 +271,7 @@ class CsvWriter:
         problem = None
         with self._lock:
             try:
-                self._file.close()  # writes what is left
+                self._file.close()  # writes the rest
             except OSError as refused:
                 problem = refused
             try:

@@ -88,7 +88,7 @@ class Runner:
         return f"{type(self).__name__}({name!r}, version={version!r}, labels={len(self.labels)})"
 
     def probabilities(self, wave: Waveform, *, speaker: Profile | None = None) -> np.ndarray:
-        """Run the graph on one waveform, whatever it holds and however long it is.
+        """Run the graph on one waveform of any content and length.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class Runner:
         Raises
         ------
         BundleError
-            If what the graph gives are no probabilities.
+            If the graph's output is not a set of probabilities.
         """
         feed = {self.manifest.input["kind"]: self._prepare(audio.resample(wave, self.sample_rate))}
         try:
@@ -139,7 +139,7 @@ class Runner:
         strict: bool = False,
         channel: Channel | Choice = "auto",
     ) -> Prediction:
-        """Answer one recording; one that breaks off as far as it goes, or with `strict` not at all."""
+        """Answer one recording; one that breaks off is answered as far as it goes, or refused with `strict`."""
         manifest = self.manifest
         broken: list[str] = []
         results: list[np.ndarray] = []
@@ -150,14 +150,14 @@ class Runner:
         track = audio.Track(source, sample_rate=sample_rate, block=block, channel=channel, on_break=on_break)
         for piece in track:
             if stop is not None and stop.is_set():
-                raise AudioError("Nobody waits for the answer any more.")
+                raise AudioError("The answer is no longer needed.")
             if piece.duration < manifest.min_seconds:
                 if end == 0.0:
                     raise AudioError(
                         f"The recording lasts {piece.duration:.3f} s{' and is truncated' if broken else ''}; "
                         f"the model {manifest.name} needs at least {manifest.min_seconds:g} s."
                     )
-                end += piece.duration  # the rest of a long recording, too short to say anything
+                end += piece.duration  # the rest of a long recording, too short to answer
                 continue
             end += piece.duration
             wave = audio.resample(piece, self.sample_rate)
@@ -220,7 +220,7 @@ def remarks(
     track : Track
         What was read.
     voice : float or None
-        Seconds of voice that were heard; None if there is no speech. A pause in a longer recording is not called quiet.
+        Seconds of voice; None if there is no speech. A pause in a longer recording does not count as quiet.
     start, end : float, optional
         The window, s.
     truncated : bool
@@ -270,7 +270,7 @@ _runners: weakref.WeakSet[Runner] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """Part with the parent's sessions: their threads are not in this process, and to free them would wait for those."""
+    """Give up the parent's sessions: their threads are not in this process, and freeing them would wait for those."""
     import ctypes
 
     for runner in list(_runners):

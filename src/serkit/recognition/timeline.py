@@ -24,7 +24,7 @@ from serkit.recognition.runner import Runner, remarks
 
 __all__ = ["MIN_HOP", "default_window", "segments", "shares", "timeline", "window_limits"]
 
-#: The smallest hop, s: finer steps cost time and tell nothing about an emotion.
+#: The smallest hop, s: finer steps cost time and show nothing new about an emotion.
 MIN_HOP = 0.1
 
 _USUAL = 3.0  # s; about one utterance, as in the corpora that the models learn from
@@ -75,33 +75,33 @@ def timeline(
     min_confidence : float
         In [0, 1]. An answer below it names no emotion.
     speaker : Profile, optional
-        Who speaks: what :meth:`serkit.recognition.recognizer.Recognizer.enrol` made of that person's voice.
+        Who speaks: a profile made by :meth:`serkit.Recognizer.enrol`.
     sample_rate : int, optional
         Rate of an array, Hz.
     channel : {"auto", "mix", "left", "right"} or int
         As for :func:`serkit.audio.load`: one channel, or the mean of all, for the whole recording.
     progress : callable
-        Told after each window how many seconds of the recording are answered.
+        Called after each window with the seconds of the recording that are answered.
 
     Yields
     ------
     Prediction
-        One a window, in order: start and end of the window in s, the answer, its probabilities and warnings; ``path``
+        One per window, in order: start and end of the window in s, the answer, its probabilities and warnings; ``path``
         is None.
 
     Raises
     ------
     SerkitError
-        If window, hop or confidence are out of their limits, or `speaker` is a profile of another model; before
+        If window, hop or confidence is out of its limits, or `speaker` is a profile for another model; raised before
         anything is read.
     AudioError
         As for :func:`serkit.audio.stream`, or if the recording is too short for the model.
     TruncatedError
-        An AudioError: if the recording breaks off; after the windows of what could be read, to its last sample.
+        A kind of AudioError: if the recording breaks off; raised after the windows of everything that could be read.
 
     See Also
     --------
-    segments : what follows from the windows.
+    segments : Merge windows into segments.
 
     Examples
     --------
