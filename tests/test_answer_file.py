@@ -463,12 +463,12 @@ def test_a_missing_pyarrow_is_said_before_the_first_recording(ser: Ser, monkeypa
         (["--out", "no/x.csv"], "ser: Cannot write 'no/x.csv': No such file or directory."),
         (["--out", "folder.csv"], "ser: Cannot write 'folder.csv': it is a folder."),
         (["--out", "x.csv", "--json"], "exclude each other"),
-        (["--out", "x.csv", "--top", "2"], "--top goes with"),
-        (["--out", "x.csv", "--affect"], "--affect goes with"),
-        (["--resume"], "--resume goes with --out"),
-        (["--out", "x.csv", "--retry-failed"], "--retry-failed goes with --resume"),
+        (["--out", "x.csv", "--top", "2"], "--top is for the table"),
+        (["--out", "x.csv", "--affect"], "--affect is for the table"),
+        (["--resume"], "--resume needs --out"),
+        (["--out", "x.csv", "--retry-failed"], "--retry-failed needs --resume"),
         (["--out", "x.csv", "--resume", "--force"], "--force and --resume exclude each other"),
-        (["--force"], "--force goes with --out or --csv"),
+        (["--force"], "--force needs --out or --csv"),
     ],
 )
 def test_wrong_usage(ser: Ser, tmp_path: Path, words: list[str], says: str) -> None:

@@ -19,7 +19,7 @@ from serkit.errors import TrainingError
 from serkit.features import Extractor, Feature
 from serkit.training import feature_cache
 from serkit.training.feature_cache import ClipRequest, FeatureCache, compute_features, requests
-from serkit.training.noise_and_rooms import Surroundings
+from serkit.training.noise_and_rooms import SoundFolders
 
 EXTRACTOR = Extractor(16000, Window(length=0.5), (Feature("rms"), Feature("zcr")), "mean_std")
 CLIP = ClipRequest("a.wav", 0.0, 1.0, "ab" * 32)
@@ -65,15 +65,15 @@ def test_a_key_hangs_on_the_sound_and_on_how_it_is_looked_at() -> None:
 
 def test_copies_go_through_their_chains_and_know_their_folders(tmp_path: Path) -> None:
     sf.write(tmp_path / "hiss.wav", 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
-    folders = Surroundings.read(background=tmp_path)
+    folders = SoundFolders.read(background=tmp_path)
     rows = pd.DataFrame({"path": "a.wav", "start": 0.0, "end": 1.0, "audio_hash": "ab", "copy": range(5)})
-    found = requests(rows, chains=("background", "pitch+noise"), seed=0, surroundings=folders)
+    found = requests(rows, chains=("background", "pitch+noise"), seed=0, folders=folders)
     assert [clip.chain for clip in found] == [None, "background", "pitch+noise", "background", "pitch+noise"]
-    assert [clip.surroundings for clip in found] == [None, *[folders] * 4]
+    assert [clip.folders for clip in found] == [None, *[folders] * 4]
     assert len({clip.seed for clip in found}) == 5
     assert requests(rows[:1], chains=(), seed=0) == [ClipRequest("a.wav", 0.0, 1.0, "ab")]
     # Chains that take nothing from a folder have one key, with and without it.
-    assert found[2].key(EXTRACTOR) == replace(found[2], surroundings=None).key(EXTRACTOR)
+    assert found[2].key(EXTRACTOR) == replace(found[2], folders=None).key(EXTRACTOR)
 
 
 def test_another_folder_gives_other_features_and_the_same_one_elsewhere_does_not(
@@ -86,8 +86,8 @@ def test_another_folder_gives_other_features_and_the_same_one_elsewhere_does_not
     rows = pd.concat([corpus.table.assign(copy=c) for c in (0, 1, 2)])
 
     def features(name: str, *, backwards: bool = False) -> list[np.ndarray]:
-        folders = Surroundings.read(background=tmp_path / name)
-        clips = requests(rows, chains=("background", "speed+background"), seed=0, surroundings=folders)
+        folders = SoundFolders.read(background=tmp_path / name)
+        clips = requests(rows, chains=("background", "speed+background"), seed=0, folders=folders)
         step = -1 if backwards else 1
         found = compute_features(corpus, clips[::step], EXTRACTOR, cache=FeatureCache(tmp_path / "cache"), n_jobs=3)
         return found[::step]

@@ -233,7 +233,7 @@ def test_folders_and_recursion(ser: Ser, clips: Path, tmp_path: Path) -> None:
         (["predict", "missing.wav", "-m", "tiny"], "missing.wav"),
         (["predict", "", "-m", "tiny"], "An empty path names no recording"),
         (["predict", "clips/a.wav", "-m", "huge"], "ser: No model 'huge'"),
-        (["predict", "clips/a.wav", "-m", "clips"], "ser: clips is no bundle: it holds no manifest.json."),
+        (["predict", "clips/a.wav", "-m", "clips"], "ser: clips is not a bundle: it holds no manifest.json."),
         (["predict", "clips/a.wav", "-m", "tiny", "--json", "--csv", "x.csv"], "exclude each other"),
         (["predict", "clips/a.wav", "-m", "tiny", "--csv", "clips"], "ser: Cannot write 'clips': it is a folder."),
         (["predict", "clips/a.wav", "-m", "tiny", "--csv", "no/x.csv"], "ser: Cannot write 'no/x.csv': No such file"),

@@ -116,7 +116,7 @@ def test_ctrl_c_in_train_says_what_is_kept(
     monkeypatch.setattr(fitting, "fit", stop)
     code, _, err = ser("train", "quick.toml", "--data", tiny_corpus, "--out", "bundle")
     assert code == 130
-    assert "interrupted; bundle was not written. Features that were computed are kept" in err
+    assert "interrupted; bundle was not written. Computed features are kept" in err
     assert not (place / "bundle").exists()
 
 
@@ -143,7 +143,7 @@ def test_train_writes_a_bundle_with_the_scores_of_this_recipe_only(ser: Ser, tin
     (place / "quick.toml").write_text(QUICK_TEXT.replace("n_mfcc = 13", "n_mfcc = 12"), encoding="utf-8")
     code, _, err = ser(*train)
     assert code == 2
-    assert "only scores of the very recipe may stand on a model" in err
+    assert "a model carries only scores of exactly its own recipe" in err
 
 
 def test_attach_gives_the_bundle_that_training_with_scores_gives(ser: Ser, tiny_corpus: Path, place: Path) -> None:
@@ -176,7 +176,7 @@ def test_train_without_scores_says_so(ser: Ser, tiny_corpus: Path) -> None:
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "7"), "6 speakers"),
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "3", "--out", "some.json/x"), "Not a directory"),
         (("train", "quick.toml", "--data", "DATA", "--out", "full"), "full exists and is not a bundle"),
-        (("train", "quick.toml", "--data", "DATA", "--out", "some.json/x"), "some.json is no folder"),
+        (("train", "quick.toml", "--data", "DATA", "--out", "some.json/x"), "some.json is not a folder"),
         (("train", "net.toml", "--data", "DATA", "--out", "b"), "A waveform graph takes frames of log_mel"),
         (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "quick.toml"), "is not JSON"),
         (("train", "quick.toml", "--data", "DATA", "--out", "b", "--results", "some.json"), "is not a results.json"),

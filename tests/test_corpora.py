@@ -155,7 +155,7 @@ def test_malformed_ravdess_names_are_named(tmp_path: Path, stem: str, reason: st
 def test_a_recording_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     write_ravdess(tmp_path, "zips")
     write(tmp_path / "Actor_01" / f"{NAMES[0]}.wav", 0)
-    with pytest.raises(CorpusError, match=f"{NAMES[0]} is there twice"):
+    with pytest.raises(CorpusError, match=f"{NAMES[0]} occurs twice"):
         read_corpus(tmp_path)
 
 
@@ -367,7 +367,7 @@ def test_the_folder_above_is_understood(tmp_path: Path) -> None:
     above, given = read_corpus(tmp_path), read_corpus(tmp_path / "RAVDESS", kind="ravdess")
     assert above.root == given.root == tmp_path / "RAVDESS"
     write_crema(tmp_path / "CREMA-D")
-    with pytest.raises(CorpusError, match=r"several corpora \(crema_d, ravdess\): say which"):
+    with pytest.raises(CorpusError, match=r"several corpora \(crema_d, ravdess\): name one"):
         read_corpus(tmp_path)
     assert [read_corpus(tmp_path, kind=kind).name for kind in ("ravdess", "crema_d")] == ["ravdess", "crema_d"]
 

@@ -171,13 +171,13 @@ def _config(folder: Path, **values: object) -> None:
     [
         (lambda folder: (folder / "model.safetensors").unlink(), "it has no model.safetensors"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be read as JSON"),
-        (lambda folder: (folder / "config.json").write_text("[]"), "holds no JSON object"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "does not hold a JSON object"),
         (lambda folder: _config(folder, model_type="bert"), "a model of type 'bert', expected 'whisper'"),
         (lambda folder: _config(folder, d_model=None), "lacks a size or has a wrong one: 'd_model'"),
         (lambda folder: _config(folder, d_model=15), "impossible sizes"),
         (
             lambda folder: _config(folder, d_model=32),
-            r"has the shape \(16, 80, 3\), config.json asks for \(32, 80, 3\)",
+            r"has the shape \(16, 80, 3\), config.json expects \(32, 80, 3\)",
         ),
         (lambda folder: _config(folder, encoder_layers=4), r"lacks the tensor layers\.3\."),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no weights"), "truncated or damaged"),
@@ -251,7 +251,7 @@ def test_the_hash_of_a_recipe_follows_the_weights_and_not_the_folder(copy: Path)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (recipe_text(sha256="0" * 64), "have the SHA-256 .* the recipe asks for 0000"),
+        (recipe_text(sha256="0" * 64), "have the SHA-256 .* the recipe needs 0000"),
         (recipe_text(Path("/nowhere")), r"\[encoder\]: There is no encoder '/nowhere'"),
         (recipe_text().replace("[1, 3]", "[4]"), r"\[encoder\]: blocks must be numbers from 1 to 3"),
         (recipe_text() + "[features]\nfeatures = [{name = 'rms'}]\n", "needs one front end"),

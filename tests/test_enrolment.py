@@ -489,7 +489,7 @@ def test_explain_with_a_speaker_from_the_command_line(ser: Ser) -> None:
     assert ser(*words, "--out", "without.html")[0] == 0
     pages = [Path(name).read_text(encoding="utf-8") for name in ("with.html", "without.html")]
     assert [page.count("adjusted to this voice, 4 s heard") for page in pages] == [1, 0]
-    assert [page.count("after 4 s of it, is taken off each answer") for page in pages] == [1, 0]
+    assert [page.count("made from 4 s of speech, was used") for page in pages] == [1, 0]
 
 
 def test_a_file_of_answers_is_resumed_with_the_same_voice_only(ser: Ser) -> None:

@@ -359,7 +359,7 @@ def test_scores_of_another_recipe_or_corpus_cannot_be_attached(
 ) -> None:
     estimator = train_final(recipe, corpus, cache=cache)
     bundle = export_bundle(estimator, recipe, corpus, tmp_path / "bundle", cache=cache)
-    with pytest.raises(TrainingError, match="very recipe"):
+    with pytest.raises(TrainingError, match="exactly its own recipe"):
         attach_scores(bundle, corpus, tmp_path / "bundle", scores=[{**scores[0], "recipe_hash": "0"}])
     with pytest.raises(BundleError, match="trained on the corpus 'ravdess', got 'mine'"):
         attach_scores(bundle, replace(corpus, name="mine"), tmp_path / "bundle", scores=scores)

@@ -71,7 +71,7 @@ FFMPEG = {
     "stream.ts": ("mpegts", "aac", RATE, "MPEG-TS"),
     "film.FLV": ("flv", "aac", 44100, "FLV"),
     "dolby.ac3": ("ac3", "ac3", 48000, "AC3"),
-    "dolby.eac3": ("eac3", "eac3", 48000, "AC3"),
+    "dolby.eac3": ("eac3", "eac3", 48000, "E-AC3"),
     "dolby 44": ("ac3", "ac3", 44100, "AC3"),
     "book.m4b": ("mp4", "aac", RATE, "MP4/M4A"),
     "bare aac": ("adts", "aac", RATE, "AAC"),
@@ -154,7 +154,9 @@ def test_ser_predict_answers_them_and_names_the_rest(ser: Ser, tmp_path: Path, m
     assert code == 0
     assert [row["path"] for row in json.loads(out)] == sorted(f"mix/{name}" for name in ["a.wav", *LIBSNDFILE])
     first = ", ".join(f"mix/{name}" for name in sorted(OTHERS)[:5])
-    assert err == f"ser: {len(OTHERS)} files were passed over as no recording: {first} and {len(OTHERS) - 5} more.\n"
+    assert (
+        err == f"ser: {len(OTHERS)} files were passed over, not being recordings: {first} and {len(OTHERS) - 5} more.\n"
+    )
     assert ser("predict", "mix/a.wav", "-m", "tiny", "--json")[2] == ""
 
 

@@ -83,13 +83,13 @@ def test_each_corpus_is_dealt_out_as_it_would_be_alone(both: Path, joined: Corpu
 
 
 def test_what_cannot_be_joined_says_why(both: Path, tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"asks for 'resd' below .* holds crema_d, ravdess"):
+    with pytest.raises(CorpusError, match=r"needs 'resd' below .* holds crema_d, ravdess"):
         read_corpus(both, kind="ravdess+resd")
     with pytest.raises(CorpusError, match="it holds none"):
         read_corpus(tmp_path, kind="ravdess+crema_d")
     with pytest.raises(CorpusError, match="names a corpus twice"):
         read_corpus(both, kind="ravdess+ravdess")
-    with pytest.raises(CorpusError, match=r"say which, with kind or --kind; ravdess\+crema_d takes them together"):
+    with pytest.raises(CorpusError, match=r"name one, with kind or --kind; ravdess\+crema_d takes them together"):
         read_corpus(both)
 
 

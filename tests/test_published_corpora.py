@@ -106,7 +106,7 @@ def test_other_names_are_refused_with_an_example(parse: object, stem: str) -> No
 
 def test_names_that_fit_two_corpora_need_a_word(tmp_path: Path) -> None:
     write(tmp_path / "03-01-03-01-02-02-12.wav", 0)
-    with pytest.raises(CorpusError, match="could be banglaser or ravdess by its file names: say which"):
+    with pytest.raises(CorpusError, match="could be banglaser or ravdess by its file names: name one"):
         read_corpus(tmp_path)
     assert read_corpus(tmp_path, kind="banglaser").table["emotion"].tolist() == ["angry"]
     assert read_corpus(tmp_path, kind="ravdess").table["emotion"].tolist() == ["happy"]

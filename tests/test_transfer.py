@@ -391,7 +391,7 @@ def test_such_scores_do_not_stand_on_a_model(bundle: Bundle, foreign: Path, tmp_
     recipe = load_recipe("default")
     model = replace(bundle, manifest=replace(bundle.manifest, recipe_hash=recipe.hash))
     document = run_transfer(model, read_corpus(foreign), tmp_path / "out").results
-    with pytest.raises(TrainingError, match="'cross-corpus': on a model stand scores of its recipe"):
+    with pytest.raises(TrainingError, match="'cross-corpus': a model carries scores of its recipe"):
         check_scores([document], recipe)
 
 

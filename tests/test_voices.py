@@ -285,7 +285,7 @@ def test_ser_train_says_that_a_model_does_not_enrol(tmp_path: Path, monkeypatch:
     words = ["train", tmp_path / "mine.toml", "--data", tmp_path / "data", "--kind", "folders", "--out", tmp_path / "b"]
     code, _, err = ser(*words, "--jobs", "1")
     assert not code
-    assert "It does not enrol voices: that needs two speakers or more" in err
+    assert "It cannot enrol voices: that needs two or more speakers" in err
     assert read_bundle(tmp_path / "b").manifest.enrolment == {}
 
 

@@ -23,7 +23,7 @@ def diagnose() -> dict[str, Any]:
     dict
         JSON-able: ``ok`` (whether everything that ``ser predict`` needs works), ``serkit``, ``python``, ``platform``,
         ``packages``, ``providers``, ``formats``, ``extras``, ``decoding``, ``model``, ``writing``, ``cache``, ``data``.
-        In each of them ``ok`` is None for what is not installed or not set, and nobody needs.
+        In each of them ``ok`` is None for optional parts that are not installed or not set.
     """
     requirements = _requirements()
     packages = [_package(need) for need in requirements.get("", [])]
@@ -49,7 +49,7 @@ def diagnose() -> dict[str, Any]:
 
 
 def _requirements() -> dict[str, list[str]]:
-    """What serkit's own metadata asks for on this machine, by extra ("" for always): texts such as ``numpy>=1.24``."""
+    """The requirements in serkit's metadata for this machine, by extra ("" for always), such as ``numpy>=1.24``."""
     try:
         listed = metadata.requires("serkit") or []
     except metadata.PackageNotFoundError:  # run from a source tree that was never installed
@@ -65,7 +65,7 @@ def _requirements() -> dict[str, list[str]]:
 
 
 def _applies(marker: str, extra: str) -> bool:
-    """Whether an environment marker holds here. Without ``packaging`` (ONNX Runtime brings it), all do."""
+    """Whether an environment marker holds here. Without ``packaging`` (ONNX Runtime installs it), all do."""
     try:
         from packaging.markers import Marker
     except ImportError:
@@ -90,7 +90,7 @@ def _package(need: str) -> dict[str, Any]:
 
 
 def _extra(name: str, needs: list[str]) -> dict[str, Any]:
-    """Which packages of an extra are here; they are not imported, some take seconds."""
+    """Which packages of an extra are installed; they are not imported, because some take seconds."""
     have: list[str] = []
     missing: list[str] = []
     for need in needs:
@@ -126,7 +126,7 @@ def _providers() -> list[str]:
     try:
         import onnxruntime
     except ImportError:
-        return []  # the package's own line says why
+        return []  # the package's own line gives the reason
     return list(onnxruntime.get_available_providers())
 
 
@@ -139,12 +139,12 @@ def _formats() -> list[str]:
 
 
 def _tried(trial: str) -> Any:
-    """What a trial of :mod:`serkit.cli.trials` finds; where the packages that it needs do not load, it fails."""
+    """The result of a trial of :mod:`serkit.cli.trials`; it fails if the packages that it needs do not load."""
     try:
         from serkit.cli import trials
 
         return getattr(trials, f"try_{trial}")()
-    except (ImportError, OSError) as error:  # the package's own line says how to install it
+    except (ImportError, OSError) as error:  # the package's own line gives the command to install it
         problem = f"cannot be tried ({error})."
         if trial == "model":
             return {"ok": False, "name": None, "version": None, "problem": problem}

@@ -29,7 +29,7 @@ def enrol(
         typer.Option(
             "--channel",
             metavar="CHANNEL",
-            help="The person's, in recordings with several: mix, left, right or a number.",
+            help="The person's channel, if recordings have several: mix, left, right or a number.",
         ),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON and nothing else.")] = False,
@@ -38,13 +38,13 @@ def enrol(
 ) -> None:
     """Make a profile of a person's voice for ser predict --speaker.
 
-    3 s of speech are needed; the first 30 s are used. Give utterances as varied as those to be judged: what they say
-    on average becomes the person's zero point. A profile holds no audio and no file names.
+    At least 3 s of speech is needed; the first 30 s are used. Give utterances as varied as those to be judged: their
+    average becomes the person's zero point. A profile holds no audio and no file names.
 
-    Exit code 0: all recordings were used. 1: some break off and were used as far as they go.
+    Exit code 0: all recordings were used. 1: some break off; what could be read was used.
     """
     if out is None and not as_json:
-        raise typer.BadParameter("Say where the profile should go, as in --out voice.json, or ask for --json.")
+        raise typer.BadParameter("Say where the profile should go, as in --out voice.json, or use --json.")
     if out is not None:
         check_new(out, force=force)
     from serkit.audio import check_channel

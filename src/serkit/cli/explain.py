@@ -40,10 +40,10 @@ def explain(
 ) -> None:
     """Show which stretches and which frequency bands of a recording moved the answer.
 
-    Each part is covered in turn and the model asked again. The page needs nothing else: open it in a browser.
+    Each part is covered in turn and the model answers again. The page is one file: open it in a browser.
     """
     if out is None and not as_json:
-        raise typer.BadParameter("Say where the page should go, as in --out page.html, or ask for --json.")
+        raise typer.BadParameter("Say where the page should go, as in --out page.html, or use --json.")
     from serkit.audio import check_channel
     from serkit.recognition.explain_page import findings, write_explanation
     from serkit.recognition.profile import Profile

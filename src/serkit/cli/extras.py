@@ -1,4 +1,4 @@
-"""Which extra a command needs, said before a module deep inside fails to import."""
+"""Name the extra that a command needs, before a module deep inside fails to import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["need_train", "read_to_learn"]
 
-# What the extra `train` brings, as imported and as installed.
+# The packages of the extra `train`, as imported and as installed.
 _TRAIN = {
     "pandas": "pandas",
     "pydantic": "pydantic",
@@ -35,7 +35,7 @@ def need_train(what: str) -> None:
 
 
 def read_to_learn(data: Path, corpus: str | None, channel: str) -> Corpus:
-    """Read a corpus without the clips whose label no model knows, and say on stderr how many these are."""
+    """Read a corpus without the clips whose label no model knows, and report their number on stderr."""
     from serkit.corpora import read_corpus
     from serkit.corpora.known import with_known_labels
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     Item: TypeAlias = "str | os.PathLike[str] | Prediction | None"  # None: standard input
 
-_SHOW_PROGRESS = 20  # recordings; fewer are done before a bar is read
-_SAY_PROGRESS = 30.0  # s; between lines where no terminal shows a bar
+_SHOW_PROGRESS = 20  # recordings; fewer are done before anyone could read a bar
+_SAY_PROGRESS = 30.0  # s; between lines if there is no terminal for a bar
 _SAY_PASSED_OVER = 5  # files that are named
 
 _Rows = TypeVar("_Rows")
@@ -69,13 +69,13 @@ def predict(
         typer.Option(
             "--channel",
             metavar="CHANNEL",
-            help="Of a recording with several: mix (their mean), left, right, a number, or each (a row for each). By "
-            "default the mix, or the channel that holds the voice where the mix would lose it.",
+            help="Of a recording with several: mix (their mean), left, right, a number, or each (a row per channel). "
+            "By default the mix, or the channel with the voice where the mix would lose it.",
         ),
     ] = "auto",
     min_confidence: Annotated[
         float,
-        typer.Option("--min-confidence", metavar="P", help="Answer unsure instead of an emotion less probable than P."),
+        typer.Option("--min-confidence", metavar="P", help="Answer unsure if the emotion is less probable than P."),
     ] = 0.0,
     speaker: Annotated[
         str | None,
@@ -89,27 +89,25 @@ def predict(
         bool, typer.Option("--strict", help="Refuse recordings that break off instead of answering what is there.")
     ] = False,
 ) -> None:
-    """Tell the emotion in recordings.
+    """Recognise the emotion in recordings.
 
-    Exit code 0: all are answered, also by unsure. 1: some failed or break off, now or in the rows that --resume keeps;
-    standard error says which. 2: wrong usage or no recording.
+    Exit code 0: all are answered (unsure is an answer). 1: some failed or break off, now or in the rows that --resume
+    keeps; standard error names them. 2: wrong usage or no recording.
     """
     if as_json + (csv is not None) + (out is not None) > 1:
         raise typer.BadParameter("--json, --csv and --out exclude each other.")
     if resume and out is None:
-        raise typer.BadParameter("--resume goes with --out: give the file of the run to continue.")
+        raise typer.BadParameter("--resume needs --out: give the file of the run to continue.")
     if retry_failed and not resume:
-        raise typer.BadParameter("--retry-failed goes with --resume: it tries the failed rows of an earlier run again.")
+        raise typer.BadParameter("--retry-failed needs --resume: it tries the failed rows of an earlier run again.")
     if force and resume:
         raise typer.BadParameter("--force and --resume exclude each other: the file is replaced, or continued.")
     if force and out is None and csv is None:
-        raise typer.BadParameter("--force goes with --out or --csv.")
+        raise typer.BadParameter("--force needs --out or --csv.")
     if top is not None and (csv is not None or out is not None):
-        raise typer.BadParameter("--top goes with the table and --json; a file has all labels.")
+        raise typer.BadParameter("--top is for the table and --json; a file has all labels.")
     if affect and (as_json or csv is not None or out is not None):
-        raise typer.BadParameter(
-            "--affect goes with the table; JSON and files always hold derived valence and arousal."
-        )
+        raise typer.BadParameter("--affect is for the table; JSON and files always hold derived valence and arousal.")
     from serkit.audio import check_channel
     from serkit.recognition.inputs import find_inputs
     from serkit.recognition.prediction import Prediction, check_confidence
@@ -124,7 +122,7 @@ def predict(
 
         profile = Profile.load(speaker)
         profile.check(recognizer.manifest)
-    rows: list[Prediction] = []  # of the table, whose columns are as wide as its widest row
+    rows: list[Prediction] = []  # of the table, whose column widths depend on all rows
     tally = _Tally()
     with contextlib.ExitStack() as stack:
         answers = None
@@ -181,7 +179,7 @@ def predict(
         terminal.print_failures(heading, reasons, total=tally.failed, rest_in=out)
     if tally.truncated:
         ends = ((row.path or "-", f"It breaks off after {row.end:.2f} s.") for row in tally.first_truncated)
-        heading = f"ser: {tally.truncated} of {tally.total} inputs are truncated, what could be read is answered"
+        heading = f"ser: {tally.truncated} of {tally.total} inputs are truncated; what could be read is answered"
         terminal.print_failures(heading, ends, total=tally.truncated, rest_in=out)
     if tally.interrupted:
         kept = f"--resume continues {terminal.printable(out)}" if out is not None else "their answers are kept"
@@ -204,7 +202,7 @@ class _Tally:
     interrupted: bool = False
 
     def add(self, rows: Sequence[Prediction]) -> None:
-        """Count one recording, all rows of which are given."""
+        """Count one recording, given all its rows."""
         self.total += 1
         row = rows[0]
         if row.error is not None:
@@ -233,15 +231,15 @@ def _answers(
 
 
 def _passed_over(files: Sequence[Path]) -> str:
-    """The sentence about files of folders that are no recordings."""
+    """The sentence about files in folders that are not recordings."""
     names = [terminal.printable(str(file)) for file in files[:_SAY_PASSED_OVER]]
     more = f" and {len(files) - len(names)} more" if len(files) > len(names) else ""
-    what = "1 file was" if len(files) == 1 else f"{len(files)} files were"
-    return f"{what} passed over as no recording: {', '.join(names)}{more}."
+    count = "1 file was" if len(files) == 1 else f"{len(files)} files were"
+    return f"{count} passed over, not being recordings: {', '.join(names)}{more}."
 
 
 def _progress(rows: Iterator[_Rows], total: int) -> Iterator[_Rows]:
-    """Show pace and time left on standard error if there is much to do: on a terminal a bar, else lines."""
+    """Show pace and time left of long runs on standard error: a bar on a terminal, else lines."""
     if total <= _SHOW_PROGRESS:
         yield from rows
         return

@@ -9,7 +9,7 @@ __all__ = ["standard_input"]
 
 
 def standard_input() -> BinaryIO:
-    """Return a bounded copy of standard input that can be read from any place: :func:`serkit.audio.spool.spool`."""
+    """Return a bounded copy of standard input that can be read from any position: :func:`serkit.audio.spool.spool`."""
     from serkit.audio.spool import spool
 
     return spool(sys.stdin.buffer, "standard input")

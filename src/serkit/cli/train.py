@@ -40,7 +40,7 @@ JobsOption = Annotated[int, typer.Option(min=1, help="Threads.", show_default="a
 
 JOBS = os.cpu_count() or 1
 
-# What a bundle takes over from results.json.
+# What a bundle takes from results.json.
 _RESULTS = {"serkit", "date", "recipe", "recipe_hash", "corpus", "protocol", "split_hash", "folds", "seed", "warning"}
 _RESULTS |= {"metrics"}
 
@@ -58,7 +58,7 @@ def evaluate(
         list[int] | None, typer.Option(min=0, help="Run this fold only, counted from 0; may be repeated.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default below runs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     jobs: JobsOption = JOBS,
 ) -> None:
     """Train and test a recipe fold by fold; write predictions, results and a report.
@@ -139,15 +139,14 @@ def train(
             )
     except KeyboardInterrupt:
         print(
-            f"ser: interrupted; {out} was not written. Features that were computed are kept: the same command starts "
-            "with them.",
+            f"ser: interrupted; {out} was not written. Computed features are kept: the same command starts with them.",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
     print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
     if loaded.enrolment.method == "answers" and not bundle.manifest.enrolment:
         print(
-            "It does not enrol voices: that needs two speakers or more, of a corpus that gives every label.",
+            "It cannot enrol voices: that needs two or more speakers of a corpus that has every label.",
             file=sys.stderr,
         )
     if not scores:
@@ -189,7 +188,7 @@ def recipes(context: typer.Context) -> None:
 
 @recipes_app.command()
 def show(name: RecipeArgument) -> None:
-    """Print a recipe as TOML: the start of one of your own."""
+    """Print a recipe as TOML, to copy and edit."""
     need_train("Training")
     from serkit.training.recipe_files import load_recipe
 

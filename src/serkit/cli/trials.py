@@ -1,4 +1,4 @@
-"""What ``ser doctor`` tries out: it decodes a short tone of each container, predicts, writes and checks the cache."""
+"""The trials of ``ser doctor``: it decodes a short tone of each container, predicts, writes and checks the cache."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def try_decoding() -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``container``; ``ok``, which is None if an extra is not installed; ``problem``, with what to do.
+        ``container``; ``ok``, which is None if an extra is not installed; ``problem``, including what to do.
     """
     from serkit.audio import load
 
@@ -93,7 +93,7 @@ def try_writing() -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``format``; ``ok``, which is None if an extra is not installed; ``problem``, with what to do.
+        ``format``; ``ok``, which is None if an extra is not installed; ``problem``, including what to do.
     """
     from serkit.recognition.answer_file import AnswerFile
     from serkit.recognition.prediction import Prediction

@@ -15,7 +15,7 @@ import serkit
 from serkit.cli import app
 from serkit.errors import MissingExtraError, SerkitError
 
-_INK = "#0b0d12"  # Streamlit's captions are this at 60 %: still 4.5 : 1 and more on white
+_INK = "#0b0d12"  # Streamlit's captions are this at 60 %: still at least 4.5 : 1 on white
 _ACCENT = ("#005a8c", "#56b4e9")  # of sliders and bars, in light and dark: Streamlit's red would look like a warning
 
 
@@ -41,7 +41,7 @@ def serve(
     from serkit.app.chosen_model import choices
     from serkit.bundle import read_bundle
 
-    read_bundle(choices(model)[0])  # what is wrong with it is said here, not in the browser
+    read_bundle(choices(model)[0])  # report errors here, not in the browser
     _check_address(host, port)
     os.environ[MODEL_VARIABLE] = model
     options = {
@@ -64,7 +64,7 @@ def serve(
 
 
 def _check_address(host: str, port: int) -> None:
-    """Say in one sentence why nothing can listen there."""
+    """Give the reason in one sentence why the address cannot be used."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:

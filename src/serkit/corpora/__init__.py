@@ -27,7 +27,7 @@ __all__ = ["CHANNELS", "COLUMNS", "KINDS", "Corpus", "read_corpus"]
 #: The kinds of corpus that can be read.
 KINDS = (*published(), "folders", "manifest")
 
-# What folders of corpora may be called.
+# Names that folders of corpora may have.
 _FOLDER_NAMES = {folder: name for name, corpus in published().items() for folder in (name, *corpus.folders)}
 
 
@@ -42,7 +42,7 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
         manifest (the file, or a folder with ``manifest.csv``). Or a folder that holds folders of corpora, such as
         ``ravdess/`` and ``crema_d/``.
     kind : str, optional
-        What it is: one of :data:`KINDS`, or several published corpora joined by ``+``, such as ``ravdess+crema_d``,
+        One of :data:`KINDS`, or several published corpora joined by ``+``, such as ``ravdess+crema_d``,
         from a folder that holds the folders of all (:func:`serkit.corpora.joined.join`). By default it is recognised
         from the names of the files.
     channel : {"both", "speech", "song"}
@@ -58,7 +58,7 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     Raises
     ------
     CorpusError
-        If it is no corpus, if names or labels are unknown, or if one recording cannot be read.
+        If it is not a corpus, if names or labels are unknown, or if a recording cannot be read.
     """
     if channel not in CHANNELS:
         raise CorpusError(f"Unknown channel {channel!r}: expected one of {', '.join(CHANNELS)}.")
@@ -91,7 +91,7 @@ def _several(root: Path, kind: str, channel: str) -> Corpus:
         if name not in folders_of:
             there = f"it holds {', '.join(sorted(folders_of))}" if folders_of else "it holds none"
             raise CorpusError(
-                f"{kind} asks for {name!r} below {root}, and {there}: give a folder that holds the folders of "
+                f"{kind} needs {name!r} below {root}, but {there}: give a folder that holds the folders of "
                 f"{' and '.join(names)}."
             )
     return join([read_corpus(folders_of[name], kind=name, channel=channel) for name in names], root)
@@ -112,7 +112,7 @@ def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
         suffix = root.suffix.lower()
         if suffix not in (".csv", ".tsv", ".zip") and kind is None:
             raise CorpusError(
-                f"{root} is no corpus: expected a folder, a CSV or TSV manifest, or a RAVDESS zip archive."
+                f"{root} is not a corpus: expected a folder, a CSV or TSV manifest, or a RAVDESS zip archive."
             )
         return root, kind or ("ravdess" if suffix == ".zip" else "manifest")
     inside = _corpora_inside(root)
@@ -120,7 +120,7 @@ def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
         return inside.get(kind, root), kind
     if len(inside) > 1:
         raise CorpusError(
-            f"{root} holds several corpora ({', '.join(sorted(inside))}): say which, with kind or --kind; "
+            f"{root} holds several corpora ({', '.join(sorted(inside))}): name one, with kind or --kind; "
             f"{'+'.join(sorted(inside, reverse=True))} takes them together."
         )
     if inside:
@@ -141,7 +141,7 @@ def _corpora_inside(root: Path) -> dict[str, Path]:
 
 
 def _recognise_names(root: Path) -> str:
-    """Tell the kind of corpus from the names of its files: the kind that fits all of them, else one that fits some."""
+    """Detect the kind of corpus from its file names: the kind that fits all of them, else one that fits some."""
     for name, corpus in published().items():
         if any((root / f"{archive}{end}").is_file() for archive in corpus.archives.values() for end in ("", ".part")):
             return name
@@ -150,7 +150,7 @@ def _recognise_names(root: Path) -> str:
     parsed = {name: sum(_parses(corpus, path.stem) for path in paths) for name, corpus in published().items()}
     whole = [name for name, count in parsed.items() if paths and count == len(paths)]
     if len(whole) > 1:  # BanglaSER's names have the form of RAVDESS'
-        raise CorpusError(f"{root} could be {' or '.join(whole)} by its file names: say which, with kind or --kind.")
+        raise CorpusError(f"{root} could be {' or '.join(whole)} by its file names: name one, with kind or --kind.")
     if whole:
         return whole[0]
     fits: dict[str, int] = {}
@@ -168,7 +168,7 @@ def _recognise_names(root: Path) -> str:
     if len(some) == 1:
         return some[0]
     if some:
-        raise CorpusError(f"{root} looks like a mixture ({', '.join(some)}): say what it is, with kind or --kind.")
+        raise CorpusError(f"{root} looks like a mixture ({', '.join(some)}): name the kind, with kind or --kind.")
     raise CorpusError(
         f"{root} is not a corpus that serkit knows ({len(paths)} audio files): expected "
         f"{', '.join(corpus.title for corpus in published().values())}, a folder per emotion, or a manifest.csv with "

@@ -64,7 +64,7 @@ def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) 
     clips : sequence of Clip
         The clips to decode.
     progress : bool
-        Say on standard error how far it is: a bar on a terminal, else a line now and then.
+        Show progress on standard error: a bar on a terminal, else a line now and then.
 
     Returns
     -------

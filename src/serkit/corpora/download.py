@@ -109,7 +109,7 @@ class Resume:
     def __call__(self, url: str, output_file: str | os.PathLike[str], _: pooch.Pooch) -> None:
         """Download `url`, and move the complete file to `output_file`."""
         name = self.part.name.removesuffix(".part")
-        with hold(self.part.with_name(name)):  # two downloads at once would append to one part
+        with hold(self.part.with_name(name)):  # two downloads at once would append to the same part
             try:
                 total = self._fetch(url, name)
             except requests.RequestException as error:

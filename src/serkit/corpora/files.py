@@ -1,4 +1,4 @@
-"""Where the recordings of a corpus lie: files below a folder, and members of zip archives read in place."""
+"""Where the recordings of a corpus are: files below a folder, and members of zip archives read in place."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def list_zip(archive: Path) -> list[str]:
 
 
 class Store:
-    """Gives the audio of a path in a corpus table, whether it is a file or a member of a zip archive.
+    """Opens the audio of a path in a corpus table, whether it is a file or a member of a zip archive.
 
     Archives are opened once per process and read under a lock, so that threads can share a store. Pickling drops the
     open archives.

@@ -14,8 +14,8 @@ __all__ = ["with_known_labels"]
 def with_known_labels(corpus: Corpus) -> tuple[Corpus, dict[str, int]]:
     """Leave out the clips of published corpora whose label is none of the eight.
 
-    A label that a folder or manifest of the user's own gives stays: there it may be a slip of the pen, and training
-    says so.
+    A label from the user's own folders or manifest stays: it may be a typing error there, and training
+    reports it.
 
     Parameters
     ----------
@@ -25,13 +25,13 @@ def with_known_labels(corpus: Corpus) -> tuple[Corpus, dict[str, int]]:
     Returns
     -------
     Corpus
-        The same one if there is nothing to leave out.
+        The same corpus if there is nothing to leave out.
     dict
         label -> number of clips left out.
 
     See Also
     --------
-    serkit.training.fitting.corpus_labels : refuses labels that no recipe knows.
+    serkit.training.fitting.corpus_labels : Refuses labels that no recipe knows.
     """
     table = corpus.table
     other = table["corpus"].isin(list(published())) & ~table["emotion"].isin(LABELS)

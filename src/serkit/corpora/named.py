@@ -1,4 +1,4 @@
-"""What a published corpus is to serkit: names of files that say everything, and a reader."""
+"""A published corpus as serkit knows it: file names that carry all labels, and a reader."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Published:
     Attributes
     ----------
     name : str
-        What ``--corpus`` calls it, and the usual name of its folder.
+        Its name for ``--corpus``, and the usual name of its folder.
     title : str
-        What its authors call it.
+        Its authors' name for it.
     stem : re.Pattern
-        What the name of a recording looks like, without folder and suffix.
+        The form of a recording's name, without folder and suffix.
     parse : callable
-        ``parse(stem)`` gives what a name says: ``emotion``, ``speaker`` and more; CorpusError for any other name.
+        ``parse(stem)`` gives the content of a name: ``emotion``, ``speaker`` and more; CorpusError for any other name.
     read : callable
         ``read(root, channel)`` lists the recordings below a folder as a :class:`serkit.corpora.table.Listing`.
     licence, citation : str
@@ -35,7 +35,7 @@ class Published:
     commercial : bool
         Whether the licence allows commercial use.
     acted : bool
-        Whether actors play the emotions, at one volume, in a studio.
+        Whether actors play the emotions in a studio, at a constant volume.
     folders : tuple of str
         Other names that its folder may have, in lower case, with ``_`` for ``-``.
     archives : mapping
@@ -64,7 +64,7 @@ def rows_by_name(
     *,
     key: Callable[[str], str] = lambda path: Path(path).stem,
 ) -> list[dict[str, str]]:
-    """Make a row of each recording whose name can be read.
+    """Make a row from each recording whose name can be read.
 
     Parameters
     ----------
@@ -75,14 +75,14 @@ def rows_by_name(
     parse : callable
         ``parse(key(path))`` gives the fields of the row, or None for a recording that is left out.
     title : str
-        The corpus as its authors call it, for messages.
+        The authors' name of the corpus, for messages.
     key : callable
-        What tells recordings apart, by default the name without folder and suffix.
+        What identifies a recording, by default the name without folder and suffix.
 
     Raises
     ------
     CorpusError
-        If names cannot be read, or if a recording is there twice.
+        If names cannot be read, or if a recording occurs twice.
     """
     rows: list[dict[str, str]] = []
     wrong: list[str] = []
@@ -98,7 +98,7 @@ def rows_by_name(
             continue
         if name in seen:
             raise CorpusError(
-                f"The recording {name} is there twice, as {seen[name]} and {path}: remove one of the two copies of the "
+                f"The recording {name} occurs twice, as {seen[name]} and {path}: remove one of the two copies of the "
                 "corpus, or name the folder of one."
             )
         seen[name] = path

@@ -1,4 +1,4 @@
-"""Pretrained speech encoders as front ends: the lower blocks of a network that others trained on much more speech."""
+"""Pretrained speech encoders as front ends: the lower blocks of a network trained on far more speech."""
 
 from serkit.encoders.folder import find_encoder
 from serkit.encoders.whisper import WhisperEncoder

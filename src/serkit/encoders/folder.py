@@ -1,4 +1,4 @@
-"""Folders with pretrained encoders, as Hugging Face's loaders read them: ``config.json`` and ``model.safetensors``."""
+"""Folders with pretrained encoders in Hugging Face's layout: ``config.json`` and ``model.safetensors``."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     file = folder / _CONFIG
     try:
         if file.stat().st_size > _MAX_CONFIG:
-            raise FeatureError(f"{file} has {file.stat().st_size:,} bytes: it is not the configuration of an encoder.")
+            raise FeatureError(f"{file} has {file.stat().st_size:,} bytes, too many for an encoder's configuration.")
         config = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise FeatureError(f"{file} cannot be read as JSON ({error}): fetch the encoder again.") from None
     if not isinstance(config, dict):
-        raise FeatureError(f"{file} holds no JSON object: fetch the encoder again.")
+        raise FeatureError(f"{file} does not hold a JSON object: fetch the encoder again.")
     return config
 
 
@@ -83,13 +83,13 @@ def _hash(path: str, size: int, changed: int) -> str:
 
 
 class Weights:
-    """The tensors of an encoder by name, read when they are asked for.
+    """The tensors of an encoder by name, read on demand.
 
     Parameters
     ----------
     folder : Path
     prefixes : sequence of str
-        Names are looked for behind each of them: whole models and encoders alone name their tensors differently.
+        Tried before each name: whole models and encoders alone name their tensors differently.
     """
 
     def __init__(self, folder: Path, prefixes: tuple[str, ...]) -> None:
@@ -114,7 +114,7 @@ class Weights:
         else:
             raise FeatureError(f"{self.file} lacks the tensor {name}: config.json describes another encoder.")
         if found.shape != shape:
-            raise FeatureError(f"{self.file}: {name} has the shape {found.shape}, config.json asks for {shape}.")
+            raise FeatureError(f"{self.file}: {name} has the shape {found.shape}, config.json expects {shape}.")
         if not math.isfinite(float(np.abs(found).sum())):
             raise FeatureError(f"{self.file}: {name} holds values that are not finite: fetch the encoder again.")
         return found

@@ -11,10 +11,10 @@ from serkit.features.graph import GraphBuilder
 
 __all__ = ["Precision", "attention", "convolution", "gelu", "layer_norm", "linear"]
 
-#: How weights are stored. Everything is computed in float32, but for the products of int8.
+#: How weights are stored. Everything is computed in float32, except the products of int8.
 Precision: TypeAlias = Literal["float32", "float16", "int8"]
 
-_LEVELS = 64  # of int8 weights: with 127, processors without VNNI overflow when they add products of two bytes
+_LEVELS = 64  # of int8 weights: with 127, adding products of two bytes overflows on processors without VNNI
 
 
 def _weight(g: GraphBuilder, value: np.ndarray, precision: Precision) -> str:

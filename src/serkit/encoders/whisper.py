@@ -1,4 +1,4 @@
-"""Whisper's encoder as a front end: from the waveform to what its blocks give (Radford et al., 2023).
+"""Whisper's encoder as a front end: from the waveform to the output of its blocks (Radford et al., 2023).
 
 Radford A, Kim JW, Xu T, Brockman G, McLeavey C, Sutskever I (2023). Robust speech recognition via large-scale weak
 supervision. ICML, 28492-28518.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WhisperEncoder"]
 
-_VERSION = 2  # raised whenever a value changes: arrays that were cached before are then no longer used
+_VERSION = 2  # raised whenever a value changes, so that arrays cached earlier are not used
 _PRECISIONS = ("float32", "float16", "int8")
 _LAYOUTS = ("mean_std", "frames")
 
@@ -36,15 +36,15 @@ _LAYOUTS = ("mean_std", "frames")
 class WhisperEncoder:
     """The lower blocks of a Whisper encoder: a waveform in, one array out.
 
-    Clips are not padded to 30 s as Whisper itself does. Values are those of the ONNX graph, which also goes into
-    bundles: what a model learns from is what it hears later.
+    Unlike in Whisper itself, clips are not padded to 30 s. Values are those of the ONNX graph, which is also in
+    bundles: a model is trained on exactly what it receives later.
 
     Parameters
     ----------
     folder : str or path
         A folder in Hugging Face's layout, or the name of one; see :func:`serkit.encoders.find_encoder`.
     blocks : sequence of int
-        The blocks whose output is taken, counted from 1. Blocks above the last one are left out.
+        The blocks whose output is taken, counted from 1. Blocks above the last of these are left out.
     layout : {"mean_std", "frames"}
         "mean_std": shape (n,); for each block the means over time of its rows, then their standard deviations.
         "frames": shape (rows, frames), block after block, 50 frames a second.
@@ -60,7 +60,7 @@ class WhisperEncoder:
 
     See Also
     --------
-    serkit.features.Extractor : acoustic features, by the same protocol.
+    serkit.features.Extractor : Acoustic features, with the same protocol.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class WhisperEncoder:
 
     #: Hz, of all Whisper models.
     sample_rate = 16000
-    #: s; a clip may not be shorter: what a frame of the spectrogram needs on both sides.
+    #: The shortest clip, s: a frame of the spectrogram needs that much on both sides.
     min_seconds = 0.1
 
     def __init__(
@@ -121,7 +121,7 @@ class WhisperEncoder:
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """Shape of what a clip gives; None for a number that depends on the clip."""
+        """Shape of a clip's array; None for a size that depends on the clip."""
         rows = self.width * len(self.blocks)
         return (2 * rows,) if self.layout == "mean_std" else (rows, None)
 
@@ -192,7 +192,7 @@ class WhisperEncoder:
         return values
 
     def _session(self) -> Any:
-        """One session a process, on one thread: many clips are computed side by side, always in the same order."""
+        """One session per process, on one thread: clips are computed side by side, each always in the same order."""
         with self._lock:
             process = os.getpid()
             if process not in self._sessions:

@@ -26,7 +26,7 @@ def log_mel(g: GraphBuilder, wave: str, n_mels: int) -> str:
     half = _N_FFT // 2
     padded = g("Unsqueeze", g("Pad", wave, g.ints(0, half, 0, half), mode="reflect"), g.ints(1))
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)
-    # 160,800 kernel values are made of 800 when a session starts.
+    # 160,800 kernel values are computed from 800 when a session starts.
     turn = 2 * np.pi * np.arange(_N_FFT) / _N_FFT
     bins, times = (np.arange(n, dtype=np.int64) for n in (half + 1, _N_FFT))
     steps = g("Mul", g.constant(bins[:, np.newaxis], np.int64), g.constant(times[np.newaxis], np.int64))
@@ -57,7 +57,7 @@ def whisper_graph(
     pooled: bool,
     precision: Precision,
 ) -> onnx.ModelProto:
-    """Build ``waveform`` (1, n) -> ``features`` from the blocks up to the last one that is asked for."""
+    """Build ``waveform`` (1, n) -> ``features`` from the blocks up to the last one in use."""
     g = GraphBuilder()
     x = log_mel(g, "waveform", n_mels)
     for k, (inputs, stride) in enumerate([(n_mels, 1), (width, 2)], start=1):

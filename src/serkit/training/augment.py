@@ -1,7 +1,7 @@
 """Named, seeded augmentation chains over waveforms, for training clips only.
 
 Most transforms are audiomentations'. That library draws from the global random generators of Python and NumPy; here
-each call seeds them, and puts them back as they were, so a seed is an argument and nothing else changes.
+each call seeds them and restores them afterwards, so the seed is an argument and nothing else changes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import soxr
 
 from serkit.audio.waveform import Waveform
 from serkit.errors import RecipeError
-from serkit.training.noise_and_rooms import SNR_DB, SoundFolder, Surroundings, in_background, in_room
+from serkit.training.noise_and_rooms import SNR_DB, SoundFolder, SoundFolders, in_background, in_room
 
-__all__ = ["CHAINS", "S2_CHAINS", "S3_CHAINS", "SURROUNDINGS", "augment", "chain_key", "check_chain", "clip_seed"]
+__all__ = ["CHAINS", "FOLDER_CHAINS", "S2_CHAINS", "S3_CHAINS", "augment", "chain_key", "check_chain", "clip_seed"]
 
 # Raise when a transform's sound changes for the same seed, so that cached features of the old sound are not used.
 _VERSION = 1
@@ -40,7 +40,7 @@ CHAINS: Mapping[str, tuple[tuple[str, Mapping[str, Any]], ...]] = MappingProxyTy
 )
 
 #: The chains that take recordings from a folder.
-SURROUNDINGS: Mapping[str, Callable[..., Waveform]] = MappingProxyType({"room": in_room, "background": in_background})
+FOLDER_CHAINS: Mapping[str, Callable[..., Waveform]] = MappingProxyType({"room": in_room, "background": in_background})
 
 #: The copies of S2 and of the protocol ``augmented-random`` when a recipe names no chains of its own.
 S2_CHAINS = ("noise", "pitch", "stretch")
@@ -53,7 +53,7 @@ _LOCK = threading.Lock()
 _DRAWS_LATE = frozenset({"AddGaussianSNR"})
 
 
-def augment(wave: Waveform, name: str, *, seed: int, surroundings: Surroundings | None = None) -> Waveform:
+def augment(wave: Waveform, name: str, *, seed: int, folders: SoundFolders | None = None) -> Waveform:
     """Return a changed copy of ``wave``; the same seed gives the same copy, whatever was drawn before.
 
     Parameters
@@ -68,8 +68,8 @@ def augment(wave: Waveform, name: str, *, seed: int, surroundings: Surroundings 
         from a folder. ``"background"``: a recording from a folder mixed in, 5 to 20 dB below the clip. Several, one
         after the other, are joined by plus signs: ``"pitch+noise"``.
     seed : int
-        0 to 2**32 - 1. The first of several chains takes it as it is.
-    surroundings : Surroundings, optional
+        0 to 2**32 - 1. The first of several chains uses it unchanged.
+    folders : SoundFolders, optional
         The folders of ``room`` and ``background``.
 
     Raises
@@ -87,8 +87,8 @@ def augment(wave: Waveform, name: str, *, seed: int, surroundings: Surroundings 
     """
     for k, part in enumerate(check_chain(name)):
         drawn = seed if k == 0 else clip_seed(seed, part, k)
-        if part in SURROUNDINGS:
-            wave = SURROUNDINGS[part](wave, _folder(part, surroundings), np.random.default_rng(drawn))
+        if part in FOLDER_CHAINS:
+            wave = FOLDER_CHAINS[part](wave, _folder(part, folders), np.random.default_rng(drawn))
             continue
         for kind, params in CHAINS[part]:
             samples = np.array(wave.samples, dtype=np.float32)
@@ -101,7 +101,7 @@ def augment(wave: Waveform, name: str, *, seed: int, surroundings: Surroundings 
 
 
 def _speed(samples: np.ndarray, rng: np.random.Generator, *, min_rate: float, max_rate: float) -> np.ndarray:
-    """Played at another speed, as a tape would be; 1 % steps keep the ratio of the rates small."""
+    """Play at another speed, like a tape; 1 % steps keep the ratio of the rates small."""
     hundredths = int(rng.integers(round(100 * min_rate), round(100 * max_rate) + 1))
     return soxr.resample(samples, hundredths, 100)
 
@@ -114,7 +114,7 @@ def _transformed(samples: np.ndarray, rate: int, kind: str, params: Mapping[str,
         if kind in _DRAWS_LATE:
             return transform(samples, rate)
         transform.randomize_parameters(samples, rate)
-    if kind == "Shift" and len(samples) <= params["max_shift"] * rate:  # it could be shifted away as a whole
+    if kind == "Shift" and len(samples) <= params["max_shift"] * rate:  # the shift could remove all of it
         transform.parameters["shift_amount"] *= len(samples) / rate / params["max_shift"] / 2
     transform.freeze_parameters()
     return transform(samples, rate)
@@ -128,7 +128,7 @@ def check_chain(name: str) -> list[str]:
     >>> check_chain("pitch+noise")
     ['pitch', 'noise']
     """
-    known = (*CHAINS, *SURROUNDINGS)
+    known = (*CHAINS, *FOLDER_CHAINS)
     parts = name.split("+")
     for part in parts:
         if part not in known:
@@ -141,19 +141,19 @@ def check_chain(name: str) -> list[str]:
     return parts
 
 
-def _folder(kind: str, surroundings: Surroundings | None) -> SoundFolder:
-    folder: SoundFolder | None = getattr(surroundings, kind, None)
+def _folder(kind: str, folders: SoundFolders | None) -> SoundFolder:
+    folder: SoundFolder | None = getattr(folders, kind, None)
     if folder is None:
-        raise RecipeError(f"the chain '{kind}' takes recordings from a folder: name it as {kind}_folder.")
+        raise RecipeError(f"the chain '{kind}' takes recordings from a folder: give it as {kind}_folder.")
     return folder
 
 
-def chain_key(name: str, surroundings: Surroundings | None = None) -> str:
-    """A text that changes when the sound of chain ``name`` may change: part of the cache key."""
+def chain_key(name: str, folders: SoundFolders | None = None) -> str:
+    """Text that changes when the sound of chain ``name`` may change: part of the cache key."""
     keys = []
     for part in check_chain(name):
-        if part in SURROUNDINGS:
-            steps = f"{SNR_DB if part == 'background' else ''}{_folder(part, surroundings).key}"
+        if part in FOLDER_CHAINS:
+            steps = f"{SNR_DB if part == 'background' else ''}{_folder(part, folders).key}"
         else:
             steps = ";".join(f"{kind}{sorted(params.items())}" for kind, params in CHAINS[part])
         keys.append(f"{part}:{_VERSION}:{steps}")
@@ -161,7 +161,7 @@ def chain_key(name: str, surroundings: Surroundings | None = None) -> str:
 
 
 def clip_seed(seed: int, audio_hash: str, copy: int) -> int:
-    """The seed of one copy of one clip: it hangs on nothing but these three.
+    """The seed of one copy of one clip; it depends only on these three arguments.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def clip_seed(seed: int, audio_hash: str, copy: int) -> int:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed the two global generators inside, restore their states after."""
+    """Seed the two global generators; restore their states afterwards."""
     python, numpy_ = random.getstate(), np.random.get_state()  # noqa: NPY002
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002

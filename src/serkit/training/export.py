@@ -1,4 +1,4 @@
-"""A fitted pipeline -> an ONNX bundle, never written before graph and estimator agree on real clips."""
+"""A fitted pipeline -> an ONNX bundle, written only if graph and estimator agree on real clips."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _MAX_CLIPS = 64
 _CALIBRATION = {
     "none": "temperature {:.4f}, set in the recipe",
     "selection": "none",
-    "calibration": "temperature {:.4f}, fitted on speakers held out of a training of its own",
-    "early-stopping": "temperature {:.4f}, fitted on the held-out speakers that scheduled the training too",
+    "calibration": "temperature {:.4f}, fitted on speakers held out of a separate training",
+    "early-stopping": "temperature {:.4f}, fitted on the held-out speakers that also scheduled the training",
 }
 _SECONDS = {"min_seconds": 0.1, "max_seconds": 30.0}
 
@@ -82,7 +82,7 @@ def export_bundle(
     out : path
         Folder of the bundle.
     scores : sequence of dict
-        Contents of results.json files, one a protocol, of this very recipe.
+        Contents of results.json files, one per protocol, of exactly this recipe.
     seed : int, optional
         The seed of the training, for the manifest.
     version : str
@@ -95,9 +95,9 @@ def export_bundle(
     Raises
     ------
     TrainingError
-        If a score belongs to another recipe, or a protocol comes twice.
+        If a score belongs to another recipe, or two have the same protocol.
     BundleError
-        If graph and estimator differ by more than 1e-4 on a clip, or if ``out`` is taken; nothing is written then.
+        If graph and estimator differ by more than 1e-4 on a clip, or if ``out`` exists; nothing is written then.
     """
     by_protocol = check_scores(scores, recipe)
     labels = fitting.corpus_labels(corpus)
@@ -161,14 +161,14 @@ def attach_scores(
     corpus : Corpus
         The corpus that it was trained on; the card describes it.
     out : path
-        Folder; may be the bundle's own, which is then replaced. Another bundle is not.
+        Folder; may be the bundle's own, which is then replaced. Other bundles are never replaced.
     scores : sequence of dict
-        Contents of results.json files, one a protocol, of the bundle's own recipe.
+        Contents of results.json files, one per protocol, of the bundle's own recipe.
 
     Raises
     ------
     TrainingError
-        If a score belongs to another recipe, or a protocol comes twice.
+        If a score belongs to another recipe, or two have the same protocol.
     BundleError
         If the bundle was trained on another corpus.
     """
@@ -217,7 +217,7 @@ def verify(onnx_bytes: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray
     Raises
     ------
     BundleError
-        If it is above :data:`TOLERANCE`, or the graph gives something else than one probability a label.
+        If it is above :data:`TOLERANCE`, or the graph does not give one probability per label.
     """
     import onnxruntime
 
@@ -355,7 +355,7 @@ def _convert(model: Any, width: int) -> onnx.ModelProto:
         graph: onnx.ModelProto = model.vector_graph(width)
         return graph
     if isinstance(model, XGBoost):
-        # Alone, not in a pipeline that skl2onnx converts as a whole: see fitting.Scaler.
+        # By itself, not as a pipeline that skl2onnx converts as a whole: see fitting.Scaler.
         from onnxmltools.convert import convert_xgboost
         from onnxmltools.convert.common.data_types import FloatTensorType
 
@@ -381,22 +381,22 @@ def check_exportable(recipe: Recipe) -> None:
 
 
 def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[str, Mapping[str, Any]]:
-    """Results by protocol, after making sure that all are of ``recipe`` and none comes twice."""
+    """Results by protocol, after making sure that all are of ``recipe`` and no protocol occurs twice."""
     found: dict[str, Mapping[str, Any]] = {}
     for document in scores:
         if document.get("transfer"):
             raise TrainingError(
-                f"A results.json is of the protocol '{document['protocol']}': on a model stand scores of its recipe "
+                f"A results.json is of the protocol '{document['protocol']}': a model carries scores of its recipe "
                 "on its own corpus; give a results.json of 'ser evaluate'."
             )
         if document.get("recipe_hash") != recipe.hash:
             raise TrainingError(
                 f"A results.json is of the recipe {document.get('recipe')!r} with other contents than {recipe.name!r}: "
-                "only scores of the very recipe may stand on a model; run 'ser evaluate' again."
+                "a model carries only scores of exactly its own recipe; run 'ser evaluate' again."
             )
         protocol = str(document["protocol"])
         if protocol in found:
-            raise TrainingError(f"Two results.json are of the protocol '{protocol}': give one a protocol.")
+            raise TrainingError(f"Two results.json are of the protocol '{protocol}': give one per protocol.")
         found[protocol] = document
     return found
 

@@ -1,8 +1,7 @@
-"""Features by content: each is computed once, whatever recipe, fold, protocol or corpus folder asks for it.
+"""Features by content: each is computed once, whatever recipe, fold, protocol or corpus folder needs it.
 
-The key of an array is made of the clip's audio hash, the extractor's key and, for an augmented copy, the chain with
-its seed and the content of the folders that it takes recordings from. Paths, labels, folds and splits have no part
-in it.
+The key of an array consists of the clip's audio hash, the extractor's key and, for an augmented copy, the chain with
+its seed and the content of the folders that it takes recordings from. Paths, labels, folds and splits do not matter.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from serkit.corpora import Corpus
     from serkit.features import FrontEnd
-    from serkit.training.noise_and_rooms import Surroundings
+    from serkit.training.noise_and_rooms import SoundFolders
 
 __all__ = ["ClipRequest", "FeatureCache", "compute_features", "requests"]
 
@@ -46,8 +45,8 @@ class ClipRequest:
         The augmentation chain, None for the clip itself.
     seed : int
         Seed of the chain for this copy; 0 without one.
-    surroundings : Surroundings or None
-        Where the chains ``room`` and ``background`` take their recordings from.
+    folders : SoundFolders or None
+        The sources of the chains ``room`` and ``background``.
     """
 
     path: str
@@ -56,22 +55,22 @@ class ClipRequest:
     audio_hash: str
     chain: str | None = None
     seed: int = 0
-    surroundings: Surroundings | None = None
+    folders: SoundFolders | None = None
 
     def key(self, front_end: FrontEnd) -> str:
-        """SHA-256 (hex) of all that the array hangs on."""
-        change = "" if self.chain is None else f"{chain_key(self.chain, self.surroundings)}:{self.seed}"
+        """SHA-256 (hex) of everything that the array depends on."""
+        change = "" if self.chain is None else f"{chain_key(self.chain, self.folders)}:{self.seed}"
         # The hash stands for the samples between start and end, so the two need not be in the key.
         return hashlib.sha256(f"{self.audio_hash}\n{front_end.key}\n{change}".encode()).hexdigest()
 
 
 def requests(
-    clips: pd.DataFrame, *, chains: Sequence[str], seed: int, surroundings: Surroundings | None = None
+    clips: pd.DataFrame, *, chains: Sequence[str], seed: int, folders: SoundFolders | None = None
 ) -> list[ClipRequest]:
     """One request a row of ``clips`` (columns path, start, end, audio_hash, copy).
 
     Copy 0 is the clip itself, copy ``k`` goes through chain ``k``, and around again when there are more copies than
-    chains. ``surroundings`` are the folders of the chains ``room`` and ``background``.
+    chains. ``folders`` are the folders of the chains ``room`` and ``background``.
 
     Examples
     --------
@@ -85,7 +84,7 @@ def requests(
     for path, start, end, audio_hash, copy in zip(*columns, strict=True):
         chain = chains[(copy - 1) % len(chains)] if copy else None
         drawn = clip_seed(seed, audio_hash, copy) if copy else 0
-        found.append(ClipRequest(path, start, end, audio_hash, chain, drawn, surroundings if copy else None))
+        found.append(ClipRequest(path, start, end, audio_hash, chain, drawn, folders if copy else None))
     return found
 
 
@@ -102,7 +101,7 @@ class FeatureCache:
         self.folder = Path(folder) if folder is not None else cache_dir() / "features"
 
     def path(self, key: str) -> Path:
-        """Where the array of ``key`` lies or would lie."""
+        """The path of the array of ``key``, whether or not it exists."""
         return self.folder / key[:2] / f"{key[2:]}.npz"
 
     def get(self, key: str) -> np.ndarray | None:
@@ -141,7 +140,7 @@ def compute_features(
     n_jobs: int = 1,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[np.ndarray]:
-    """The features of ``clips``, in their order; what the cache lacks is computed in ``n_jobs`` threads and kept.
+    """The features of ``clips``, in their order; what the cache lacks is computed in ``n_jobs`` threads and stored.
 
     Parameters
     ----------
@@ -153,7 +152,7 @@ def compute_features(
     n_jobs : int
         Threads, at least 1.
     progress : callable, optional
-        Called with ``{"stage": "features", "done": int, "total": int, "cached": int}``: before anything is read, and
+        Called with ``{"stage": "features", "done": int, "total": int, "cached": int}`` before anything is read and
         after each array.
 
     Returns
@@ -198,7 +197,7 @@ def _extract(corpus: Corpus, clip: ClipRequest, front_end: FrontEnd) -> np.ndarr
     try:
         wave = corpus.load({"path": clip.path, "start": clip.start, "end": clip.end}, target_rate=front_end.sample_rate)
         if clip.chain is not None:
-            wave = augment(wave, clip.chain, seed=clip.seed, surroundings=clip.surroundings)
+            wave = augment(wave, clip.chain, seed=clip.seed, folders=clip.folders)
         return np.ascontiguousarray(front_end(wave), dtype=np.float32)
     except (AudioError, FeatureError) as error:
         raise TrainingError(f"The clip {clip.path} gives no features: {error}") from error
@@ -211,7 +210,7 @@ def _in_threads(
 ) -> Iterable[tuple[str, np.ndarray]]:
     """Results as they come; on Ctrl-C or an error the clips that have not begun are dropped.
 
-    One thread is one too: libsndfile's callbacks would swallow a Ctrl-C that reaches them in the main thread.
+    Even a single thread is started: libsndfile's callbacks would swallow a Ctrl-C that reaches them in the main thread.
     """
     pool = ThreadPoolExecutor(max_workers=n_jobs)
     try:

@@ -1,4 +1,4 @@
-"""Recipe + arrays -> fitted pipeline -> probabilities by label: what an evaluation and a final training share."""
+"""Recipe + arrays -> fitted pipeline -> probabilities by label: shared by evaluations and final trainings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 Progress = Callable[[dict[str, Any]], None]
 Statistics = tuple[np.ndarray, np.ndarray]
 
-# What torch and XGBoost say of a processor's and of a GPU's memory, and joblib when the system ends a search's process
+# Messages of torch and XGBoost about CPU and GPU memory, and of joblib when the system kills a search's process
 _NO_MEMORY = (
     "not enough memory",
     "out of memory",
@@ -54,9 +54,9 @@ _NO_MEMORY = (
 
 
 class Scaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """scikit-learn's StandardScaler, in float32 all the way: the same bits as Sub and Div of an ONNX graph.
+    """scikit-learn's StandardScaler, in float32 throughout: the same bits as Sub and Div of an ONNX graph.
 
-    XGBoost cuts at values of training clips, so one bit of difference in front of it sends clips down other branches:
+    XGBoost splits at values of training clips, so a difference of one bit sends clips down other branches:
     with skl2onnx's scaler, which multiplies by the reciprocal, probabilities were wrong by several percent.
 
     Parameters
@@ -67,7 +67,7 @@ class Scaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Attributes
     ----------
     mean_, var_, scale_ : ndarray of shape (d,), float64
-        ``scale_`` is the standard deviation, 1 where nothing varies.
+        ``scale_`` is the standard deviation, or 1 for constant features.
     """
 
     mean_: np.ndarray
@@ -91,7 +91,7 @@ class Scaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """Return (X - mean) / scale, float32 of shape (n, d); ``X`` is left as it is."""
+        """Return (X - mean) / scale, float32 of shape (n, d); ``X`` is not changed."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False)
         return (X.astype(np.float32) - self.mean_.astype(np.float32)) / self.scale_.astype(np.float32)
@@ -120,7 +120,7 @@ def corpus_labels(corpus: Corpus) -> list[str]:
     if len(present) < 2:
         raise TrainingError(
             f"The corpus {corpus.name} holds {len(present)} label(s), {', '.join(sorted(present)) or 'none'}: "
-            "at least two are needed to tell apart."
+            "at least two are needed."
         )
     return [label for label in LABELS if label in present]
 
@@ -160,13 +160,13 @@ def restrict(probabilities: np.ndarray, known: np.ndarray) -> np.ndarray:
     ----------
     probabilities : np.ndarray, shape=(n, n_labels)
     known : np.ndarray of bool, shape=(n, n_labels) or (n_labels,)
-        The labels that stay. A row of which all stay is left as it is, and so is one of which fewer than two stay:
-        with one label, its answer would be right whatever the model hears.
+        The labels to keep. A row that keeps all of them is not changed, and neither is one that would keep fewer than
+        two: with one label, any answer would be right.
 
     Returns
     -------
     np.ndarray, float64, shape=(n, n_labels)
-        Where a model gives nothing at all to the labels that stay, they get equal shares.
+        If a model gives no probability to the labels that are kept, they get equal shares.
 
     Examples
     --------
@@ -187,7 +187,7 @@ def check_classes(recipe: Recipe, y: Sequence[str], labels: Sequence[str], *, wh
     missing = [label for label in labels if not counts[label]]
     if missing:
         raise TrainingError(
-            f"{where} has no training clip of {', '.join(missing)}, which the corpus does hold: use fewer folds, "
+            f"{where} has no training clip of {', '.join(missing)}, which the corpus has: use fewer folds, "
             "another seed, or more clips of it."
         )
     if not recipe.balance.smote:
@@ -254,16 +254,16 @@ def fit(
     validation_known: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> Pipeline:
-    """Fit ``pipeline`` in place; everything in front of the estimator sees ``X`` and ``y`` only.
+    """Fit ``pipeline`` in place; all steps before the estimator see only ``X`` and ``y``.
 
-    ``groups`` (n,) says what must not stand on both sides of an inner fold, for estimators that make some. ``known``
+    ``groups`` (n,) says which clips inner folds must keep together, for estimators that make inner folds. ``known``
     and ``validation_known`` (n, n_labels) are those of :func:`known_labels`, for estimators with ``uses_known``;
     ``channels`` and ``corpora`` (n,) say where the clips come from, for estimators with ``uses_origin``.
 
     Raises
     ------
     TrainingError
-        If the estimator refuses the data, or the memory does not suffice.
+        If the estimator refuses the data, or there is not enough memory.
     """
     model = pipeline.steps[-1][1]
     given: dict[str, Any] = {"groups": groups} if getattr(model, "uses_groups", False) else {}
@@ -287,8 +287,8 @@ def fit(
     except (ValueError, TypeError, MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
             raise TrainingError(
-                f"The memory does not suffice to fit {type(model).__name__} on {len(X)} clips: lower batch_size in "
-                "[model.params], make fewer copies in [augment], or use a machine with more."
+                f"Not enough memory to fit {type(model).__name__} on {len(X)} clips: lower batch_size in "
+                "[model.params], make fewer copies in [augment], or use a machine with more memory."
             ) from error
         if isinstance(error, RuntimeError):
             raise
@@ -298,7 +298,7 @@ def fit(
 
 
 def _one_thread(model: Any) -> None:
-    """Forests add up their trees in the order in which the threads finish; one thread always gives the same bits."""
+    """Use one thread: forests add up their trees in the order in which threads finish, so sums would differ."""
     if isinstance(model, Pipeline):
         model = model.steps[-1][1]
     parts = getattr(model, "estimators_", None)
@@ -333,9 +333,9 @@ def speaker_statistics(arrays: Sequence[np.ndarray], speakers: Sequence[str]) ->
     Parameters
     ----------
     arrays : sequence of np.ndarray
-        One a clip: vectors (d,), or frames (bands, n_frames), of which every frame counts as one.
+        One per clip: vectors (d,), or frames (bands, n_frames), where every frame counts as one.
     speakers : sequence of str
-        One a clip.
+        One per clip.
 
     Returns
     -------
@@ -359,11 +359,11 @@ def speaker_statistics(arrays: Sequence[np.ndarray], speakers: Sequence[str]) ->
 def standardise(
     arrays: Sequence[np.ndarray], speakers: Sequence[str], statistics: Mapping[str, Statistics]
 ) -> list[np.ndarray]:
-    """Each clip with its speaker's mean taken off, in units of its speaker's standard deviation; float32."""
+    """Each clip minus its speaker's mean, divided by its speaker's standard deviation; float32."""
     result = []
     for array, speaker in zip(arrays, speakers, strict=True):
         if speaker not in statistics:
-            raise TrainingError(f"The speaker {speaker!r} has no enrolment clips, and 'speaker+enrolled' needs some.")
+            raise TrainingError(f"The speaker {speaker!r} has no enrolment clips, which 'speaker+enrolled' needs.")
         mean, std = statistics[speaker]
         result.append(((array - mean) / std).astype(np.float32))
     return result

@@ -88,7 +88,7 @@ def load_clips(
     """Compute the features of `rows`, or read them from the cache; all training takes its features from here."""
     arrays = compute_features(
         corpus,
-        requests(rows, seed=seed, **split_rows.how_copied(recipe)),
+        requests(rows, seed=seed, **split_rows.copy_settings(recipe)),
         recipe.front_end,
         cache=cache or FeatureCache(),
         n_jobs=n_jobs,
@@ -99,7 +99,7 @@ def load_clips(
 
 @dataclass(frozen=True)
 class Task:
-    """What all fits of a run have in common.
+    """What all fits of a run share.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class Task:
         return replace(self, labels=[label for label in self.labels if label in labels], given=given)
 
     def fit(self, train: Clips, validation: Clips | None = None, *, fold: int | None = None) -> Pipeline:
-        """Fit the recipe's pipeline on `train`; `validation` is for what the recipe says."""
+        """Fit the recipe's pipeline on `train`; the recipe says what `validation` is for."""
         report = self._report(fold)
         report({"clips": len(train)})
         rows = train.rows
@@ -160,7 +160,7 @@ class Task:
     def reference(self, pipeline: Pipeline, clips: Clips) -> np.ndarray | None:
         """Return the mean log-probabilities, shape (n_labels,), that the voices of `clips` are compared with.
 
-        None if no clip can serve (:func:`serkit.training.voice_adjustment.reference_rows`).
+        None if there is no such clip (:func:`serkit.training.voice_adjustment.reference_rows`).
         """
         asked = clips.where(reference_rows(clips.rows, self.recipe, self.given))
         if not len(asked):
@@ -178,6 +178,6 @@ class Task:
 
 
 def choices_of(model: Any) -> dict[str, Any] | None:
-    """Return what a search or ``best_of`` chose, also where it is wrapped."""
+    """Return what a search or ``best_of`` chose, even if it is wrapped."""
     inner = getattr(model, "estimator_", model)
     return getattr(model, "choices_", getattr(inner, "choices_", None))

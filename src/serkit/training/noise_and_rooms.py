@@ -13,7 +13,7 @@ import numpy as np
 from serkit.audio import AUDIO_SUFFIXES, Waveform, load
 from serkit.errors import AudioError, CorpusError, TrainingError
 
-__all__ = ["SNR_DB", "SoundFolder", "Surroundings", "in_background", "in_room"]
+__all__ = ["SNR_DB", "SoundFolder", "SoundFolders", "in_background", "in_room"]
 
 #: Range of the signal-to-noise ratio, dB of mean power: lowest and highest draw.
 SNR_DB = (5.0, 20.0)
@@ -102,7 +102,7 @@ class SoundFolder:
         return load(self.folder / self.files[at], target_rate=rate, offset=offset, duration=duration).samples
 
 
-class Surroundings(NamedTuple):
+class SoundFolders(NamedTuple):
     """The folders for the chains ``room`` and ``background``; None if not needed."""
 
     room: SoundFolder | None = None
@@ -111,7 +111,7 @@ class Surroundings(NamedTuple):
     @classmethod
     def read(
         cls, *, room: str | os.PathLike[str] | None = None, background: str | os.PathLike[str] | None = None
-    ) -> Surroundings:
+    ) -> SoundFolders:
         """Read the given folders with :meth:`SoundFolder.read`; an error says which one it was."""
         found = []
         for kind, folder in (("room", room), ("background", background)):

@@ -1,8 +1,8 @@
 """A system as data: a TOML file -> a frozen, checked :class:`Recipe`.
 
 A recipe says how a clip becomes features, what happens to the training side only (augmentation, balancing, feature
-selection), which estimator learns, and what the validation clips are for. It never says what is tested: that is the
-protocol's business.
+selection), which estimator learns, and what the validation clips are for. It never says what is tested: that is up
+to the protocol.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from serkit.models.spec import Model, Section
 
 if TYPE_CHECKING:
     from serkit.features import Extractor, FrontEnd
-    from serkit.training.noise_and_rooms import Surroundings
+    from serkit.training.noise_and_rooms import SoundFolders
 
 __all__ = [
     "Augment",
@@ -31,7 +31,7 @@ __all__ = [
     "Validation",
 ]
 
-# What came after the first recipes, with its default: left out of the hash there, so that their scores stay theirs.
+# Keys added after the first recipes, with defaults: not hashed at their default, so that older scores stay valid.
 _ADDED: dict[str, Any] = {
     "scale": "feature",
     "augment.room_folder": None,
@@ -102,11 +102,11 @@ class Augment(Section):
     room_folder: str | None = Field(default=None, min_length=1)
     background_folder: str | None = Field(default=None, min_length=1)
 
-    def surroundings(self) -> Surroundings:
+    def sound_folders(self) -> SoundFolders:
         """Read the folders: TrainingError if one is missing, has no recordings, or one that cannot be read."""
-        from serkit.training.noise_and_rooms import Surroundings
+        from serkit.training.noise_and_rooms import SoundFolders
 
-        return Surroundings.read(room=self.room_folder, background=self.background_folder)
+        return SoundFolders.read(room=self.room_folder, background=self.background_folder)
 
     @model_validator(mode="before")
     @classmethod
@@ -137,7 +137,7 @@ class Select(Section):
 
     ``anova``: the ``k`` with the largest F value between classes (one-way ANOVA). ``l1``: those that a linear SVM
     with an L1 penalty of inverse strength ``c`` gives a weight (Zhu et al., 2003, "1-norm Support Vector Machines").
-    ``forest``: the half that a random forest finds more important. With ``k``, the latter two keep at most so many.
+    ``forest``: the half that a random forest finds more important. With ``k``, the latter two keep at most that many.
     """
 
     kind: Literal["anova", "l1", "forest"] = "anova"
@@ -148,20 +148,20 @@ class Select(Section):
 class Validation(Section):
     """What the split's validation clips are for.
 
-    ``none``: they are training clips like the others. ``calibration``: they fit the temperature of the probabilities.
+    ``none``: they are training clips like all others. ``calibration``: they fit the temperature of the probabilities.
     ``early-stopping``: the estimator may schedule and stop its training on them (and calibrate). ``selection``:
-    ``best_of`` chooses among its members by them.
+    ``best_of`` uses them to choose among its members.
     """
 
     use: Literal["none", "calibration", "early-stopping", "selection"] = "none"
 
 
 class Enrolment(Section):
-    """What some of a new person's unlabelled voice is used for: by the protocol ``speaker+enrolled``, and in bundles.
+    """How a new person's unlabelled recordings are used, by the protocol ``speaker+enrolled`` and in bundles.
 
     ``standardise``: features are standardised speaker by speaker, in training too; for evaluations alone.
     ``answers``: the model is the one of ``speaker``, and its answers are corrected for the voice
-    (:func:`serkit.recognition.profile.adjust`): by ``weight`` for a voice heard without end, half as much after
+    (:func:`serkit.recognition.profile.adjust`): by ``weight`` in the limit of endless speech, half as much after
     ``seconds``.
     """
 
@@ -179,9 +179,9 @@ class Recipe(Section):
         What ``ser recipes`` lists; ``system`` is the published system that the recipe follows, or empty.
     scale : {"feature", "row", "none"}
         What vectors are standardised by, on the training side: each value by itself, or all values of a row of the
-        flat matrix together, so that what lies between frames is kept.
+        flat matrix together, so that differences between frames are kept.
     features, encoder
-        The front end: one of the two sections is there.
+        The front end: exactly one of the two is set.
     augment, balance, select, model, validation, enrolment
         The other sections.
     """
@@ -215,7 +215,7 @@ class Recipe(Section):
         if self.encoder is None:
             del content["encoder"]
             content["features"] = self.front_end.to_dict()
-        if self.enrolment.method == "standardise":  # as before there was a choice; nothing else in the section counts
+        if self.enrolment.method == "standardise":  # as before there was a choice; no other key of the section matters
             del content["enrolment"]
         for path, default in _ADDED.items():
             *sections, key = path.split(".")
@@ -282,7 +282,7 @@ def _encoder(section: Encoder) -> FrontEnd:
     found = weights_hash(encoder.folder)
     if found != section.sha256:
         raise RecipeError(
-            f"The weights in {encoder.folder} have the SHA-256 {found}, the recipe asks for {section.sha256}: name the "
+            f"The weights in {encoder.folder} have the SHA-256 {found}, the recipe needs {section.sha256}: give the "
             "folder of the encoder that it was written for."
         )
     return encoder

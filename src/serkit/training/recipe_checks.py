@@ -1,4 +1,4 @@
-"""What a recipe must be beyond the kinds of its values; every mistake is one sentence that names it."""
+"""Checks of a recipe beyond the types of its values; every mistake is one sentence that names it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check_keys", "check_parts", "sentence"]
 
 
 def check_parts(recipe: Recipe, source: str) -> None:
-    """What no single section can know: features that exist, a model that takes them, parameters that it has."""
+    """Checks across sections: the features exist, the model takes them and has these parameters."""
     from serkit.models import check_model
 
     try:
@@ -57,22 +57,22 @@ def _width(front_end: FrontEnd) -> int:
 def _check_augment(recipe: Recipe, source: str) -> None:
     if recipe.augment is None:
         return
-    from serkit.training.augment import SURROUNDINGS, check_chain
+    from serkit.training.augment import FOLDER_CHAINS, check_chain
 
     try:
         used = {part for chain in recipe.augment.chains for part in check_chain(chain)}
     except RecipeError as error:
         raise RecipeError(f"Recipe {source}, [augment]: {error}") from None
-    for kind in SURROUNDINGS:
+    for kind in FOLDER_CHAINS:
         named = getattr(recipe.augment, f"{kind}_folder") is not None
         if named and kind not in used:
             raise RecipeError(
-                f"Recipe {source}, [augment]: {kind}_folder is there, but no chain '{kind}': add it to chains, or "
+                f"Recipe {source}, [augment]: {kind}_folder is there, but chains lack '{kind}': add it to chains, or "
                 "leave the folder out."
             )
         if kind in used and not named:
             raise RecipeError(
-                f"Recipe {source}, [augment]: the chain '{kind}' takes recordings from a folder: name it as "
+                f"Recipe {source}, [augment]: the chain '{kind}' takes recordings from a folder: give it as "
                 f"{kind}_folder."
             )
 

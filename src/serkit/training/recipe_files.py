@@ -1,4 +1,4 @@
-"""Recipes as TOML: the packaged ones by name, anybody's by path, each checked as it is read."""
+"""Recipes as TOML: packaged ones by name, your own by path, each checked as it is read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def recipe_systems() -> dict[str, str]:
 
 
 def _packaged() -> dict[str, dict[str, Any]]:
-    """The packaged recipes as they stand in their files, unchecked, sorted by name."""
+    """The packaged recipes as in their files, unchecked, sorted by name."""
     entries = resources.files("serkit.training.recipes").iterdir()
     texts = {entry.name[:-5]: entry.read_text("utf-8") for entry in entries if entry.name.endswith(".toml")}
     return {name: tomllib.loads(texts[name]) for name in sorted(texts)}
@@ -88,7 +88,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     if str(name_or_path) not in names:
         raise RecipeError(
             f"There is no recipe '{name_or_path}'{nearest(str(name_or_path), names)} "
-            f"Packaged recipes are {', '.join(names)}; a recipe of your own is given as the path of a .toml file."
+            f"Packaged recipes are {', '.join(names)}; give the path of a .toml file for a recipe of your own."
         )
     text = resources.files("serkit.training.recipes").joinpath(f"{name_or_path}.toml").read_text("utf-8")
     return parse_recipe(text, source=str(name_or_path))
@@ -117,5 +117,5 @@ def shortened(recipe: Recipe, epochs: int) -> Recipe:
     changed = f"epochs = {epochs}  # a reduced schedule: the recipe has {recipe.epochs}"
     text, count = re.subn(rf"(?m)^epochs\s*=\s*{recipe.epochs}\b.*$", changed, recipe.text)
     if count != 1:
-        raise RecipeError(f"Recipe {recipe.name}: 'epochs = {recipe.epochs}' must stand once, on a line of its own.")
+        raise RecipeError(f"Recipe {recipe.name}: 'epochs = {recipe.epochs}' must occur exactly once, on its own line.")
     return parse_recipe(text, source=f"{recipe.name}, shortened")

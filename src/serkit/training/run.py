@@ -19,7 +19,7 @@ from serkit.training.feature_cache import FeatureCache
 from serkit.training.fold import Clips, Progress, Task, choices_of, load_clips
 from serkit.training.recipe import Recipe
 from serkit.training.run_folder import Run
-from serkit.training.voice_adjustment import adjust_voices, reference_rows
+from serkit.training.voice_adjustment import adjust_answers, reference_rows
 
 if TYPE_CHECKING:
     from imblearn.pipeline import Pipeline
@@ -43,9 +43,9 @@ def run_evaluation(
 ) -> Run:
     """Train and test ``recipe`` on every fold of ``split`` and write the run to ``out_dir``.
 
-    A fold is written when it is done, in one step: whatever stops the run, finished folds stay, and ``resume=True``
-    goes on behind them. The test clips of a fold are looked at once, after everything is fitted; their labels are
-    only copied into the table.
+    A fold is written in one step when it is done: whatever stops the run, finished folds are kept, and
+    ``resume=True`` continues after them. The test clips of a fold are used once, after everything is fitted; their
+    labels are only copied into the table.
 
     Under ``speaker+enrolled`` a recipe whose ``[enrolment]`` has ``method = "answers"`` is fitted as under ``speaker``;
     the answers are then corrected for each test voice, as heard in its enrolment clips
@@ -72,7 +72,7 @@ def run_evaluation(
     folds : sequence of int, optional
         The folds to run; all of them by default. The results say which they are.
     resume : bool
-        Go on with a run of the same recipe, split and corpus.
+        Continue a run of the same recipe, split and corpus.
     n_jobs : int
         Threads for features, and for estimators that can use them.
     cache : FeatureCache, optional
@@ -80,7 +80,7 @@ def run_evaluation(
     progress : callable, optional
         Called with events, mappings with a ``stage``:
 
-        - ``plan``: what there is to do; ``recipe, clips, copies, epochs`` (None without), ``fits`` and their ``unit``
+        - ``plan``: the work ahead; ``recipe, clips, copies, epochs`` (None without), ``fits`` and their ``unit``
         - ``features``: ``done`` of ``total``, of which ``cached`` were there before
         - ``fit``: the ``fold`` (None in a final training) and ``clips`` when it begins; then ``epoch`` of ``epochs``
           with ``loss`` and ``uar`` where there are any, ``member`` of ``members`` and its ``name``, or the ``settings``
@@ -96,7 +96,7 @@ def run_evaluation(
     Raises
     ------
     TrainingError
-        If the folder is taken, the run to resume is another one, a class is missing from training clips or too rare
+        If the folder exists, the run to resume is another one, a class is missing from training clips or too rare
         for SMOTE, a clip gives no features, or the disk is full.
     ProtocolError
         If the split does not fit the corpus.
@@ -130,7 +130,7 @@ def _chosen(split: Split, folds: Sequence[int] | None) -> list[int]:
     chosen = sorted(set(range(split.n_folds) if folds is None else folds))
     strange = [k for k in chosen if k not in range(split.n_folds)]
     if strange or not chosen:
-        what = f"There is no fold {', '.join(map(str, strange))}" if strange else "No fold is asked for"
+        what = f"There is no fold {', '.join(map(str, strange))}" if strange else "No fold is given"
         raise TrainingError(f"{what}: this split has folds 0 to {split.n_folds - 1}.")
     return chosen
 
@@ -143,7 +143,7 @@ def _check_folds(
     given: Mapping[str, np.ndarray] | None,
     chosen: Sequence[int],
 ) -> None:
-    """Raise TrainingError for what would stop a fold after the features of all are computed."""
+    """Raise TrainingError now for what would stop a fold only after all features are computed."""
     for k in chosen:
         train = clips[(clips["fold"] == k) & split_rows.trains(clips, recipe)]
         asked = _labels(split, train, labels)
@@ -174,7 +174,7 @@ def _with_copies(rows: pd.DataFrame, corpus: Corpus, recipe: Recipe, split: Spli
 
 
 def _plan(progress: Progress | None, recipe: Recipe, rows: pd.DataFrame, unit: str, fits: int) -> None:
-    """Say what there is to do, before any of it is done."""
+    """Report the work ahead, before any of it is done."""
     if progress is None:
         return
     epochs = None if recipe.epochs is None else recipe.epochs * recipe.model.params.get("members", 1)
@@ -184,7 +184,7 @@ def _plan(progress: Progress | None, recipe: Recipe, rows: pd.DataFrame, unit: s
 
 
 def _count(progress: Progress | None, out: Path, fold: int, chosen: Sequence[int]) -> None:
-    """Say how many folds are done."""
+    """Report how many folds are done."""
     if progress is not None:
         done = sum(run_folder.finished(out, k) for k in chosen)
         progress({"stage": "fold", "fold": fold, "done": done, "total": len(chosen)})
@@ -219,7 +219,7 @@ def _tested(task: Task, split: Split, pipeline: Pipeline, clips: Clips, labels: 
         enrolled, others = clips.with_role("enrol"), task.reference(pipeline, clips)
         assert others is not None  # _check_folds
         heard = task.answers(pipeline, enrolled)
-        probabilities = adjust_voices(probabilities, test.rows, heard, enrolled.rows, others, task.recipe.enrolment)
+        probabilities = adjust_answers(probabilities, test.rows, heard, enrolled.rows, others, task.recipe.enrolment)
     could_be = split_rows.known(test.rows, task.given)
     if could_be is not None:
         probabilities = fitting.restrict(probabilities, could_be)
@@ -255,14 +255,14 @@ def train_final(
     the recipe is fitted twice: without them for the temperature, then with them for everything else.
 
     Where the recipe's ``[enrolment]`` has ``method = "answers"``, the validation speakers are also the reference that
-    enrolled voices are compared with, heard by the fit that did not learn from them. As in :func:`run_evaluation`, a
+    enrolled voices are compared with, answered by the fit that did not learn from them. As in :func:`run_evaluation`, a
     recipe without validation takes its training speakers, which is biased. A corpus without speakers, or of one alone,
     or none of whose parts gives every label, leaves no reference: that model does not enrol.
 
     Returns
     -------
     imblearn.pipeline.Pipeline
-        Fitted; ``classes_`` are the corpus' labels, ``enrolment_`` is what a manifest says under ``enrolment``.
+        Fitted; ``classes_`` are the corpus' labels, ``enrolment_`` is the manifest's ``enrolment``.
         :func:`serkit.training.export.export_bundle` makes a bundle of it.
 
     Raises
@@ -303,7 +303,7 @@ def _final_rows(corpus: Corpus, recipe: Recipe, labels: list[str], seed: int) ->
 
 
 def _enrolment(task: Task, heard: Pipeline, clips: Clips) -> dict[str, Any]:
-    """Return what the manifest says of enrolment; {} where the model does not enrol."""
+    """Return the manifest's ``enrolment``; {} if the model cannot enrol."""
     settings = task.recipe.enrolment
     means = task.reference(heard, clips) if settings.method == "answers" else None
     if means is None:

@@ -1,4 +1,4 @@
-"""A run on disk: what stands in its folder, when it may go on, and how its folds become results and a report."""
+"""A run on disk: the files in its folder, when it may be resumed, and how its folds become results and a report."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class Run:
     folder : Path
         Holds predictions.csv, results.json, report.html, split.csv, recipe.toml and folds/.
     predictions : pandas.DataFrame
-        Out-of-fold predictions, one row a test clip: path, start, end, copy, fold, emotion (the truth), predicted,
+        Out-of-fold predictions, one row per test clip: path, start, end, copy, fold, emotion (the truth), predicted,
         confidence, p_<label> for each label, speaker, sex, channel, intensity, statement, corpus.
     results : dict
-        What stands in results.json.
+        The content of results.json.
     """
 
     folder: Path
@@ -65,7 +65,7 @@ class Run:
 
 
 def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
-    """What must be the same for a run to go on, by the words of the error."""
+    """What must be the same to resume a run, keyed by its name in errors."""
     columns = ["path", "start", "end", "emotion", "speaker", "audio_hash"]
     rows = sorted("\0".join(map(str, row)) for row in corpus.table[columns].itertuples(index=False, name=None))
     state = {
@@ -75,16 +75,16 @@ def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
         "version of the features": recipe.front_end.key,
     }
     if known_labels(corpus.table["corpus"].tolist(), corpus.table["emotion"].tolist(), LABELS) is not None:
-        state["way of scoring"] = "each clip over the labels of its corpus"  # folds scored otherwise do not join these
-    if recipe.augment is not None:  # the recipe knows where these folders are, not what is in them
-        for kind, folder in recipe.augment.surroundings()._asdict().items():
+        state["way of scoring"] = "each clip over the labels of its corpus"  # never mix folds scored in different ways
+    if recipe.augment is not None:  # the recipe names these folders, not their content
+        for kind, folder in recipe.augment.sound_folders()._asdict().items():
             if folder is not None:
                 state[f"content of {kind}_folder"] = folder.key
     return state
 
 
 def start(out: Path, recipe: Recipe, corpus: Corpus, split: Split, *, resume: bool) -> None:
-    """Make the folder of a new run, or make sure that the run in it is this one and may go on."""
+    """Make the folder of a new run, or make sure that the run in it is this one and may be resumed."""
     state = _state(recipe, corpus, split)
     if resume:
         _check_state(out, state)
@@ -113,12 +113,12 @@ def _check_state(out: Path, state: dict[str, str], remedy: str = "use another --
 
 
 def begun(out: Path) -> bool:
-    """Whether a run stands in the folder, finished or not."""
+    """Whether the folder holds a run, finished or not."""
     return (out / _STATE).is_file()
 
 
 def recipe_hash(out: Path) -> str | None:
-    """The hash of the recipe with which the run in the folder was started; None if that cannot be told."""
+    """The hash of the recipe with which the run in the folder was started; None if it is unknown."""
     try:
         return str(json.loads((out / _STATE).read_text("utf-8"))["recipe"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -138,7 +138,7 @@ def read(out: Path, recipe: Recipe, corpus: Corpus, split: Split, chosen: Sequen
         document = json.loads((out / "results.json").read_text("utf-8"))
         if document["folds_run"] == list(chosen):
             return Run(out, _read_table(out / "predictions.csv"), document)
-    except (FileNotFoundError, ValueError, KeyError):  # not closed yet, or by an older version: put together again
+    except (FileNotFoundError, ValueError, KeyError):  # not finished, or by an older version: put together again
         pass
     return None
 
@@ -163,7 +163,7 @@ def write_fold(
 ) -> None:
     """Write a finished fold beside its place and move it there in one step; ``choices`` is what a search found.
 
-    The folder of the run is held (:func:`disk`), so what is found under the temporary name was left by a killed run.
+    The folder of the run is held (:func:`disk`), so anything under the temporary name was left by a killed run.
     """
     target = _fold_folder(out, k)
     beside = target.with_name(f".{target.name}.tmp")
@@ -238,9 +238,9 @@ def _curves(out: Path, chosen: Sequence[int]) -> list[dict[str, list[float | Non
 
 @contextmanager
 def disk(out: Path | None, *, keeps: bool = True) -> Iterator[None]:
-    """Hold the folder of a run, so that no other process writes it, and say in a sentence what is wrong with the disk.
+    """Hold the folder of a run, so that no other process writes it, and report disk errors in one sentence.
 
-    Where ``out`` ``keeps`` finished folds, the sentence says so.
+    If ``out`` ``keeps`` finished folds, the sentence says so.
     """
     try:
         with ExitStack() as stack:

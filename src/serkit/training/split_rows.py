@@ -1,4 +1,4 @@
-"""The clips of a split as rows: which of them train, which altered copies they get, what goes with them to a fit."""
+"""The clips of a split as rows: which of them train, which altered copies they get, what a fit must know of them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = [
     "all_clips",
     "copies_of",
+    "copy_settings",
     "final_roles",
     "groups",
     "has_voices",
-    "how_copied",
     "joined",
     "known",
     "origin",
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def joined(split: Split, corpus: Corpus) -> pd.DataFrame:
-    """The split's rows with what the corpus knows of each clip, joined by key; ``row`` is the corpus' index."""
+    """The split's rows with the corpus' columns for each clip, joined by key; ``row`` is the corpus' index."""
 
     def keyed(table: pd.DataFrame) -> pd.DataFrame:
         return table.assign(**{f"{c}_ms": milliseconds(table[c]) for c in ("start", "end")})
@@ -53,7 +53,7 @@ def joined(split: Split, corpus: Corpus) -> pd.DataFrame:
 
 
 def all_clips(corpus: Corpus) -> pd.DataFrame:
-    """The clips of the corpus as rows that all train; ``row`` is the corpus' index."""
+    """The clips of the corpus as rows, all for training; ``row`` is the corpus' index."""
     return corpus.table.assign(copy=0, role="train", row=corpus.table.index, recording=recordings(corpus))
 
 
@@ -71,7 +71,7 @@ def recordings(corpus: Corpus) -> np.ndarray:
 
 
 def final_roles(corpus: Corpus, seed: int) -> pd.Series:
-    """Which clips validate where all others train: speakers, or clips where speakers are not known."""
+    """Which clips validate while all others train: speakers, or clips where speakers are not known."""
     table = corpus.table
     voices = voice_names(table)
     people = {
@@ -91,7 +91,7 @@ def final_roles(corpus: Corpus, seed: int) -> pd.Series:
 
 
 def has_voices(corpus: Corpus, *, at_least: int = 2) -> bool:
-    """Whether all clips have a speaker, and there are `at_least` so many."""
+    """Whether all clips have a speaker, and there are at least `at_least` speakers."""
     return bool((corpus.table["speaker"] != "").all()) and voice_names(corpus.table).nunique() >= at_least
 
 
@@ -111,7 +111,7 @@ def trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
 def copies_of(corpus: Corpus, recipe: Recipe) -> pd.DataFrame:
     """Which copies each clip of ``corpus`` gets while it trains: boolean, a column for each copy.
 
-    Of a joined corpus the smallest part gets them all, a larger one as many as make it as large; its clips take turns.
+    The smallest part of a joined corpus gets all copies, a larger one as many as make it equally large, in turn.
     """
     table, n = corpus.table, recipe.augment.copies if recipe.augment else 0
     gets = pd.DataFrame(False, index=table.index, columns=range(1, n + 1))
@@ -127,12 +127,12 @@ def copies_of(corpus: Corpus, recipe: Recipe) -> pd.DataFrame:
 
 
 def groups(rows: pd.DataFrame, *, by_speaker: bool) -> np.ndarray:
-    """What inner folds must not tear apart: the clips of a speaker, or a recording and its copies."""
+    """What inner folds must keep together: the clips of a speaker, or a recording and its copies."""
     return voice_names(rows).to_numpy(dtype=str) if by_speaker else rows["recording"].to_numpy(dtype=str)
 
 
 def known(rows: pd.DataFrame, given: Mapping[str, np.ndarray] | None) -> np.ndarray | None:
-    """Which labels each row could have had, None where all could have all."""
+    """Which labels each row could have had; None if all rows could have all labels."""
     return None if given is None else np.array([given[corpus] for corpus in rows["corpus"]])
 
 
@@ -141,8 +141,8 @@ def origin(rows: pd.DataFrame) -> dict[str, np.ndarray]:
     return {"channels": rows["channel"].to_numpy(dtype=str), "corpora": rows["corpus"].to_numpy(dtype=str)}
 
 
-def how_copied(recipe: Recipe) -> dict[str, Any]:
-    """How copies are made: the recipe's chains, or S2's where ``augmented-random`` asks a recipe without any."""
+def copy_settings(recipe: Recipe) -> dict[str, Any]:
+    """How to make copies: the recipe's chains, or S2's for ``augmented-random`` if the recipe has none."""
     if recipe.augment is None:
         return {"chains": S2_CHAINS}
-    return {"chains": recipe.augment.chains, "surroundings": recipe.augment.surroundings()}
+    return {"chains": recipe.augment.chains, "folders": recipe.augment.sound_folders()}

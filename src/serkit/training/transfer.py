@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PROTOCOL", "check_transfer", "run_transfer"]
 
-#: What stands as protocol in the results.
+#: The protocol named in the results.
 PROTOCOL = "cross-corpus"
 
 Progress = Callable[[dict[str, Any]], None]
 
-# Of a corpus with more training clips than this the other clips are not new either: its voices were heard.
+# If a larger share of a corpus was in training, its other clips are not new either: their voices were heard.
 _MOST_HEARD = 0.1
 # Names that only recordings of these corpora have.
 
@@ -63,9 +63,9 @@ def run_transfer(
     ----------
     model : Bundle or Recognizer
     corpus : Corpus
-        None that the model was trained on, under whatever name.
+        One that the model was not trained on, under any name.
     out_dir : path
-        A new folder. It appears with everything in it when all clips are answered, or not at all.
+        A new folder. It appears, complete, when all clips are answered, or not at all.
     n_jobs : int
         Clips answered at the same time.
     progress : callable, optional
@@ -75,7 +75,7 @@ def run_transfer(
     -------
     Run
         Its predictions have the shared labels, and besides the columns of an evaluation ``unrestricted``: the label
-        that the model gives when it may give any. ``copy`` and ``fold`` are 0. Its results hold
+        that the model gives if it may give any of its labels. ``copy`` and ``fold`` are 0. Its results hold
 
         - ``model``: ``name, version, recipe_hash``, ``sha256`` of the graph, ``trained_on``, ``labels``
         - ``transfer``: ``labels`` (shared, in the order of the model), ``left_out`` (label -> clips that were left
@@ -87,7 +87,7 @@ def run_transfer(
     Raises
     ------
     TrainingError
-        As :func:`check_transfer`; or if the folder is taken, no clip can be answered, or the disk is full.
+        As :func:`check_transfer`; or if the folder exists, no clip can be answered, or the disk is full.
     """
     recognizer = model if isinstance(model, Recognizer) else Recognizer(model)
     manifest = recognizer.manifest
@@ -136,7 +136,7 @@ def run_transfer(
 
 
 def check_transfer(bundle: Bundle, corpus: Corpus) -> tuple[list[str], np.ndarray]:
-    """Return what a model may be scored on: the labels that both know, and which clips were in its training.
+    """Return what a model can be scored on: the labels that both know, and which clips were in its training.
 
     A clip counts as heard in training if the bundle holds its content hash (:mod:`serkit.bundle.clips`), or if its
     file is named as only the recordings of a training corpus are (``03-01-05-01-02-01-12.wav``, RAVDESS). A corpus of
@@ -159,7 +159,7 @@ def check_transfer(bundle: Bundle, corpus: Corpus) -> tuple[list[str], np.ndarra
     manifest = bundle.manifest
     if not manifest.corpus:
         raise TrainingError(
-            f"The model {manifest.name} does not say what it was trained on, so nobody can tell whether "
+            f"The model {manifest.name} does not say what it was trained on, so it is unknown whether "
             f"{corpus.name} is new to it: make its bundle with 'ser train'."
         )
     parts = {*corpus.name.split("+"), *corpus.table["corpus"]}
@@ -168,25 +168,25 @@ def check_transfer(bundle: Bundle, corpus: Corpus) -> tuple[list[str], np.ndarra
     if known:
         raise TrainingError(
             f"The model {manifest.name} was trained on {manifest.corpus}, so its answers on {' and '.join(known)} say "
-            "nothing about recordings that it never heard: take another corpus, or score its recipe with 'ser "
+            "nothing about recordings that it never heard: use another corpus, or score its recipe with 'ser "
             "evaluate'."
         )
     if bundle.clips is None:
         raise TrainingError(
-            f"The bundle of {manifest.name} does not keep the hashes of its training clips, so nobody can tell whether "
+            f"The bundle of {manifest.name} does not keep the hashes of its training clips, so it is unknown whether "
             f"{corpus.name} is a copy of them: make it again with 'ser train'."
         )
     stems = [known.stem for name, known in published().items() if name in trained]
     named = [
         part not in published() and any(stem.fullmatch(PurePosixPath(path).stem) for stem in stems)
         for part, path in zip(corpus.table["corpus"], corpus.table["path"], strict=True)
-    ]  # two published corpora may name their files alike
+    ]  # two published corpora may use the same file names
     heard = np.array(known_clips(bundle.clips, corpus.table["audio_hash"]), dtype=bool) | np.array(named, dtype=bool)
     if heard.sum() > _MOST_HEARD * len(heard):
         raise TrainingError(
             f"The model {manifest.name} was trained on {heard.sum():,} of the {len(heard):,} clips of {corpus.name} "
             f"(as part of {manifest.corpus}), so its answers on them say nothing about recordings that it never heard: "
-            "take another corpus, or score its recipe with 'ser evaluate'."
+            "use another corpus, or score its recipe with 'ser evaluate'."
         )
     given = set(corpus.table["emotion"][~heard])
     shared = [label for label in manifest.labels if label in given]
@@ -194,7 +194,7 @@ def check_transfer(bundle: Bundle, corpus: Corpus) -> tuple[list[str], np.ndarra
         raise TrainingError(
             f"The model {manifest.name} ({', '.join(manifest.labels)}) and the corpus {corpus.name} "
             f"({', '.join(sorted(given)) or 'no clips'}) share {', '.join(shared) or 'no label'}: at least two labels "
-            "are needed to tell apart."
+            "are needed."
         )
     return shared, heard
 
@@ -234,7 +234,7 @@ def _scored(
             f"None of the {len(rows)} clips could be answered; the first is {failures[0]['path']}: "
             f"{failures[0]['error']}"
         )
-    # What a corpus gives does not depend on which of its clips failed.
+    # The labels of a corpus do not depend on which of its clips failed.
     given = fitting.known_labels(rows["corpus"].tolist(), rows["emotion"].tolist(), shared)
     rows = rows[~failed].reset_index(drop=True)
     free = np.array([[a.probabilities[label] for label in manifest.labels] for a in answers if a.error is None])

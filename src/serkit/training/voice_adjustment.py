@@ -18,7 +18,7 @@ from serkit.recognition.profile import adjust, voice_mean
 if TYPE_CHECKING:
     from serkit.training.recipe import Enrolment, Recipe
 
-__all__ = ["adjust_voices", "reference", "reference_rows", "voice_names"]
+__all__ = ["adjust_answers", "reference", "reference_rows", "voice_names"]
 
 
 def reference_rows(rows: pd.DataFrame, recipe: Recipe, given: Mapping[str, np.ndarray] | None) -> np.ndarray:
@@ -65,7 +65,7 @@ def reference(probabilities: np.ndarray, voices: Sequence[str]) -> np.ndarray:
     return np.mean([voice_mean(probabilities[names == name]) for name in sorted(set(voices))], axis=0)
 
 
-def adjust_voices(
+def adjust_answers(
     probabilities: np.ndarray,
     rows: pd.DataFrame,
     enrolled: np.ndarray,

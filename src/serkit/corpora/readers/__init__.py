@@ -1,1 +1,1 @@
-"""Published corpora, a file each: what :mod:`serkit.corpora.registry` finds here can be read by name."""
+"""Published corpora, one file each: :mod:`serkit.corpora.registry` finds them, and they can be read by name."""

@@ -22,7 +22,7 @@ _INTENSITIES = {"01": "normal", "02": "strong"}
 
 
 def parse_stem(stem: str) -> dict[str, str]:
-    """Return what the name of a BanglaSER recording says.
+    """Return the content of a BanglaSER recording's name.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def parse_stem(stem: str) -> dict[str, str]:
 def read(root: Path, channel: str = "both") -> Listing:
     """List the recordings of BanglaSER, in any folders.
 
-    Neutral was recorded at 44.1 kHz nearly always and the rest half at 48 kHz, so bandwidth tells the label unless all
-    recordings are brought to one lower rate, as every recipe of serkit does. Two pairs of files are identical.
+    Neutral was almost always recorded at 44.1 kHz and half of the rest at 48 kHz, so bandwidth reveals the label unless
+    all recordings are resampled to one lower rate, as every recipe of serkit does. Two pairs of files are identical.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def read(root: Path, channel: str = "both") -> Listing:
     Raises
     ------
     CorpusError
-        If a recording has another name, or is there twice.
+        If a recording has another name, or occurs twice.
     """
     rows = rows_by_name(root, list_audio(root), parse_stem, "BanglaSER")
     if not rows:

@@ -20,7 +20,7 @@ _CITATION = (
     "Actors Dataset. IEEE Transactions on Affective Computing 5(4): 377-390. https://doi.org/10.1109/TAFFC.2014.2336244"
 )
 
-#: What the name of a recording looks like, without its suffix. One published name ends in a single X.
+#: The form of a recording's name, without its suffix. One published name ends in a single X.
 _STEM = re.compile(r"(\d{4})_([A-Z]{3})_(ANG|DIS|FEA|HAP|NEU|SAD)_(XX?|LO|MD|HI)")
 
 _FOLDERS = ("AudioWAV", "audio")
@@ -28,7 +28,7 @@ _VOTES = {"A": "angry", "D": "disgust", "F": "fearful", "H": "happy", "N": "neut
 
 
 def parse_stem(stem: str) -> dict[str, str]:
-    """Return what the name of a CREMA-D recording says.
+    """Return the content of a CREMA-D recording's name.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def parse_stem(stem: str) -> dict[str, str]:
     match = _STEM.fullmatch(stem)
     if not match:
         raise CorpusError(
-            f"{stem!r} is no CREMA-D name: expected actor, sentence, emotion, level, as in 1001_DFA_ANG_XX."
+            f"{stem!r} is not a CREMA-D name: expected actor, sentence, emotion, level, as in 1001_DFA_ANG_XX."
         )
     speaker, statement, emotion, level = match.groups()
     return {

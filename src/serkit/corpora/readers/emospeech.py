@@ -19,12 +19,12 @@ _CITATION = (
     "emotion based speech recognition in the wild. arXiv:1910.13801. https://arxiv.org/abs/1910.13801"
 )
 _STEM = re.compile(r"([a-z]+)-([a-z]+)-([A-Za-z]+)-(\d+|\?\?)-([0-9a-f]{56})")
-#: The hash that its authors give to people they do not know.
+#: The hash that its authors use for unknown people.
 _UNKNOWN = "d14a028c2a3a2bc9476102bb288234c415a2b01f828ea62ac5b3e42f"
 
 
 def parse_stem(stem: str) -> dict[str, str]:
-    """Return what the name of an EmoSpeech recording says.
+    """Return the content of an EmoSpeech recording's name.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def parse_stem(stem: str) -> dict[str, str]:
 def read(root: Path, channel: str = "both") -> Listing:
     """List the recordings of EmoSpeech, in any folders.
 
-    Recordings without speech (their emotion is ``None``) and those of unknown users are left out: nothing tells their
-    speakers apart. Some files are identical.
+    Recordings without speech (their emotion is ``None``) and those of unknown users are left out, because their
+    speakers cannot be told apart. Some files are identical.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def read(root: Path, channel: str = "both") -> Listing:
     Raises
     ------
     CorpusError
-        If a recording has another name, or is there twice.
+        If a recording has another name, or occurs twice.
     """
     rows = rows_by_name(root, list_audio(root), _known, "EmoSpeech")
     if not rows:

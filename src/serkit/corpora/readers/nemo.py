@@ -23,7 +23,7 @@ _STEM = re.compile(r"([A-Z]{2}\d)_(anger|fear|happiness|neutral|sadness|surprise
 
 
 def parse_stem(stem: str) -> dict[str, str]:
-    """Return what the name of an nEMO recording says.
+    """Return the content of an nEMO recording's name.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from serkit.errors import AudioError, RecipeError, TrainingError
 from serkit.protocol import make_split
 from serkit.training import noise_and_rooms
 from serkit.training.augment import augment, chain_key
-from serkit.training.noise_and_rooms import SoundFolder, Surroundings
+from serkit.training.noise_and_rooms import SoundFolder, SoundFolders
 from serkit.training.recipe_files import parse_recipe
 from serkit.training.run import run_evaluation
 from tests.conftest import voice
@@ -63,20 +63,20 @@ def hiss(seconds: float, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize(("at", "height"), [(0, 1.0), (700, 0.2)])
 def test_a_room_without_walls_changes_nothing(clip: Waveform, tmp_path: Path, at: int, height: float) -> None:
-    room = Surroundings.read(room=folder_of(tmp_path, open=impulse(at, height)))
-    np.testing.assert_allclose(augment(clip, "room", seed=0, surroundings=room).samples, clip.samples, atol=1e-6)
+    room = SoundFolders.read(room=folder_of(tmp_path, open=impulse(at, height)))
+    np.testing.assert_allclose(augment(clip, "room", seed=0, folders=room).samples, clip.samples, atol=1e-6)
 
 
 def test_a_response_of_another_rate_and_two_channels_is_fitted(clip: Waveform, tmp_path: Path) -> None:
     response = np.stack([impulse(3000, size=6000)] * 2, axis=1)
-    room = Surroundings.read(room=folder_of(tmp_path, rate=48000, open=response))
-    heard = augment(clip, "room", seed=0, surroundings=room).samples
+    room = SoundFolders.read(room=folder_of(tmp_path, rate=48000, open=response))
+    heard = augment(clip, "room", seed=0, folders=room).samples
     assert np.corrcoef(heard, clip.samples)[0, 1] > 0.999
 
 
 def test_a_wall_gives_an_echo_and_the_peak_stays(clip: Waveform, tmp_path: Path) -> None:
-    room = Surroundings.read(room=folder_of(tmp_path, wall=impulse(100) + impulse(900, 0.5)))
-    heard = augment(clip, "room", seed=0, surroundings=room).samples
+    room = SoundFolders.read(room=folder_of(tmp_path, wall=impulse(100) + impulse(900, 0.5)))
+    heard = augment(clip, "room", seed=0, folders=room).samples
     expected = clip.samples.astype(float)
     expected[800:] += 0.5 * clip.samples[:-800]
     expected *= np.abs(clip.samples).max() / np.abs(expected).max()
@@ -85,10 +85,10 @@ def test_a_wall_gives_an_echo_and_the_peak_stays(clip: Waveform, tmp_path: Path)
 
 def test_the_seed_draws_among_all_responses(clip: Waveform, tmp_path: Path) -> None:
     walls = {f"wall{k}": impulse(0) + impulse(300 * k, 0.4) for k in (1, 2, 3)}
-    room = Surroundings.read(room=folder_of(tmp_path, **walls))
-    heard = [augment(clip, "room", seed=seed, surroundings=room).digest for seed in range(20)]
+    room = SoundFolders.read(room=folder_of(tmp_path, **walls))
+    heard = [augment(clip, "room", seed=seed, folders=room).digest for seed in range(20)]
     assert len(set(heard)) == 3
-    assert heard == [augment(clip, "room", seed=seed, surroundings=room).digest for seed in range(20)]
+    assert heard == [augment(clip, "room", seed=seed, folders=room).digest for seed in range(20)]
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.05, 5.0])
@@ -96,12 +96,12 @@ def test_the_background_has_the_level_that_was_drawn(
     clip: Waveform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     def snr(seed: int) -> float:
-        changed = augment(clip, "background", seed=seed, surroundings=background)
+        changed = augment(clip, "background", seed=seed, folders=background)
         assert changed.duration == clip.duration
         added = changed.samples.astype(float) - clip.samples
         return float(10 * np.log10(np.mean(clip.samples.astype(float) ** 2) / np.mean(added**2)))
 
-    background = Surroundings.read(background=folder_of(tmp_path, hiss=hiss(seconds)))
+    background = SoundFolders.read(background=folder_of(tmp_path, hiss=hiss(seconds)))
     found = [snr(seed) for seed in range(25)]
     assert 4.99 <= min(found) < 8
     assert 17 < max(found) <= 20.01
@@ -111,8 +111,8 @@ def test_the_background_has_the_level_that_was_drawn(
 
 def test_a_long_background_gives_different_parts_and_a_short_one_goes_round(clip: Waveform, tmp_path: Path) -> None:
     def added(name: str, seed: int) -> np.ndarray:
-        background = Surroundings.read(background=tmp_path / name)
-        return augment(clip, "background", seed=seed, surroundings=background).samples - clip.samples
+        background = SoundFolders.read(background=tmp_path / name)
+        return augment(clip, "background", seed=seed, folders=background).samples - clip.samples
 
     folder_of(tmp_path / "long", hiss=hiss(6.0))
     folder_of(tmp_path / "short", hiss=hiss(0.25))
@@ -129,30 +129,30 @@ def test_a_long_background_gives_different_parts_and_a_short_one_goes_round(clip
 
 
 def test_a_pause_adds_nothing_and_a_silent_clip_stays_silent(clip: Waveform, tmp_path: Path) -> None:
-    pause = Surroundings.read(background=folder_of(tmp_path / "a", pause=np.zeros(RATE)))
-    assert augment(clip, "background", seed=0, surroundings=pause) == clip
-    both = Surroundings.read(
+    pause = SoundFolders.read(background=folder_of(tmp_path / "a", pause=np.zeros(RATE)))
+    assert augment(clip, "background", seed=0, folders=pause) == clip
+    both = SoundFolders.read(
         room=folder_of(tmp_path / "b", open=impulse(0)), background=folder_of(tmp_path / "c", hiss=hiss(2.0))
     )
     silence = Waveform(np.zeros(RATE, dtype=np.float32), RATE)
-    assert augment(silence, "room+background", seed=0, surroundings=both) == silence
+    assert augment(silence, "room+background", seed=0, folders=both) == silence
 
 
 def test_rooms_and_backgrounds_go_with_other_chains(clip: Waveform, tmp_path: Path) -> None:
-    both = Surroundings.read(
+    both = SoundFolders.read(
         room=folder_of(tmp_path / "b", wall=impulse(0) + impulse(500, 0.5)),
         background=folder_of(tmp_path / "c", hiss=hiss(2.0)),
     )
-    whole = augment(clip, "room+background", seed=3, surroundings=both)
-    assert whole not in (clip, augment(clip, "room", seed=3, surroundings=both))
-    assert augment(clip, "stretch+room+background", seed=3, surroundings=both).duration != clip.duration
+    whole = augment(clip, "room+background", seed=3, folders=both)
+    assert whole not in (clip, augment(clip, "room", seed=3, folders=both))
+    assert augment(clip, "stretch+room+background", seed=3, folders=both).duration != clip.duration
 
 
 def test_the_key_hangs_on_what_is_in_the_folder(tmp_path: Path) -> None:
     first = folder_of(tmp_path / "first", a=hiss(0.5, 1), b=hiss(0.5, 2))
 
     def key(name: str, chain: str = "background") -> str:
-        return chain_key(chain, Surroundings.read(room=first, background=tmp_path / name))
+        return chain_key(chain, SoundFolders.read(room=first, background=tmp_path / name))
 
     shutil.copytree(first, tmp_path / "moved")
     assert key("moved") == key("first")
@@ -180,36 +180,36 @@ def test_a_file_that_changes_changes_the_key(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_of_no_use_is_refused(clip: Waveform, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"room_folder: '.*nowhere' is not a folder .relative to /.*: name one"):
-        Surroundings.read(room=tmp_path / "nowhere")
+        SoundFolders.read(room=tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").write_text("nothing")
     with pytest.raises(TrainingError, match=r"background_folder: '.*empty' contains no recordings \(.*\.wav"):
-        Surroundings.read(background=tmp_path / "empty")
+        SoundFolders.read(background=tmp_path / "empty")
     folder_of(tmp_path / "broken", good=hiss(1.0))
     (tmp_path / "broken" / "bad.wav").write_text("no sound")
     with pytest.raises(TrainingError, match=r"room_folder: 1 of 2 clips .*bad\.wav"):
-        Surroundings.read(room=tmp_path / "broken")
+        SoundFolders.read(room=tmp_path / "broken")
     with pytest.raises(TrainingError, match=r"blip\.wav.* 0\.050 s"):
-        Surroundings.read(room=folder_of(tmp_path / "short", blip=hiss(0.05)))
-    silent = Surroundings.read(room=folder_of(tmp_path / "silent", hush=np.zeros(RATE)))
+        SoundFolders.read(room=folder_of(tmp_path / "short", blip=hiss(0.05)))
+    silent = SoundFolders.read(room=folder_of(tmp_path / "silent", hush=np.zeros(RATE)))
     with pytest.raises(AudioError, match=r"hush\.wav is silent: remove it"):
-        augment(clip, "room", seed=0, surroundings=silent)
+        augment(clip, "room", seed=0, folders=silent)
 
 
 def test_a_chain_without_its_folder_is_refused(clip: Waveform, tmp_path: Path) -> None:
-    background = Surroundings.read(background=folder_of(tmp_path, hiss=hiss(1.0)))
-    for given in (None, Surroundings(), background):
-        with pytest.raises(RecipeError, match="the chain 'room' takes recordings from a folder: name it as room_fol"):
-            augment(clip, "noise+room", seed=0, surroundings=given)
+    background = SoundFolders.read(background=folder_of(tmp_path, hiss=hiss(1.0)))
+    for given in (None, SoundFolders(), background):
+        with pytest.raises(RecipeError, match="the chain 'room' takes recordings from a folder: give it as room_fol"):
+            augment(clip, "noise+room", seed=0, folders=given)
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('chains = ["noise+room"]', r"the chain 'room' takes .*: name it as room_folder"),
-        ('chains = ["background"]\nroom_folder = "x"', "room_folder is there, but no chain 'room'"),
-        ('chains = ["background"]', "the chain 'background' takes .*: name it as background_folder"),
-        ('chains = ["noise"]\nbackground_folder = "x"', "background_folder is there, but no chain 'background'"),
+        ('chains = ["noise+room"]', r"the chain 'room' takes .*: give it as room_folder"),
+        ('chains = ["background"]\nroom_folder = "x"', "room_folder is there, but chains lack 'room'"),
+        ('chains = ["background"]', "the chain 'background' takes .*: give it as background_folder"),
+        ('chains = ["noise"]\nbackground_folder = "x"', "background_folder is there, but chains lack 'background'"),
         ('chains = ["room"]\nroom_folder = ""', "'augment.room_folder': .*at least 1 character"),
         ('chains = ["room"]\nrooms = "x"', r"unknown key 'rooms' in \[augment\]: did you mean 'room_folder'"),
         ('chains = ["noise", "pitch+strech"]', r"unknown chain 'strech' in .*: did you mean 'stretch'\?"),
