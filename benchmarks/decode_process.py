@@ -20,9 +20,9 @@ import numpy as np
 
 from serkit import audio
 from serkit.audio import worker
+from serkit.audio.channels import Choice
 from serkit.audio.ffmpeg_process import Recording
-from serkit.audio.headers import DEMUXERS
-from serkit.audio.reader import mono
+from serkit.audio.signatures import DEMUXERS
 
 _RATE = 48000
 #: Container, its name in serkit, codec, channels, seconds, how often.
@@ -58,7 +58,8 @@ def recording(kind: str, codec: str, channels: int, seconds: float) -> bytes:
 
 def in_process(path: Path, kind: str) -> np.ndarray:
     found = Recording(str(path), DEMUXERS[kind])
-    blocks = [mono(np.frombuffer(data, np.float32).reshape(-1, found.channels)) for data in found.blocks(0, None)]
+    mix = Choice("mix").mono
+    blocks = [mix(np.frombuffer(data, np.float32).reshape(-1, found.channels)) for data in found.blocks(0, None)]
     found.close()
     return np.concatenate(blocks)
 
@@ -82,8 +83,8 @@ def main() -> None:
         path = Path(folder, "recording")
         for kind, name, codec, channels, seconds, times in _CASES:
             path.write_bytes(recording(kind, codec, channels, seconds))
-            np.testing.assert_array_equal(audio.load(path).samples, in_process(path, name))
-            here, apart = alternately(lambda n=name: in_process(path, n), lambda: audio.load(path), times)
+            np.testing.assert_array_equal(audio.load(path, channel="mix").samples, in_process(path, name))
+            here, apart = alternately(lambda n=name: in_process(path, n), lambda: audio.load(path, channel="mix"), times)
             a, b = statistics.median(here), statistics.median(apart)
             what = f"{kind} {codec}, {channels} ch, {seconds:g} s"
             print(f"| {what} | {1000 * a:.2f} ms | {1000 * b:.2f} ms | {b / a:.2f} |")
@@ -92,7 +93,7 @@ def main() -> None:
         for _ in range(9):
             worker._end_all()
             begun = time.perf_counter()
-            audio.load(path)
+            audio.load(path, channel="mix")
             starts.append(time.perf_counter() - begun)
     print(f"\nThe first recording, with the start of the process: {1000 * statistics.median(starts):.0f} ms.")
 
