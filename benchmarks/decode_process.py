@@ -64,6 +64,10 @@ def in_process(path: Path, kind: str) -> np.ndarray:
     return np.concatenate(blocks)
 
 
+def through_serkit(path: Path) -> np.ndarray:
+    return audio.load(path, channel="mix").samples
+
+
 def alternately(
     first: Callable[[], object], second: Callable[[], object], times: int
 ) -> tuple[list[float], list[float]]:
@@ -83,8 +87,8 @@ def main() -> None:
         path = Path(folder, "recording")
         for kind, name, codec, channels, seconds, times in _CASES:
             path.write_bytes(recording(kind, codec, channels, seconds))
-            np.testing.assert_array_equal(audio.load(path, channel="mix").samples, in_process(path, name))
-            here, apart = alternately(lambda n=name: in_process(path, n), lambda: audio.load(path, channel="mix"), times)
+            np.testing.assert_array_equal(through_serkit(path), in_process(path, name))
+            here, apart = alternately(lambda n=name: in_process(path, n), lambda: through_serkit(path), times)
             a, b = statistics.median(here), statistics.median(apart)
             what = f"{kind} {codec}, {channels} ch, {seconds:g} s"
             print(f"| {what} | {1000 * a:.2f} ms | {1000 * b:.2f} ms | {b / a:.2f} |")
@@ -93,7 +97,7 @@ def main() -> None:
         for _ in range(9):
             worker._end_all()
             begun = time.perf_counter()
-            audio.load(path, channel="mix")
+            through_serkit(path)
             starts.append(time.perf_counter() - begun)
     print(f"\nThe first recording, with the start of the process: {1000 * statistics.median(starts):.0f} ms.")
 

@@ -46,7 +46,7 @@ VOICE = wav(voice(3, 1))
 #: Content and what is wrong with it.
 BROKEN = {
     "empty.wav": (b"", "'empty.wav' is empty (0 bytes)."),
-    "*notes*_[1].wav": (b"Dear diary\n" * 20, "'*notes*_[1].wav' is text, not audio, whatever its name says."),
+    "*notes*_[1].wav": (b"Dear diary\n" * 20, "'*notes*_[1].wav' is text, not audio, despite its name."),
     "blip.wav": (wav(voice(3, 1, seconds=0.2)), "The recording lasts 0.200 s; the model tiny needs at least 0.25 s."),
 }
 

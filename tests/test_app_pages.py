@@ -121,7 +121,7 @@ def test_a_recording_is_heard_once_in_a_session(tiny: Path, monkeypatch: pytest.
 def test_a_broken_recording_is_one_sentence_and_what_was_heard(tiny: Path) -> None:
     page = uploaded(opened("recording", tiny), "long", "notes.wav", b"Dear diary\n" * 20)
     (error,) = page.error
-    assert error.value == plain("'notes.wav' is text, not audio, whatever its name says.")
+    assert error.value == plain("'notes.wav' is text, not audio, despite its name.")
     assert not page.get("plotly_chart")
 
     whole = io.BytesIO()

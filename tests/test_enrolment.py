@@ -389,7 +389,7 @@ def test_a_profile_of_another_model_is_refused(tiny: serkit.Recognizer, ann: Pro
             with pytest.raises(ProfileError, match=says):
                 call(serkit.load(tmp_path / name), ann)
     for call in calls:  # the same graph, but nothing to compare voices with
-        with pytest.raises(BundleError, match=r"The model tiny 1.0 does not enrol voices: take one that does"):
+        with pytest.raises(BundleError, match=r"The model tiny 1.0 does not enrol voices: use one that does"):
             call(serkit.load(tmp_path / "plain"), ann)
         with pytest.raises(ProfileError, match=r"must be a Profile, got str: .*Profile.load\(path\)"):
             call(tiny, "voice.json")

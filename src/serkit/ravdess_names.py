@@ -45,15 +45,15 @@ def parse_stem(stem: str) -> dict[str, str]:
     """
     if not STEM.fullmatch(stem):
         raise CorpusError(
-            f"{stem!r} is no RAVDESS name: expected seven two-digit numbers such as 03-01-06-01-02-01-12."
+            f"{stem!r} is not a RAVDESS name: expected seven two-digit numbers such as 03-01-06-01-02-01-12."
         )
     numbers = [int(part) for part in stem.split("-")]
     for name, number, highest in zip(_FIELDS, numbers, _HIGHEST, strict=True):
         if not 1 <= number <= highest:
-            raise CorpusError(f"{stem!r} is no RAVDESS name: {name} is {number:02d}, expected 01 to {highest:02d}.")
+            raise CorpusError(f"{stem!r} is not a RAVDESS name: {name} is {number:02d}, expected 01 to {highest:02d}.")
     modality, channel, emotion, intensity, statement, repetition, actor = numbers
     if _EMOTION[emotion] == "neutral" and intensity == 2:
-        raise CorpusError(f"{stem!r} is no RAVDESS name: neutral has no strong intensity.")
+        raise CorpusError(f"{stem!r} is not a RAVDESS name: neutral has no strong intensity.")
     return {
         "modality": f"{modality:02d}",
         "channel": ("speech", "song")[channel - 1],

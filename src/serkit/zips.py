@@ -24,7 +24,7 @@ _MAX_DIRECTORY = 64 << 20  # bytes of the table of contents, which zipfile reads
 _MAX_DEPTH = 32  # folders
 _MAX_RATIO = 100  # bytes unpacked for each byte packed, of an archive that unpacks to more than this:
 _SMALL = 64 << 20
-_PIECE = 1 << 20  # bytes; zipfile unpacks no more of Deflate than it is asked for
+_PIECE = 1 << 20  # bytes; zipfile unpacks no more of Deflate than requested
 # RuntimeError: a password; ValueError: names, times, offsets
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, struct.error)
 

@@ -1,4 +1,4 @@
-"""Which channel of a recording is heard: a choice that shows only where there are several."""
+"""The choice of channel, shown only for recordings with several."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def choose(place: str, clip: Clip) -> Channel:
     """
     try:
         count = audio.probe(clip.open()).channels
-    except SerkitError:  # reading it will tell
+    except SerkitError:  # reading it reports the error
         return "auto"
     if count == 1:
         return "auto"
@@ -43,7 +43,7 @@ def choose(place: str, clip: Clip) -> Channel:
 
 
 def asked(place: str) -> Channel | Literal["each"]:
-    """What was chosen for many clips so far."""
+    """Return the current choice for many clips."""
     return audio.check_channel(st.session_state.get(f"{place} channel", "auto"), each=True)
 
 

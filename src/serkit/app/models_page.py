@@ -24,7 +24,7 @@ _ORDER = tuple(MEANINGS)
 
 
 def show(model: str, recognizer: Recognizer) -> None:
-    """Draw the page; `model` is what it opens with."""
+    """Draw the page; `model` is selected first."""
     names = choices(os.environ.get(MODEL_VARIABLE))
     if model not in names:
         names = [model, *names]
@@ -76,7 +76,7 @@ def _load(name: str) -> Recognizer:
 
 
 def _loaded(name: str) -> Recognizer | None:
-    """The model; where it does not load, one sentence in its place."""
+    """The model, or one sentence if it does not load."""
     try:
         return _load(name)
     except SerkitError as error:
@@ -92,7 +92,7 @@ def _protocols(manifest: Manifest) -> list[str]:
 def _scores(manifest: Manifest) -> None:
     st.subheader("How good it is")
     if not manifest.scores:
-        st.info("This bundle holds no scores, so nobody can tell how good it is.")
+        st.info("This bundle has no scores, so its quality is unknown.")
     for protocol in _protocols(manifest):
         score = manifest.scores[protocol]
         meaning = MEANINGS.get(protocol)
@@ -109,7 +109,7 @@ def _confusion(manifest: Manifest) -> None:
     found = {protocol: confusion_of(manifest, protocol) for protocol in _protocols(manifest)}
     present = [protocol for protocol, rows in found.items() if rows is not None]
     if not present:
-        st.info("This bundle holds no confusion matrix; its card may name the most common mistakes.")
+        st.info("This bundle has no confusion matrix; its card may name the most common mistakes.")
         return
     protocol = present[0]
     if len(present) > 1:
@@ -127,7 +127,7 @@ def _confusion(manifest: Manifest) -> None:
 def _side_by_side(name: str, first: Recognizer, others: Sequence[str]) -> None:
     st.subheader("Two models on the same clip")
     if not others:
-        st.info("Only one model is here. With ser app --model FOLDER, all bundles of a folder are.")
+        st.info("Only one model is loaded. ser app --model FOLDER offers all bundles in a folder.")
         return
     other = st.selectbox("Beside it", others, format_func=short, key="models second")
     second = _loaded(other)

@@ -119,7 +119,7 @@ class SoundFileReader:
 
     def _refused(self, error: sf.LibsndfileError, head: bytes) -> AudioError:
         if headers.looks_like_text(head):
-            return AudioError(f"{self.name} is text, not audio, whatever its name says.")
+            return AudioError(f"{self.name} is text, not audio, despite its name.")
         if error.code == 1:  # SF_ERR_UNRECOGNISED_FORMAT
             return NotForLibsndfileError(
                 f"{self.name} is not an audio file of a known format (it begins with {head[:8]!r})."

@@ -36,6 +36,11 @@ class Waveform:
     AudioError
         If there are no samples, or they are not finite or have another type or shape.
 
+    See Also
+    --------
+    serkit.load_audio : Reads one from a file, bytes or an array.
+    resample : Converts it to another rate.
+
     Examples
     --------
     >>> wave = Waveform(np.zeros(8000, dtype=np.float32), 16000)

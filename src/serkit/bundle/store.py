@@ -63,6 +63,11 @@ class Bundle:
         The folder or zip it came from.
     clips : bytes or None
         Hashes of the training clips, as :mod:`serkit.bundle.clips` reads them; None if the bundle keeps none.
+
+    See Also
+    --------
+    read_bundle : Reads one, with all checks.
+    serkit.export_bundle : Makes one from a trained model.
     """
 
     manifest: Manifest

@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 
-#: Command -> the file that registers it on `app`. The one that is asked for is imported alone: that is faster.
+#: Command -> the file that registers it on `app`. Only the command in use is imported, which is faster.
 COMMANDS = {
     "compare": "compare",
     "data": "data",

@@ -1,4 +1,4 @@
-"""``ser app``: the web app, on this machine unless told otherwise."""
+"""``ser app``: the web app, on this machine only by default."""
 
 from __future__ import annotations
 

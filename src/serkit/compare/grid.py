@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["N_FOLDS", "capped", "estimate", "finished", "plan", "read_grid", "run", "stale"]
 
-#: Folds of every split, or one a speaker where there are fewer; a row may run fewer of them.
+#: Folds of every split, or one per speaker where there are fewer; a row may run fewer of them.
 N_FOLDS = 5
 # More corpora than there are; each is a fold.
 _FOLDS_OF = {"corpus": 100}
@@ -123,7 +123,7 @@ def capped(cells: Sequence[Cell], corpus: Corpus) -> list[Cell]:
 
 
 def _n_folds(corpus: Corpus, protocol: str) -> int:
-    """The folds of a split: five, or one a speaker where a corpus, or a part of a joined one, has fewer."""
+    """The folds of a split: five, or one per speaker where a corpus, or a part of a joined one, has fewer."""
     if protocol in ("random", "augmented-random"):
         return N_FOLDS
     if protocol == "corpus":

@@ -47,8 +47,8 @@ def collect(outcomes: Sequence[Outcome], corpus: Corpus, *, command: str | None 
     Returns
     -------
     dict
-        ``format``, ``date``, ``serkit``, ``command``, ``corpus``, ``environment``; ``grid``, what was asked for, one a
-        recipe; ``cells``, one a run; ``rows``, one a recipe and protocol: means over the seeds with 95 % intervals
+        ``format``, ``date``, ``serkit``, ``command``, ``corpus``, ``environment``; ``grid``, the planned runs, one per
+        recipe; ``cells``, one per run; ``rows``, one per recipe and protocol: means over the seeds with 95 % intervals
         (the clips of all seeds; ``interval_unit``, speakers or clips, drawn with replacement; under ``corpus`` means
         over the corpora left out, speakers drawn within each; ``recall`` is None for a
         label that no test clip has), and ``against_best``, the test against

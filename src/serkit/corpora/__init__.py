@@ -59,6 +59,11 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     ------
     CorpusError
         If it is not a corpus, if names or labels are unknown, or if a recording cannot be read.
+
+    See Also
+    --------
+    serkit.make_split : Assigns the clips to folds.
+    serkit.run_transfer : Scores a finished model on the corpus.
     """
     if channel not in CHANNELS:
         raise CorpusError(f"Unknown channel {channel!r}: expected one of {', '.join(CHANNELS)}.")

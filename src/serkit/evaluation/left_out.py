@@ -88,7 +88,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def headline(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metrics of a results document with the scores that stand for it.
+    """Return the metrics of a results document with its headline scores.
 
     Under the protocol ``corpus`` these are the means over the corpora left out; else those of all clips together.
 

@@ -17,7 +17,7 @@ from serkit.errors import TrainingError
 __all__ = ["PairedResult", "holm", "paired_test"]
 
 #: The fewest speakers that can be compared. The smallest p of n speakers is 2 / 2**n (5: 0.0625), so whether a
-#: difference is significant takes six or more; the difference itself can be told with fewer.
+#: difference is significant needs six or more; the difference itself needs only two.
 MIN_SPEAKERS = 2
 
 

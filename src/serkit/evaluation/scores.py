@@ -108,10 +108,9 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
           one label); ``f1_weighted`` by support
         - ``intervals``: 95 % percentile interval ``[low, high]`` of accuracy, uar, f1_macro and f1_weighted,
           by resampling ``interval_unit`` with replacement: ``"speaker"`` (the cluster bootstrap; clips of
-          one voice are no independent draws), or ``"clip"`` where fewer than two speakers are known, which
+          one voice are not independent draws), or ``"clip"`` where fewer than two speakers are known, which
           is too narrow. Clips of unknown speakers among known ones count as one more speaker. Channels and
-          corpora follow the same rule. The interval tells what other speakers would change, not what training
-          again would.
+          corpora follow the same rule. The interval covers other speakers, not another training run.
         - ``per_class``: for each label ``precision, recall, f1, accuracy, support``. ``accuracy`` is one
           against the rest and too optimistic: with eight balanced classes, never answering "sad" scores 0.875 for
           sad. A class that is never predicted has precision 0; a class missing from the truth has ``None``.

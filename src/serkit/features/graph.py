@@ -100,7 +100,7 @@ def _rows(g: GraphBuilder, wave: str, width: int) -> str:
 
 
 def _trim(g: GraphBuilder, wave: str, trim_db: float) -> str:
-    """Cut what lies before the first and after the last frame within ``trim_db`` of the loudest one."""
+    """Cut what is before the first and after the last frame within ``trim_db`` of the loudest one."""
     half = TRIM_FRAME // 2
     hops = _rows(g, g("Pad", wave, g.ints(0, half, 0, half)), TRIM_HOP)
     energy = g("ReduceSumSquare", hops, g.ints(2), keepdims=0)  # of each hop; a frame is the mean of its four

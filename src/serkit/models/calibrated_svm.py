@@ -56,7 +56,7 @@ def calibration_folds(
         "the clips of a label are all of one speaker or recording, so nothing is left to calibrate with: add speakers, "
         "or use another model."
         if fewest == 1
-        else "the speakers or recordings cannot be dealt out to two inner folds so that both learn every label: add "
+        else "the speakers or recordings cannot be split into two inner folds so that both learn every label: add "
         "clips, or use another model."
     )
 

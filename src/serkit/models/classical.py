@@ -293,7 +293,7 @@ def svm(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> SVM:
 
 
 def logistic(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> LogisticRegression:
-    """Multinomial logistic regression, scikit-learn's parameters; up to 1,000 iterations unless told otherwise."""
+    """Multinomial logistic regression, scikit-learn's parameters; up to 1,000 iterations by default."""
     return LogisticRegression(**{"max_iter": 1000, **params}, random_state=seed)
 
 

@@ -28,7 +28,7 @@ def corpus_roles(clips: pd.DataFrame, seed: int) -> list[np.ndarray]:
     Raises
     ------
     ProtocolError
-        If there is one corpus only, one shares fewer than two labels with the others, or nobody can validate.
+        If there is one corpus only, one shares fewer than two labels with the others, or no speaker can validate.
     """
     corpora = sorted(set(clips["corpus"]))
     if len(corpora) < 2:
@@ -51,13 +51,13 @@ def _roles(clips: pd.DataFrame, left_out: str, validates: np.ndarray) -> np.ndar
     if len(shared) < 2:
         raise ProtocolError(
             f"The corpus {left_out} shares {' and '.join(sorted(shared)) or 'no label'} with the others, and the "
-            "protocol corpus needs two labels or more to tell apart: leave it out, or add a corpus with its labels."
+            "protocol corpus needs at least two labels: leave it out, or add a corpus with its labels."
         )
     roles = np.where(validates, "validation", "train").astype(object)
     roles[tested] = np.where(np.isin(emotions[tested], sorted(shared)), "test", "outside")
     if "validation" not in roles:
         raise ProtocolError(
-            f"Without {left_out} nobody is left to validate with who would not leave a class without training clips: "
+            f"Without {left_out} no speaker can validate without leaving a class without training clips: "
             "add speakers, or a corpus."
         )
     return roles

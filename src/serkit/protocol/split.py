@@ -111,7 +111,7 @@ class Split:
     def check(self, corpus: Corpus) -> None:
         """Check that the split fits the corpus and follows its protocol.
 
-        Every clip of the corpus and no other stands once in every fold, and is held out (test, enrol or outside) in
+        Every clip of the corpus, and no other, occurs once in every fold, and is held out (test, enrol or outside) in
         exactly one. In every fold the roles share no clip and no recording (same sound or overlap in one file), except
         in ``augmented-random``. In the speaker protocols, training, validation and held-out speakers are different
         people; in ``corpus`` they are also of different corpora. Every fold has clips to train, validate and test with,
@@ -253,8 +253,8 @@ def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5
         - ``augmented-random``: each clip and its augmented copies are assigned independently of each other,
           stratified by emotion and channel. This leaks, on purpose: ``Split.warning`` says so.
         - ``leave-one-speaker-out``: as ``speaker``, with one fold per speaker.
-        - ``corpus``: leave one corpus out; a fold a corpus, in the order of their names. Clips of it whose label no
-          other corpus gives have the role outside. About 15 % of the speakers of each other corpus validate.
+        - ``corpus``: leave one corpus out; one fold per corpus, in the order of their names. Its clips whose label
+          no other corpus has get the role outside. About 15 % of the speakers of each other corpus validate.
     seed : int
         Seed of the assignment.
     n_folds : int
@@ -272,6 +272,11 @@ def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5
     ProtocolError
         If the corpus cannot be split in this way: too few speakers, corpora or clips of a class, clips without a
         speaker, or one recording under two speakers.
+
+    See Also
+    --------
+    serkit.read_corpus : Reads the corpus.
+    serkit.run_evaluation : Trains and tests a recipe on the split.
     """
     if protocol not in PROTOCOLS:
         near = difflib.get_close_matches(protocol, PROTOCOLS, n=1)

@@ -45,7 +45,7 @@ def csv_line(cells: Iterable[object]) -> str:
 
 
 def canonical(text: str) -> str:
-    """Return a file name as it reads back from UTF-8 with ``surrogateescape``, whatever bytes it holds.
+    """Return a file name as it reads back from UTF-8 with ``surrogateescape``, for any bytes.
 
     Examples
     --------

@@ -84,7 +84,7 @@ def _utterances(
 
 
 def _recordings(sources: tuple[Source, ...]) -> Iterator[Source]:
-    """The recordings that `sources` stand for: a folder's sorted by name."""
+    """The recordings in `sources`; those of a folder are sorted by name."""
     for source in sources:
         if isinstance(source, (list, tuple)):
             raise AudioError(

@@ -38,7 +38,7 @@ _MOST = 100  # stretches; those of long recordings are longer
 _FADE = 0.01  # s
 _FRAME = 0.02  # s, in which the level is measured
 _FLOOR = 10  # per cent of the frames are pauses, if any
-_DEPTH = 10 ** (-25 / 20)  # without pauses the floor is this far below the loud frames, where nobody hears a voice
+_DEPTH = 10 ** (-25 / 20)  # without pauses the floor is this far below the loud frames, where a voice is inaudible
 _BANDS, _LOWEST = 12, 60.0  # bands, Hz
 _FFT_SECONDS = 0.064
 _LEAST = 1e-6  # a smaller probability counts as this, so that its logarithm stays finite
@@ -59,19 +59,26 @@ class Explanation:
     emotion : str
         The label that is explained.
     probability : float
-        Its probability there.
+        Its probability in that answer, 0 to 1.
     times : np.ndarray, shape=(n, 2)
         Start and end of each stretch, in s of the recording. Neighbours overlap by half.
     time_effect : np.ndarray, shape=(n,)
+        Effect of each stretch.
     bands : np.ndarray, shape=(m, 2)
         Lower and upper end of each band, Hz.
     band_effect : np.ndarray, shape=(m,)
+        Effect of each band.
     wave : Waveform
         What was explained, at the model's rate.
     model : str
         Name and version.
     speaker : Profile or None
         Whose voice the answers were adjusted to, including those for the covered recording.
+
+    See Also
+    --------
+    serkit.Recognizer.explain : Makes one.
+    serkit.recognition.explain_page.write_explanation : Writes it as an HTML page.
     """
 
     prediction: Prediction

@@ -50,6 +50,11 @@ class Prediction:
         Reasons to trust the answer less, in the order of :data:`WARNINGS`, which explains them. Without speech,
         there is no warning ``"short"``.
 
+    See Also
+    --------
+    serkit.Recognizer.predict : Makes them.
+    serkit.recognition.rows : Tables, JSON and CSV of predictions.
+
     Examples
     --------
     >>> answer = Prediction("a.wav", 0.0, 1.5, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, speech=True)

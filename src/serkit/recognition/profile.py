@@ -189,7 +189,7 @@ class Profile:
         need_enrolment(manifest)
 
     def adjust(self, probabilities: np.ndarray, manifest: Manifest) -> np.ndarray:
-        """Take the voice's lean off answers of the model that it was enrolled with.
+        """Correct answers of the model that the voice was enrolled with.
 
         Parameters
         ----------
@@ -338,6 +338,6 @@ def need_enrolment(manifest: Manifest) -> None:
     """Raise BundleError if the model of `manifest` does not enrol voices."""
     if not manifest.enrolment:
         raise BundleError(
-            f"The model {manifest.name} {manifest.version} does not enrol voices: take one that does, such as "
-            "'ser train' makes of a recipe that says method = \"answers\" in its [enrolment]."
+            f"The model {manifest.name} {manifest.version} does not enrol voices: use one that does, such as "
+            "'ser train' makes from a recipe with method = \"answers\" in its [enrolment]."
         )

@@ -42,6 +42,11 @@ def load(model: str | os.PathLike[str] = "default", *, threads: int | None = Non
     ------
     BundleError
         If there is no such model, or if it is incomplete, changed, too new or does not run.
+
+    See Also
+    --------
+    predict : Load a model and answer in one call.
+    serkit.read_bundle : Read and check a model without running it.
     """
     return Recognizer(read_bundle(model), threads=threads)
 
@@ -176,6 +181,12 @@ class Recognizer(Runner):
     BundleError
         If ONNX Runtime cannot run the graph, or if this serkit does not know the features that it needs.
 
+    See Also
+    --------
+    load : Makes one from the name or path of a model.
+    predict : One call that loads the model and keeps it.
+    serkit.Bundle : The model itself.
+
     Examples
     --------
     >>> recognizer = load()                                       # doctest: +SKIP
@@ -282,6 +293,12 @@ class Recognizer(Runner):
             If a single recording cannot be read or is too short, or if a folder holds no recording.
         SerkitError
             If `min_confidence` is not a probability, or `speaker` is a profile for another model.
+
+        See Also
+        --------
+        predict_iter : Many recordings, one after the other, without a list.
+        explain : What moved an answer.
+        serkit.timeline : A long recording, window by window.
         """
         check_confidence(min_confidence)
         self.check_speaker(speaker)
@@ -378,6 +395,10 @@ class Recognizer(Runner):
         ------
         list of Prediction
             For each source, in order: one, or one for each of its channels with ``channel="each"``.
+
+        See Also
+        --------
+        predict_iter : The same, one answer at a time.
         """
         check_confidence(min_confidence)
         self.check_speaker(speaker)
@@ -429,6 +450,10 @@ class Recognizer(Runner):
             If the recording cannot be read, is too short or too long, or holds no speech.
         SerkitError
             If the model has no such label, or `speaker` is a profile for another model.
+
+        See Also
+        --------
+        serkit.recognition.explain_page.write_explanation : Write the result as an HTML page.
         """
         from serkit.recognition.explain import explain
 
@@ -482,6 +507,11 @@ class Recognizer(Runner):
             If a recording cannot be read or is too short for the model, or if there is less than 3 s of speech.
         BundleError
             If the model does not enrol voices.
+
+        See Also
+        --------
+        serkit.Profile : What it returns.
+        predict : Its parameter `speaker` takes the profile.
 
         Examples
         --------

@@ -145,6 +145,11 @@ def segments(windows: Iterable[Prediction]) -> list[Prediction]:
         the highest of them; without speech there are none. Warnings are those of any of its windows, but a segment is
         short only if all of them are.
 
+    See Also
+    --------
+    timeline : Makes the windows.
+    shares : Share of the time of each answer.
+
     Examples
     --------
     >>> def says(start, label, p):

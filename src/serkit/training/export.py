@@ -98,6 +98,11 @@ def export_bundle(
         If a score belongs to another recipe, or two have the same protocol.
     BundleError
         If graph and estimator differ by more than 1e-4 on a clip, or if ``out`` exists; nothing is written then.
+
+    See Also
+    --------
+    serkit.train_final : Trains the estimator.
+    serkit.read_bundle : Reads the bundle.
     """
     by_protocol = check_scores(scores, recipe)
     labels = fitting.corpus_labels(corpus)

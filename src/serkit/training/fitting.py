@@ -206,7 +206,7 @@ def make_pipeline(recipe: Recipe, labels: Sequence[str], *, seed: int, n_jobs: i
     sampler = None
     if recipe.balance.smote:
         sampler = SMOTE(k_neighbors=recipe.balance.k_neighbors, random_state=seed)
-    # A search resamples behind its folds: neighbours across them would tell it about the clips that it scores.
+    # A search resamples inside its folds: neighbours across them would leak the clips that it scores.
     name = recipe.model.name
     inside = recipe.model.search is not None or name in COMBINED or MODELS[name].samples
     model = build(

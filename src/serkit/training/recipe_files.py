@@ -64,6 +64,12 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     RecipeError
         If there is no such recipe, or it is not TOML, or holds an unknown key or an impossible value.
 
+    See Also
+    --------
+    list_recipes : Names of the packaged recipes.
+    serkit.run_evaluation : Measures a recipe.
+    serkit.train_final : Trains a recipe on all clips.
+
     Examples
     --------
     >>> load_recipe("s0-forest").model.name

@@ -87,7 +87,7 @@ def run_evaluation(
           and inner ``folds`` of a search
         - ``fold``: ``done`` of ``total`` folds
 
-        See Also :class:`serkit.waiting.Waiting`, which shows them.
+        :class:`serkit.waiting.Waiting` shows them.
 
     Returns
     -------
@@ -257,7 +257,16 @@ def train_final(
     Where the recipe's ``[enrolment]`` has ``method = "answers"``, the validation speakers are also the reference that
     enrolled voices are compared with, answered by the fit that did not learn from them. As in :func:`run_evaluation`, a
     recipe without validation takes its training speakers, which is biased. A corpus without speakers, or of one alone,
-    or none of whose parts gives every label, leaves no reference: that model does not enrol.
+    or none of whose parts gives every label, leaves no reference: that model cannot enrol voices.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    corpus : Corpus
+    seed : int
+        Seeds the held-out speakers, augmentation and the model.
+    n_jobs, cache, progress
+        As for :func:`run_evaluation`.
 
     Returns
     -------
@@ -269,6 +278,11 @@ def train_final(
     ------
     TrainingError
         As :func:`run_evaluation`.
+
+    See Also
+    --------
+    run_evaluation : Scores of a recipe, fold by fold.
+    serkit.export_bundle : Makes a bundle from the estimator.
     """
     labels = fitting.corpus_labels(corpus)
     rows = _final_rows(corpus, recipe, labels, seed)

@@ -88,6 +88,11 @@ def run_transfer(
     ------
     TrainingError
         As :func:`check_transfer`; or if the folder exists, no clip can be answered, or the disk is full.
+
+    See Also
+    --------
+    serkit.run_evaluation : Scores a recipe on its own corpus.
+    serkit.evaluate : Scores a table of predictions.
     """
     recognizer = model if isinstance(model, Recognizer) else Recognizer(model)
     manifest = recognizer.manifest

@@ -26,7 +26,7 @@ ARCHIVES = {"speech": "Audio_Speech_Actors_01-24.zip", "song": "Audio_Song_Actor
 def read(root: Path, channel: str = "both") -> Listing:
     """List the audio-only recordings of RAVDESS.
 
-    The recordings may lie in any folders (``Actor_01/``, ``speech/``, flat) or in zip archives directly in ``root``,
+    The recordings may be in any folders (``Actor_01/``, ``speech/``, flat) or in zip archives directly in ``root``,
     read in place. Recordings with video (modality 01 and 02) are left out.
 
     Parameters
