@@ -267,7 +267,7 @@ def test_every_packaged_recipe_becomes_a_bundle(
     for path, row in zip(paths, expected, strict=True):
         got = recognizer.predict(corpus.root / path).probabilities
         np.testing.assert_allclose([got[label] for label in labels], row, atol=1e-4)
-    says = {"calibration": "held out of a training", "early-stopping": "speakers that scheduled", "selection": "none"}
+    says = {"calibration": "held out of a separate training", "early-stopping": "speakers that also scheduled", "selection": "none"}
     says["none"] = "temperature 0.8000, set in the recipe" if name == "default" else "none"
     assert says[recipe.validation.use] in recognizer.bundle.manifest.calibration
     # A constant answer would prove nothing; that of a network after two epochs nearly is one: see test_deep.

@@ -309,7 +309,7 @@ def test_shared_labels_are_in_the_order_of_the_model(bundle: Bundle) -> None:
 
 
 def test_a_bundle_that_keeps_no_hashes_is_refused(bundle: Bundle) -> None:
-    with pytest.raises(TrainingError, match="tiny does not keep the hashes of its training clips, so nobody can"):
+    with pytest.raises(TrainingError, match="tiny does not keep the hashes of its training clips, so it is unknown"):
         check_transfer(made_from(bundle, clips=None), corpus_of("savee", TWO))
 
 
