@@ -267,7 +267,11 @@ def test_every_packaged_recipe_becomes_a_bundle(
     for path, row in zip(paths, expected, strict=True):
         got = recognizer.predict(corpus.root / path).probabilities
         np.testing.assert_allclose([got[label] for label in labels], row, atol=1e-4)
-    says = {"calibration": "held out of a separate training", "early-stopping": "speakers that also scheduled", "selection": "none"}
+    says = {
+        "calibration": "held out of a separate training",
+        "early-stopping": "speakers that also scheduled",
+        "selection": "none",
+    }
     says["none"] = "temperature 0.8000, set in the recipe" if name == "default" else "none"
     assert says[recipe.validation.use] in recognizer.bundle.manifest.calibration
     # A constant answer would prove nothing; that of a network after two epochs nearly is one: see test_deep.
@@ -312,7 +316,7 @@ def test_manifest_and_card_say_what_was_measured(
     assert bundle.clips == pack_clips(corpus.table["audio_hash"])
     stated = read_outline(bundle.onnx).metadata
     assert json.loads(stated["serkit.labels"]) == list(manifest.labels)
-    assert stated["serkit.sample_rate"] == str(recipe.extractor.sample_rate)
+    assert stated["serkit.sample_rate"] == str(recipe.front_end.sample_rate)
     assert stated["serkit.recipe_hash"] == recipe.hash
     card = bundle.card
     for text in (

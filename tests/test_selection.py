@@ -295,7 +295,11 @@ def test_mistakes_in_a_search(old: str, new: str, message: str) -> None:
     [
         ('name = "logistic"', 'name = "logistik"', "unknown model 'logistik': did you mean 'logistic'?"),
         ('name = "logistic"', 'name = "best_of"', "'best_of' cannot be a member of 'soft_voting'"),
-        ('name = "logistic"', 'name = "cnn"', "'cnn' needs features of layout frames, of shape (bands, frames) a clip"),
+        (
+            'name = "logistic"',
+            'name = "cnn"',
+            "'cnn' needs features of layout frames, of shape (bands, frames) per clip",
+        ),
         (
             'name = "logistic"',
             'name = "cnn_frames"',

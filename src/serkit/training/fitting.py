@@ -292,6 +292,10 @@ def fit(
             ) from error
         if isinstance(error, RuntimeError):
             raise
+        if "0 feature(s)" in str(error):
+            raise TrainingError(
+                f"[select] keeps none of the features on these {len(X)} clips: raise c, or take another kind."
+            ) from error
         raise TrainingError(f"{type(model).__name__} cannot be fitted: {' '.join(str(error).split())}") from error
     _one_thread(model)
     return pipeline
