@@ -175,7 +175,7 @@ def test_failed_rows_are_tried_again_and_replaced(ser: Ser, tmp_path: Path, suff
     code, _, err = ser("predict", "clips", "broken.wav", *words, "--resume", "--retry-failed")
     assert code == 1
     assert err.startswith(
-        "ser: 4 rows are there already (1 failed; --retry-failed tries them again), 2 recordings are left.\n"
+        "ser: 4 rows are there already (1 failed; they are not among the inputs), 2 recordings are left.\n"
         "ser: 1 of 2 inputs failed:\n  broken.wav: "
     )
     rows = read(target)
@@ -227,7 +227,7 @@ def test_a_file_is_resumed_from_any_folder(
     monkeypatch.chdir(tmp_path / "else")
     words = ["-m", "../tiny", "--out", f"../x.{suffix}", "--resume"]
     code, _, err = ser("predict", "link/0.wav", "../clips/1.wav", tmp_path / "clips" / "2.wav", *words)
-    assert (code, err) == (0, "ser: 1 rows are there already, 2 recordings are left.\n")
+    assert (code, err) == (0, "ser: 1 row is there already, 2 recordings are left.\n")
     known = ["clips/0.wav", "clips/1.wav", str(tmp_path / "clips" / "2.wav")]
     assert paths(tmp_path / f"x.{suffix}") == known  # relative names start from the folder of the first run
     monkeypatch.chdir(tmp_path)

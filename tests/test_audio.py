@@ -344,7 +344,7 @@ def test_file_objects_that_cannot_be_read(tmp_path: Path) -> None:
     closed.close()
     with pytest.raises(AudioError, match="closed file"):
         load(closed)
-    with pytest.raises(AudioError, match="cannot read audio from a list"):
+    with pytest.raises(AudioError, match="cannot read audio from an object of type list"):
         load([0.0, 0.1])  # type: ignore[arg-type]
 
 

@@ -113,7 +113,7 @@ def test_webm_as_browsers_write_it_says_nothing_of_its_length_and_is_still_seen_
     assert load(bytes(data), on_break=said.append).duration == pytest.approx(10, abs=0.05)
     assert said == []
     assert load(cut(bytes(data)), on_break=said.append).duration == pytest.approx(6.1, abs=0.2)
-    assert said == ["the given data is truncated: its last packet breaks off."]
+    assert said == ["the given data is truncated: its end is missing."]
 
 
 def test_what_is_left_may_be_too_little() -> None:
@@ -339,7 +339,7 @@ def test_truncated_files_on_the_command_line(ser: Ser, tiny: serkit.Recognizer, 
     code, _, err = ser("predict", tmp_path, *model, "--csv", tmp_path / "rows.csv")
     rows = list(csv.DictReader((tmp_path / "rows.csv").open(encoding="utf-8")))
     assert (code, [row["error"] for row in rows]) == (1, ["", ""])
-    assert "1 of 2 inputs are truncated" in err
+    assert "1 input is truncated, of 2" in err
     assert "cut.wav: It breaks off after 3.00 s." in err
     assert ser("predict", tmp_path / "good.wav", *model)[0] == 0
     code, _, err = ser("predict", tmp_path, *model, "--strict", "--json")

@@ -217,7 +217,7 @@ def test_resume_takes_the_same_channel_only(tiny: serkit.Recognizer, ser: Ser, t
         (True, "A channel is a whole number from 1"),
         (1.5, "A channel is a whole number from 1"),
         (None, "No channel is called None. Give"),
-        ("each", "Each channel has an answer of its own"),
+        ("each", "'each' gives one answer per channel"),
         (3, "the array has 2 channels, so there is no channel 3: give 1 to 2, or mix."),
     ],
 )

@@ -76,8 +76,10 @@ class MissingExtraError(SerkitError, ImportError):
         super().__init__(
             f"{need} needs the package '{package}', which is not installed: run pip install 'serkit[{extra}]'."
         )
-        self.package = package
-        self.extra = extra
+        self.need, self.package, self.extra = need, package, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        return type(self), (self.need, self.package, self.extra)  # the message alone would not rebuild it
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

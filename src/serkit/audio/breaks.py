@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import BinaryIO
 
 from serkit.audio.headers import read_at
 
-__all__ = ["breaks_off", "ogg_cut_off", "ogg_links"]
+__all__ = ["breaks_off", "ends_early", "ogg_cut_off", "ogg_links"]
 
 _AMR_BYTES = (13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1)
 _AMR_WB_BYTES = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1)
@@ -24,7 +25,57 @@ def breaks_off(file: BinaryIO, size: int, kind: str) -> bool:
         return _amr_cut_off(file, size)
     if kind == "WebM/Matroska":
         return _matroska_cut_off(file, size)
+    if kind == "AVI":
+        return int.from_bytes(read_at(file, 4, 4), "little") + 8 > size
+    if kind == "CAF":
+        return _caf_ends_early(file, size)
+    return kind == "Ogg" and ogg_cut_off(file, size)
+
+
+def ends_early(file: BinaryIO, size: int, head: bytes) -> bool:
+    """Whether a CAF, VOC or NIST file of `size` bytes ends before its header says; libsndfile does not tell."""
+    if head[:4] == b"caff":
+        return _caf_ends_early(file, size)
+    if head[:19] == b"Creative Voice File":
+        return _voc_ends_early(file, size)
+    return head[:7] == b"NIST_1A" and _nist_ends_early(head, size)
+
+
+def _caf_ends_early(file: BinaryIO, size: int) -> bool:
+    position = 8
+    while position + 12 <= size:
+        chunk = read_at(file, position, 12)
+        length = int.from_bytes(chunk[4:], "big", signed=True)
+        if chunk[:4] == b"data":
+            return length > 0 and position + 12 + length > size  # -1: to the end of the file
+        if length < 0:
+            return False
+        position += 12 + length
     return False
+
+
+def _voc_ends_early(file: BinaryIO, size: int) -> bool:
+    position = int.from_bytes(read_at(file, 20, 2), "little")
+    while 0 < position < size:
+        block = read_at(file, position, 4)
+        if block[:1] == b"\0":  # the end of the blocks
+            return False
+        if len(block) < 4:
+            return True
+        position += 4 + int.from_bytes(block[1:4], "little")
+    return position > size
+
+
+def _nist_ends_early(head: bytes, size: int) -> bool:
+    text = head[:1024].decode("ascii", "replace")
+    if "pcm" not in text.split("end_head")[0] and "sample_coding" in text:
+        return False
+    numbers = dict(re.findall(r"(sample_count|sample_n_bytes|channel_count) -i (\d+)", text))
+    first = re.match(r"NIST_1A\s+(\d+)", text)
+    if first is None or "sample_count" not in numbers:
+        return False
+    frame = int(numbers.get("sample_n_bytes", 2)) * int(numbers.get("channel_count", 1))
+    return int(first[1]) + int(numbers["sample_count"]) * frame > size
 
 
 def ogg_cut_off(file: BinaryIO, size: int) -> bool:

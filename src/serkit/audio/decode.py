@@ -47,7 +47,7 @@ def open_reader(source: Any) -> Iterator[Reader]:
             name, file = _open_file_object(source, stack)
         else:
             raise AudioError(
-                f"cannot read audio from a {type(source).__name__}: give a path, bytes, a binary file "
+                f"cannot read audio from an object of type {type(source).__name__}: give a path, bytes, a binary file "
                 "object, a NumPy array or a Waveform."
             )
         with guarded(name):
@@ -90,11 +90,7 @@ def _reader(file: BinaryIO, name: str, source: Any, stack: contextlib.ExitStack)
     kind = signatures.container(head)
     path = os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else None
     if kind:
-        from serkit.audio.breaks import breaks_off
-        from serkit.audio.pyav import AvReader  # imported only when needed
-
-        broken = f"{name} is truncated: its last packet breaks off." if breaks_off(file, size, kind) else None
-        return AvReader(file, name, kind, path, stack, broken)
+        return _av_reader(file, name, size, kind, path, stack)
     opened = stack.enter_context(contextlib.ExitStack())
     try:
         return _sound_file(file, name, size, head, opened)
@@ -103,19 +99,31 @@ def _reader(file: BinaryIO, name: str, source: Any, stack: contextlib.ExitStack)
         kind = signatures.second_choice(head, mp3=mp3_header(file) is not None)
         if not kind:
             raise
-        from serkit.audio.pyav import AvReader, have_pyav
+        from serkit.audio.pyav import have_pyav  # imported only when needed
 
         if not have_pyav():
             raise AudioError(f"{error} FFmpeg may read it: run pip install 'serkit[formats]'.") from None
         try:
-            return AvReader(file, name, kind, path, stack)
+            return _av_reader(file, name, size, kind, path, stack)
         except AudioError:
             raise AudioError(str(error)) from None
+
+
+def _av_reader(
+    file: BinaryIO, name: str, size: int, kind: str, path: str | None, stack: contextlib.ExitStack
+) -> Reader:
+    from serkit.audio.breaks import breaks_off
+    from serkit.audio.pyav import AvReader
+
+    broken = f"{name} is truncated: its end is missing." if breaks_off(file, size, kind) else None
+    return AvReader(file, name, kind, path, stack, broken)
 
 
 def missing(path: Path) -> AudioError:
     """Make the error for a path that does not exist; suggest a file of a similar name beside it."""
     try:
+        if path.is_symlink():
+            return AudioError(f"{str(path)!r} is a link to {os.fspath(path.readlink())!r}, which does not exist.")
         names = [entry.name for entry in path.parent.iterdir()]
     except OSError:
         names = []
@@ -212,7 +220,13 @@ def _sound_file(file: BinaryIO, name: str, size: int, head: bytes, stack: contex
     elif head[:3] == b"ID3" or head[:1] == b"\xff":
         parts = mp3_parts(file, size)
     if not parts:
-        return SoundFileReader(file, name, 0, size, stack)
+        reader = SoundFileReader(file, name, 0, size, stack)
+        if head[:4] in (b"caff", b"Crea", b"NIST"):
+            from serkit.audio.breaks import ends_early
+
+            if reader.broken is None and ends_early(file, size, head):
+                reader.broken = f"{name} is truncated: its end is missing."
+        return reader
     from serkit.audio.joined import JoinedReader
 
     return JoinedReader(name, parts, lambda begin, end, part: SoundFileReader(file, name, begin, end, part))

@@ -28,7 +28,7 @@ __all__ = [
 AUDIO_SUFFIXES = frozenset({
     ".wav", ".wave", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".spx", ".mp3", ".mp2", ".mpga", ".aif",
     ".aiff", ".aifc", ".au", ".caf", ".sph", ".m4a", ".m4b", ".mp4", ".aac", ".ac3", ".webm", ".amr", ".mkv", ".mka",
-    ".3gp", ".mov", ".wma",
+    ".3gp", ".mov", ".wma", ".voc", ".eac3", ".dts", ".wv", ".tta", ".ra", ".paf", ".sds", ".htk", ".pvf", ".ircam",
 })
 # fmt: on
 

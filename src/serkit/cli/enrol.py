@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from serkit.cli import app
-from serkit.cli.options import ForceOption
+from serkit.cli.options import ForceOption, check_output
 from serkit.cli.standard_input import standard_input
-from serkit.files import check_new
 
 
 @app.command()
@@ -46,7 +45,7 @@ def enrol(
     if out is None and not as_json:
         raise typer.BadParameter("Say where the profile should go, as in --out voice.json, or use --json.")
     if out is not None:
-        check_new(out, force=force)
+        check_output(out, force=force)
     from serkit.audio import check_channel
     from serkit.recognition.recognizer import load
     from serkit.terminal import printable

@@ -10,10 +10,9 @@ from typing import Annotated
 import typer
 
 from serkit.cli import app
-from serkit.cli.options import ForceOption
+from serkit.cli.options import ForceOption, check_output
 from serkit.cli.standard_input import standard_input
 from serkit.errors import SerkitError
-from serkit.files import check_new
 
 
 @app.command()
@@ -58,7 +57,7 @@ def explain(
     if out is not None and out.is_dir():
         raise SerkitError(f"Cannot write '{out}': it is a folder.")
     if out is not None:
-        check_new(out, force=force)
+        check_output(out, force=force)
     source = standard_input() if clip == "-" else _file(clip)
     found = recognizer.explain(
         source, emotion=emotion, offset=offset, duration=duration, speaker=profile, channel=heard

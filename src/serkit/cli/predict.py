@@ -122,6 +122,11 @@ def predict(
 
         profile = Profile.load(speaker)
         profile.check(recognizer.manifest)
+    for target in (out, csv):
+        if target not in (None, "-"):
+            from serkit.cli.options import refuse_recording
+
+            refuse_recording(str(target))
     rows: list[Prediction] = []  # of the table, whose column widths depend on all rows
     tally = _Tally()
     with contextlib.ExitStack() as stack:
@@ -154,12 +159,11 @@ def predict(
             typer.echo(f"ser: {_passed_over(passed_over)}", err=True)
         left = inputs if answers is None else list(answers.left(inputs))
         if answers is not None and answers.kept:
-            failed = f" ({answers.kept_failures} failed; --retry-failed tries them again)"
-            typer.echo(
-                f"ser: {answers.kept} rows are there already{failed if answers.kept_failures else ''}, "
-                f"{len(left)} recordings are left.",
-                err=True,
-            )
+            again = "they are not among the inputs" if retry_failed else "--retry-failed tries them again"
+            failed = f" ({answers.kept_failures} failed; {again})" if answers.kept_failures else ""
+            there = _count(answers.kept, "row is", "rows are")
+            rest = _count(len(left), "recording is", "recordings are")
+            typer.echo(f"ser: {there} there already{failed}, {rest} left.", err=True)
         try:
             asked = {"min_confidence": min_confidence, "speaker": profile, "channel": heard, "strict": strict}
             for group in _progress(_answers(recognizer, left, stack, **asked), len(left)):
@@ -179,7 +183,8 @@ def predict(
         terminal.print_failures(heading, reasons, total=tally.failed, rest_in=out)
     if tally.truncated:
         ends = ((row.path or "-", f"It breaks off after {row.end:.2f} s.") for row in tally.first_truncated)
-        heading = f"ser: {tally.truncated} of {tally.total} inputs are truncated; what could be read is answered"
+        cut = _count(tally.truncated, "input is", "inputs are")
+        heading = f"ser: {cut} truncated, of {tally.total}; what could be read is answered"
         terminal.print_failures(heading, ends, total=tally.truncated, rest_in=out)
     if tally.interrupted:
         kept = f"--resume continues {terminal.printable(out)}" if out is not None else "their answers are kept"
@@ -228,6 +233,10 @@ def _answers(
     sources = (standard_input if item is None else item for item in inputs)
     for item, rows in zip(inputs, recognizer.rows_of(sources, **asked), strict=True):
         yield [replace(row, path="-") for row in rows] if item is None else rows
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _passed_over(files: Sequence[Path]) -> str:

@@ -33,6 +33,9 @@ class MissingClipsError(TrainingError):
         super().__init__(message)
         self.clips = clips
 
+    def __reduce__(self) -> tuple[type[MissingClipsError], tuple[str, list[str]]]:
+        return type(self), (str(self), self.clips)
+
 
 @dataclass(frozen=True)
 class Submission:

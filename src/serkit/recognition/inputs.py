@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -79,10 +80,16 @@ def many(source: Any) -> Iterable[Any] | None:
         return None
     if hasattr(source, "__array__"):
         values = np.asarray(source)
+        if values.dtype == object and values.size and all(isinstance(item, numbers.Number) for item in values.flat):
+            raise AudioError("An array of Python numbers is not a recording: convert it by array.astype('float32').")
         return values.tolist() if values.dtype.kind in "OUT" and values.ndim == 1 else None
-    if isinstance(source, (list, tuple)) and any(isinstance(item, (int, float, np.number)) for item in source):
+    if isinstance(source, (list, tuple)) and _all_numbers(source):
         raise AudioError("A list is read as a list of recordings: for samples, use np.array(samples).")
     return cast("Iterable[Any]", source)
+
+
+def _all_numbers(items: Sequence[Any]) -> bool:
+    return bool(items) and all(isinstance(item, numbers.Number) for item in items)
 
 
 def failure(source: object, error: Exception) -> Prediction:

@@ -139,7 +139,34 @@ class Runner:
         strict: bool = False,
         channel: Channel | Choice = "auto",
     ) -> Prediction:
-        """Answer one recording; one that breaks off is answered as far as it goes, or refused with `strict`."""
+        """Answer one recording; one that breaks off is answered as far as it goes, or refused with `strict`.
+
+        Where the mix of several channels holds no voice, as with a loud hum on one side, each channel is tried.
+        """
+        how = {"detect_speech": detect_speech, "strict": strict}
+        if channel != "auto":
+            return self._answer(source, sample_rate, stop, speaker, channel=channel, **how)[0]
+        with audio.reopenable(source) as again:
+            answer, _ = self._answer(again, sample_rate, stop, speaker, channel="auto", **how)
+            if not answer.speech and answer.channel == "mix":
+                choices = audio.channels_of(again, sample_rate=sample_rate)
+                found = [self._answer(again, sample_rate, stop, speaker, channel=one, **how) for one in choices]
+                best, voice = max(found, key=lambda pair: pair[1])
+                answer = best if voice else answer
+        return replace(answer, path=path_of(source))
+
+    def _answer(
+        self,
+        source: Source,
+        sample_rate: int | None,
+        stop: Event | None,
+        speaker: Profile | None,
+        *,
+        detect_speech: bool,
+        strict: bool,
+        channel: Channel | Choice,
+    ) -> tuple[Prediction, float]:
+        """The answer, and the seconds of voice that it was made from."""
         manifest = self.manifest
         broken: list[str] = []
         results: list[np.ndarray] = []
@@ -172,16 +199,17 @@ class Runner:
         path, heard = path_of(source), track.choice.name
         warnings = remarks(track, sum(weights) if results else None, truncated=bool(broken))
         if not results:
-            return Prediction(path, 0.0, end, None, None, {}, speech=False, channel=heard, warnings=warnings)
+            return Prediction(path, 0.0, end, None, None, {}, speech=False, channel=heard, warnings=warnings), 0.0
         if len(results) == 1:
             values = results[0].tolist()
         else:
             values = np.average(np.array(results, dtype=np.float64), axis=0, weights=weights).tolist()
         best = max(range(len(values)), key=values.__getitem__)
         found = dict(zip(self.labels, values, strict=True))
-        return Prediction(
+        answer = Prediction(
             path, 0.0, end, self.labels[best], values[best], found, speech=True, channel=heard, warnings=warnings
         )
+        return answer, sum(weights)
 
     def answer_each(
         self,
