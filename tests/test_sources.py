@@ -114,7 +114,7 @@ def test_a_row_of_a_data_set_is_a_recording(tiny: serkit.Recognizer) -> None:
     assert [one.speech for one in tiny.predict([row, {**row, "path": None}])] == [True, True]
     with pytest.raises(AudioError, match="'array' and 'sampling_rate', this one has 'audio', 'label'"):
         tiny.predict({"audio": row, "label": 3})
-    with pytest.raises(AudioError, match="sample_rate=8000 was given, but the mapping says 16000 Hz"):
+    with pytest.raises(AudioError, match="sample_rate=8000 was given, but the mapping has 16000 Hz"):
         tiny.predict(row, sample_rate=8000)
 
 
