@@ -99,7 +99,7 @@ def test_a_corpus_without_speakers_validates_by_recording() -> None:
     ("kept", "message"),
     [
         (("a",), "needs at least 2, got a alone: join some"),
-        (("a", "b", "lone"), "lone shares sad with the others, and the protocol corpus needs two labels or more"),
+        (("a", "b", "lone"), "lone shares sad with the others, and the protocol corpus needs at least two labels"),
     ],
 )
 def test_what_cannot_be_left_out_says_why(kept: tuple[str, ...], message: str) -> None:
