@@ -45,7 +45,7 @@ TESTS = (
     "tests/test_enrolment.py",
     "tests/test_explain.py",
     "tests/test_recognizer.py",
-    "tests/test_results.py",
+    "tests/test_answer_file.py",
     "tests/test_speech.py",
     "tests/test_timeline.py",
 )

@@ -55,7 +55,7 @@ AREAS: dict[str, tuple[str, ...]] = {
         "tests/test_protocol.py",
     ),
     "protocol/split": ("tests/test_protocol.py",),
-    "recognition/rows": ("tests/test_results.py", "tests/test_cli_predict.py"),
+    "recognition/rows": ("tests/test_answer_file.py", "tests/test_cli_predict.py"),
     "recognition/timeline": ("tests/test_timeline.py",),
 }
 
