@@ -129,7 +129,9 @@ def test_a_broken_recording_is_one_sentence_and_what_was_heard(tiny: Path) -> No
     data = whole.getvalue()[: len(whole.getvalue()) * 6 // 7]
     heard = recording.listen(serkit.load(tiny), Clip("b", "b.flac", "audio/flac", lambda: data), window=5.0, hop=5.0)
     assert heard.error is not None
-    assert [one.end for one in heard.windows] == [5.0 * k for k in range(1, 7)]
+    *ends, last = [one.end for one in heard.windows]
+    assert ends == [5.0 * k for k in range(1, len(ends) + 1)]
+    assert 59.0 < last <= 60.1  # where the file breaks off
     assert len(heard.low) > 0
 
 

@@ -113,7 +113,9 @@ def test_an_older_bundle_is_replaced_and_other_folders_are_not(folder: Path, tmp
 
 
 def test_a_bundle_is_replaced_only_when_asked(folder: Path, tmp_path: Path) -> None:
-    parts = {"onnx_bytes": waveform_graph().SerializeToString(), "manifest": tiny_manifest(version="2.0"), "card": "x"}
+    manifest = tiny_manifest(version="2.0")
+    graph = add_metadata(waveform_graph().SerializeToString(), manifest)
+    parts = {"onnx_bytes": graph, "manifest": manifest, "card": "x"}
     for target in (folder, str(folder)):
         with pytest.raises(BundleError, match=r"tiny holds a bundle: add --force \(force=True\) to replace it"):
             write_bundle(target, **parts)
@@ -382,7 +384,9 @@ def test_a_graph_that_does_not_say_its_labels_is_refused(folder: Path) -> None:
     with pytest.raises(
         BundleError, match=r"does not state serkit.labels in its metadata.*export it again with 'ser tra"
     ):
-        write_bundle(folder, onnx_bytes=waveform_graph().SerializeToString(), manifest=tiny_manifest(), card="x")
+        write_bundle(
+            folder, onnx_bytes=waveform_graph().SerializeToString(), manifest=tiny_manifest(), card="x", force=True
+        )
 
 
 def test_the_metadata_is_what_onnx_runtime_reads_and_changes_nothing_else() -> None:

@@ -340,7 +340,7 @@ def test_a_table_written_as_manifest_reads_back(tmp_path: Path) -> None:
         (["path,emotion,start,end", "a.wav,sad,0,9"], "a.wav is 0.250 s long and has nothing from 0 to 9 s"),
         (["path,emotion,sex", "a.wav,sad,woman"], "line 2: sex is 'woman': expected female, male"),
         (["path,emotion,channel", "a.wav,sad,video"], "line 2: channel is 'video': expected speech or song"),
-        (["path,emotion", "a.wav,sad", "a.wav,angry"], "a.wav from 0 to 0.25 s stands 2 times"),
+        (["path,emotion", "a.wav,sad", "a.wav,angry"], "a.wav from 0 to 0.25 s is listed 2 times"),
         (["path,emotion"], "a header but no clips"),
         ([], "lacks the column path: its header is empty"),
         (["path,emotion", '"a.wav,sad'], "cannot be read as a table"),

@@ -312,7 +312,7 @@ def test_manifest_and_card_say_what_was_measured(
     assert bundle.clips == pack_clips(corpus.table["audio_hash"])
     stated = read_outline(bundle.onnx).metadata
     assert json.loads(stated["serkit.labels"]) == list(manifest.labels)
-    assert stated["serkit.sample_rate"] == str(recipe.extractor.sample_rate)
+    assert stated["serkit.sample_rate"] == str(recipe.front_end.sample_rate)
     assert stated["serkit.recipe_hash"] == recipe.hash
     card = bundle.card
     for text in (

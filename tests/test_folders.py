@@ -71,7 +71,7 @@ FFMPEG = {
     "stream.ts": ("mpegts", "aac", RATE, "MPEG-TS"),
     "film.FLV": ("flv", "aac", 44100, "FLV"),
     "dolby.ac3": ("ac3", "ac3", 48000, "AC3"),
-    "dolby.eac3": ("eac3", "eac3", 48000, "AC3"),
+    "dolby.eac3": ("eac3", "eac3", 48000, "E-AC3"),
     "dolby 44": ("ac3", "ac3", 44100, "AC3"),
     "book.m4b": ("mp4", "aac", RATE, "MP4/M4A"),
     "bare aac": ("adts", "aac", RATE, "AAC"),

@@ -432,7 +432,7 @@ def test_check_notices_broken_promises() -> None:
         Split("random", 0, 5, "made", pd.concat([table, table.head(1)])).check(corpus)
     with pytest.raises(ProtocolError, match=r"folds \[0, 1, 2, 3, 4\], expected 4 folds"):
         Split("random", 0, 4, "made", table).check(corpus)
-    with pytest.raises(ProtocolError, match=r"one speaker on two sides .*: which speaker does not allow"):
+    with pytest.raises(ProtocolError, match=r"one speaker on two sides .*, which speaker does not allow"):
         Split("speaker", 0, 5, "made", table).check(corpus)
     with pytest.raises(ProtocolError, match="Fold 1 has no validation clips"):
         change(split, (table["fold"] == 1) & (table["role"] == "validation"), "train").check(corpus)

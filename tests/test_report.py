@@ -105,7 +105,12 @@ def test_report_tells_everything(tmp_path: Path, predictions: pd.DataFrame) -> N
     for wanted in (
         *("svm-functionals", "ravdess · speaker", "On voices it has never heard", "80 of 96", "83.3 %", "12.5 %"),
         *("Unweighted average recall", "Macro F1", "Calibration error", "take no part in its training"),
-        *("drawing the 6 speakers again", "0123456789abcdef" * 4, "Which emotions are confused", "Speaker by speaker"),
+        *(
+            "drawing the 6 speakers with replacement",
+            "0123456789abcdef" * 4,
+            "Which emotions are confused",
+            "Speaker by speaker",
+        ),
         *("female", "strong", "Fold", "Most confident mistakes", 'name = "svm"', "numpy", np.__version__),
         "neutral recognised as calm (17 % of the neutral clips)",
     ):

@@ -269,6 +269,7 @@ def test_probabilities_alone_or_labels_alone_are_enough(ser: Ser, tmp_path: Path
     assert json.loads((tmp_path / "scored/results.json").read_text()) == labels
     assert not (tmp_path / "scored/report.html").exists()
     needing = {"ece", "reliability", "mean_confidence", "log_loss", "brier", "accuracy_surest_half", "risk_coverage"}
+    needing |= {"mean_over_corpora"}  # of the protocol corpus alone
     assert {name for name, value in labels["metrics"].items() if value is None} == needing
     for column in ("channel", "corpus"):
         for name, row in labels["metrics"]["groups"][column].items():
@@ -331,7 +332,8 @@ def test_a_prediction_against_its_own_probabilities_is_pointed_out(ser: Ser) -> 
     table.loc[:9, "predicted"] = "disgust"
     less = (table["p_disgust"] < table.filter(like="p_").max(axis=1)).loc[:9].sum()
     assert (
-        f"In {less} rows predicted is not the label with the highest" in json.loads(ser(table, "--json")[1])["notes"][0]
+        f"In {less} rows, predicted is not the label with the highest"
+        in json.loads(ser(table, "--json")[1])["notes"][0]
     )
 
 
@@ -358,8 +360,8 @@ def edited(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.
         (lambda t: t.drop(index=[3, 7]), "2 of 2452 clips of ravdess-speaker-0 are missing: 03-01-01-01-01-01-04, 03"),
         (lambda t: pd.concat([t, t[:2]]), "2 of 2454 rows repeat a clip: 03-01-01-01-01-01-01, 03"),
         (edited("clip", 0, "a.wav"), "1 of 2452 rows do not name a clip of ravdess: a"),
-        (edited("predicted", 5, "bored"), "the first is 'bored' (03-01-01-01-01-01-06): expected one of neutral, calm"),
-        (edited("predicted", 5, ""), "the first is '' (03-01-01-01-01-01-06)"),
+        (edited("predicted", 5, "bored"), "first 'bored' (03-01-01-01-01-01-06): expected one of neutral, calm"),
+        (edited("predicted", 5, ""), "first '' (03-01-01-01-01-01-06)"),
         (edited("p_sad", 2, 0.99), "1 of 2452 rows have invalid probabilities, first 03-01-01-01-01-01-03"),
         (edited("p_sad", 2, "high"), "have invalid probabilities"),
         (edited("p_sad", 2, "nan"), "have invalid probabilities"),

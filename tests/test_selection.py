@@ -260,7 +260,7 @@ def test_too_little_memory_is_a_sentence(error: Exception, monkeypatch: pytest.M
     monkeypatch.setattr(LogisticRegression, "fit", full)
     recipe = parse_recipe(TEXT + '[model]\nname = "logistic"\n')
     X, y, _ = clouds(d=26)
-    with pytest.raises(TrainingError, match=r"memory does not suffice to fit LogisticRegression on 120.*batch_size"):
+    with pytest.raises(TrainingError, match=r"Not enough memory to fit LogisticRegression on 120.*batch_size"):
         fitting.fit(fitting.make_pipeline(recipe, sorted(set(y)), seed=0), X, y)
 
 
@@ -295,7 +295,11 @@ def test_mistakes_in_a_search(old: str, new: str, message: str) -> None:
     [
         ('name = "logistic"', 'name = "logistik"', "unknown model 'logistik': did you mean 'logistic'?"),
         ('name = "logistic"', 'name = "best_of"', "'best_of' cannot be a member of 'soft_voting'"),
-        ('name = "logistic"', 'name = "cnn"', "'cnn' needs features of layout frames, of shape (bands, frames) a clip"),
+        (
+            'name = "logistic"',
+            'name = "cnn"',
+            "'cnn' needs features of layout frames, of shape (bands, frames) per clip",
+        ),
         (
             'name = "logistic"',
             'name = "cnn_frames"',

@@ -394,7 +394,7 @@ def test_too_little_memory_in_a_fold_keeps_those_before_it(
         return learn(self, *args, **options)
 
     monkeypatch.setattr(LogisticRegression, "fit", starve)
-    with pytest.raises(TrainingError, match=r"memory does not suffice .* lower batch_size"):
+    with pytest.raises(TrainingError, match=r"Not enough memory .* lower batch_size"):
         run_evaluation(QUICK, corpus, split, tmp_path / "run", cache=cache)
     assert [k for k in range(3) if run_folder.finished(tmp_path / "run", k)] == [0]
     run_evaluation(QUICK, corpus, split, tmp_path / "run", resume=True, cache=cache)

@@ -43,7 +43,7 @@ def probabilities(corpus: Corpus, cache: FeatureCache) -> dict[str, np.ndarray]:
             columns = [f"p_{label}" for label in LABELS]
             found[f"{name} {protocol}"] = table.sort_values("path")[columns].to_numpy()
         final = train_final(recipe, corpus, seed=1, cache=cache)
-        arrays = [recipe.extractor(corpus.load(row, target_rate=16000)) for row in corpus.table.head(12).itertuples()]
+        arrays = [recipe.front_end(corpus.load(row, target_rate=16000)) for row in corpus.table.head(12).itertuples()]
         found[f"{name} final"] = fitting.label_probabilities(final, np.stack(arrays), LABELS)
         if final.enrolment_:
             found[f"{name} reference"] = np.array([final.enrolment_["reference"][label] for label in LABELS])

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 FOLDER = Path(__file__).with_name("whisper-random")
 RATE, N = 16000, 19200
 
 
 def main() -> None:
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
     torch.manual_seed(0)
     decoder = {"decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 16, "max_target_positions": 8}
     tokens = {"vocab_size": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}

@@ -263,7 +263,7 @@ def fit(
     Raises
     ------
     TrainingError
-        If the estimator refuses the data, or the memory does not suffice.
+        If the estimator refuses the data, or there is not enough memory.
     """
     model = pipeline.steps[-1][1]
     given: dict[str, Any] = {"groups": groups} if getattr(model, "uses_groups", False) else {}
@@ -287,11 +287,15 @@ def fit(
     except (ValueError, TypeError, MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
             raise TrainingError(
-                f"The memory does not suffice to fit {type(model).__name__} on {len(X)} clips: lower batch_size in "
+                f"Not enough memory to fit {type(model).__name__} on {len(X)} clips: lower batch_size in "
                 "[model.params], make fewer copies in [augment], or use a machine with more."
             ) from error
         if isinstance(error, RuntimeError):
             raise
+        if "0 feature(s)" in str(error):
+            raise TrainingError(
+                f"[select] keeps none of the features on these {len(X)} clips: raise c, or take another kind."
+            ) from error
         raise TrainingError(f"{type(model).__name__} cannot be fitted: {' '.join(str(error).split())}") from error
     _one_thread(model)
     return pipeline
