@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 # The tests run side by side, one process a core: more threads in each would only get in each other's way.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+# librosa, which features are compared with, would otherwise compile its functions for half a minute in each process.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
@@ -41,6 +44,19 @@ def data_dir() -> Path | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = os.environ.get("SERKIT_TEST_ORDER", "")
+    if order == "reverse":
+        items.reverse()
+    elif order:  # a seed: the modules in random order, and the tests of each
+        rng = random.Random(order)
+        modules: dict[Path, list[pytest.Item]] = {}
+        for item in items:
+            modules.setdefault(item.path, []).append(item)
+        groups = list(modules.values())
+        rng.shuffle(groups)
+        for group in groups:
+            rng.shuffle(group)
+        items[:] = [item for group in groups for item in group]
     if data_dir() is None:
         skip = pytest.mark.skip(reason="RAVDESS is not at hand: set SERKIT_DATA to the folder that holds ravdess/")
         for item in items:

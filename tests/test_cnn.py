@@ -65,6 +65,12 @@ def fitted() -> LogMelCNN:
     return small(epochs=12).fit(X, y, validation=clips(30, seed=1))
 
 
+@pytest.fixture(scope="module")
+def session(fitted: LogMelCNN) -> ort.InferenceSession:
+    """The waveform graph of `fitted`; torch takes seconds to export it."""
+    return ort.InferenceSession(fitted.to_onnx(extractor()).SerializeToString())
+
+
 def test_learns_classes_it_can_hear(fitted: LogMelCNN) -> None:
     X, y = clips(60, seed=2)
     assert np.mean(fitted.predict(X) == np.array(y)) > 0.9
@@ -369,9 +375,8 @@ def test_frontend_graph_refuses_what_it_cannot_express() -> None:
         extractor(length=3.0).graph()
 
 
-def test_waveform_graph_equals_the_estimator(fitted: LogMelCNN) -> None:
+def test_waveform_graph_equals_the_estimator(fitted: LogMelCNN, session: ort.InferenceSession) -> None:
     chosen = extractor()
-    session = ort.InferenceSession(fitted.to_onnx(chosen).SerializeToString())
     for seed in range(5):
         samples = voice(1 + seed, seed, seconds=0.5 + 0.4 * seed)
         frames = np.empty(1, dtype=object)
@@ -380,7 +385,6 @@ def test_waveform_graph_equals_the_estimator(fitted: LogMelCNN) -> None:
         np.testing.assert_allclose(got, fitted.predict_proba(frames), atol=1e-4)
 
 
-def test_waveform_graph_answers_silence_without_nan(fitted: LogMelCNN) -> None:
-    session = ort.InferenceSession(fitted.to_onnx(extractor()).SerializeToString())
+def test_waveform_graph_answers_silence_without_nan(session: ort.InferenceSession) -> None:
     p = session.run(None, {"waveform": np.zeros((1, 16000), np.float32)})[0]
     assert p.sum() == pytest.approx(1, abs=1e-5)

@@ -13,7 +13,14 @@ from serkit.errors import FeatureError
 from serkit.features import Analysis, banks
 from serkit.features.pitch import f0, tuning
 from serkit.features.spectral import mel, spectral_contrast
-from serkit.protocol.folds import enrolment, recording_groups, speaker_folds, stratified_folds, validation_speakers
+from serkit.protocol.folds import (
+    draw,
+    enrolment,
+    recording_groups,
+    speaker_folds,
+    stratified_folds,
+    validation_speakers,
+)
 from tests.conftest import voice
 
 RATE = 16000
@@ -250,6 +257,83 @@ def test_tuning_listens_from_150_hz_to_4_khz_only() -> None:
         assert tuning(tone(hertz, 1.0, 22050)) in (0.0, tuning(Waveform(np.zeros(22050, np.float32), 22050)))
 
 
+def plain_f0(samples: np.ndarray, rate: int, fmin: float, fmax: float, threshold: float) -> list[float]:
+    """YIN as in equations 6 and 8 of de Cheveigné and Kawahara (2002), one lag after the other."""
+    longest = math.ceil(rate / fmin) + 1
+    width = 2 * longest
+    padded = np.pad(samples.astype(np.float64), (3 * longest // 2, 3 * longest))
+    found = []
+    for k in range(1 + int(100 * len(samples) / rate)):
+        x = padded[round(k * rate / 100) :]
+        difference = [float(np.sum((x[:width] - x[lag : lag + width]) ** 2)) for lag in range(longest + 1)]
+        normal = [1.0] + [difference[n] * n / max(sum(difference[1 : n + 1]), 1e-12) for n in range(1, longest + 1)]
+        pitch = math.nan
+        for n in range(int(rate / fmax), longest):
+            a, b, c = normal[n - 1 : n + 2]
+            if a > b <= c and b < threshold and np.sum(x[:width] ** 2) > 1e-8 * width:
+                pitch = rate / (n + (a - c) / (2 * (a - 2 * b + c)))
+                break
+        found.append(pitch)
+    return found
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.7])
+def test_pitch_is_that_of_the_published_equations(threshold: float) -> None:
+    said = voice(3, 1, rate=4000, seconds=0.6) + noise(2400) * np.linspace(0, 0.5, 2400).astype(np.float32)
+    said[1000:1500] = 0
+    for fmin, fmax in ((65.0, 600.0), (100.0, 400.0), (400.0, 900.0)):
+        want = plain_f0(said, 4000, fmin, fmax, threshold)
+        got = f0(Waveform(said, 4000), fmin=fmin, fmax=fmax, threshold=threshold)
+        np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+def test_pitch_needs_a_mean_square_above_minus_80_db() -> None:
+    for level, heard in ((1.1e-4, True), (0.9e-4, False)):
+        wave = Waveform((level * math.sqrt(2)) * tone(200).samples, RATE)
+        assert np.isfinite(f0(wave)[10:-10]).all() == heard
+        assert np.isfinite(f0(wave)[10:-10]).any() == heard
+
+
+def plain_tuning(analysis: Analysis, n_chroma: int) -> float:
+    """The fullest of 100 bins of the deviation, over the stronger half of the peaks; one peak after the other."""
+    rate, n_fft = analysis.sample_rate, analysis.n_fft
+    peaks = []
+    for frame in np.asarray(analysis.power_rows):
+        for k in range(1, len(frame) - 1):
+            before, here, after = (float(value) for value in frame[k - 1 : k + 2])
+            inside = 150 <= k * rate / n_fft < min(4000, rate / 2)
+            if inside and here > 0.1 * float(frame.max()) and before < here >= after:
+                slope, curve = (after - before) / 2, before + after - 2 * here
+                shift = -slope / curve if abs(slope) < abs(curve) else 0.0
+                peaks.append((here + slope * shift / 2, (k + shift) * rate / n_fft))
+    middle = np.median([strength for strength, _ in peaks])
+    votes = [n_chroma * math.log2(hertz / 27.5) % 1 for strength, hertz in peaks if strength >= middle]
+    counts, edges = np.histogram([vote - (vote >= 0.5) for vote in votes], np.linspace(-0.5, 0.5, 101))
+    return float(edges[counts.argmax()])
+
+
+@pytest.mark.parametrize("rate", [6000, 16000, 22050])
+@pytest.mark.parametrize("n_chroma", [12, 24])
+def test_tuning_is_that_of_its_definition(rate: int, n_chroma: int) -> None:
+    for emotion in (1, 4, 7):
+        analysis = Analysis(Waveform(voice(emotion, 2, rate=rate, seconds=0.6), rate))
+        assert tuning(analysis, n_chroma=n_chroma) == pytest.approx(plain_tuning(analysis, n_chroma), abs=1e-9)
+
+
+def test_mel_blocks_are_the_filters_without_empty_bins_at_their_ends() -> None:
+    for n_mels in (1, 15, 16, 17, 40):
+        whole = np.zeros((n_mels, 1025), np.float32)
+        blocks = banks.mel_blocks(RATE, 2048, n_mels, 100.0, 7000.0)
+        assert [(bands.start, bands.stop) for _, bands, _ in blocks] == [
+            (k, min(k + 16, n_mels)) for k in range(0, n_mels, 16)
+        ]
+        for bins, bands, weights in blocks:
+            assert weights[0].any()
+            assert weights[-1].any()
+            whole[bands, bins] = weights.T
+        np.testing.assert_array_equal(whole, banks.mel_filters(RATE, 2048, n_mels, 100.0, 7000.0))
+
+
 # --- folds ------------------------------------------------------------------------------------------------------------
 
 
@@ -299,6 +383,17 @@ def test_speakers_are_dealt_out_evenly_by_sex_by_number_and_by_clips() -> None:
         assert sorted(np.bincount(list(odd.values()))) == [4, 4, 5]
         for block in (("m5", "m4", "m3"), ("m2", "m1", "m0")):  # speakers of similar size go to different folds
             assert {folds[name] for name in block} == {0, 1, 2}
+
+
+def test_the_next_speaker_goes_where_fewer_clips_are() -> None:
+    people = {"c": ("female", 9), "d": ("female", 8), "a": ("male", 90), "b": ("male", 10)}
+    for seed in range(8):
+        folds = speaker_folds(people, 2, seed=seed)
+        first, second = sorted("ab", key=lambda name: draw(seed, "speaker", name))
+        assert folds[first] != folds[second]
+        # Females come first, so the first male by lot goes where the smaller of them is.
+        assert folds[first] == folds["d"]
+        assert folds[second] == folds["c"]
 
 
 def test_rows_are_dealt_out_evenly_within_strata_and_over_all() -> None:

@@ -158,3 +158,11 @@ def test_learn_names_name_the_missing_extra() -> None:
         "import serkit\ntry: serkit.read_corpus\nexcept serkit.MissingExtraError as error: print(error)"
     )
     assert done.stdout.startswith("serkit.read_corpus needs the package 'pandas'")
+
+
+def test_help_and_version_come_without_the_extras() -> None:
+    """An installation of the use road only: importing any package of an extra fails."""
+    absent = f"import sys\nfor name in {sorted(HEAVY)!r}: sys.modules[name] = None\nfrom serkit.cli import main; main()"
+    for words in (["--help"], ["--version"], ["compare", "--help"], ["train", "--help"], ["predict", "--help"]):
+        done = subprocess.run([sys.executable, "-c", absent, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr

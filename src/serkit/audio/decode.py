@@ -148,8 +148,10 @@ def _open_path(source: str | os.PathLike[str], stack: contextlib.ExitStack) -> t
         raise missing(path) from None
     except PermissionError:
         raise AudioError(f"no permission to read {name}: change its rights or those of its folder.") from None
-    except (OSError, ValueError) as error:  # a null byte in the name, a loop of links, a broken disk
-        raise AudioError(f"cannot open {name}: {getattr(error, 'strerror', None) or error}.") from None
+    except ValueError:
+        raise AudioError(f"cannot open {name}: a path cannot contain a null byte.") from None
+    except OSError as error:  # a loop of links, a broken disk
+        raise AudioError(f"cannot open {name}: {error.strerror or error}.") from None
 
 
 def _open_file_object(source: Any, stack: contextlib.ExitStack) -> tuple[str, BinaryIO]:

@@ -17,7 +17,6 @@ from serkit.cli import app
 from serkit.cli.extras import need_train, read_to_learn
 from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.errors import TrainingError
-from serkit.evaluation.left_out import headline
 from serkit.waiting import Waiting, duration
 
 if TYPE_CHECKING:
@@ -166,6 +165,8 @@ def _plan_table(cells: Sequence[Cell], times: Sequence[tuple[int, float | None]]
 
 
 def _line(outcome: Outcome) -> str:
+    from serkit.evaluation.left_out import headline
+
     cell = outcome.cell
     what = f"{cell.recipe.name}, {cell.protocol}, seed {cell.seed}"
     if outcome.run is None:
