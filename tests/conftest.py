@@ -19,7 +19,7 @@ os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import soundfile as sf  # noqa: E402
-from hypothesis import settings  # noqa: E402
+from hypothesis import Phase, settings  # noqa: E402
 
 from serkit import cli  # noqa: E402
 from tests import webapp  # noqa: E402
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # How long an example takes says how busy the machine is, nothing else.
 settings.register_profile("serkit", deadline=None)
+# For tests/mutants.py, which asks only whether an example fails, not for the simplest one.
+settings.register_profile("mutants", deadline=None, phases=(Phase.explicit, Phase.generate))
 settings.load_profile("serkit")
 
 #: What the fixture `ser` is: words of the command line and standard input -> exit code, standard output and error.

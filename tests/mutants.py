@@ -213,7 +213,7 @@ def first_failure(folder: Path, tests: tuple[str, ...], limit: float | None) -> 
     environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:doctest", "--tb=no"]
-    words += ["-o", "addopts=--strict-markers", "-rfE", *tests]
+    words += ["-o", "addopts=--strict-markers", "-rfE", "--hypothesis-profile=mutants", *tests]
     try:
         done = subprocess.run(
             words, cwd=folder, env=environment, capture_output=True, text=True, timeout=limit, check=False
