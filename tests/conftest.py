@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 # The tests run side by side, one process a core: more threads in each would only get in each other's way.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
-# librosa, which features are compared with, would otherwise compile its functions for half a minute in each process.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
