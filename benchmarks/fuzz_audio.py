@@ -256,8 +256,8 @@ def page(rows: list[list[str]], inputs: int, seed: int, noise: int) -> str:
         *table(rows),
         "",
         "*Broken off*: what could be read is given, and the caller is told where it ends. *Decoder crashed* and "
-        "*decoder hung*: FFmpeg did so in its own process, so the reader gives a reason and the run goes on. *Failed*: "
-        "anything but sound or a reason.",
+        "*decoder hung*: FFmpeg did so in its own process, so the reader gives a reason and the run continues. "
+        "*Failed*: anything but sound or a reason.",
         "",
         f"- Inputs that failed: {len(failures)}.",
         f"- Lines printed to standard error by the decoders: {noise}.",

@@ -222,13 +222,7 @@ def _sound_file(file: BinaryIO, name: str, size: int, head: bytes, stack: contex
     elif head[:3] == b"ID3" or head[:1] == b"\xff":
         parts = mp3_parts(file, size)
     if not parts:
-        reader = SoundFileReader(file, name, 0, size, stack)
-        if head[:4] in (b"caff", b"Crea", b"NIST"):
-            from serkit.audio.breaks import ends_early
-
-            if reader.broken is None and ends_early(file, size, head):
-                reader.broken = f"{name} is truncated: its end is missing."
-        return reader
+        return SoundFileReader(file, name, 0, size, stack)
     from serkit.audio.joined import JoinedReader
 
     return JoinedReader(name, parts, lambda begin, end, part: SoundFileReader(file, name, begin, end, part))

@@ -70,11 +70,18 @@ class SoundFileReader:
             order = "<" if head[:4] == b"RIFF" else ">"
             length = min(chunk.present, 0xFFFFFFFF)
             return VirtualFile(file, head + struct.pack(order + "I", length), chunk.size_at + 4, end)
-        if headers.read_at(file, begin, 4) == b"OggS":
+        magic = headers.read_at(file, begin, 4)
+        if magic == b"OggS":
             from serkit.audio.breaks import ogg_cut_off
 
             if ogg_cut_off(file, end):
                 self.broken = f"{self.name} is truncated: its last Ogg page breaks off."
+            return VirtualFile(file, skip=begin, end=end)
+        if magic in (b"caff", b"Crea", b"NIST"):
+            from serkit.audio.breaks import ends_early
+
+            if ends_early(file, end, headers.read_at(file, begin, 4096)):
+                self.broken = f"{self.name} is truncated: its end is missing."
             return VirtualFile(file, skip=begin, end=end)
         mp3 = mp3_header(file, begin)
         if mp3 is None:
