@@ -21,6 +21,7 @@ from serkit.app import MODEL_VARIABLE
 from serkit.audio.channels import Choice, Levels, check_channel, choose
 from serkit.emotions import LABELS
 from serkit.errors import AudioError
+from serkit.recognition.timeline import segments, timeline
 from tests.conftest import Ser, voice
 from tests.tiny_models import write_tiny
 
@@ -171,11 +172,11 @@ def test_a_channel_can_be_said(tiny: serkit.Recognizer, channel: Any, want: np.n
     asked: dict[str, Any] = {"sample_rate": RATE, "channel": channel}
     assert tiny.predict(both, **asked).probabilities == alone.probabilities
     assert tiny.predict(both, **asked).channel == name
-    windows = list(serkit.timeline(tiny, both, window=1.0, hop=0.5, **asked))
-    mono = list(serkit.timeline(tiny, want, window=1.0, hop=0.5, sample_rate=RATE))
+    windows = list(timeline(tiny, both, window=1.0, hop=0.5, **asked))
+    mono = list(timeline(tiny, want, window=1.0, hop=0.5, sample_rate=RATE))
     assert [one.probabilities for one in windows] == [one.probabilities for one in mono]
     assert {one.channel for one in windows} == {name}
-    assert {part.channel for part in serkit.segments(windows)} == {name}
+    assert {part.channel for part in segments(windows)} == {name}
     why = tiny.explain(both, **asked)
     assert why.prediction.channel == name
     assert np.array_equal(why.time_effect, tiny.explain(want, sample_rate=RATE).time_effect)

@@ -21,6 +21,7 @@ from serkit.audio.voice_activity import speech_activity
 from serkit.emotions import LABELS
 from serkit.recognition.prediction import WARNINGS, Prediction
 from serkit.recognition.rows import columns, flat_row
+from serkit.recognition.timeline import segments, timeline
 from tests.conftest import Ser, voice
 from tests.tiny_models import write_tiny
 
@@ -48,7 +49,7 @@ def test_an_answer_says_what_is_wrong_with_the_sound(tiny: serkit.Recognizer, sa
     assert (answer.speech, answer.warnings) == (True, want)
     assert answer.to_dict()["warnings"] == list(want)
     assert answer.at_least(0.999).warnings == want
-    (whole,) = serkit.segments(serkit.timeline(tiny, samples, sample_rate=RATE, window=len(samples) / RATE))
+    (whole,) = segments(timeline(tiny, samples, sample_rate=RATE, window=len(samples) / RATE))
     assert whole.warnings == want
     assert tiny.explain(samples, sample_rate=RATE).prediction.warnings == want
 
@@ -114,7 +115,7 @@ def test_silence_is_called_nothing(tiny: serkit.Recognizer) -> None:
     answer = tiny.predict(hiss, sample_rate=RATE)
     assert (answer.speech, answer.warnings) == (False, ("quiet",))  # perhaps that is why no voice was found
     samples = np.concatenate([VOICE, hiss])
-    assert [one.warnings for one in serkit.timeline(tiny, samples, sample_rate=RATE, window=1.0, hop=1.0)] == [()] * 5
+    assert [one.warnings for one in timeline(tiny, samples, sample_rate=RATE, window=1.0, hop=1.0)] == [()] * 5
 
 
 def test_a_segment_is_short_if_all_of_its_windows_are() -> None:
@@ -122,9 +123,9 @@ def test_a_segment_is_short_if_all_of_its_windows_are() -> None:
         found = {"happy": 0.8, "sad": 0.2}
         return Prediction(None, start, start + 1, "happy", 0.8, found, speech=True, channel="left", warnings=warnings)
 
-    (one,) = serkit.segments([window(0.0, "short"), window(1.0, "clipped", "one-sided"), window(2.0, "short")])
+    (one,) = segments([window(0.0, "short"), window(1.0, "clipped", "one-sided"), window(2.0, "short")])
     assert (one.channel, one.warnings) == ("left", ("clipped", "one-sided"))
-    (one,) = serkit.segments([window(0.0, "short"), window(1.0, "short", "quiet")])
+    (one,) = segments([window(0.0, "short"), window(1.0, "short", "quiet")])
     assert one.warnings == ("short", "quiet")
 
 

@@ -232,10 +232,14 @@ class Track:
         The channel in use; known once the first waveform is read.
     meter : Meter
         Level and clipping of what was read so far, at the recording's own rate.
+    rate : int
+        The recording's own rate, Hz, and ``name``, its name in messages; known once :meth:`blocks` has begun.
     """
 
     choice: Choice
     meter: Meter
+    rate: int
+    name: str
 
     def __init__(
         self,
@@ -283,6 +287,21 @@ class Track:
                 yield own(np.concatenate(held), rate)
             if broken and self._on_break is None:
                 raise broken[0]
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield the recording as it is: blocks of all its channels at its own rate, float32, shape (n, channels).
+
+        Neither `block` nor `target_rate` matter here, and `meter` stays empty. A recording that breaks off raises
+        TruncatedError after the blocks that could be read; values that are not finite raise AudioError.
+        """
+        with self._opened() as reader:
+            self.rate, self.name = reader.info.sample_rate, reader.name
+            at = 0
+            for block in reader.blocks():
+                data = np.asarray(block, dtype=np.float32).reshape(len(block), -1)
+                for _ in checked([data.reshape(-1)], at * data.shape[1], self.rate * data.shape[1], self.name):
+                    yield data
+                at += len(data)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Reader]:

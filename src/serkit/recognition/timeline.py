@@ -7,9 +7,8 @@ belongs to the call.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from itertools import groupby, pairwise
 
 import numpy as np
 
@@ -18,9 +17,10 @@ from serkit.audio import Channel, Source
 from serkit.audio.voice_activity import speech_activity
 from serkit.audio.waveform import own
 from serkit.errors import AudioError, SerkitError, TruncatedError
-from serkit.recognition.prediction import Prediction, check_confidence, in_order
+from serkit.recognition.prediction import Prediction, check_confidence
 from serkit.recognition.profile import Profile, check_speaker
 from serkit.recognition.runner import Runner, remarks
+from serkit.recognition.segments import segments, shares
 
 __all__ = ["MIN_HOP", "default_window", "segments", "shares", "timeline", "window_limits"]
 
@@ -127,76 +127,6 @@ def timeline(
     return _answered(recognizer, track, cut, min_confidence, speaker, progress)
 
 
-def segments(windows: Iterable[Prediction]) -> list[Prediction]:
-    """Cut time between neighbouring windows, and merge neighbours that answer the same.
-
-    Time between the middles of two windows belongs to the nearer one; the first window reaches back to its start, the
-    last one to its end. So segments follow each other without gap or overlap, and have exact times.
-
-    Parameters
-    ----------
-    windows : iterable of Prediction
-        Of :func:`timeline`, in order.
-
-    Returns
-    -------
-    list of Prediction
-        Neighbours differ in their answer. Probabilities are the mean over the time of the segment, the confidence is
-        the highest of them; without speech there are none. Warnings are those of any of its windows, but a segment is
-        short only if all of them are.
-
-    See Also
-    --------
-    timeline : Makes the windows.
-    shares : Share of the time of each answer.
-
-    Examples
-    --------
-    >>> def says(start, label, p):
-    ...     return Prediction(None, start, start + 2.0, label, p, {"happy": p, "sad": 1 - p}, speech=True)
-    >>> for part in segments([says(0.0, "happy", 0.75), says(1.0, "happy", 0.875), says(2.0, "sad", 0.25)]):
-    ...     print(part.start, part.end, part.answer, part.probabilities)
-    0.0 2.5 happy {'happy': 0.8, 'sad': 0.2}
-    2.5 4.0 sad {'happy': 0.25, 'sad': 0.75}
-    """
-    heard = list(windows)
-    if not heard:
-        return []
-    middles = [(one.start + one.end) / 2 for one in heard]
-    edges = [heard[0].start, *((a + b) / 2 for a, b in pairwise(middles)), heard[-1].end]
-    cells = [(start, end, one) for (start, end), one in zip(pairwise(edges), heard, strict=True)]
-    return [_merged(list(group)) for _, group in groupby(cells, key=lambda cell: cell[2].answer)]
-
-
-def shares(parts: Sequence[Prediction], labels: Sequence[str]) -> dict[str, float]:
-    """Return the share of the time of each answer: the `labels` in order, then, where there are any, those without.
-
-    Parameters
-    ----------
-    parts : sequence of Prediction
-        Of :func:`segments`.
-    labels : sequence of str
-        The emotions of the model.
-
-    Returns
-    -------
-    dict of str to float
-        In [0, 1], 1 in sum; all 0 without segments.
-
-    Examples
-    --------
-    >>> silent = Prediction(None, 0.0, 3.0, None, None, {}, speech=False)
-    >>> sad = Prediction(None, 3.0, 4.0, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, speech=True)
-    >>> shares([silent, sad], ("happy", "sad"))
-    {'happy': 0.0, 'sad': 0.25, 'no speech': 0.75}
-    """
-    found = dict.fromkeys([*labels, "unsure", "no speech"], 0.0)
-    for part in parts:
-        found[part.answer] += part.end - part.start
-    total = sum(found.values()) or 1.0
-    return {name: time / total for name, time in found.items() if time or name in labels}
-
-
 def _cut(pieces: Iterable[np.ndarray], size: int, step: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the first sample's number and the samples of each window; `step` is at most `size`."""
     held = np.zeros(0, dtype=np.float32)
@@ -256,24 +186,3 @@ def _answered(
             answer = Prediction(None, start, end, None, None, {}, speech=False)
         yield replace(answer, channel=track.choice.name, warnings=warnings).at_least(min_confidence)
         progress(end)
-
-
-def _merged(cells: Sequence[tuple[float, float, Prediction]]) -> Prediction:
-    """One segment of neighbouring cells (start, end, window) that answer the same."""
-    start, end, one = cells[0][0], cells[-1][1], cells[0][2]
-    whole = replace(one, path=None, start=start, end=end, warnings=_together([cell.warnings for _, _, cell in cells]))
-    if one.confidence is None:
-        return whole
-    weights = np.array([stop - begin for begin, stop, _ in cells])
-    table = np.array([list(cell.probabilities.values()) for _, _, cell in cells])
-    # An emotion that leads in every cell leads in the mean too.
-    mean = np.average(table, axis=0, weights=weights).tolist()
-    values = dict(zip(one.probabilities, mean, strict=True))
-    return replace(whole, confidence=max(mean), probabilities=values)
-
-
-def _together(warnings: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    found = {name for names in warnings for name in names}
-    if not all("short" in names for names in warnings):
-        found.discard("short")
-    return in_order(found)
