@@ -24,18 +24,8 @@ from serkit.recognition import listening
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.segments import smoothed
 from serkit.recognition.speakers import Turns, read_rttm
+from tests.known_speech import EXAMPLES, RATE, LoudFrames, joined, noise, silence
 from tests.tiny_models import expected, write_tiny
-
-RATE = 16000
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.flac"))
-
-
-class LoudFrames(SpeechFrames):
-    """A detector whose answers are known: what is louder than 0.01 is speech."""
-
-    def _run(self, count: int) -> np.ndarray:
-        sound, self._held = self._held[: count * 512].reshape(count, 512), self._held[count * 512 :].copy()
-        return (np.sqrt(np.mean(np.square(sound), axis=1)) > 0.01).astype(np.float32)
 
 
 @pytest.fixture
@@ -48,19 +38,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> serkit.Recognizer:
     folder = tmp_path_factory.mktemp("listening") / "tiny"
     write_tiny(folder)
     return serkit.load(folder)
-
-
-def noise(seconds: float, level: float, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return (level * rng.uniform(-1, 1, round(seconds * RATE))).astype(np.float32)
-
-
-def silence(seconds: float) -> np.ndarray:
-    return np.zeros(round(seconds * RATE), np.float32)
-
-
-def joined(*pieces: np.ndarray) -> np.ndarray:
-    return np.concatenate(pieces)
 
 
 # ------------------------------------------------------------------------------------------------- the detector
@@ -138,6 +115,13 @@ def test_utterances_end_at_pauses_and_gaps_belong_to_them() -> None:
         (0.29, 1.774, 1.28),  # frames 10 to 57: 7 frames of silence are 0.224 s
         (2.05, 2.35, 0.32),
     ]
+
+
+def test_slivers_at_both_ends_belong_to_the_speech() -> None:
+    (one,) = cut(frames((0, 3), (0.9, 20), (0, 1)))
+    assert (one.start, one.end) == (0.0, 24 * FRAME)
+    (one,) = cut(frames((0, 5), (0.9, 20), (0, 5)))
+    assert (one.start, one.end) == (0.13, 0.75)
 
 
 def test_three_frames_are_no_utterance() -> None:

@@ -16,7 +16,7 @@ from serkit.recognition.prediction import Prediction
 from serkit.recognition.subtitles import line_answers, read_transcript
 from serkit.recognition.tracks import Timeline, Track
 from tests.conftest import Ser
-from tests.test_listening import RATE, LoudFrames, joined, noise, silence
+from tests.known_speech import RATE, LoudFrames, joined, noise, silence
 from tests.tiny_models import write_tiny
 
 SRT = "\ufeff1\r\n00:00:01,000 --> 00:00:02,000\r\nHello\r\nthere\r\n\r\n2\r\n00:00:05,000 --> 00:00:06,500\r\nBye\r\n"

@@ -24,10 +24,9 @@ from serkit.cli.recording_progress import RecordingProgress
 from serkit.errors import AudioError, TruncatedError
 from serkit.recognition import listening
 from tests.conftest import Ser
-from tests.test_listening import EXAMPLES, LoudFrames, joined, noise, silence
+from tests.known_speech import EXAMPLES, RATE, LoudFrames, joined, noise, silence
 from tests.tiny_models import write_tiny
 
-RATE = 16000
 CALL = joined(silence(1.024), noise(2.016, 0.03), silence(0.992), noise(1.6, 0.5, 1), silence(0.992))
 
 

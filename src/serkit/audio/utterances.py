@@ -20,6 +20,7 @@ _SPEECH = 0.35  # probability from which a frame holds speech
 _LEAST = 4  # frames with speech; fewer are no utterance
 # The network reacts a little late at both ends: measured on clips whose ends are known.
 _EARLIER, _SHORTER = 0.03, 0.05  # s
+_SLIVER = 0.1  # s; less silence at either end of a recording belongs to the speech beside it
 _SAFE = 8  # frames; a long utterance is not cut nearer than this to the present
 
 
@@ -125,7 +126,7 @@ class Cutter:
         """Return the utterance that the end of the recording cuts, if there is one; times stay within `duration`, s."""
         if self._start is None:
             return []
-        to_the_end = self._last * FRAME + _SHORTER >= duration
+        to_the_end = self.until + _SLIVER >= duration
         return self._end(duration if to_the_end else self.until)
 
     def _counts(self) -> bool:
@@ -134,7 +135,8 @@ class Cutter:
     def _time_of_start(self) -> float:
         assert self._start is not None
         earlier = 0.0 if self._joined else _EARLIER
-        return max(round(self._start * FRAME - earlier, 3), self._before)
+        start = round(self._start * FRAME - earlier, 3)
+        return 0.0 if start < _SLIVER else max(start, self._before)
 
     def _end(self, end: float) -> list[Utterance]:
         start, end, counts = self._time_of_start(), round(end, 3), self._counts()

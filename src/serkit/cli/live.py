@@ -115,13 +115,13 @@ class LiveAnswers:
 
 def line(event: Event, *, with_channel: bool = False) -> str:
     """Say an event on one line."""
-    from serkit.recognition.track_formats import clock, said
+    from serkit.recognition.track_formats import said, stamp
 
     part = event.segment
     who = f"  {part.channel}" if with_channel and part.channel else ""
     remarks = f"  ({', '.join(part.warnings)})" if part.warnings else ""
     so_far = " so far" if event.kind == "partial" else ""
-    return f"{clock(part.start, '.')}  {clock(part.end, '.')}{who}  {terminal.printable(said(part))}{so_far}{remarks}"
+    return f"{stamp(part.start, '.')}  {stamp(part.end, '.')}{who}  {terminal.printable(said(part))}{so_far}{remarks}"
 
 
 def answer_pipe(

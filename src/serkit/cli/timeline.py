@@ -293,7 +293,7 @@ def timeline_table(timeline: Timeline, *, unicode: bool = True) -> Table:
 
     from serkit.emotions import colour
     from serkit.recognition.rows import confidence_bar
-    from serkit.recognition.track_formats import clock
+    from serkit.recognition.track_formats import stamp
 
     rows = [(track, part) for track, part in timeline.rows() if part.speech]
     table = Table(
@@ -306,8 +306,8 @@ def timeline_table(timeline: Timeline, *, unicode: bool = True) -> Table:
         hue = colour(part.emotion) if part.emotion is not None else "#8C8C8C"
         style = f"bold {hue}" if part.emotion is not None else "dim"
         table.add_row(
-            Text(clock(part.start, ".")),
-            Text(clock(part.end, ".")),
+            Text(stamp(part.start, ".")),
+            Text(stamp(part.end, ".")),
             *([Text(terminal.printable(track or ""))] if named else []),
             Text(terminal.printable(part.answer), style=style),
             confidence_bar(part.confidence or 0.0, hue, unicode=unicode),

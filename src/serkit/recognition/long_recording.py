@@ -92,7 +92,7 @@ def make_timeline(
                     names = [choice.name for choice in choices] if turns is None else list(turns.names)
                     rows = [[] for _ in names]
                     outline = Outline(track.rate)
-                outline.add(block)
+                outline.add(block if each else track.choice.heard(block))
                 waiting.extend(listener.feed(block))
                 while waiting and (len(waiting) > _WAITING or all(_done(waiting[0]))):
                     _put(rows, maker, waiting.popleft())

@@ -21,6 +21,7 @@ from serkit.recognition.prediction import Prediction
 from serkit.recognition.track_formats import said
 from serkit.recognition.tracks import Timeline
 from serkit.terminal import printable
+from serkit.waiting import clock
 
 __all__ = ["MOST_SOUND", "Sound", "timeline_page"]
 
@@ -105,7 +106,7 @@ def timeline_page(timeline: Timeline, sound: tuple[str, bytes] = ("", b"")) -> s
     return Template(template).substitute(
         version=escape(__version__),
         heading=_text(name),
-        subtitle=_text(f"{_clock(timeline.duration)} · model {timeline.model}{tracks}"),
+        subtitle=_text(f"{clock(timeline.duration)} · model {timeline.model}{tracks}"),
         error=f'<p class="error">{_text(timeline.error)} What comes before is answered.</p>' if timeline.error else "",
         player=f'<audio id="player" controls preload="metadata" {source}></audio>',
         ask="hidden" if data else "",
@@ -155,7 +156,7 @@ def _ticks(duration: float) -> str:
     step = next((step for step in _STEPS if duration / step < 9), _STEPS[-1])
     total = max(duration, 1e-9)
     return "".join(
-        f'<span style="left:{100 * step * k / total:.2f}%">{_clock(step * k)}</span>'
+        f'<span style="left:{100 * step * k / total:.2f}%">{clock(step * k)}</span>'
         for k in range(int(duration / step) + 1)
     )
 
@@ -177,7 +178,7 @@ def _shares(timeline: Timeline, index: int) -> str:
         if share > 0
     )
     who = f"<h3>{_text(track.name)}</h3>" if track.name else ""
-    spoken = f"<p>{_clock(track.seconds)} of speech in {_clock(timeline.duration)}</p>"
+    spoken = f"<p>{clock(track.seconds)} of speech in {clock(timeline.duration)}</p>"
     return f'<div>{who}{spoken}<div class="shares">{bars}</div></div>'
 
 
@@ -190,8 +191,8 @@ def _rows(timeline: Timeline) -> str:
         who = f"<td>{_text(track or '')}</td>" if named else ""
         sure = f"{100 * part.confidence:.0f} %" if part.confidence is not None else ""
         rows.append(
-            f'<tr tabindex="0" data-t="{part.start:.3f}"><td>{_clock(part.start, tenths=True)}</td>'
-            f"<td>{_clock(part.end, tenths=True)}</td>{who}"
+            f'<tr tabindex="0" data-t="{part.start:.3f}"><td>{clock(part.start, tenths=True)}</td>'
+            f"<td>{clock(part.end, tenths=True)}</td>{who}"
             f'<td><i style="background:{_hue(part)}"></i>{_text(part.answer)}</td><td>{sure}</td>'
             f"<td>{_text(', '.join(part.warnings))}</td></tr>"
         )
@@ -199,7 +200,7 @@ def _rows(timeline: Timeline) -> str:
 
 
 def _says(part: Prediction) -> str:
-    return _text(f"{_clock(part.start, tenths=True)} to {_clock(part.end, tenths=True)}: {said(part)}")
+    return _text(f"{clock(part.start, tenths=True)} to {clock(part.end, tenths=True)}: {said(part)}")
 
 
 def _hue(part: Prediction) -> str:
@@ -212,10 +213,3 @@ def _colour(name: str) -> str:
 
 def _text(text: str | None) -> str:
     return escape(printable(text or ""))
-
-
-def _clock(seconds: float, *, tenths: bool = False) -> str:
-    units = round(10 * seconds) if tenths else 10 * round(seconds)
-    hours, rest = divmod(units // 10, 3600)
-    start = f"{hours}:{rest // 60:02d}" if hours else f"{rest // 60}"
-    return f"{start}:{rest % 60:02d}" + (f".{units % 10}" if tenths else "")

@@ -32,8 +32,8 @@ from serkit.recognition.tracks import Timeline, Track
 
 __all__ = [
     "FORMATS",
-    "clock",
     "said",
+    "stamp",
     "to_csv",
     "to_eaf",
     "to_json",
@@ -75,7 +75,7 @@ def to_srt(timeline: Timeline) -> str:
     <BLANKLINE>
     """
     cues = [
-        f"{number}\n{clock(part.start, ',')} --> {clock(part.end, ',')}\n{_of(track)}{_plain(said(part))}\n\n"
+        f"{number}\n{stamp(part.start, ',')} --> {stamp(part.end, ',')}\n{_of(track)}{_plain(said(part))}\n\n"
         for number, (track, part) in enumerate(_speech(timeline), 1)
     ]
     return "".join(cues)
@@ -88,7 +88,7 @@ def to_vtt(timeline: Timeline) -> str:
     for track, part in _speech(timeline):
         words = f"<c.{_word(part.answer)}>{escape(_plain(said(part)), quote=False)}</c>"
         voice = f"<v {escape(_plain(track), quote=False)}>" if track else ""
-        cues.append(f"{clock(part.start, '.')} --> {clock(part.end, '.')}\n{voice}{words}\n\n")
+        cues.append(f"{stamp(part.start, '.')} --> {stamp(part.end, '.')}\n{voice}{words}\n\n")
     return f"WEBVTT\n\nSTYLE\n{styles}\n{''.join(cues)}"
 
 
@@ -187,12 +187,12 @@ def said(part: Prediction) -> str:
     return part.answer if part.confidence is None else f"{part.answer} {100 * part.confidence:.0f} %"
 
 
-def clock(seconds: float, mark: str) -> str:
+def stamp(seconds: float, mark: str) -> str:
     """Return a time as subtitles have it.
 
     Examples
     --------
-    >>> clock(3725.0456, ","), clock(0.9996, ".")
+    >>> stamp(3725.0456, ","), stamp(0.9996, ".")
     ('01:02:05,046', '00:00:01.000')
     """
     whole = round(1000 * seconds)

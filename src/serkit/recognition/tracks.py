@@ -10,7 +10,7 @@ import numpy as np
 
 from serkit.recognition.listening import Heard, Listener
 from serkit.recognition.prediction import Prediction, check_confidence
-from serkit.recognition.segments import segments, shares, smoothed
+from serkit.recognition.segments import joined, segments, shares, smoothed
 
 __all__ = ["Outline", "SegmentMaker", "Timeline", "Track"]
 
@@ -60,7 +60,7 @@ class Timeline:
     error : str or None
         Why it ends before the recording does, if it does.
     outline : np.ndarray, shape=(n, 2)
-        Lowest and highest sample of `n` stretches of equal length, all channels together.
+        Lowest and highest sample of `n` stretches of equal length, of all channels that are answered.
 
     See Also
     --------
@@ -96,6 +96,14 @@ class Timeline:
         """
         chosen = self.tracks if track is None else (self.tracks[track],)
         return shares([part for one in chosen for part in one.speech], self.labels)
+
+    def at_least(self, min_confidence: float) -> Timeline:
+        """Return the same with less confident segments unsure."""
+        tracks = (
+            replace(one, segments=tuple(joined(part.at_least(min_confidence) for part in one.segments)))
+            for one in self.tracks
+        )
+        return replace(self, tracks=tuple(tracks))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the outline, ready for JSON."""
