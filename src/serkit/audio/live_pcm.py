@@ -97,10 +97,10 @@ class LivePcm:
             parts = np.frombuffer(data, np.uint8).reshape(-1, 3).astype(np.int32)
             values = ((parts[:, 0] << 8 | parts[:, 1] << 16 | parts[:, 2] << 24) / 2.0**31).astype(np.float32)
         else:
-            given = np.frombuffer(data, np.dtype(_KINDS[self._kind]))
-            values = given.astype(np.float32)
+            given = np.frombuffer(data, np.dtype(_KINDS[self._kind])).astype(np.float64)
             if tag == 1:
-                values = (values - 128) / 128 if bits == 8 else (given / 2.0 ** (bits - 1)).astype(np.float32)
+                given = (given - 128) / 128 if bits == 8 else given / 2.0 ** (bits - 1)
+            values = given.astype(np.float32)
         return values.reshape(-1, self.channels)
 
 

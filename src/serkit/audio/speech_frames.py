@@ -157,5 +157,5 @@ def _session(process: int) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.enable_mem_pattern = False
-    data = resources.files("serkit.audio").joinpath("silero", "silero_vad_16k_sequence.onnx").read_bytes()
+    data = resources.files("serkit.audio").joinpath("silero/silero_vad_16k_sequence.onnx").read_bytes()
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
