@@ -23,7 +23,7 @@ from serkit.audio.live_pcm import LivePcm, Rest, open_live
 from serkit.cli.recording_progress import RecordingProgress
 from serkit.errors import AudioError, TruncatedError
 from serkit.recognition import listening
-from tests.conftest import Ser
+from tests.conftest import Ser, voice
 from tests.known_speech import EXAMPLES, RATE, LoudFrames, joined, noise, silence
 from tests.tiny_models import write_tiny
 
@@ -190,12 +190,15 @@ def test_a_pipe_that_breaks_off_and_one_that_is_not_wav(ser: Ser, call: Path, ti
     code, out, err = ser("timeline", "-", "-m", tiny, stdin=data[: len(data) // 2])
     assert code == 1
     assert out.startswith("00:00:00.994  00:00:02.990")
-    assert "its header says 6.62 s, 3.31 s came. The first 3.31 s are answered." in err
+    assert "header says 6.62 s, 3.31 s could be read. The first 3.31 s are answered." in err
     code, out, err = ser("timeline", "-", "-m", tiny, stdin=wav(CALL, format="FLAC"))
     assert code == 0
     assert "is not WAV, so it is read to its end first" in err
     assert out.startswith("00:00:00.994  00:00:02.990")
-    for data, says in ((b"", "standard input is empty"), (b"RIFF\0\0\0\0WAVEfmt ", "ends inside its WAV header")):
+    for data, says in (
+        (b"", "'standard input' is empty (0 bytes)"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "ends inside its WAV header"),
+    ):
         code, _, err = ser("timeline", "-", "-m", tiny, stdin=data)
         assert (code, says in err) == (2, True)
     bad = CALL.copy()
@@ -226,7 +229,7 @@ def test_wav_without_a_length_ends_with_the_pipe() -> None:
         assert sum(map(len, live.chunks())) == 4800
     short = open_live(io.BytesIO(data[:-1000]))
     assert isinstance(short, LivePcm)
-    with pytest.raises(TruncatedError, match=r"says 0\.30 s, 0\.27 s came"):
+    with pytest.raises(TruncatedError, match=r"says 0\.30 s, 0\.27 s could be read"):
         list(short.chunks())
     rest = open_live(io.BytesIO(wav(noise(0.3, 0.5), format="FLAC")))
     assert isinstance(rest, Rest)
@@ -262,6 +265,25 @@ def test_a_pipe_is_answered_while_it_runs_and_ctrl_c_keeps_what_was_said(tmp_pat
     assert b"Traceback" not in err
     assert b"interrupted after" in err
     assert json.loads(out.splitlines()[-1])["event"] in ("silence", "final")
+
+
+def test_predict_answers_a_pipe_without_a_copy(
+    ser: Ser, tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    sound = voice(3, 1, seconds=23.0)
+    sf.write("a.wav", sound, RATE)
+    want = json.loads(ser("predict", "a.wav", "-m", tiny, "--json")[1])
+    monkeypatch.setattr("serkit.audio.spool.MAX_STREAM_BYTES", 1000)
+    for words, data in (([], Path("a.wav").read_bytes()), (["--rate", RATE], Path("a.wav").read_bytes()[44:])):
+        code, out, err = ser("predict", "-", "-m", tiny, "--json", *words, stdin=data)
+        assert (code, err, json.loads(out)) == (0, "", [{**want[0], "path": "-"}])
+    code, out, err = ser("predict", "-", "-m", tiny, "--json", stdin=Path("a.wav").read_bytes()[:400_000])
+    assert (code, json.loads(out)[0]["warnings"]) == (1, ["truncated"])
+    code, _, err = ser("predict", "-", "-m", tiny, stdin=wav(np.stack([sound, sound], axis=1)))
+    assert (code, "standard input is longer than" in err) == (1, True)  # a choice of channels needs a copy
+    code, _, err = ser("predict", "a.wav", "-m", tiny, "--rate", 8000)
+    assert (code, "--rate is for standard input" in err) == (2, True)
 
 
 # ------------------------------------------------------------------------------------------------------ progress

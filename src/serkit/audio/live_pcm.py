@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from serkit.audio.arrays import check_rate
+from serkit.audio.reader import AudioInfo
 from serkit.errors import AudioError, TruncatedError
 
 __all__ = ["LivePcm", "Rest", "open_live"]
@@ -42,7 +43,7 @@ class Rest:
 
 
 class LivePcm:
-    """Samples of a stream.
+    """Samples of a stream. It can be answered once, while it comes: it is a source like a file.
 
     Parameters
     ----------
@@ -53,15 +54,44 @@ class LivePcm:
         Format tag of WAV (1: integers, 3: floats) and bits of a sample.
     left : int or None
         Bytes of samples that the header promises; None: until the stream ends.
+    head : bytes
+        What was read before the samples.
 
     Attributes
     ----------
     rate, channels : int
+    name : str
+        Its name in messages.
+    info : AudioInfo
+    broken : None
+        Nothing is known about its end.
     """
 
-    def __init__(self, stream: BinaryIO, rate: int, channels: int, kind: tuple[int, int], left: int | None) -> None:
-        self.rate, self.channels = rate, channels
+    name = "'standard input'"
+    broken: str | None = None
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        rate: int,
+        channels: int,
+        kind: tuple[int, int],
+        left: int | None,
+        head: bytes = b"",
+    ) -> None:
+        self.rate, self.channels, self._head = rate, channels, head
+        self.info = AudioInfo(None, rate, channels, "PCM", f"{kind[1]} bits")
         self._stream, self._kind, self._left = stream, kind, left
+
+    def rest(self) -> Rest:
+        """Return the whole stream from its first byte, to be read another way; nothing may have been read yet."""
+        return Rest(self._head, self._stream)
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """Yield the samples, as readers of files do; only from the start to the end, and only once."""
+        if start or stop is not None:
+            raise AudioError(f"{self.name} can only be read from its start to its end.")
+        yield from self.chunks()
 
     def chunks(self) -> Iterator[np.ndarray]:
         """Yield what has come, float32, shape (n, channels), as soon as it has.
@@ -89,7 +119,7 @@ class LivePcm:
                 held = held[whole:]
         if left:
             said, came = ((got + left) / size / self.rate, got / size / self.rate)
-            raise TruncatedError(f"standard input is truncated: its header says {said:.2f} s, {came:.2f} s came.")
+            raise TruncatedError(f"{self.name} is truncated: header says {said:.2f} s, {came:.2f} s could be read.")
 
     def _floats(self, data: bytes) -> np.ndarray:
         tag, bits = self._kind
@@ -127,7 +157,7 @@ def open_live(stream: BinaryIO, rate: int | None = None) -> LivePcm | Rest:
         return LivePcm(stream, check_rate(rate, "--rate"), 1, (1, 16), None)
     head = _exactly(stream, 12)
     if not head:
-        raise AudioError("standard input is empty.")
+        raise AudioError("'standard input' is empty (0 bytes).")
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return Rest(head, stream)
     form: tuple[int, int, int, int] | None = None
@@ -144,7 +174,8 @@ def open_live(stream: BinaryIO, rate: int | None = None) -> LivePcm | Rest:
             if (tag, bits) not in _KINDS or not 1 <= channels <= 64:
                 return Rest(head, stream)  # a coding that has to be read as a whole
             left = None if size == 0 or size >= _OPEN_END else size
-            return LivePcm(stream, check_rate(hertz, "the sample rate of standard input"), channels, (tag, bits), left)
+            check_rate(hertz, "the sample rate of standard input")
+            return LivePcm(stream, hertz, channels, (tag, bits), left, head)
         if size > _MOST_HEAD:
             break
         body = _exactly(stream, size + size % 2)

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 import soxr
@@ -18,6 +18,9 @@ from serkit.audio.quality import Meter
 from serkit.audio.reader import AudioInfo, Reader
 from serkit.audio.waveform import QUALITY, Waveform, Window, own, resample
 from serkit.errors import AudioError, TruncatedError
+
+if TYPE_CHECKING:
+    from serkit.audio.live_pcm import LivePcm
 
 __all__ = [
     "MAX_RATE",
@@ -37,8 +40,9 @@ __all__ = [
     "stream",
 ]
 
-#: One recording in memory. A mapping is a row of Hugging Face datasets: ``{"array": ..., "sampling_rate": ...}``.
-Recording: TypeAlias = "bytes | bytearray | memoryview | BinaryIO | np.ndarray | Waveform | Mapping[str, Any]"
+#: One recording in memory, or live on a pipe. A mapping is a row of
+#: Hugging Face datasets: ``{"array": ..., "sampling_rate": ...}``.
+Recording: TypeAlias = "bytes | bytearray | memoryview | BinaryIO | np.ndarray | Waveform | Mapping[str, Any] | LivePcm"
 #: Called with a sentence that says what is wrong with a recording that breaks off.
 OnBreak: TypeAlias = "Callable[[str], object]"
 #: What can be read.
@@ -349,6 +353,11 @@ def _open(source: Source, sample_rate: int | None) -> Iterator[Reader]:
     if isinstance(source, Mapping):
         source, sample_rate = _row(source, sample_rate)
     given = None if sample_rate is None else check_rate(sample_rate, "sample_rate")
+    if hasattr(source, "chunks"):  # the module of live sound need not be loaded to know it
+        live = cast("LivePcm", source)
+        _check_given(given, live)
+        yield live
+        return
     if isinstance(source, Waveform):
         reader: Reader = ArrayReader(source.samples, source.sample_rate, "the waveform")
     elif hasattr(source, "__array__"):

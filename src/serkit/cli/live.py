@@ -204,7 +204,7 @@ def _tell(part: Prediction, *, as_json: bool, printed: bool) -> None:
 
 
 def _shares(timelines: Iterable[Timeline]) -> None:
-    from serkit.cli.timeline import share_lines
+    from serkit.cli.timeline_shown import share_lines
 
     lines: Iterator[str] = (text for timeline in timelines for text in share_lines(timeline))
     for text in lines:

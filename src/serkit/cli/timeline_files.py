@@ -82,7 +82,7 @@ class Outputs:
         force: bool = False,
         resume: bool = False,
     ) -> None:
-        self._targets, self._resume = targets, resume
+        self._targets, self._resume, self._force = targets, resume, force
         self.passed = 0
         self._rows: list[Timeline] = []  # for one CSV of all
         self._folders = {
@@ -129,7 +129,7 @@ class Outputs:
         return self._files[str(timeline.path), kind]
 
     def check_note(self, bundle: Bundle, options: dict[str, Any]) -> None:
-        """Note in each folder how its files are made; with `resume`, refuse a folder whose files were made otherwise.
+        """Note in each folder how its files are made; without `force`, refuse a folder whose files were made otherwise.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class Outputs:
         note = {"serkit": __version__, "model_sha256": bundle.manifest.files["model.onnx"], "options": options}
         for folder in set(self._folders.values()):
             place = folder / NOTE
-            if self._resume and place.is_file():
+            if not self._force and place.is_file():
                 try:
                     before = json.loads(place.read_text(encoding="utf-8"))
                 except ValueError:
@@ -148,8 +148,8 @@ class Outputs:
                 if changed:
                     what = "another model" if "model_sha256" in changed else "other options"
                     raise SerkitError(
-                        f"The files in '{folder}' were made with {what}: choose another folder, or add --force instead "
-                        "of --resume."
+                        f"The files in '{folder}' were made with {what}: choose another folder, or replace them with "
+                        "--force."
                     )
             write_json(note, place)
 

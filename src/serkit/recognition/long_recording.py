@@ -61,7 +61,7 @@ def make_timeline(
             raise SerkitError("Speakers are told apart on one channel: give a channel instead of each.")
         turns = speakers if isinstance(speakers, Turns) else read_rttm(speakers, path)
     each = wanted == "each"
-    track = audio.Track(source, sample_rate=sample_rate, channel=Choice(None) if each else wanted)
+    track = audio.Track(source, sample_rate=sample_rate, channel=Choice(None) if wanted == "each" else wanted)
     ask = window_answer(recognizer, profile)
     outline: Outline | None = None
     listener: Listener | None = None
