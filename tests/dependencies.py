@@ -48,6 +48,7 @@ TESTS = (
     "tests/test_answer_file.py",
     "tests/test_speech.py",
     "tests/test_timeline.py",
+    "tests/test_listening.py",
 )
 
 

@@ -40,6 +40,7 @@ AREAS: dict[str, tuple[str, ...]] = {
         CORE,
         "tests/test_audio.py",
     ),
+    "audio/utterances": ("tests/test_listening.py",),
     "bundle/manifest": ("tests/test_bundle.py",),
     "emotions": ("tests/test_emotions.py",),
     "evaluation/metrics": ("tests/test_evaluation.py",),
@@ -56,6 +57,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     ),
     "protocol/split": ("tests/test_protocol.py",),
     "recognition/rows": ("tests/test_answer_file.py", "tests/test_cli_predict.py"),
+    "recognition/segments": ("tests/test_listening.py", "tests/test_timeline.py"),
     "recognition/timeline": ("tests/test_timeline.py",),
 }
 

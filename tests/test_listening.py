@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -264,6 +265,25 @@ def test_long_utterances_are_answered_window_by_window(tiny: serkit.Recognizer) 
 
 
 @pytest.mark.usefixtures("loud")
+def test_half_an_hour_in_flat_memory(tiny: serkit.Recognizer) -> None:
+    """58 MB as 16-bit samples: 20 minutes of silence, then a turn of 10 minutes without a pause."""
+    file = io.BytesIO()
+    with sf.SoundFile(file, "w", RATE, 1, format="FLAC") as sink:
+        for minute in range(30):
+            sink.write(silence(60) if minute < 20 else np.tile(noise(1, 0.3), 60))
+    told: list[float] = []
+    tracemalloc.start()
+    found = tiny.timeline(file, window=10.0, progress=told.append)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert parts_of(found)[0] == (0, pytest.approx(1200, abs=0.05), "no speech")
+    assert found.tracks[0].seconds == pytest.approx(600, abs=0.1)
+    assert told[-1] == found.duration == 1800
+    assert len(found.outline) <= 4000
+    assert peak < 30e6
+
+
+@pytest.mark.usefixtures("loud")
 def test_silence_alone_has_one_segment_and_no_shares(tiny: serkit.Recognizer) -> None:
     found = tiny.timeline(silence(20), sample_rate=RATE)
     assert parts_of(found) == [(0, 20, "no speech")]
@@ -407,7 +427,7 @@ def settled(events: list[Any]) -> list[Prediction]:
 
 
 @given(data=st.data())
-@settings(max_examples=25)
+@settings(max_examples=40)
 def test_a_stream_gives_the_segments_of_the_file(tiny: serkit.Recognizer, data: st.DataObject) -> None:
     runs = data.draw(
         st.lists(st.tuples(st.sampled_from([0.0, 0.03, 0.5, 1.2]), st.floats(0.05, 4.0)), min_size=1, max_size=6)
