@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import serkit
@@ -427,7 +427,7 @@ def settled(events: list[Any]) -> list[Prediction]:
 
 
 @given(data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=60)
 def test_a_stream_gives_the_segments_of_the_file(tiny: serkit.Recognizer, data: st.DataObject) -> None:
     runs = data.draw(
         st.lists(st.tuples(st.sampled_from([0.0, 0.03, 0.5, 1.2]), st.floats(0.05, 4.0)), min_size=1, max_size=6)
@@ -435,6 +435,7 @@ def test_a_stream_gives_the_segments_of_the_file(tiny: serkit.Recognizer, data: 
     rate = data.draw(st.sampled_from([RATE, 8000, 44100]))
     pieces = [np.clip(noise(seconds, level, k), -1, 1) for k, (level, seconds) in enumerate([(0.0, 0.3), *runs])]
     sound = joined(*pieces)
+    assume(len(sound) >= 0.3 * rate)
     sizes = data.draw(st.lists(st.sampled_from([1, 7, 160, 512, 5000, 40000]), min_size=1, max_size=20))
     edges = [edge for edge in np.cumsum(sizes * 40) if edge < len(sound)]
     how = {"window": data.draw(st.sampled_from([0.5, 1.0, 3.0])), "smooth": data.draw(st.booleans())}
@@ -505,6 +506,20 @@ def test_streams_on_one_model_do_not_mix(tiny: serkit.Recognizer) -> None:
     for stream, sound in zip(streams, sounds, strict=True):
         stream.finish()
         assert settled(list(stream.events())) == list(tiny.timeline(sound, sample_rate=RATE).segments)
+
+
+@pytest.mark.usefixtures("loud")
+def test_turns_that_are_cut_after_30_s_are_the_same_in_a_stream(tiny: serkit.Recognizer) -> None:
+    sound = joined(silence(0.5), noise(35, 0.3), silence(0.5))
+    want = list(tiny.timeline(sound, sample_rate=RATE).tracks[0].segments)
+    assert [part.speech for part in want] == [False, True, True, False]
+    assert settled(streamed(tiny, np.array_split(sound, 999))[0]) == want
+
+
+@pytest.mark.usefixtures("loud")
+def test_sound_that_is_too_short_for_the_model_is_no_speech_in_a_stream(tiny: serkit.Recognizer) -> None:
+    events, _ = streamed(tiny, [noise(0.2, 0.3)])
+    assert [(event.kind, event.segment.end) for event in events] == [("silence", 0.2)]
 
 
 def test_a_stream_without_sound_has_no_events(tiny: serkit.Recognizer) -> None:

@@ -232,9 +232,14 @@ class _Lane:
         ended = self.cutter.feed(frames.tolist())
         if duration is not None:
             ended += self.cutter.finish(duration)
-        found = [self._finished(utterance) for utterance in ended]
+        found = [self._finished(one) for one in ended if self._enough(one)]
         self._ahead()
         return found
+
+    def _enough(self, utterance: Utterance) -> bool:
+        """Whether the model can answer it; only sound that is too short altogether gives it too little."""
+        start, end = self._reach(utterance.start, utterance.end)
+        return end - start >= self._least
 
     def latest(self) -> tuple[float, float, np.ndarray] | None:
         begun = self.cutter.begun

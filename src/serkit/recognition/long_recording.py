@@ -20,7 +20,6 @@ from serkit.recognition.listening import Heard, Listener
 from serkit.recognition.prediction import Prediction, check_confidence, path_of
 from serkit.recognition.profile import Profile, check_speaker
 from serkit.recognition.runner import Runner
-from serkit.recognition.segments import joined
 from serkit.recognition.speakers import Turns, read_rttm
 from serkit.recognition.timeline import default_window, window_limits
 from serkit.recognition.tracks import Outline, SegmentMaker, Timeline, Track
@@ -113,7 +112,7 @@ def make_timeline(
     for k, parts in enumerate(rows):
         parts += maker.silence(k, listener.duration)
     tracks = tuple(
-        Track(name if len(names) > 1 or turns is not None else None, tuple(joined(parts)))
+        Track(name if len(names) > 1 or turns is not None else None, tuple(parts))
         for name, parts in zip(names, rows, strict=True)
     )
     manifest = recognizer.manifest
