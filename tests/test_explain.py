@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 RATE = 16000
-EXAMPLE = Path(__file__).parent.parent / "examples" / "plain.flac"
+EXAMPLE = Path(__file__).parent / "voices" / "plain.flac"
 
 
 @pytest.fixture(scope="module")
