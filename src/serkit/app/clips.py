@@ -31,8 +31,8 @@ MAX_CLIPS = 5000
 _MAX_CLIP = 200 << 20  # bytes of one of them, unpacked
 _MAX_ZIP = 1 << 30  # bytes of all of them
 _EXAMPLES = (
-    "Actors from CREMA-D (ODbL 1.0), with the emotion that each was asked to play. In 45 % of such clips, most "
-    "listeners name that emotion."
+    "Actors from CREMA-D (ODbL 1.0), with the emotion that each was asked to play. By majority vote, listeners "
+    "name that emotion in 45 % of such clips."
 )
 
 
