@@ -25,12 +25,6 @@ def check_parts(recipe: Recipe, source: str) -> None:
         section = "features" if recipe.encoder is None else "encoder"
         raise RecipeError(f"Recipe {source}, [{section}]: {error}") from None
     _check_augment(recipe, source)
-    unused = recipe.enrolment.model_fields_set - {"method"}
-    if recipe.enrolment.method == "standardise" and unused:
-        raise RecipeError(
-            f"Recipe {source}: [enrolment] {min(unused)} belongs to method 'answers', got method 'standardise': leave "
-            "it out."
-        )
     _check_vectors(recipe, n_features, source)
     try:
         check_model(
@@ -105,6 +99,11 @@ def _check_vectors(recipe: Recipe, n_features: int | None, source: str) -> None:
         raise RecipeError(
             f"Recipe {source}: scale = 'row' needs layout 'flat' and features with frames, got layout "
             f"'{recipe.layout}': change layout in [features], or use scale = 'feature'."
+        )
+    if recipe.adaptation is not None and (recipe.encoder is None or n_features is None):
+        raise RecipeError(
+            f"Recipe {source}: [adaptation] works on the embedding of an encoder, of layout 'mean_std': use [encoder], or "
+            "leave it out."
         )
     if recipe.scale != "feature" and n_features is None:
         raise RecipeError(f"Recipe {source}: scale works on vectors, and layout 'frames' gives none: leave it out.")
