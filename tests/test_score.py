@@ -360,7 +360,7 @@ def edited(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.
         (edited("fold", 0, ""), "is '': expected a number"),
         (lambda t: t.drop(index=[3, 7]), "2 of 2452 clips of ravdess-speaker-0 are missing: 03-01-01-01-01-01-04, 03"),
         (lambda t: pd.concat([t, t[:2]]), "2 of 2454 rows repeat a clip: 03-01-01-01-01-01-01, 03"),
-        (edited("clip", 0, "a.wav"), "1 of 2452 rows do not name a clip of ravdess: a"),
+        (edited("clip", 0, "a.wav"), "1 of 2452 rows do not name a clip of ravdess-speaker-0: a"),
         (edited("predicted", 5, "bored"), "first 'bored' (03-01-01-01-01-01-06): expected one of neutral, calm"),
         (edited("predicted", 5, ""), "first '' (03-01-01-01-01-01-06)"),
         (edited("p_sad", 2, 0.99), "1 of 2452 rows have invalid probabilities, first 03-01-01-01-01-01-03"),

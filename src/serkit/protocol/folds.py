@@ -260,8 +260,8 @@ def some_clips(names: Sequence[str], groups: Sequence[int], *, count: int, seed:
 
     Examples
     --------
-    >>> some_clips(["a", "b", "c", "d", "e"], [0, 1, 2, 2, 4], count=3, seed=0, purpose="adapt")
-    [4, 0]
+    >>> some_clips(["a", "b", "c", "d", "e", "f", "g"], [0, 1, 2, 2, 4, 5, 6], count=3, seed=0, purpose="adapt")
+    [4, 1, 0]
     """
     most = min(count, len(names) // 2)
     chosen: list[int] = []
