@@ -232,7 +232,9 @@ class LinearNetwork(VectorClassifier):
             hidden = X @ w1.T + b1
             hidden = 0.5 * hidden * (1 + erf(hidden * np.float32(np.sqrt(0.5))))
             parts.append((self.share / len(self.networks_), hidden @ w2.T + b2))
-        return np.asarray(sum(part * np.maximum(log_softmax(z.astype(np.float64), axis=1), _FLOOR) for part, z in parts))
+        return np.asarray(
+            sum(part * np.maximum(log_softmax(z.astype(np.float64), axis=1), _FLOOR) for part, z in parts)
+        )
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
         logits = self._logits(X) / self.temperature_

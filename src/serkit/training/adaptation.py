@@ -75,9 +75,9 @@ class Reference:
         --------
         One clip heard, which counts as much as the reference:
 
-        >>> usual = Reference(np.zeros(1), np.ones(1), prior=1.0)
-        >>> usual.standardise(np.array([[2.0]])).tolist(), usual.standardise(np.array([[2.0]]), np.array([[2.0]])).round(3)
-        ([[2.0]], array([[1.414]], dtype=float32))
+        >>> usual, clip = Reference(np.zeros(1), np.ones(1), prior=1.0), np.array([[2.0]])
+        >>> usual.standardise(clip).item(), round(usual.standardise(clip, clip).item(), 3)
+        (2.0, 1.414)
         """
         mean, variance = self.mean, np.square(self.deviation)
         if heard is not None and len(heard):

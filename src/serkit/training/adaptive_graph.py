@@ -1,4 +1,4 @@
-"""Adaptation as an ONNX graph: optional inputs say what was heard of a voice or place, further outputs what is heard now."""
+"""Adaptation as an ONNX graph, between an encoder and a classifier."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ def adaptive_graph(reference: Reference, distance: Distance | None) -> onnx.Mode
         "adaptation",
         [
             helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, size]),
-            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(value.shape)) for name, value in given.items()),
+            *(
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, list(value.shape))
+                for name, value in given.items()
+            ),
         ],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs],
         constants,

@@ -127,7 +127,9 @@ def export_bundle(
     if hasattr(model, "to_onnx"):
         graph = model.to_onnx(front_end)
     else:
-        graph = pipeline_graph(estimator, labels, X.shape[1], source="features" if reference is None else "standardised")
+        graph = pipeline_graph(
+            estimator, labels, X.shape[1], source="features" if reference is None else "standardised"
+        )
         if reference is not None:
             graph = joined(front_end.graph(), adaptive_graph(reference, estimator.distance_), graph)
         elif recipe.encoder is not None:

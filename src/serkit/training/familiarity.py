@@ -25,8 +25,8 @@ _FOLDS = 5
 class Distance:
     """A distance from the training clips: the root mean square over directions, each in units of its deviation.
 
-    It is the Mahalanobis distance in the principal components (Lee et al., 2018, "A simple unified framework for
-    detecting out-of-distribution samples and adversarial attacks"), with one class, divided by the root of their number:
+    It is the Mahalanobis distance in the principal components, with one class (Lee et al., 2018, "A simple unified
+    framework for detecting out-of-distribution samples and adversarial attacks"), divided by the root of their number:
     about 1 for training clips.
 
     Attributes

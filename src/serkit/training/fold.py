@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from serkit.training import fitting, split_rows
 from serkit.training.adaptation import Reference
 from serkit.training.clips import By, Clips

@@ -241,10 +241,12 @@ class Recipe(Section):
             If the folder of the encoder is missing or holds other weights.
         """
         if self._front_end is None:
-            self._front_end = self._extractor() if self.encoder is None else _encoder(self.encoder)
+            self._front_end = self.extractor if self.encoder is None else _encoder(self.encoder)
         return self._front_end
 
-    def _extractor(self) -> Extractor:
+    @property
+    def extractor(self) -> Extractor:
+        """The extractor of ``[features]``."""
         from serkit.features import Extractor
 
         assert self.features is not None
@@ -268,7 +270,7 @@ class Recipe(Section):
         """Rows of the flat matrix; None for other layouts and where a feature has one value a clip."""
         if self.layout != "flat":
             return None
-        extractor = self._extractor()
+        extractor = self.extractor
         if any(feature.per_clip for feature in extractor.features):
             return None
         return sum(len(feature.row_names()) for feature in extractor.features)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,10 @@ from serkit.corpora.columns import COPY, FACTS
 from serkit.errors import TrainingError
 from serkit.protocol import Split
 from serkit.training import fitting, run_folder, split_rows
-from serkit.training.feature_cache import FeatureCache
 from serkit.training.adaptation import ADAPTED
 from serkit.training.clips import Clips, group_names
 from serkit.training.familiarity import Distance, familiarity
+from serkit.training.feature_cache import FeatureCache
 from serkit.training.fold import Progress, Task, choices_of, load_clips
 from serkit.training.recipe import Recipe
 from serkit.training.run_folder import Run
@@ -59,8 +59,8 @@ def run_evaluation(
     renormalised, so CREMA-D has its six labels in ``ravdess+crema_d`` too. The group ``corpus`` of the results holds
     the scores of each.
 
-    Under ``corpus`` and ``corpus+adapted`` the model of a fold knows the labels that its training corpora give, and the test clips are scored
-    over those that their corpus gives too.
+    Under ``corpus`` and ``corpus+adapted`` the model of a fold knows the labels that its training corpora give, and the
+    test clips are scored over those that their corpus gives too.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,7 @@ __all__ = [
     "known",
     "origin",
     "recordings",
+    "trainable",
     "trains",
     "with_copies",
     "without_voices",
@@ -106,9 +108,21 @@ def with_copies(rows: pd.DataFrame, source: pd.DataFrame, corpus: Corpus, recipe
 
 
 def trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
-    """Which rows the estimator is fitted on: train, and validation where the recipe has no other use for it."""
+    """Which rows the estimator is fitted on: train, and validation where the recipe has no other use for it.
+
+    Voices that the recipe keeps unheard are not among them.
+    """
     roles = ["train", "validation"] if recipe.validation.use == "none" else ["train"]
-    return rows["role"].isin(roles).to_numpy()
+    found = rows["role"].isin(roles).to_numpy()
+    return found & without_voices(rows, recipe.unheard) if recipe.unheard else found
+
+
+def trainable(corpus: Corpus, recipe: Recipe) -> Corpus:
+    """Return the corpus without the voices that the recipe keeps unheard."""
+    if not recipe.unheard:
+        return corpus
+    kept = without_voices(corpus.table, recipe.unheard)
+    return replace(corpus, table=corpus.table[kept].reset_index(drop=True))
 
 
 def without_voices(rows: pd.DataFrame, voices: Iterable[str]) -> np.ndarray:
