@@ -67,10 +67,10 @@ class Manifest:
         log-probability over other voices}}``, where `s` seconds of a voice have half the full effect; `w` is
         in (0, 2], a mean in [-9.22, 0]. Empty for a model that does not enrol voices.
     adaptation : dict
-        ``{"size": d}`` for a model that adapts to a voice or a place (:mod:`serkit.recognition.profile`): the graph has
-        the output ``embedding``, float32 (1, d), and the optional inputs ``mean`` and ``deviation``, float32 (1, d), and
-        ``heard``, float32 (1,), the number of utterances behind them; left out, they mean that nothing was heard. Empty
-        for a model that does not adapt.
+        ``{"size": d}`` for a model that adapts to a voice or a place (:mod:`serkit.recognition.profile`). Its graph has
+        the output ``embedding``, float32 (1, d), and three optional inputs: ``mean`` and ``deviation``, float32 (1, d),
+        and ``heard``, float32 (1,), the number of utterances behind them. Left out, they mean that nothing was heard.
+        Empty for a model that does not adapt.
     familiarity : dict
         ``{"distances": [...], "unfamiliar": limit}`` for a model whose graph has the output ``distance``, float32 (1,):
         how far a recording is from those that the model learned from. ``distances`` has the 101 percentiles, 0 to 100,
@@ -213,6 +213,10 @@ class Manifest:
             return 0.0
         low, up = nearer[high - 1], nearer[high]
         return 1 - (high - 1 + (distance - low) / (up - low)) / (len(nearer) - 1)
+
+    def is_unfamiliar(self, familiarity: float | None) -> bool:
+        """Whether a recording of this familiarity is unlike those that the model learned from; None is not."""
+        return familiarity is not None and familiarity < self.familiarity["unfamiliar"]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest as JSON-able dictionary, ``format_version`` first."""
