@@ -112,7 +112,9 @@ USUAL_MEAN = np.array([[0.0204, 0.0353, 0.0145, 0.1714, 0.0102, 0.0259]], dtype=
 USUAL_DEVIATION = np.array([[0.0138, 0.0221, 0.0097, 0.0998, 0.0069, 0.0174]], dtype=np.float32)
 SIZE = USUAL_MEAN.shape[1]
 SHRINK = 5.0  # utterances that count as much as what was heard
-PLAIN_HEAD, ADAPTED_HEAD = (0.7 * np.random.default_rng(s).standard_normal((SIZE, 8)).astype(np.float32) for s in (1, 2))
+PLAIN_HEAD, ADAPTED_HEAD = (
+    0.7 * np.random.default_rng(s).standard_normal((SIZE, 8)).astype(np.float32) for s in (1, 2)
+)
 
 #: Manifest fields of the made embedding model; half of its clips are nearer than 1, and from 1.8 on it says so.
 ADAPTATION = {"size": SIZE}
