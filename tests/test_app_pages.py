@@ -98,7 +98,7 @@ def test_other_windows_and_more_doubt_are_other_segments(tiny: Path) -> None:
     assert not page.exception
     parts = segments(timeline(serkit.load(tiny), wav(LONG), window=2.0, hop=1.0, min_confidence=0.4))
     assert list(page.dataframe[0].value["emotion"]) == [part.answer for part in parts]
-    page.slider(key="long least").set_value(90).run()
+    page.slider(key=f"long least {tiny}").set_value(90).run()
     parts = segments(timeline(serkit.load(tiny), wav(LONG), window=2.0, hop=1.0, min_confidence=0.9))
     assert list(page.dataframe[0].value["emotion"]) == [part.answer for part in parts]
     assert "unsure" in [part.answer for part in parts]
@@ -114,7 +114,7 @@ def test_a_recording_is_heard_once_in_a_session(tiny: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(recording, "listen", counted)
     page = uploaded(opened("recording", tiny), "long", "long.wav", wav(LONG))
-    page.slider(key="long least").set_value(20).run()
+    page.slider(key=f"long least {tiny}").set_value(20).run()
     assert heard == ["examples.wav", "long.wav"]
 
 

@@ -24,7 +24,7 @@ from serkit.recognition.recognizer import Recognizer
 from serkit.recognition.rows import CsvWriter, to_json
 from serkit.zips import open_zip, read_head, read_member
 
-__all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "pick", "unpacked", "uploaded"]
+__all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "opened", "pick", "unpacked", "uploaded"]
 
 #: Clips that one zip may hold.
 MAX_CLIPS = 5000
@@ -164,7 +164,7 @@ def answers(
     recognizer: Recognizer,
     clips: Sequence[Clip],
     *,
-    speaker: Profile | None = None,
+    profile: Profile | None = None,
     channel: Channel | Literal["each"] = "auto",
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[list[Prediction]]:
@@ -180,18 +180,18 @@ def answers(
         Name under which `recognizer` was chosen.
     recognizer : Recognizer
     clips : sequence of Clip
-    speaker : Profile, optional
-        Who speaks in all of them.
+    profile : Profile, optional
+        The voice or place of all of them.
     channel : {"auto", "mix", "left", "right", "each"} or int
         As for :meth:`serkit.Recognizer.predict`.
     progress : callable
         Told the number of clips done.
     """
     known: dict[tuple[object, ...], list[Prediction]] = st.session_state.get(f"answers {place}", {})
-    asked = (model, speaker.key if speaker else "", channel)
+    asked = (model, profile.key if profile else "", channel)
     found = {clip.key: known.get((*asked, clip.key)) for clip in clips}
     missing = [clip for clip in clips if found[clip.key] is None]
-    answered = recognizer.rows_of(map(_opened, missing), speaker=speaker, channel=channel)
+    answered = recognizer.rows_of(map(opened, missing), profile=profile, channel=channel, min_confidence=0.0)
     for done, (clip, rows) in enumerate(zip(missing, answered, strict=True), start=1):
         found[clip.key] = [replace(row, path=clip.name) for row in rows]
         progress(len(clips) - len(missing) + done)
@@ -221,8 +221,8 @@ def _shown(name: str) -> str:
     return f"Actor {actor}: {emotion}"
 
 
-def _opened(clip: Clip) -> io.BytesIO | Prediction:
-    """The file, or why there is none."""
+def opened(clip: Clip) -> io.BytesIO | Prediction:
+    """Return the file, or why there is none."""
     try:
         return clip.open()
     except AudioError as error:

@@ -27,6 +27,7 @@ __all__ = ["Heard", "clock", "listen", "outline", "show", "stretch"]
 _CONFIG = {"displayModeBar": False}
 _EXAMPLES = "The example clips, one after another: actors from CREMA-D (ODbL 1.0) in six emotions."
 _PLAYED = 120.0  # s; the most of a segment that is played, so that a click responds at once
+_LEAST = 40  # per cent; the strip is grey below, unless the model has a limit of its own
 _STEP = 0.02  # s of sound per column of the outline
 
 
@@ -54,19 +55,19 @@ def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
     joined = _joined()
     clip = pick("long", {joined.name: joined} if joined else {}, label="A long recording", note=_EXAMPLES)
-    speaker = voice.choose(recognizer)
+    profile = voice.choose(recognizer)
     if clip is None:
         st.caption("A meeting, a call, a podcast: an hour is fine.")
         return
     window, hop, least = _settings(model, recognizer)
     wanted = channel.choose("long", clip)
-    heard = _heard(model, recognizer, clip, window, hop, speaker, wanted)
+    heard = _heard(model, recognizer, clip, window, hop, profile, wanted)
     if heard.error is not None:
         st.error(plain(heard.error))
     if not heard.windows:
         return
     parts = [replace(part, path=clip.name) for part in segments(one.at_least(least) for one in heard.windows)]
-    place = f"{model} {clip.key} {window} {hop} {least} {speaker.key if speaker else ''} {wanted}"
+    place = f"{model} {clip.key} {window} {hop} {least} {profile.key if profile else ''} {wanted}"
     if st.session_state.get("long place") != place:
         st.session_state.update({"long place": place, "long chosen": None, "long taps": 0})
     _strip(heard, parts, place)
@@ -105,7 +106,7 @@ def listen(
     *,
     window: float,
     hop: float,
-    speaker: Profile | None = None,
+    profile: Profile | None = None,
     heard: Channel = "auto",
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Heard:
@@ -113,7 +114,7 @@ def listen(
 
     Parameters
     ----------
-    recognizer, window, hop, speaker, progress
+    recognizer, window, hop, profile, progress
         As for :func:`serkit.recognition.timeline.timeline`.
     clip : Clip
     heard : {"auto", "mix", "left", "right"} or int
@@ -122,7 +123,14 @@ def listen(
     windows: list[Prediction] = []
     try:
         for one in timeline(
-            recognizer, clip.open(), window=window, hop=hop, speaker=speaker, channel=heard, progress=progress
+            recognizer,
+            clip.open(),
+            window=window,
+            hop=hop,
+            profile=profile,
+            min_confidence=0.0,
+            channel=heard,
+            progress=progress,
         ):
             windows.append(one)
     except SerkitError as error:
@@ -203,16 +211,17 @@ def _joined() -> Clip | None:
 def _settings(model: str, recognizer: Recognizer) -> tuple[float, float, float]:
     shortest, longest = window_limits(recognizer)
     usual = round(default_window(recognizer), 1)
+    limit = recognizer.manifest.min_confidence
     with st.expander("Settings"):
         least = st.slider(
             "Unsure below",
             0,
             90,
-            40,
-            5,
+            _LEAST if limit is None else round(100 * limit),
+            1,
             format="%d %%",
             help="If no emotion is at least this probable, the strip is grey.",
-            key="long least",
+            key=f"long least {model}",
         )
         left, right = st.columns(2)
         low, high = max(round(shortest + 0.05, 1), 0.5), max(min(longest, 30.0), 0.5)
@@ -234,11 +243,11 @@ def _heard(
     clip: Clip,
     window: float,
     hop: float,
-    speaker: Profile | None,
+    profile: Profile | None,
     wanted: Channel,
 ) -> Heard:
     """Return the answers for the recording; the session keeps only the last one."""
-    key = (model, clip.key, window, hop, speaker, wanted)
+    key = (model, clip.key, window, hop, profile, wanted)
     known: tuple[object, Heard] | None = st.session_state.get("answers long")
     if known is not None and known[0] == key:
         return known[1]
@@ -249,7 +258,7 @@ def _heard(
         says = f"{clock(seconds)} of {clock(total)}" if total else clock(seconds)
         bar.progress(min(seconds / total, 1.0) if total else 0.0, text=says)
 
-    heard = listen(recognizer, clip, window=window, hop=hop, speaker=speaker, heard=wanted, progress=progress)
+    heard = listen(recognizer, clip, window=window, hop=hop, profile=profile, heard=wanted, progress=progress)
     bar.empty()
     st.session_state["answers long"] = (key, heard)
     return heard

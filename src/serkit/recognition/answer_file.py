@@ -336,7 +336,8 @@ def _path(item: str | os.PathLike[str] | Prediction | None) -> str:
 
 
 def _model_key(bundle: Bundle) -> str:
-    """A hash of everything that determines an answer: graph, labels, input."""
+    """A hash of everything that determines a row: graph, labels, input and, where the model tells it, familiarity."""
     manifest = bundle.manifest
     parts = [manifest.files["model.onnx"], list(manifest.labels), manifest.input]
+    parts += [manifest.familiarity] if manifest.familiarity else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
