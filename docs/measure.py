@@ -1,7 +1,7 @@
 """Measure the recipes of the models that ship, into docs/scores/: ``make scores SERKIT_DATA=folder``.
 
-Every result is that of ``ser evaluate`` with the recipe, corpora, protocol and seed in its name. One that is there, made
-by the recipe as it is now, is not made again, and an interrupted run continues after its last finished fold.
+Every result is that of ``ser evaluate`` with the recipe, corpora, protocol and seed in its name. One that is there,
+made by the recipe as it is now, is not made again, and an interrupted run continues after its last finished fold.
 """
 
 from __future__ import annotations
