@@ -30,6 +30,10 @@ __all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "ope
 MAX_CLIPS = 5000
 _MAX_CLIP = 200 << 20  # bytes of one of them, unpacked
 _MAX_ZIP = 1 << 30  # bytes of all of them
+_EXAMPLES = (
+    "Actors from CREMA-D (ODbL 1.0), with the emotion that each was asked to play. By majority vote, listeners "
+    "name that emotion in 45 % of such clips."
+)
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,9 @@ def uploaded(file: Any, *, name: str | None = None) -> Clip:
 
 def examples() -> list[Clip]:
     """Return the example clips, sorted by name; none unless serkit runs from a checkout."""
-    folder = Path(serkit.__file__).resolve().parents[2] / "examples"
-    if not (folder / "make_examples.py").is_file():
+    source = Path(serkit.__file__).resolve().parents[1]
+    folder = source.with_name("examples")
+    if source.name != "src" or not folder.is_dir():
         return []
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
     return [Clip(str(path), path.name, _mime(path.name), path.read_bytes) for path in paths]
@@ -80,7 +85,7 @@ def pick(
     known: Mapping[str, Clip] | None = None,
     *,
     label: str = "A recording",
-    note: str = "",
+    note: str = _EXAMPLES,
     microphone: bool = False,
 ) -> Clip | None:
     """Let the user bring a recording, and return it.
@@ -99,7 +104,7 @@ def pick(
         Whether a recording can be made too.
     """
     if known is None:
-        known = {clip.name.rpartition(".")[0].replace("_", " "): clip for clip in examples()}
+        known = {_shown(clip.name): clip for clip in examples()}
     ways = [*(["Example"] if known else []), "Upload", *(["Record"] if microphone else [])]
     key = f"{place} way"
     way = st.radio("Where the recording comes from", ways, horizontal=True, label_visibility="collapsed", key=key)
@@ -107,8 +112,7 @@ def pick(
         name = next(iter(known))
         if len(known) > 1:
             name = st.selectbox("Example", list(known), label_visibility="collapsed", key=f"{place} example")
-        if note:
-            st.caption(note)
+        st.caption(note)
         return known[name]
     if way == "Record":
         recording = st.audio_input("Record a sentence", key=f"{place} record")
@@ -209,6 +213,12 @@ def as_csv(rows: Sequence[Prediction], labels: Sequence[str]) -> bytes:
 def as_json(rows: Sequence[Prediction]) -> bytes:
     """Return what ``ser predict --json`` prints for these rows."""
     return f"{to_json(rows)}\n".encode("ascii")
+
+
+def _shown(name: str) -> str:
+    """What the list of examples calls angry_1038.opus: Actor 1038: angry."""
+    emotion, _, actor = Path(name).stem.partition("_")
+    return f"Actor {actor}: {emotion}"
 
 
 def opened(clip: Clip) -> io.BytesIO | Prediction:

@@ -25,7 +25,7 @@ from serkit.recognition.timeline import MIN_HOP, default_window, segments, share
 __all__ = ["Heard", "clock", "listen", "outline", "show", "stretch"]
 
 _CONFIG = {"displayModeBar": False}
-_EXAMPLES = "A synthetic voice in six styles, one after the other. No answer is right or wrong: it feels nothing."
+_EXAMPLES = "The example clips, one after another: actors from CREMA-D (ODbL 1.0) in six emotions."
 _PLAYED = 120.0  # s; the most of a segment that is played, so that a click responds at once
 _LEAST = 40  # per cent; the strip is grey below, unless the model has a limit of its own
 _STEP = 0.02  # s of sound per column of the outline

@@ -18,14 +18,13 @@ from serkit.recognition.recognizer import Recognizer
 
 __all__ = ["explained", "show"]
 
-_EXAMPLES = "A synthetic voice in six styles. It feels nothing, so no answer is right or wrong."
 _SHOWN = 60.0  # seconds of a long recording that are drawn
 _CONFIG = {"displayModeBar": False}
 
 
 def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
-    clip = pick("one", note=_EXAMPLES, microphone=True)
+    clip = pick("one", microphone=True)
     profile = voice.choose(recognizer)
     if clip is None:
         return

@@ -1,4 +1,4 @@
-"""The role of each clip in each fold, by protocol; :mod:`serkit.protocol.split` turns them into splits."""
+"""The role of each clip in each fold, by protocol; :mod:`serkit.protocol.make` turns them into splits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pandas as pd
 from serkit.corpora.table import voice_names
 from serkit.errors import ProtocolError
 from serkit.protocol import folds
+from serkit.protocol.emobox import FOLDS, emobox_folds
 
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
@@ -114,8 +115,11 @@ def a_tenth(
 
 def speaker_roles(clips: pd.DataFrame, protocol: str, seed: int, n_folds: int) -> tuple[int, list[np.ndarray]]:
     """Return the number of folds and the roles of the clips in each."""
-    people = _people(clips, protocol, n_folds)
-    if protocol == "leave-one-speaker-out":
+    fixed = emobox_folds(clips) if protocol == "emobox" else None
+    people = _people(clips, protocol, n_folds if fixed is None else len(FOLDS))
+    if fixed is not None:
+        fold_of, n_folds = fixed, len(FOLDS)
+    elif protocol == "leave-one-speaker-out":
         fold_of = {voice: k for k, voice in enumerate(sorted(people))}
         n_folds = len(people)
     else:

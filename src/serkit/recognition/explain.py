@@ -132,7 +132,8 @@ def explain(
     """Cover each stretch and each band of a recording in turn, and measure what that does to the answer.
 
     Stretches last 0.2 s and start every 0.1 s; in recordings of more than 10 s they are longer, so that there are
-    at most about a hundred. The 12 bands are equally wide in mel, from 60 Hz to half the model's rate.
+    at most about a hundred. The 12 bands are equally wide in mel, from 60 Hz to half the model's rate. A recording of
+    3 s takes 43 runs of the model, one of 10 s or more takes 113.
 
     An effect shows what the model used, not why, and not what the speaker felt. Parts are covered one at a time: if
     two carry the same information, covering one of them changes little. And no covered recording is quite like one

@@ -189,9 +189,9 @@ class Recognizer(Runner):
 
     Examples
     --------
-    >>> recognizer = load()                                       # doctest: +SKIP
-    >>> recognizer.predict("examples/plain.flac").top(1)          # doctest: +SKIP
-    [('angry', 0.99...)]
+    >>> recognizer = load()                                           # doctest: +SKIP
+    >>> recognizer.predict("examples/angry_1038.opus").top(1)         # doctest: +SKIP
+    [('angry', 0.9...)]
     """
 
     @overload

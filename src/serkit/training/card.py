@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from serkit.corpora.registry import published
-from serkit.evaluation.left_out import PROTOCOL, headline
+from serkit.evaluation.left_out import headline
+from serkit.protocol import LEAVES_OUT
 
 if TYPE_CHECKING:
     from serkit.bundle.manifest import Manifest
@@ -98,8 +99,13 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     ]
     if document.get("warning"):
         lines += [f"**Warning:** {document['warning']}", ""]
-    if protocol == PROTOCOL:
-        lines += ["Means over the corpora, each tested by a model that heard only the others.", ""]
+    if protocol in LEAVES_OUT:
+        lines += [
+            f"Means over the corpora, each tested by a model that was trained on the others.{_adapted(document)}",
+            "",
+        ]
+    if protocol == "emobox":
+        lines += ["The folds are EmoBox's (arXiv:2406.07162): RAVDESS' speech, four actors each.", ""]
     if protocol == "random":
         lines += ["Training included the voices of the test clips, so expect lower scores for a new voice.", ""]
     lines += ["| score | value | 95 % interval |", "| --- | --- | --- |"]
@@ -127,6 +133,14 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     if rows:
         lines += ["", "| group | value | clips | accuracy | UAR |", "| --- | --- | --- | --- | --- |", *rows]
     return "\n".join(lines)
+
+
+def _adapted(document: Mapping[str, Any]) -> str:
+    counts = document.get("adapted")
+    if not counts:
+        return ""
+    each = ", ".join(f"{name} {n}" for name, n in counts.items())
+    return f" It was adapted by unlabelled clips, which are not scored: {each}."
 
 
 def _failures(corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
