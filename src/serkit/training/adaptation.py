@@ -23,6 +23,9 @@ ADAPTED: dict[str, By] = {"speaker+enrolled": "voice", "corpus+adapted": "place"
 #: Labels that the clips of a voice need, at least: a voice heard in one mood or two has that mood as its usual one.
 _LABELS = 3
 
+#: Clips of a voice that its view is measured on, about as many as 30 s hold.
+_ENROLLED = 8
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -107,11 +110,11 @@ class Reference:
             result[names == name] = self.standardise(X[names == name], np.stack(heard))
         return clips.with_arrays(result)
 
-    def views(self, clips: Clips) -> Clips:
+    def views(self, clips: Clips, seed: int) -> Clips:
         """Return training clips in each way in which the model will meet clips.
 
-        As a stranger's; by their own voice, if it is heard with at least three labels; by their own place. Altered
-        copies are a stranger's only.
+        As a stranger's; by eight clips of their own voice, drawn by `seed`, if it is heard with at least three labels;
+        by all of their own place. Altered copies are a stranger's only.
         """
         own = clips.where((clips.rows["copy"] == 0).to_numpy())
         voices, labels = group_names(own.rows, "voice"), own.labels
@@ -119,6 +122,15 @@ class Reference:
         spoken = own.where(np.isin(voices, varied))
         parts = [self.adapted(clips), self.adapted(own, own, "place")]
         if len(spoken):
-            parts.append(self.adapted(spoken, spoken, "voice"))
+            parts.append(self.adapted(spoken, spoken.where(_some(spoken, seed)), "voice"))
         rows = pd.concat([part.rows for part in parts], ignore_index=True)
         return Clips(rows, [array for part in parts for array in part.arrays])
+
+
+def _some(clips: Clips, seed: int) -> np.ndarray:
+    """Draw as many clips of each voice as an enrolment holds: bool of shape (n,)."""
+    drawn = np.random.default_rng(seed).permutation(len(clips))
+    turn = pd.Series(drawn).groupby(group_names(clips.rows, "voice")[drawn]).cumcount()
+    found = np.zeros(len(clips), dtype=bool)
+    found[drawn[turn < _ENROLLED]] = True
+    return found

@@ -92,7 +92,7 @@ class Task:
         reference = None
         if self.recipe.adaptation is not None:
             reference = Reference.of(train, self.recipe.adaptation.prior)
-            train = reference.views(train)
+            train = reference.views(train, self.seed)
             validation = None if validation is None else reference.adapted(validation)
         rows = train.rows
         pipeline = fitting.fit(

@@ -165,7 +165,7 @@ class Adaptation(Section):
     :class:`serkit.training.adaptation.Reference`.
     """
 
-    prior: float = Field(default=3.0, gt=0, allow_inf_nan=False)
+    prior: float = Field(default=8.0, gt=0, allow_inf_nan=False)
 
 
 class Recipe(Section):
