@@ -52,9 +52,9 @@ def find_encoder(name_or_path: str | os.PathLike[str]) -> Path:
     )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read ``config.json``; FeatureError if it is not a JSON object."""
-    file = folder / _CONFIG
+def read_config(folder: Path, name: str = _CONFIG) -> dict[str, Any]:
+    """Read ``config.json``, or another file; FeatureError if it is not a JSON object."""
+    file = folder / name
     try:
         if file.stat().st_size > _MAX_CONFIG:
             raise FeatureError(f"{file} has {file.stat().st_size:,} bytes, too many for an encoder's configuration.")
@@ -104,6 +104,9 @@ class Weights:
             raise FeatureError(f"{self.file} is truncated or damaged ({error}): fetch the encoder again.") from None
         self._names = set(self._opened.keys())
         self._prefixes = prefixes
+
+    def __contains__(self, name: str) -> bool:
+        return any(prefix + name in self._names for prefix in self._prefixes)
 
     def __call__(self, name: str, *shape: int) -> np.ndarray:
         """Return one tensor, float32, which must have this shape and finite values."""
