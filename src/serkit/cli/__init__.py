@@ -24,6 +24,7 @@ app = typer.Typer(
 COMMANDS = {
     "compare": "compare",
     "data": "data",
+    "encoders": "encoders",
     "enrol": "enrol",
     "explain": "explain",
     "models": "info",

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from serkit.audio.waveform import Waveform, resample
-from serkit.encoders.folder import find_encoder, read_config, weights_hash
+from serkit.encoders.folder import CONFIG, WEIGHTS, find_encoder, read_config, weights_hash
 from serkit.errors import FeatureError
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ class Encoder(ABC):
 
     #: The model types of ``config.json`` that the class reads.
     families: ClassVar[tuple[str, ...]]
+    #: The files that it reads.
+    files: ClassVar[tuple[str, ...]] = (CONFIG, WEIGHTS)
     #: The family in an error message.
     title: ClassVar[str]
     #: Hz.
@@ -220,13 +222,13 @@ class Encoder(ABC):
             return self._sessions[process]
 
 
-def natural(names: Collection[str] | Any) -> str:
-    """Words joined as in a sentence.
+def natural(names: Iterable[str], word: str = "or") -> str:
+    """Names joined as in a sentence.
 
     Examples
     --------
-    >>> natural(["a"]), natural(["a", "b", "c"])
-    ('a', 'a, b or c')
+    >>> natural(["a"]), natural(["a", "b", "c"]), natural(["a", "b"], "and")
+    ('a', 'a, b or c', 'a and b')
     """
     *first, last = names
-    return f"{', '.join(first)} or {last}" if first else str(last)
+    return f"{', '.join(first)} {word} {last}" if first else last

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from serkit.encoders.base import Encoder, natural
 from serkit.encoders.folder import find_encoder, read_config
@@ -15,7 +15,7 @@ from serkit.errors import FeatureError
 if TYPE_CHECKING:
     from serkit.encoders.layers import Precision
 
-__all__ = ["FAMILIES", "read_encoder"]
+__all__ = ["FAMILIES", "known_family", "read_encoder"]
 
 #: Model type in ``config.json`` -> the class that reads it.
 FAMILIES: dict[str, type[Encoder]] = {
@@ -64,9 +64,15 @@ def read_encoder(
     (3072,)
     """
     folder = find_encoder(name_or_path)
-    family = read_config(folder).get("model_type")
+    family = known_family(read_config(folder), str(folder))
+    return FAMILIES[family](folder, blocks=blocks, layout=layout, precision=precision)
+
+
+def known_family(config: Mapping[str, Any], where: str) -> str:
+    """The model type that ``config.json`` states; FeatureError if serkit does not know it."""
+    family = config.get("model_type")
     if not isinstance(family, str) or family not in FAMILIES:
         raise FeatureError(
-            f"{folder} holds a model of type {family!r}; the encoders that serkit knows have the type {natural(FAMILIES)}."
+            f"{where} holds a model of type {family!r}; serkit knows encoders of the types {natural(FAMILIES, 'and')}."
         )
-    return FAMILIES[family](folder, blocks=blocks, layout=layout, precision=precision)
+    return family

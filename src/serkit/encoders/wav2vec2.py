@@ -17,7 +17,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from serkit.encoders.base import Encoder
-from serkit.encoders.folder import Weights, read_config
+from serkit.encoders.folder import CONFIG, INPUT, WEIGHTS, Weights, read_config
 from serkit.encoders.wav2vec2_settings import Wav2Vec2Settings
 from serkit.errors import FeatureError
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Wav2Vec2Encoder"]
 
 _VERSION = 1  # raised whenever a value changes, so that arrays cached earlier are not used
-_INPUT = "preprocessor_config.json"
 
 
 class Wav2Vec2Encoder(Encoder):
@@ -65,17 +64,18 @@ class Wav2Vec2Encoder(Encoder):
     """
 
     families = ("wav2vec2", "hubert", "wavlm")
+    files = (CONFIG, INPUT, WEIGHTS)
     title = "the encoder"
 
     def _read(self, config: dict[str, Any]) -> None:
-        if not (self.folder / _INPUT).is_file():
+        if not (self.folder / INPUT).is_file():
             raise FeatureError(
-                f"{self.folder} has no {_INPUT}, which says how waveforms are normalised: fetch the encoder again."
+                f"{self.folder} has no {INPUT}, which says how waveforms are normalised: fetch the encoder again."
             )
-        given = read_config(self.folder, _INPUT)
+        given = read_config(self.folder, INPUT)
         normalise = given.get("do_normalize", True)
         if not isinstance(normalise, bool):
-            raise ValueError(f"do_normalize of {_INPUT} is {normalise!r}, expected true or false")
+            raise ValueError(f"do_normalize of {INPUT} is {normalise!r}, expected true or false")
         self.sample_rate = int(given.get("sampling_rate", self.sample_rate))
         self.settings = Wav2Vec2Settings.read(config, normalised_input=normalise)
         if not self.settings.possible or self.sample_rate < 1:
