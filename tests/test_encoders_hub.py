@@ -155,16 +155,23 @@ def test_a_server_without_checksums_needs_one_from_the_caller(server: Hub, root:
 
 
 @pytest.mark.parametrize(
-    ("gone", "message"),
+    ("others", "gone", "message"),
     [
-        ((CONFIG,), "has no config.json on http"),
-        ((INPUT,), "has no preprocessor_config.json on http"),
-        ((CONFIG, WEIGHTS), "has no config.json on http"),
-        ((WEIGHTS,), r"only pickled weights, .* for model.safetensors, and give that revision, such as refs/pr/1"),
+        ([], (CONFIG,), "has no config.json on http"),
+        ([], (INPUT,), "has no preprocessor_config.json on http"),
+        (["pytorch_model.bin"], (CONFIG, WEIGHTS), "has no config.json on http"),
+        (["model.safetensors.index.json"], (WEIGHTS,), "has its weights in several files, serkit reads one"),
+        (
+            ["pytorch_model.bin"],
+            (WEIGHTS,),
+            r"only pickled weights, .* for model.safetensors, and give that revision, such as refs/pr/1",
+        ),
     ],
 )
-def test_a_model_that_lacks_a_file_is_refused(server: Hub, root: Path, gone: tuple[str, ...], message: str) -> None:
-    server.answer["siblings"].insert(0, {"rfilename": "pytorch_model.bin", "size": 3})
+def test_a_model_that_lacks_a_file_is_refused(
+    server: Hub, root: Path, others: list[str], gone: tuple[str, ...], message: str
+) -> None:
+    server.answer["siblings"] += [{"rfilename": name, "size": 3} for name in others]
     server.leave_out(*gone)
     with pytest.raises(FeatureError, match=message):
         fetch(server)
@@ -197,7 +204,7 @@ def test_names_and_answers_that_cannot_be(server: Hub, root: Path, monkeypatch: 
             fetch_encoder(name, base_url=server.url)
     with pytest.raises(FeatureError, match=r"no public model tiny/wavlm at the revision v9 \(it answers 404\)"):
         fetch(server, revision="v9")
-    for rubbish in (b"hello", b"[]", b'{"sha": "1"}', b'{"siblings": [1], "sha": ""}'):
+    for rubbish in (b"hello", b"[]", b'{"sha": "1"}', b'{"siblings": [], "sha": "../x"}'):
         server.files["main"] = rubbish
         with pytest.raises(FeatureError, match="does not answer like the hub does"):
             fetch(server)

@@ -26,6 +26,7 @@ HUB = "https://huggingface.co"
 
 _ORIGIN = "origin.json"
 _NAME = re.compile(r"(?!\.)[\w.-]+/(?!\.)[\w.-]+", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _MAX_SMALL = 16 << 20  # bytes of a JSON answer or file
 
@@ -179,7 +180,9 @@ class _Server:
         try:
             answer = json.loads(text)
             files = {entry["rfilename"]: entry for entry in answer["siblings"]}
-            commit = str(answer["sha"])
+            commit = answer["sha"]
+            if not _COMMIT.fullmatch(commit):
+                raise ValueError(commit)
             stated = (files.get(WEIGHTS, {}).get("lfs") or {}).get("sha256")
             licence = (answer.get("cardData") or {}).get("license") or ""
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -193,7 +196,7 @@ class _Server:
                 "check the revision."
             )
         licence = ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence)
-        return Origin(self.name, commit, sha256 or stated, licence), set(files)
+        return Origin(self.name, commit, str(sha256 or stated), licence), set(files)
 
     def need(self, needed: Sequence[str], files: set[str]) -> None:
         """FeatureError if the model lacks one of the files that serkit reads."""
@@ -204,6 +207,8 @@ class _Server:
                 f"{where} has only pickled weights, which are not safe to read: look among its pull requests on "
                 f"{self.url} for {WEIGHTS}, and give that revision, such as refs/pr/1."
             )
+        if missing == [WEIGHTS] and f"{WEIGHTS}.index.json" in files:
+            raise FeatureError(f"{where} has its weights in several files, serkit reads one: choose a smaller model.")
         if missing:
             raise FeatureError(f"{where} has no {missing[0]} on {self.url}: check name and revision.")
 
