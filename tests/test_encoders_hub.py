@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from serkit.cli import app
 from serkit.encoders import fetch_encoder, hub, read_encoder
 from serkit.encoders.folder import weights_hash
 from serkit.encoders.hub import Origin, read_origin
-from serkit.errors import FeatureError
+from serkit.errors import FeatureError, MissingExtraError
 from tests.encoder_folders import glide, write_encoder
 from tests.file_server import Server
 
@@ -214,6 +215,13 @@ def test_names_and_answers_that_cannot_be(server: Hub, root: Path, monkeypatch: 
     monkeypatch.delenv("SERKIT_ENCODERS")
     with pytest.raises(FeatureError, match=r"No folder for encoders is named: set SERKIT_ENCODERS to it, or add --to"):
         fetch(server)
+
+
+def test_without_the_extra_it_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "serkit.downloads", raising=False)
+    monkeypatch.setitem(sys.modules, "requests", None)
+    with pytest.raises(MissingExtraError, match=r"the package 'requests', .* run pip install 'serkit\[encoders\]'"):
+        fetch_encoder(NAME)
 
 
 def test_a_folder_that_cannot_be_made_is_named(server: Hub, tmp_path: Path) -> None:

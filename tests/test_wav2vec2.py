@@ -24,6 +24,7 @@ from serkit.training.recipe_files import parse_recipe
 from tests.encoder_folders import BLOCKS, VARIANTS, WIDTH, glide, write_encoder
 
 GOLDEN = Path(__file__).parent / "golden"
+DOCS = Path(__file__).parent.parent / "docs"
 WHISPER = GOLDEN / "whisper-random" / "hub"
 
 
@@ -233,24 +234,15 @@ def test_the_class_follows_the_model_type(tmp_path: Path, folder: Callable[[str]
 
 # --- in recipes -------------------------------------------------------------------------------------------------------
 
-RECIPE = """
-name = "tiny-wavlm"
-description = "A random encoder, for tests."
-[encoder]
-name = "{folder}"
-sha256 = "{sha256}"
-blocks = [1, 3]
-precision = "int8"
-[model]
-name = "logistic"
-"""
 
-
-def test_a_recipe_runs_from_recordings_to_a_bundle(
-    tiny_corpus: Path, tmp_path: Path, folder: Callable[[str], Path]
+def test_the_recipe_of_the_docs_runs_from_recordings_to_a_bundle(
+    tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = folder("wavlm-large")
-    recipe = parse_recipe(RECIPE.format(folder=place, sha256=weights_hash(place)))
+    text = (DOCS / "encoders.md").read_text("utf-8").split("```toml\n")[1].split("```")[0]
+    monkeypatch.setenv("SERKIT_ENCODERS", str(tmp_path))
+    place = write_encoder(tmp_path / "openai" / "whisper-base", "wavlm-large", num_hidden_layers=4)
+    recipe = parse_recipe(text.replace('"..."', f'"{weights_hash(place)}"'))
+    assert recipe.front_end.shape == (3 * 2 * WIDTH,)
     corpus = serkit.read_corpus(tiny_corpus)
     cache = FeatureCache(tmp_path / "cache")
     fitted = serkit.train_final(recipe, corpus, cache=cache)
