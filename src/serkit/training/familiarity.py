@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Distance", "familiarity"]
 
 #: Clips whose distance is larger than that of all but this part of the clips of unheard corpora are unfamiliar.
-UNFAMILIAR = 0.02
+UNFAMILIAR = 0.1
 
 _FOLDS = 5
 _USUAL = 1.0  # distance of training clips; see Distance
