@@ -6,6 +6,7 @@
 # make lint   ruff, mypy and import-linter (which room may import which)
 # make docs   write the scores, the model card and the command reference into README and docs
 # make results SERKIT_DATA=folder   run or resume the whole comparison, write docs/results.md and everything based on it
+# make scores SERKIT_DATA=folder SERKIT_ENCODERS=folder   measure the recipes of the shipped models, into docs/scores
 # make yardstick SERKIT_DATA=folder   write the fold files from the corpora in the folder
 # make averages SERKIT_DATA=folder   write the average features of each emotion, for the app's page of features
 # make notebooks SERKIT_DATA=folder   run the notebooks and save their output
@@ -17,7 +18,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-dependencies mutants lint format app bench fuzz docs results yardstick averages notebooks \
+.PHONY: demo test test-dependencies mutants lint format app bench fuzz docs results scores yardstick averages notebooks \
 	screenshots chromium espeak clean
 
 demo: $(VENV)/.runtime
@@ -63,6 +64,9 @@ docs: $(VENV)/.dev
 results: $(VENV)/.dev
 	$(BIN)/ser compare --all --data $(SERKIT_DATA) --corpus ravdess --out docs
 	$(BIN)/python docs/build.py
+
+scores: $(VENV)/.dev
+	$(BIN)/python docs/measure.py "$(SERKIT_DATA)"
 
 yardstick: $(VENV)/.dev
 	$(BIN)/python docs/yardstick.py "$(SERKIT_DATA)"

@@ -15,12 +15,13 @@ from types import TracebackType
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = "| task | serkit | peer | speed-up |\n| --- | --- | --- | --- |"
+VOICES = ROOT / "tests" / "voices"  # synthetic
 MODELS = ROOT / "benchmarks" / ".models"  # saved models of the peers; made once
 
 
 def all_clips(data: Path | None) -> tuple[Path, list[Path]]:
-    """Return RAVDESS and its folder if it is below `data`, else the synthetic clips of examples/."""
-    folder = data / "ravdess" if data is not None and (data / "ravdess").is_dir() else ROOT / "examples"
+    """Return RAVDESS and its folder if it is below `data`, else the synthetic voices of the tests."""
+    folder = data / "ravdess" if data is not None and (data / "ravdess").is_dir() else VOICES
     return folder, sorted(path for path in folder.rglob("*") if path.suffix in (".flac", ".wav"))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
-from measure import ROOT, run
+from measure import VOICES, run
 
 # The peak of this process alone: ru_maxrss would include that of its parent process.
 PEAK = """
@@ -31,7 +31,7 @@ def measure(hours: Sequence[float], model: str, *, whole_up_to: float) -> str:
     str
         Markdown.
     """
-    speech, rate = sf.read(ROOT / "examples" / "plain.flac", dtype="float32")
+    speech, rate = sf.read(VOICES / "plain.flac", dtype="float32")
     rows = []
     for length in hours:
         with tempfile.TemporaryDirectory() as folder:

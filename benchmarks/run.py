@@ -16,7 +16,7 @@ import memory
 import predict
 import stages
 import training
-from measure import ROOT, all_clips, machine
+from measure import ROOT, VOICES, all_clips, machine
 
 import features
 
@@ -51,7 +51,7 @@ def main() -> None:
     place, found = all_clips(options.data)
     count, repeats, commands, sample = (2, 1, 1, 2) if options.quick else (24, 5, 7, 200)
     clips = found[:: max(1, len(found) // count)][:count]
-    source = "synthetic speech (examples/)" if place == ROOT / "examples" else "RAVDESS"
+    source = "synthetic speech (tests/voices/)" if place == VOICES else "RAVDESS"
     hours = (1 / 60, 1 / 30) if options.quick else (1 / 60, 1.0, 10.0)
     parts = [
         "# Benchmarks",

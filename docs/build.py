@@ -28,7 +28,10 @@ COMPARISON = ROOT / "docs" / "results.json"
 PACKAGED = ROOT / "src" / "serkit" / "protocol" / "yardstick" / "results.json"
 CARD = ROOT / "src" / "serkit" / "bundles" / "default" / "README.md"
 TITLES = {"ravdess": "RAVDESS", "crema_d": "CREMA-D (Opus)"}
-ORDER = ("speaker", "speaker+enrolled", "leave-one-speaker-out", "corpus", "random", "augmented-random", "cross-corpus")
+ORDER = (
+    *("speaker", "speaker+enrolled", "leave-one-speaker-out", "corpus", "corpus+adapted", "emobox"),
+    *("random", "augmented-random", "cross-corpus"),
+)
 
 
 Documents = list[dict[str, Any]]  # one per seed

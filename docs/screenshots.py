@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 OUT = ROOT / "docs" / "pictures"
-EXAMPLES = sorted((ROOT / "examples").glob("*.flac"))
+EXAMPLES = sorted((ROOT / "examples").glob("*.opus"))
 MOST = {".png": 150_000, ".webp": 1_500_000}  # bytes
 
 
@@ -98,7 +98,7 @@ def demo(browser: Browser, address: str) -> Iterator[tuple[Image.Image, int]]:
         page.get_by_role("combobox", name="Example").click()
         page.wait_for_timeout(500)
         yield shot(page), 900
-        page.get_by_role("option", name="soft breathy").click()
+        page.get_by_role("option", name="Actor 1082: sad").click()
         page.wait_for_timeout(2000)
         answered(page)
         yield shot(page), 2500

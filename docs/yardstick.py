@@ -23,6 +23,8 @@ def main(data: Path) -> None:
         for protocol in ("random", "speaker", "speaker+enrolled"):
             for seed in seeds:
                 print(write_yardstick(corpus, TARGET, protocol, seed=seed))
+    speech = read_corpus(data / "ravdess", kind="ravdess", channel="speech")
+    print(write_yardstick(speech, TARGET, "emobox"))
 
 
 if __name__ == "__main__":

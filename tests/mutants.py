@@ -55,6 +55,8 @@ AREAS: dict[str, tuple[str, ...]] = {
         CORE,
         "tests/test_protocol.py",
     ),
+    "protocol/left_out": ("tests/test_left_out.py",),
+    "protocol/make": ("tests/test_protocol.py",),
     "protocol/split": ("tests/test_protocol.py",),
     "recognition/rows": ("tests/test_answer_file.py", "tests/test_cli_predict.py"),
     "recognition/segments": ("tests/test_listening.py", "tests/test_timeline.py"),

@@ -277,7 +277,7 @@ def test_what_the_shading_says() -> None:
 
 def test_the_page_says_what_moved_the_answer(tiny: Path) -> None:
     page = opened("single", tiny)
-    why = serkit.load(tiny).explain(Path(__file__).parent.parent / "examples" / "high_fast.flac")
+    why = serkit.load(tiny).explain(Path(__file__).parent.parent / "examples" / "angry_1038.opus")
     assert any(caption.value == single.explained(why) for caption in page.caption)
 
 

@@ -23,8 +23,7 @@ from serkit.errors import AudioError, TruncatedError
 from serkit.recognition.timeline import timeline
 from tests.conftest import Ser, voice
 from tests.test_audio import encode, encode_av, signal, with_data_size
-from tests.test_enrolment import ENROLMENT
-from tests.tiny_models import write_tiny
+from tests.tiny_models import write_adaptable
 
 RATE = 16000
 CASES = Path(__file__).with_name("cases")
@@ -33,7 +32,7 @@ CASES = Path(__file__).with_name("cases")
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> serkit.Recognizer:
     folder = tmp_path_factory.mktemp("broken") / "tiny"
-    write_tiny(folder, enrolment=ENROLMENT)
+    write_adaptable(folder)
     return serkit.load(folder)
 
 

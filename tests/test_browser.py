@@ -18,8 +18,7 @@ import soundfile as sf
 import serkit
 from serkit.app.words import per_cent
 from tests.conftest import voice
-from tests.test_enrolment import ENROLMENT
-from tests.tiny_models import BIAS, HOSTILE_CARD, waveform_graph, write_tiny
+from tests.tiny_models import BIAS, HOSTILE_CARD, waveform_graph, write_adaptable, write_tiny
 from tests.webapp import DESK, MISSING, PHONE, Server, served
 
 if MISSING is not None:
@@ -46,7 +45,7 @@ expect.set_options(timeout=PATIENCE)
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two bundles that answer by how loud a clip is, each in its own way."""
     folder = tmp_path_factory.mktemp("models")
-    write_tiny(folder / "a-tiny", enrolment=ENROLMENT, card=HOSTILE_CARD)
+    write_adaptable(folder / "a-tiny", card=HOSTILE_CARD)
     write_tiny(folder / "b-even", graph=waveform_graph(bias=np.zeros_like(BIAS)))
     return folder
 
@@ -167,9 +166,9 @@ def answer(page: Page) -> Locator:
     return page.get_by_role("status").filter(has_text=re.compile("confidence|No speech|No emotion"))
 
 
-def says(model: Path | str, clip: Path | bytes, *, speaker: serkit.Profile | None = None) -> str:
+def says(model: Path | str, clip: Path | bytes, *, profile: serkit.Profile | None = None) -> str:
     """How sure the page has to be: as sure as the library."""
-    confidence = serkit.load(model).predict(clip, speaker=speaker).confidence
+    confidence = serkit.load(model).predict(clip, profile=profile).confidence
     assert confidence is not None
     return f"{per_cent(confidence)} confidence"
 
@@ -242,20 +241,20 @@ def test_a_voice_is_enrolled_saved_and_forgotten(
     page = visit(device=device)
     upload(page, clips[-1])
     expect(answer(page)).to_contain_text(says(tiny, clips[-1]))
-    page.get_by_text("Adjust to the speaker's voice").click()
+    page.get_by_text("Adapt to the speaker's voice").click()
     page.locator("input[type=file][multiple]").set_input_files(clips[2:9])
     expect(page.get_by_text("clip_08.wav").or_(page.get_by_text("clip_02.wav")).first).to_be_visible()
     page.get_by_role("button", name="Use this voice").click()
-    expect(page.get_by_text("Answers adjusted to this voice, 4 s heard (7 utterances)")).to_be_visible()
+    expect(page.get_by_text("Answers adapted to this voice, 4 s heard (7 utterances)")).to_be_visible()
     who = serkit.load(tiny).enrol(*clips[2:9])
-    expect(answer(page)).to_contain_text(says(tiny, clips[-1], speaker=who))
+    expect(answer(page)).to_contain_text(says(tiny, clips[-1], profile=who))
     settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save as JSON").click()
     assert serkit.Profile.load(download.value.path()) == who
     go(page, "Long recording")
-    expect(page.get_by_text("Answers adjusted to this voice, 4 s heard")).to_be_visible()
+    expect(page.get_by_text("Answers adapted to this voice, 4 s heard")).to_be_visible()
     PAGES["Long recording"](page).wait_for()
     go(page, "Models")
     PAGES["Models"](page).wait_for()

@@ -68,8 +68,8 @@ def test_csv_equals_json(ser: Ser, clips: Path, tmp_path: Path) -> None:
     with (tmp_path / "answers.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     derived = ["derived_valence", "derived_arousal"]
-    first = ["path", "start", "end", "channel", "emotion", "confidence", "unsure", "speech", "error", "warnings"]
-    head = [*first, *LABELS, *derived]
+    first = ["path", "start", "end", "channel", "emotion", "confidence", "familiarity", "unsure", "speech", "error"]
+    head = [*first, "warnings", *LABELS, *derived]
     assert list(rows[0]) == head
     for row, other in zip(rows, wanted, strict=True):
         assert row["path"] == other["path"]

@@ -9,7 +9,7 @@ import struct
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 RATE = 16000
-EXAMPLE = Path(__file__).parent.parent / "examples" / "plain.flac"
+EXAMPLE = Path(__file__).parent / "voices" / "plain.flac"
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,23 @@ def test_the_same_recording_has_the_same_explanation() -> None:
     first, second = (load().explain(EXAMPLE).to_dict() for _ in range(2))
     assert first == second
     assert json.loads(json.dumps(first)) == first
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(3.0, 43), (10.0, 113)])
+def test_the_model_runs_once_for_each_part(
+    recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch, seconds: float, runs: int
+) -> None:
+    asked: list[float] = []
+    real = Recognizer.probabilities
+
+    def counted(self: Recognizer, wave: Waveform, **options: Any) -> np.ndarray:
+        asked.append(wave.duration)
+        return real(self, wave, **options)
+
+    monkeypatch.setattr(Recognizer, "probabilities", counted)
+    found = recognizer.explain(voice(3, 1, seconds=seconds), sample_rate=RATE)
+    assert asked == [seconds] * runs
+    assert runs == 2 + len(found.times) + len(found.bands)  # 2: the answer, and what the effects are compared with
 
 
 def test_a_features_bundle_hears_the_covered_waveform(tmp_path: Path, broken: np.ndarray) -> None:

@@ -88,8 +88,8 @@ def test_ser_predict_loads_these_files_and_no_others(tmp_path: Path) -> None:
             "voice_activity waveform"
         ),
         "bundle": "checks clips manifest onnxfile outline store",
-        "cli": "info predict",
-        "recognition": "csv_text in_parallel inputs prediction recognizer rows runner",
+        "cli": "info predict runs",
+        "recognition": "csv_text graph in_parallel inputs prediction recognizer rows runner",
     }
     expected = {"serkit", *(f"serkit_{room}" for room in ours if room)}
     expected |= {"_".join(filter(None, ("serkit", room, name))) for room in ours for name in ours[room].split()}

@@ -1,10 +1,11 @@
-"""The protocol ``corpus``: each corpus in turn is left out, its clips are scored over the labels that others taught."""
+"""``corpus`` and ``corpus+adapted``: each corpus in turn is left out and scored over the labels that others taught."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from serkit.bundle import Manifest
+from serkit.compare import grid, page, picture, scores
 from serkit.compare.grid import capped, plan
 from serkit.corpora import Corpus
 from serkit.errors import ProtocolError
 from serkit.evaluation.left_out import headline, mean_over_corpora
 from serkit.evaluation.report import summary_table, write_report
-from serkit.protocol import Split, make_split
+from serkit.protocol import LEAVES_OUT, Split, make_split
 from serkit.training import fold
+from serkit.training.card import model_card
 from serkit.training.feature_cache import ClipRequest
 from serkit.training.recipe_files import load_recipe
 from serkit.training.run import Run, run_evaluation
@@ -146,23 +150,25 @@ def test_the_mean_counts_each_corpus_alike() -> None:
     assert mean_over_corpora(big.assign(confidence=1.0, speaker="1"), ["happy", "sad"]) is None
 
 
+PLACES = {"happy": 0, "sad": 1, "angry": 2, "calm": 3, "disgust": 4}
+
+
+def made_up(corpus: Corpus, clips: Sequence[ClipRequest], *args: Any, **options: Any) -> list[np.ndarray]:
+    """Features in which each emotion has a place of its own."""
+    emotions = dict(zip(corpus.table["path"], corpus.table["emotion"], strict=True))
+    found = []
+    for clip in clips:
+        x = np.random.default_rng(zlib.crc32(clip.path.encode())).normal(0, 0.5, 8).astype(np.float32)
+        x[PLACES[emotions[clip.path]]] += 2
+        found.append(x)
+    return found
+
+
 @pytest.fixture(scope="module")
 def run_of_three(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run over made-up features, in which each emotion has a place of its own."""
     corpus = three()
-    place = {"happy": 0, "sad": 1, "angry": 2, "calm": 3, "disgust": 4}
-
-    def features(corpus: Corpus, clips: Sequence[ClipRequest], *args: Any, **options: Any) -> list[np.ndarray]:
-        emotions = dict(zip(corpus.table["path"], corpus.table["emotion"], strict=True))
-        found = []
-        for clip in clips:
-            x = np.random.default_rng(zlib.crc32(clip.path.encode())).normal(0, 0.5, 8).astype(np.float32)
-            x[place[emotions[clip.path]]] += 2
-            found.append(x)
-        return found
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fold, "compute_features", features)
+        patch.setattr(fold, "compute_features", made_up)
         folder = tmp_path_factory.mktemp("runs") / "corpus"
         return run_evaluation(load_recipe("s1-mlp"), corpus, make_split(corpus, "corpus"), folder)
 
@@ -190,5 +196,139 @@ def test_report_and_summary_name_each_corpus(run_of_three: Run, tmp_path: Path) 
 
 
 def test_a_comparison_runs_a_fold_a_corpus() -> None:
-    cells = capped(plan(["s1-mlp"], protocols=["corpus"]), three())
-    assert [cell.folds for cell in cells] == [(0, 1, 2)]
+    cells = capped(plan(["s1-mlp"], protocols=list(LEAVES_OUT)), three())
+    assert [cell.folds for cell in cells] == [(0, 1, 2), (0, 1, 2)]
+
+
+# --- adapted ----------------------------------------------------------------------------------------------------------
+
+
+def test_adapted_has_the_folds_of_corpus_and_sets_clips_of_the_tested_one_aside() -> None:
+    corpus = three()
+    plain, adapted = (with_facts(make_split(corpus, name, seed=3, n_adapt=9), corpus) for name in LEAVES_OUT)
+    set_aside = adapted["role"] == "enrol"
+    assert plain.loc[~set_aside, "role"].tolist() == adapted.loc[~set_aside, "role"].tolist()
+    assert set(plain.loc[set_aside, "role"]) == {"test", "outside"}
+    counts = adapted[set_aside].groupby(["fold", "corpus"]).size()
+    assert counts.to_dict() == {(0, "a"): 9, (1, "b"): 9, (2, "c"): 9}
+
+
+def test_fifty_clips_are_set_aside_and_at_most_half_of_a_corpus() -> None:
+    corpus = three()  # of 64, 48 and 48 clips
+    rows = with_facts(make_split(corpus, "corpus+adapted"), corpus)
+    assert rows[rows["role"] == "enrol"].groupby("corpus").size().to_dict() == {"a": 32, "b": 24, "c": 24}
+    table = pd.concat([corpus.table.assign(path=f"{k}/" + corpus.table["path"], audio_hash="") for k in range(3)])
+    large = replace(corpus, table=table.sort_values("path", ignore_index=True))
+    rows = with_facts(make_split(large, "corpus+adapted"), large)
+    assert rows[rows["role"] == "enrol"].groupby("corpus").size().to_dict() == {"a": 50, "b": 50, "c": 50}
+
+
+def test_the_draw_knows_neither_labels_nor_voices() -> None:
+    def drawn(corpus: Corpus, seed: int = 0) -> set[str]:
+        table = make_split(corpus, "corpus+adapted", n_adapt=12, seed=seed).table
+        return set(table.loc[table["role"] == "enrol", "path"])
+
+    corpus = three()
+    table = corpus.table
+    other = {"happy": "sad", "sad": "happy", "angry": "angry", "calm": "calm", "disgust": "disgust"}
+    turned = table.assign(emotion=table["emotion"].map(other), speaker="v" + table["speaker"].str[::-1])
+    assert drawn(replace(corpus, table=turned)) == drawn(corpus)
+    assert drawn(corpus, seed=1) != drawn(corpus)
+
+
+def test_copies_of_a_recording_are_set_aside_together() -> None:
+    corpus = three()
+    table = corpus.table
+    pairs = table["audio_hash"].str.replace(r"\d$", "", regex=True)  # both takes of a voice's emotion
+    corpus = replace(corpus, table=table.assign(audio_hash=pairs))
+    rows = with_facts(make_split(corpus, "corpus+adapted", n_adapt=11), corpus)
+    held = rows[rows["role"].isin(["test", "enrol", "outside"])]
+    assert (held["role"] == "enrol").groupby(held["audio_hash"]).nunique().max() == 1
+    assert (held["role"] == "enrol").groupby(held["corpus"]).sum().tolist() == [10, 10, 10]
+
+
+def test_too_few_clips_to_adapt_with_are_refused() -> None:
+    corpus = three()
+    with pytest.raises(ProtocolError, match="n_copies=3 and n_adapt=0"):
+        make_split(corpus, "corpus+adapted", n_adapt=0)
+    one_sound = corpus.table["audio_hash"].where(corpus.table["corpus"] != "b", "same")
+    one_voice = corpus.table["speaker"].where(corpus.table["corpus"] != "b", "s0")
+    corpus = replace(corpus, table=corpus.table.assign(audio_hash=one_sound, speaker=one_voice))
+    with pytest.raises(ProtocolError, match=r"corpus b has 48 clips, too few for corpus\+adapted"):
+        make_split(corpus, "corpus+adapted")
+
+
+def test_labels_that_only_clips_to_adapt_with_have_need_no_training() -> None:
+    corpus = three()
+    split = make_split(corpus, "corpus+adapted", n_adapt=30)
+    rows = with_facts(split, corpus)
+    assert "calm" in set(rows.loc[rows["role"] == "enrol", "emotion"])
+    assert "calm" not in set(rows.loc[(rows["fold"] == 0) & (rows["role"] == "train"), "emotion"])
+    split.check(corpus)
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Corpus, scores.Outcome, Run]:
+    """A comparison's run under ``corpus+adapted``, of labels that every corpus has."""
+    whole = three()
+    corpus = replace(whole, table=whole.table[whole.table["emotion"].isin(["sad", "angry"])].reset_index(drop=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fold, "compute_features", made_up)
+        patch.setattr(grid, "make_split", partial(make_split, n_adapt=7))
+        cells = capped(plan(["s1-mlp"], protocols=["corpus+adapted"]), corpus)
+        (outcome,) = grid.run(cells, corpus, tmp_path_factory.mktemp("runs"))
+    assert outcome.run is not None, outcome.error
+    return corpus, outcome, outcome.run
+
+
+def test_clips_to_adapt_with_are_not_scored_and_counted(adapted: tuple[Corpus, scores.Outcome, Run]) -> None:
+    corpus, _, run = adapted
+    assert run.results["adapted"] == {"a": 7, "b": 7, "c": 7}
+    split = Split.from_csv(run.folder / "split.csv")
+    rows = split.table
+    assert set(run.predictions["path"]) == set(rows.loc[rows["role"] == "test", "path"])
+    assert len(run.predictions) == len(corpus) - 21
+    metrics = run.results["metrics"]
+    assert headline(run.results)["uar"] == metrics["mean_over_corpora"]["uar"]
+    assert run.results["metrics"]["mean_over_corpora"]["n"] == 3
+
+
+def test_report_card_and_comparison_say_how_many_clips_adapted(
+    adapted: tuple[Corpus, scores.Outcome, Run], tmp_path: Path
+) -> None:
+    corpus, outcome, run = adapted
+    text = write_report(run.results, run.predictions, tmp_path / "r.html").read_text("utf-8")
+    assert "On corpora it never heard, adapted to each by unlabelled clips" in text
+    assert "<th>clips to adapt</th>" in text
+    assert '<th scope="row">b</th><td>25</td><td>7</td><td>2</td>' in text
+    assert "Unlabelled clips to adapt with, not scored: a 7, b 7, c 7" in str(summary_table(run.results).caption)
+    manifest = Manifest.__new__(Manifest)
+    vars(manifest).update(
+        name="m", version="1", labels=["sad", "angry"], calibration="none", licence="MIT", citation="", enrolment={}
+    )
+    card = model_card(manifest, load_recipe("s1-mlp"), corpus, {"corpus+adapted": run.results})
+    assert "each tested by a model that was trained on the others. It was adapted by unlabelled clips" in card
+    document = scores.collect([outcome], corpus)
+    assert document["rows"][0]["adapted"] == document["cells"][0]["adapted"] == {"a": 7, "b": 7, "c": 7}
+    assert document["rows"][0]["uar"] == run.results["metrics"]["mean_over_corpora"]["uar"]
+    table = page.markdown(document)
+    assert "1. Unlabelled clips to adapt with: a 7, b 7, c 7." in table
+    assert "- **corpus+adapted**: each corpus left out in turn" in table
+    drawn = picture.picture(document)
+    assert "<title>s1-mlp, corpus+adapted: " in drawn
+    assert ">corpus+adapted</text>" in drawn
+
+
+def test_older_documents_and_unknown_protocols_are_still_shown(adapted: tuple[Corpus, scores.Outcome, Run]) -> None:
+    corpus, outcome, run = adapted
+    document = scores.collect([outcome], corpus)
+    for row in (*document["rows"], *document["cells"]):
+        del row["adapted"]
+        row["protocol"] = "of-tomorrow"
+    document["best"] = {"of-tomorrow": "s1-mlp"}
+    assert "| system | recipe | reported | of-tomorrow |" in page.markdown(document)
+    assert "of-tomorrow" not in picture.picture(document)
+    old = {**run.results, "protocol": "of-tomorrow"}
+    del old["adapted"]
+    assert headline(old)["uar"] == old["metrics"]["uar"]
+    assert "of-tomorrow" in str(summary_table(old).title)

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from serkit.corpora import COLUMNS, Corpus, read_corpus
 from serkit.corpora.table import Listing
 from serkit.errors import ProtocolError
-from serkit.protocol import PROTOCOLS, Split, make_split
-from serkit.protocol.folds import enrolment, recording_groups, speaker_folds
+from serkit.protocol import LEAVES_OUT, PROTOCOLS, Split, make_split
+from serkit.protocol.folds import enrolment, recording_groups, some_clips, speaker_folds
 
-#: Those that split one corpus; tests/test_left_out.py has the other.
-ALONE = tuple(name for name in PROTOCOLS if name != "corpus")
+#: Those that split any corpus; tests/test_left_out.py and tests/test_emobox.py have the others.
+ALONE = tuple(name for name in PROTOCOLS if name not in (*LEAVES_OUT, "emobox"))
 CLEAN = tuple(name for name in ALONE if name != "augmented-random")
 BY_SPEAKER = ("speaker", "speaker+enrolled", "leave-one-speaker-out")
 EMOTIONS = ("neutral", "happy", "sad", "angry")
@@ -220,6 +220,22 @@ def test_enrolment_takes_at_most_half_and_keeps_twins_together() -> None:
     assert len(enrolment(names, [20.0] * 6, range(6), limit=30, seed=0, purpose="x")) == 1
     assert enrolment(names, [31.0] * 6, range(6), limit=30, seed=0, purpose="x") == []
     assert enrolment(["a"], [1.0], [0], limit=30, seed=0, purpose="x") == []
+
+
+def test_some_clips_are_at_most_half_and_keep_twins_together() -> None:
+    names, groups = [f"clip {i}" for i in range(40)], [*range(38), 37, 37]
+    seen = []
+    for seed in range(20):
+        chosen = some_clips(names, groups, count=10, seed=seed, purpose="x")
+        assert len(chosen) == len(set(chosen)) == 10
+        assert len({i in chosen for i in (37, 38, 39)}) == 1
+        seen += chosen
+    assert len(set(seen)) > 35  # no clip is favoured
+    assert len(some_clips(names, groups, count=100, seed=0, purpose="x")) == 20
+    few, more = (some_clips(names[:30], range(30), count=n, seed=0, purpose="x") for n in (5, 10))
+    assert more[:5] == few
+    assert some_clips(["a"], [0], count=5, seed=0, purpose="x") == []
+    assert some_clips(names, [0] * 40, count=5, seed=0, purpose="x") == []
 
 
 def test_leave_one_speaker_out_has_a_fold_a_speaker() -> None:

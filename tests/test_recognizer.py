@@ -160,6 +160,7 @@ def test_no_speech_is_said_so(recognizer: Recognizer, samples: np.ndarray) -> No
         "channel": None,
         "emotion": None,
         "confidence": None,
+        "familiarity": None,
         "unsure": False,
         "speech": False,
         "error": None,
@@ -224,8 +225,8 @@ def test_a_list_keeps_its_order_and_its_failures(recognizer: Recognizer, sound: 
     assert answers[0] == recognizer.predict(str(good))
     assert answers[4].speech is False
     row = answers[1].to_dict()
-    keys = ["path", "start", "end", "channel", "emotion", "confidence", "unsure", "speech", "error", "warnings"]
-    assert list(row) == [*keys, "probabilities", "derived"]
+    keys = ["path", "start", "end", "channel", "emotion", "confidence", "familiarity", "unsure", "speech", "error"]
+    assert list(row) == [*keys, "warnings", "probabilities", "derived"]
     assert [list(answer.to_dict()) for answer in answers] == [list(row)] * 5
     assert (row["confidence"], row["probabilities"], row["speech"]) == (None, {}, None)
     assert recognizer.predict([]) == []
@@ -374,8 +375,8 @@ def test_silence_is_answered_where_speech_is_taken_for_granted(recognizer: Recog
 
 
 def test_the_default_model_answers_the_examples() -> None:
-    examples = sorted((Path(__file__).parent.parent / "examples").glob("*.flac"))
-    assert len(examples) == 6
+    examples = sorted((Path(__file__).parent.parent / "examples").glob("*.opus"))
+    assert len(examples) == 8
     recognizer = serkit.load()
     assert set(recognizer.labels) == set(LABELS)
     options = onnxruntime.SessionOptions()

@@ -20,6 +20,7 @@ from serkit.errors import TrainingError
 from serkit.evaluation.plots import curves_svg, pct, reliability_svg, risk_coverage_svg, save_confusion, speakers_svg
 from serkit.evaluation.report import PROTOCOL_TEXT, summary_table, write_report
 from serkit.evaluation.scores import results
+from serkit.protocol import PROTOCOLS
 
 VOID = {"meta", "br"}
 
@@ -180,9 +181,7 @@ def test_leakage_warning_is_shown_as_an_alert(tmp_path: Path, predictions: pd.Da
     assert [attrs["class"] for _, attrs in page.tags if attrs.get("role") == "alert"] == ["warning"]
 
 
-@pytest.mark.parametrize(
-    "protocol", ["random", "speaker", "speaker+enrolled", "augmented-random", "leave-one-speaker-out"]
-)
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 def test_every_protocol_is_explained(tmp_path: Path, predictions: pd.DataFrame, protocol: str) -> None:
     page, _ = render(tmp_path / "r.html", predictions, protocol=protocol)
     start, explanation = PROTOCOL_TEXT[protocol]

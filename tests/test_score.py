@@ -38,7 +38,8 @@ TWINS = ["03-01-03-01-02-01-07", "03-01-03-01-02-02-07"]
 def test_the_packaged_files_are_those_that_were_promised() -> None:
     wanted = [("ravdess", seed) for seed in (0, 1, 2)] + [("crema_d", 0)]
     protocols = ("random", "speaker", "speaker+enrolled")
-    assert packaged() == sorted((corpus, protocol, seed) for corpus, seed in wanted for protocol in protocols)
+    own = [(corpus, protocol, seed) for corpus, seed in wanted for protocol in protocols]
+    assert packaged() == sorted([*own, ("ravdess", "emobox", 0)])
     folder = Path(sys.modules["serkit.protocol.yardstick"].__file__ or "").parent
     for corpus, protocol, seed in packaged():
         assert (folder / f"{corpus}-{protocol}-{seed}.csv").stat().st_size < {"ravdess": 250, "crema_d": 700}[
@@ -52,14 +53,14 @@ def test_every_packaged_file_keeps_its_promise(key: tuple[str, str, int]) -> Non
     yardstick = load_yardstick(*key)
     table = yardstick.table
     assert (yardstick.corpus, yardstick.protocol, yardstick.seed) == key
-    assert len(table) == {"ravdess": 2452, "crema_d": 7435}[corpus]
+    assert len(table) == {"ravdess": 1440 if protocol == "emobox" else 2452, "crema_d": 7435}[corpus]
     assert table["clip"].is_unique
     assert table["speaker"].nunique() == {"ravdess": 24, "crema_d": 91}[corpus]
     assert set(table["sex"]) == {"female", "male"}
-    assert set(table["fold"]) == set(range(5))
+    assert set(table["fold"]) == set(range(6 if protocol == "emobox" else 5))
     validates = [{int(k) for k in text.split(";")} if text else set() for text in table["validation"]]
     assert all(fold not in folds for fold, folds in zip(table["fold"], validates, strict=True))
-    assert set.union(*validates) == set(range(5))
+    assert set.union(*validates) == set(table["fold"])
     assert set(table["role"]) == ({"test", "enrol"} if protocol == "speaker+enrolled" else {"test"})
     if protocol == "random":
         counts = table.groupby(["emotion", "channel", "fold"]).size().unstack()
@@ -99,10 +100,10 @@ def assert_same_folds(corpus: Corpus, key: tuple[str, str, int]) -> None:
 
 @pytest.mark.ravdess
 def test_ravdess_at_hand_has_the_packaged_folds(ravdess_dir: Path) -> None:
-    corpus = read_corpus(ravdess_dir)
+    both, speech = (read_corpus(ravdess_dir, channel=channel) for channel in ("both", "speech"))
     for key in packaged():
         if key[0] == "ravdess":
-            assert_same_folds(corpus, key)
+            assert_same_folds(speech if key[1] == "emobox" else both, key)
 
 
 @pytest.mark.ravdess
@@ -161,7 +162,7 @@ def test_what_cannot_be_a_yardstick_says_why(tiny_corpus: Path) -> None:
         make_yardstick(Corpus("ravdess", corpus.root, table, "", ""))
     with pytest.raises(ProtocolError, match="ravdess, protocol speaker, seed 7: the seeds are 0, 1, 2"):
         load_yardstick("ravdess", "speaker", 7)
-    with pytest.raises(ProtocolError, match=r"the protocols are random, speaker, speaker\+enrolled"):
+    with pytest.raises(ProtocolError, match=r"the protocols are emobox, random, speaker, speaker\+enrolled"):
         load_yardstick("ravdess", "speakers")
     with pytest.raises(ProtocolError, match="it leaks, so its scores are not comparable"):
         load_yardstick("ravdess", "augmented-random")
@@ -359,7 +360,7 @@ def edited(column: str, row: int, value: object) -> Callable[[pd.DataFrame], pd.
         (edited("fold", 0, ""), "is '': expected a number"),
         (lambda t: t.drop(index=[3, 7]), "2 of 2452 clips of ravdess-speaker-0 are missing: 03-01-01-01-01-01-04, 03"),
         (lambda t: pd.concat([t, t[:2]]), "2 of 2454 rows repeat a clip: 03-01-01-01-01-01-01, 03"),
-        (edited("clip", 0, "a.wav"), "1 of 2452 rows do not name a clip of ravdess: a"),
+        (edited("clip", 0, "a.wav"), "1 of 2452 rows do not name a clip of ravdess-speaker-0: a"),
         (edited("predicted", 5, "bored"), "first 'bored' (03-01-01-01-01-01-06): expected one of neutral, calm"),
         (edited("predicted", 5, ""), "first '' (03-01-01-01-01-01-06)"),
         (edited("p_sad", 2, 0.99), "1 of 2452 rows have invalid probabilities, first 03-01-01-01-01-01-03"),

@@ -95,7 +95,7 @@ def test_too_much_on_standard_input_costs_that_row_alone(
     for words in (["explain", "-", "--json"], ["enrol", "-", "--json"]):
         code, out, err = ser(*words, "-m", "tiny", stdin=wav())
         assert (code, out) == (2, "")
-        assert "standard input is longer than" in err or "does not enrol" in err
+        assert "standard input is longer than" in err or "does not adapt" in err
 
 
 def test_nothing_on_standard_input_is_called_so(ser: Ser, clips: Path) -> None:

@@ -137,8 +137,8 @@ def test_every_row_has_the_same_keys() -> None:
     failed = Prediction("c", 0.0, 0.0, None, None, {}, error="why")
     for row in (answer, silent, failed, answer.at_least(1.0)):
         assert list(row.to_dict()) == [
-            *("path", "start", "end", "channel", "emotion", "confidence", "unsure", "speech", "error", "warnings"),
-            *("probabilities", "derived"),
+            *("path", "start", "end", "channel", "emotion", "confidence", "familiarity", "unsure", "speech", "error"),
+            *("warnings", "probabilities", "derived"),
         ]
         assert list(row.to_dict()["derived"]) == ["valence", "arousal"]
         assert list(flat_row(row, LABELS)) == columns(LABELS)

@@ -5,8 +5,8 @@ Every public name is importable from here and loaded on first use. Names for tra
 Examples
 --------
 >>> import serkit
->>> recognizer = serkit.load()                              # doctest: +SKIP
->>> recognizer.predict("examples/plain.flac").emotion      # doctest: +SKIP
+>>> recognizer = serkit.load()                                  # doctest: +SKIP
+>>> recognizer.predict("examples/angry_1038.opus").emotion      # doctest: +SKIP
 'angry'
 """
 

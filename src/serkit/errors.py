@@ -51,7 +51,7 @@ class BundleError(SerkitError):
 
 
 class ProfileError(SerkitError):
-    """A speaker profile that is damaged, or belongs to another model."""
+    """A profile of a voice or place that is damaged, or belongs to another model."""
 
 
 class MissingExtraError(SerkitError, ImportError):

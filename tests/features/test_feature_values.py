@@ -320,7 +320,7 @@ def test_f0_of_a_harmonic_sound_is_its_fundamental(rate: int, pitch: float) -> N
 
 def test_f0_agrees_with_librosa_on_a_voice() -> None:
     librosa = pytest.importorskip("librosa")
-    wave = load(Path(__file__).parents[2] / "examples" / "plain.flac", target_rate=16000)
+    wave = load(Path(__file__).parents[1] / "voices" / "plain.flac", target_rate=16000)
     ours = F.f0(wave)
     theirs = librosa.yin(wave.samples, fmin=65, fmax=600, sr=16000, frame_length=1024, hop_length=160)
     voiced = np.isfinite(ours)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from serkit.app import batch_report, channel, pictures, sound_pictures, truth
+from serkit.app import batch_report, channel, pictures, place, sound_pictures, truth
 from serkit.app.chosen_model import least
 from serkit.app.clips import Clip, answers, as_csv, as_json, unpacked, uploaded
 from serkit.app.words import headline, ink, plain, remarks
@@ -37,12 +37,14 @@ def show(model: str, recognizer: Recognizer) -> None:
             st.error(plain(problem))
     if not clips:
         return
+    profile = place.choose(model, recognizer, clips, channel.asked("many"))
     bar = st.progress(0.0)
     found = answers(
         "many",
         model,
         recognizer,
         clips,
+        profile=profile,
         channel=channel.asked("many"),
         progress=lambda done: bar.progress(done / len(clips), text=f"{done} of {len(clips)}"),
     )

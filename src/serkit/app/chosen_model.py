@@ -56,15 +56,17 @@ def choose() -> tuple[str, Recognizer]:
         else:
             problem = None
             _describe(recognizer)
-        st.slider(
+        usual = 0.0 if problem is not None else recognizer.least(None)
+        st.session_state["least"] = st.slider(
             "Unsure below",
             0,
             95,
-            0,
-            5,
+            min(round(100 * usual), 95),
+            1,
             format="%d %%",
-            key="least",
-            help="For one clip and many clips: an answer below this confidence names no emotion.",
+            key=f"least {name}",
+            help="For one clip and many clips: an answer below this confidence names no emotion. It starts at what the "
+            "model advises.",
         )
         st.caption(
             "Your recordings stay in this app's memory. Nothing is stored, "

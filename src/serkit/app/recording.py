@@ -28,9 +28,10 @@ from serkit.waiting import clock
 __all__ = ["Heard", "clock", "listen", "show", "stretch"]
 
 _CONFIG = {"displayModeBar": False}
-_EXAMPLES = "A synthetic voice in six styles, one after the other. No answer is right or wrong: it feels nothing."
+_EXAMPLES = "The example clips, one after another: actors from CREMA-D (ODbL 1.0) in six emotions."
 _PLAYED = 120.0  # s; the most of a segment that is played, so that a click responds at once
 _COLUMNS = 900  # of the outline
+_LEAST = 40  # per cent; the strip is grey below, unless the model has a limit of its own
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,19 @@ def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
     joined = _joined()
     clip = pick("long", {joined.name: joined} if joined else {}, label="A long recording", note=_EXAMPLES)
-    speaker = voice.choose(recognizer)
+    profile = voice.choose(recognizer)
     if clip is None:
         st.caption("A meeting, a call, a podcast: an hour is fine.")
         return
     window, smooth, least = _settings(model, recognizer)
     wanted = channel.choose("long", clip)
-    heard = _heard(model, recognizer, clip, window, smooth, speaker, wanted)
+    heard = _heard(model, recognizer, clip, window, smooth, profile, wanted)
     if heard.error is not None:
         st.error(plain(heard.error))
     if heard.timeline is None:
         return
     parts = [replace(part, path=clip.name) for part in heard.timeline.at_least(least).segments]
-    place = f"{model} {clip.key} {window} {smooth} {least} {speaker.key if speaker else ''} {wanted}"
+    place = f"{model} {clip.key} {window} {smooth} {least} {profile.key if profile else ''} {wanted}"
     if st.session_state.get("long place") != place:
         st.session_state.update({"long place": place, "long chosen": None, "long taps": 0})
     _strip(heard, parts, place)
@@ -92,7 +93,7 @@ def listen(
     *,
     window: float,
     smooth: bool = True,
-    speaker: Profile | None = None,
+    profile: Profile | None = None,
     heard: Channel = "auto",
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Heard:
@@ -100,17 +101,21 @@ def listen(
 
     Parameters
     ----------
-    recognizer, window, smooth, progress
+    recognizer, window, smooth, profile, progress
         As for :meth:`serkit.Recognizer.timeline`.
     clip : Clip
-    speaker : Profile, optional
-        Who speaks.
     heard : {"auto", "mix", "left", "right"} or int
         The channel.
     """
     try:
         found = recognizer.timeline(
-            clip.open(), window=window, smooth=smooth, profile=speaker, channel=heard, progress=progress
+            clip.open(),
+            window=window,
+            smooth=smooth,
+            profile=profile,
+            min_confidence=0.0,
+            channel=heard,
+            progress=progress,
         )
     except SerkitError as error:
         return Heard(None, np.zeros(0), np.zeros(0), error=str(error))
@@ -159,16 +164,17 @@ def _joined() -> Clip | None:
 def _settings(model: str, recognizer: Recognizer) -> tuple[float, bool, float]:
     shortest, longest = window_limits(recognizer)
     usual = round(default_window(recognizer), 1)
+    limit = recognizer.manifest.min_confidence
     with st.expander("Settings"):
         least = st.slider(
             "Unsure below",
             0,
             90,
-            40,
-            5,
+            _LEAST if limit is None else round(100 * limit),
+            1,
             format="%d %%",
             help="If no emotion is at least this probable, the strip is grey.",
-            key="long least",
+            key=f"long least {model}",
         )
         left, right = st.columns(2, vertical_alignment="bottom")
         low, high = max(round(shortest + 0.05, 1), 0.5), max(min(longest, 30.0), 0.5)
@@ -188,11 +194,11 @@ def _heard(
     clip: Clip,
     window: float,
     smooth: bool,
-    speaker: Profile | None,
+    profile: Profile | None,
     wanted: Channel,
 ) -> Heard:
     """Return the answers for the recording; the session keeps only the last one."""
-    key = (model, clip.key, window, smooth, speaker, wanted)
+    key = (model, clip.key, window, smooth, profile, wanted)
     known: tuple[object, Heard] | None = st.session_state.get("answers long")
     if known is not None and known[0] == key:
         return known[1]
@@ -203,7 +209,7 @@ def _heard(
         says = f"{clock(seconds)} of {clock(total)}" if total else clock(seconds)
         bar.progress(min(seconds / total, 1.0) if total else 0.0, text=says)
 
-    heard = listen(recognizer, clip, window=window, smooth=smooth, speaker=speaker, heard=wanted, progress=progress)
+    heard = listen(recognizer, clip, window=window, smooth=smooth, profile=profile, heard=wanted, progress=progress)
     bar.empty()
     st.session_state["answers long"] = (key, heard)
     return heard

@@ -24,6 +24,8 @@ MEANINGS = {
     "speaker+enrolled": "a new voice, after enrolling with some of its own unlabelled clips",
     "leave-one-speaker-out": "a new voice: each speaker is held out once",
     "corpus": "other people, rooms and ways of labelling: each corpus is held out once",
+    "corpus+adapted": "other people and rooms, after hearing some of their unlabelled clips",
+    "emobox": "a new voice, on the folds that EmoBox published",
     "random": "known voices: clips are held out at random",
     "augmented-random": "leaks on purpose: altered copies of the test clips are in training",
 }
@@ -35,6 +37,9 @@ _MARKS = {
     "random": ("#e69f00", "diamond"),
     "speaker+enrolled": ("#009e73", "square"),
     "speaker": ("#0072b2", "circle"),
+    "corpus": ("#cc79a7", "square"),
+    "corpus+adapted": ("#cc79a7", "square-open"),
+    "emobox": ("#56b4e9", "triangle-up"),
 }
 
 

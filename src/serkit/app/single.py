@@ -18,19 +18,18 @@ from serkit.recognition.recognizer import Recognizer
 
 __all__ = ["explained", "show"]
 
-_EXAMPLES = "A synthetic voice in six styles. It feels nothing, so no answer is right or wrong."
 _SHOWN = 60.0  # seconds of a long recording that are drawn
 _CONFIG = {"displayModeBar": False}
 
 
 def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
-    clip = pick("one", note=_EXAMPLES, microphone=True)
-    speaker = voice.choose(recognizer)
+    clip = pick("one", microphone=True)
+    profile = voice.choose(recognizer)
     if clip is None:
         return
     wanted = channel.choose("one", clip)
-    ((found,),) = answers("one", model, recognizer, [clip], speaker=speaker, channel=wanted)
+    ((found,),) = answers("one", model, recognizer, [clip], profile=profile, channel=wanted)
     if found.error is not None:
         st.error(plain(found.error))
         return
@@ -46,7 +45,7 @@ def show(model: str, recognizer: Recognizer) -> None:
             as_pie = st.toggle("As a pie", key="pie")
             draw = pictures.pie if as_pie else pictures.bars
             st.plotly_chart(draw(answer.probabilities), key="bars", width="stretch", config=_CONFIG)
-    _sound(clip, answer, recognizer, speaker)
+    _sound(clip, answer, recognizer, profile)
     if answer.valence is not None and answer.arousal is not None:
         st.subheader("Valence and arousal")
         st.plotly_chart(pictures.circumplex(answer.probabilities), key="affect", width="stretch", config=_CONFIG)
@@ -68,7 +67,7 @@ def explained(why: Explanation) -> str:
     )
 
 
-def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, speaker: Profile | None) -> None:
+def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, profile: Profile | None) -> None:
     """Draw the sound at once, and shade it when the explanation is ready."""
     heard = channel.heard(answer)
     wave = audio.load(
@@ -89,7 +88,7 @@ def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, speaker: Prof
         return
     below.caption("Finding what shaped the answer …")
     try:
-        why = _explain(clip, answer, answer.emotion, recognizer, speaker)
+        why = _explain(clip, answer, answer.emotion, recognizer, profile)
     except SerkitError as error:
         below.caption(plain(str(error)))
         return
@@ -99,13 +98,13 @@ def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, speaker: Prof
 
 
 def _explain(
-    clip: Clip, answer: Prediction, emotion: str, recognizer: Recognizer, speaker: Profile | None
+    clip: Clip, answer: Prediction, emotion: str, recognizer: Recognizer, profile: Profile | None
 ) -> Explanation:
     """Return the explanation; only that of the last clip is kept."""
-    key = (id(recognizer), clip.key, emotion, speaker, answer.channel)
+    key = (id(recognizer), clip.key, emotion, profile, answer.channel)
     known: tuple[object, Explanation] | None = st.session_state.get("explanation")
     if known is None or known[0] != key:
-        why = recognizer.explain(clip.open(), emotion=emotion, speaker=speaker, channel=channel.heard(answer))
+        why = recognizer.explain(clip.open(), emotion=emotion, profile=profile, channel=channel.heard(answer))
         known = (key, why)
         st.session_state["explanation"] = known
     return known[1]

@@ -1,4 +1,4 @@
-"""The enrolled voice of this session, from recordings or a saved profile."""
+"""The voice or place of this session that answers are adapted to, from recordings or a saved profile."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from serkit.app.clips import Clip, uploaded
 from serkit.app.words import plain
 from serkit.errors import BundleError, ProfileError, SerkitError
 from serkit.recognition.enrol import MIN_SECONDS
-from serkit.recognition.profile import MAX_SECONDS, Profile, need_enrolment
+from serkit.recognition.profile import MAX_SECONDS, Profile, need_adaptation
 from serkit.recognition.recognizer import Recognizer
 
 __all__ = ["choose", "made_of"]
 
 _TELLS = (
-    "Let the model hear a person, and it corrects its answers for that voice. It needs "
+    "Let the model hear a person, and it adapts its answers to that voice. It needs "
     f"{MIN_SECONDS:.0f}\N{NO-BREAK SPACE}s of speech and uses up to {MAX_SECONDS:.0f}\N{NO-BREAK SPACE}s, without "
     "labels. Choose sentences as varied as those to judge: their average becomes the zero point."
 )
@@ -25,11 +25,13 @@ _TELLS = (
 def choose(recognizer: Recognizer) -> Profile | None:
     """Draw the part of the page for enrolling, saving and forgetting a voice, and return the profile to use.
 
+    A saved profile may also be one of a place, as ``ser adapt`` makes it.
+
     A profile belongs to one model and stays in the session; it contains nothing of the recordings.
     """
     # Streamlit forgets the switch on pages without this part
     st.session_state.setdefault("voice switch", st.session_state.get("voice on", False))
-    on = st.toggle("Adjust to the speaker's voice", key="voice switch")
+    on = st.toggle("Adapt to the speaker's voice", key="voice switch")
     st.session_state["voice on"] = on
     if not on:
         return None
@@ -74,7 +76,7 @@ def made_of(recognizer: Recognizer, clips: Sequence[Clip]) -> Profile:
 
 def _fits(profile: Profile, recognizer: Recognizer) -> bool:
     try:
-        profile.check(recognizer.manifest)  # bundles may share a graph although only one can enrol
+        profile.check(recognizer.manifest)  # bundles may share a graph although only one adapts
     except SerkitError:
         return False
     return True
@@ -82,18 +84,27 @@ def _fits(profile: Profile, recognizer: Recognizer) -> bool:
 
 def _enrolled(voices: dict[str, Profile], model: str) -> None:
     profile = voices[model]
-    count = f"{profile.utterances} utterance{'s' if profile.utterances > 1 else ''}"
-    st.markdown(f"**Answers adjusted to this voice**, {profile.seconds:.0f} s heard ({count}).")
+    count = f" ({profile.utterances} utterance{'s' if profile.utterances > 1 else ''})"
+    st.markdown(
+        f"**Answers adapted to this {profile.kind}**, {profile.heard} heard{count if profile.kind == 'voice' else ''}."
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button("Save as JSON", profile.to_json(), "voice.json", "application/json", on_click="ignore")
-        st.button("Forget this voice", on_click=voices.pop, args=(model,))
-    st.caption("On One clip and Long recording, until you close the page. The file contains no audio.")
+        st.download_button(
+            "Save as JSON", profile.to_json(), f"{profile.kind}.json", "application/json", on_click="ignore"
+        )
+        st.button(f"Forget this {profile.kind}", on_click=voices.pop, args=(model,))
+    st.caption(
+        "On One clip and Long recording, until you close the page. The file contains no audio, but it describes the "
+        "voice: store it with the same care as a recording."
+        if profile.kind == "voice"
+        else "On One clip and Long recording, until you close the page. The file contains no audio."
+    )
 
 
 def _enrol(recognizer: Recognizer, *, others: bool) -> Profile | None:
     """Let the user give recordings or a profile; None until there is a usable one."""
     try:
-        need_enrolment(recognizer.manifest)
+        need_adaptation(recognizer.manifest)
     except BundleError as error:
         st.info(plain(str(error)))
         return None

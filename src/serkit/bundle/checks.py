@@ -7,16 +7,24 @@ from typing import Any
 
 from serkit.errors import BundleError
 
-__all__ = ["FLOOR", "check_enrolment", "check_input", "check_labels", "check_scores", "expect", "is_number"]
-
-#: Probabilities below this count as this in a mean of logarithms, so that one certain answer does not decide it.
-FLOOR = 1e-4
+__all__ = [
+    "check_adaptation",
+    "check_familiarity",
+    "check_input",
+    "check_labels",
+    "check_min_confidence",
+    "check_scores",
+    "expect",
+    "is_number",
+]
 
 _KINDS = ("waveform", "features")
 _LONGEST = 3600.0  # s that a graph may take in one piece
 _LARGEST = 1 << 53  # a count; every whole number below it is exact in any JSON reader
 _DEEPEST = 8  # levels of an extractor's description; serkit writes four
 _MOST_LABELS = 1000
+_LARGEST_EMBEDDING = 1 << 16
+_PERCENTILES = 101
 
 
 def expect(key: str, value: object, kind: type, words: str) -> None:
@@ -125,24 +133,43 @@ def _check_confusion(where: str, rows: object, n_clips: int | None) -> None:
         raise BundleError(f"Manifest: '{where}.confusion' counts {total:,} clips, but 'n_clips' is {n_clips:,}.")
 
 
-def check_enrolment(content: dict[str, Any], labels: tuple[str, ...]) -> None:
-    """Raise BundleError unless weight, seconds and reference are what an adjustment can be computed with."""
-    for key in ("weight", "seconds"):
-        value = content.get(key)
-        if value is None or not is_number(value) or value <= 0:
-            raise BundleError(f"Manifest: 'enrolment.{key}' must be a positive number, got {value!r:.80}.")
-    if content["weight"] > 2:
-        raise BundleError(f"Manifest: 'enrolment.weight' must be at most 2, got {content['weight']}.")
-    reference = content.get("reference")
-    if not isinstance(reference, dict) or set(reference) != set(labels):
-        raise BundleError("Manifest: 'enrolment.reference' must have one number for each label and nothing else.")
-    lowest = math.log(FLOOR) - 1e-6
-    for label, value in reference.items():
-        if not is_number(value) or not lowest <= value <= 0:
+def check_adaptation(content: dict[str, Any]) -> None:
+    """Raise BundleError unless the size of the embedding is stated and possible."""
+    size = content.get("size")
+    if not _is_count(size, 1) or size > _LARGEST_EMBEDDING:  # type: ignore[operator]
+        raise BundleError(
+            f"Manifest: 'adaptation.size' must be a count from 1 to {_LARGEST_EMBEDDING:,}, got {size!r:.80}."
+        )
+    _check_plain("adaptation", content, 0)
+
+
+def check_familiarity(content: dict[str, Any]) -> None:
+    """Raise BundleError unless there are 101 percentiles that never fall, and a limit from 0 to 1."""
+    distances = content.get("distances")
+    if not isinstance(distances, (list, tuple)) or len(distances) != _PERCENTILES:
+        got = f"{len(distances)}" if isinstance(distances, (list, tuple)) else kind_of(distances)
+        raise BundleError(
+            f"Manifest: 'familiarity.distances' must be a list of {_PERCENTILES} numbers, percentiles 0 to 100, got "
+            f"{got}."
+        )
+    for before, value in zip((-math.inf, *distances), distances, strict=False):
+        if not is_number(value) or value < before:
             raise BundleError(
-                f"Manifest: 'enrolment.reference.{label}' must be a number from {lowest:.2f} to 0, got {value!r:.80}."
+                f"Manifest: 'familiarity.distances' must be finite numbers, each at least the one before it, got "
+                f"{value!r:.80}."
             )
-    _check_plain("enrolment", content, 0)
+    if distances[0] == distances[-1]:
+        raise BundleError(f"Manifest: 'familiarity.distances' must rise, but all are {distances[0]!r:.80}.")
+    limit = content.get("unfamiliar")
+    if not is_number(limit) or not 0 <= limit <= 1:  # type: ignore[operator]
+        raise BundleError(f"Manifest: 'familiarity.unfamiliar' must be a number from 0 to 1, got {limit!r:.80}.")
+    _check_plain("familiarity", content, 0)
+
+
+def check_min_confidence(value: object) -> None:
+    """Raise BundleError unless a value is a probability or None."""
+    if value is not None and (not is_number(value) or not 0 <= value <= 1):  # type: ignore[operator]
+        raise BundleError(f"Manifest: 'min_confidence' must be a number from 0 to 1 or null, got {value!r:.80}.")
 
 
 def _check_plain(where: str, value: object, depth: int) -> None:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from serkit._version import __version__
-from serkit.bundle.checks import check_enrolment, check_input, check_labels, check_scores, expect, is_number, kind_of
+from serkit.bundle.checks import (
+    check_adaptation,
+    check_familiarity,
+    check_input,
+    check_labels,
+    check_min_confidence,
+    check_scores,
+    expect,
+    is_number,
+    kind_of,
+)
 from serkit.errors import BundleError
 
 __all__ = ["FORMAT_VERSION", "Manifest"]
@@ -50,10 +61,19 @@ class Manifest:
         to ``n_clips``.
     calibration : str
         How the probabilities were calibrated, in words, temperature included.
-    enrolment : dict
-        What :mod:`serkit.recognition.profile` needs: ``{"weight": w, "seconds": s, "reference": {label: mean
-        log-probability over other voices}}``, where `s` seconds of a voice have half the full effect; `w` is
-        in (0, 2], a mean in [-9.22, 0]. Empty for a model that does not enrol voices.
+    adaptation : dict
+        ``{"size": d}`` for a model that adapts to a voice or a place (:mod:`serkit.recognition.profile`). Its graph has
+        the output ``embedding``, float32 (1, d), and three optional inputs: ``mean`` and ``deviation``, float32 (1, d),
+        and ``heard``, float32 (1,), the number of utterances behind them. Left out, they mean that nothing was heard.
+        Empty for a model that does not adapt.
+    familiarity : dict
+        ``{"distances": [...], "unfamiliar": limit}`` for a model whose graph has the output ``distance``, float32 (1,):
+        how far a recording is from those that the model learned from. ``distances`` has the 101 percentiles, 0 to 100,
+        of recordings of unheard voices; with ``unfamiliar``, in [0, 1], it is read by
+        :meth:`familiarity_of`. Empty for other models.
+    min_confidence : float or None
+        The confidence below which the model's answers are "unsure" unless the caller asks for another one, in [0, 1];
+        None means 0, never unsure.
     files, sizes : dict
         SHA-256 and bytes of each file, at most 32 of them. Filled in on writing. ``model.onnx`` and ``README.md`` are
         always there, ``LICENSE`` and ``clips.bin`` (:mod:`serkit.bundle.clips`) in what ``ser train`` writes.
@@ -93,7 +113,9 @@ class Manifest:
     seed: int | None = None
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
     calibration: str = ""
-    enrolment: dict[str, Any] = field(default_factory=dict)
+    adaptation: dict[str, Any] = field(default_factory=dict)
+    familiarity: dict[str, Any] = field(default_factory=dict)
+    min_confidence: float | None = None
     files: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
@@ -104,7 +126,7 @@ class Manifest:
             expect(key, getattr(self, key), str, "text")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):
             raise BundleError(f"Manifest: 'name' must be letters, digits, '.', '_' or '-', got {self.name!r}.")
-        for key in ("input", "scores", "enrolment", "files", "sizes"):
+        for key in ("input", "scores", "adaptation", "familiarity", "files", "sizes"):
             expect(key, getattr(self, key), dict, "an object")
         expect("format_version", self.format_version, int, "a whole number")
         if self.seed is not None:
@@ -115,8 +137,11 @@ class Manifest:
                 )
         check_labels(self.labels)
         check_input(self.input)
-        if self.enrolment:
-            check_enrolment(self.enrolment, self.labels)
+        if self.adaptation:
+            check_adaptation(self.adaptation)
+        if self.familiarity:
+            check_familiarity(self.familiarity)
+        check_min_confidence(self.min_confidence)
         for protocol, score in self.scores.items():
             check_scores(protocol, score)
         for name, digest in self.files.items():
@@ -150,6 +175,40 @@ class Manifest:
     def max_seconds(self) -> float:
         """The longest clip that goes through the graph in one piece, s."""
         return float(self.input.get("max_seconds", 30.0))
+
+    def familiarity_of(self, distance: float) -> float | None:
+        """Return how familiar a recording is, in [0, 1]; None for a model that does not tell.
+
+        1 minus the share of recordings of unheard voices that are nearer to what the model learned from: 0.5 is
+        ordinary, 0 is further away than all of them.
+
+        Parameters
+        ----------
+        distance : float
+            The graph's output ``distance``.
+
+        Examples
+        --------
+        >>> rate = {"kind": "waveform", "sample_rate": 16000, "min_seconds": 0.1, "max_seconds": 30.0}
+        >>> told = {"distances": [k / 10 for k in range(101)], "unfamiliar": 0.02}
+        >>> tiny = Manifest(name="a", version="1", labels=("happy", "sad"), input=rate, licence="MIT", familiarity=told)
+        >>> tiny.familiarity_of(2.5), tiny.familiarity_of(99.0)
+        (0.75, 0.0)
+        """
+        if not self.familiarity:
+            return None
+        nearer = self.familiarity["distances"]
+        high = bisect_right(nearer, distance)
+        if high == 0:
+            return 1.0
+        if high == len(nearer):
+            return 0.0
+        low, up = nearer[high - 1], nearer[high]
+        return 1 - (high - 1 + (distance - low) / (up - low)) / (len(nearer) - 1)
+
+    def is_unfamiliar(self, familiarity: float | None) -> bool:
+        """Whether a recording of this familiarity is unlike those that the model learned from; None is not."""
+        return familiarity is not None and familiarity < self.familiarity["unfamiliar"]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest as JSON-able dictionary, ``format_version`` first."""

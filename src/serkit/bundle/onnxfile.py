@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from serkit.bundle.manifest import Manifest
-from serkit.bundle.outline import Value, read_outline
+from serkit.bundle.outline import GraphOutline, Value, read_outline
 from serkit.errors import BundleError
 
 __all__ = ["add_metadata", "check_graph"]
@@ -94,7 +94,40 @@ def check_graph(data: bytes, manifest: Manifest) -> None:
         raise ValueError(f"must give 'probabilities' as float32 of shape (1, {count}), but gives {_shape(results[0])}")
     if results[0].shape is not None and results[0].shape[1] not in (None, count):
         raise ValueError(f"gives {results[0].shape[1]} probabilities, but the manifest names {count} labels")
+    _check_promises(outline, manifest)
     _check_metadata(outline.metadata, manifest)
+
+
+def _check_promises(outline: GraphOutline, manifest: Manifest) -> None:
+    """Raise ValueError if the manifest promises adaptation or familiarity and the graph lacks the ends for it."""
+    if manifest.adaptation:
+        size = manifest.adaptation["size"]
+        optional = {value.name: value for value in outline.optional}
+        for name, shape in (("mean", (1, size)), ("deviation", (1, size)), ("heard", (1,))):
+            if name not in optional:
+                raise ValueError(
+                    f"has no optional input '{name}' (a graph input with an initializer of the same name, IR version 4 "
+                    "or later), but the manifest promises adaptation"
+                )
+            if not optional[name].float32 or optional[name].shape != shape:
+                raise ValueError(
+                    f"must take '{name}' as float32 of shape {shape} for the manifest's adaptation, but takes "
+                    f"{_shape(optional[name])}"
+                )
+        _check_output(outline, "embedding", (1, size), "adaptation")
+    if manifest.familiarity:
+        _check_output(outline, "distance", (1,), "familiarity")
+
+
+def _check_output(outline: GraphOutline, name: str, shape: tuple[int, ...], promise: str) -> None:
+    """Raise ValueError unless the graph gives `name` as float32 of this shape; a free or unstated size fits."""
+    found = next((value for value in outline.outputs if value.name == name), None)
+    if found is None:
+        raise ValueError(f"has no output '{name}', but the manifest promises {promise}")
+    sizes = shape if found.shape is None else found.shape
+    fits = len(sizes) == len(shape) and all(a in (None, b) for a, b in zip(sizes, shape, strict=True))
+    if not found.float32 or not fits:
+        raise ValueError(f"must give '{name}' as float32 of shape {shape}, but gives {_shape(found)}")
 
 
 def _check_metadata(stated: Mapping[str, str], manifest: Manifest) -> None:

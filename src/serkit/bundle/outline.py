@@ -18,6 +18,7 @@ __all__ = ["STANDARD_DOMAINS", "GraphOutline", "Value", "read_outline"]
 STANDARD_DOMAINS = frozenset({"ai.onnx", "ai.onnx.ml"})
 
 _FLOAT32 = 1
+_OPTIONAL_INPUTS = 4  # the first version of the format (IR) in which an initializer is an input's default value
 _MAX_DEPTH = 32
 
 
@@ -41,9 +42,25 @@ class Value:
 
 @dataclass(frozen=True)
 class GraphOutline:
-    """What :func:`read_outline` finds: graph inputs (without constants), outputs, domains, external data, metadata."""
+    """What :func:`read_outline` finds.
+
+    Attributes
+    ----------
+    inputs : tuple of Value
+        The graph inputs that a caller must give.
+    optional : tuple of Value
+        Those with an initializer of the same name, which is their default value: a caller may leave them out. Before
+        version 4 of the format they are constants, so there are none.
+    outputs : tuple of Value
+    foreign_domains : tuple of str
+        Operator sets outside the standard.
+    external_data : bool
+        Whether a tensor is kept in another file.
+    metadata : mapping of str to str
+    """
 
     inputs: tuple[Value, ...]
+    optional: tuple[Value, ...]
     outputs: tuple[Value, ...]
     foreign_domains: tuple[str, ...]
     external_data: bool
@@ -88,6 +105,7 @@ def read_outline(data: bytes) -> GraphOutline:
             if key in metadata:
                 raise ValueError(f"its metadata has the key {key!r:.80} twice")
             metadata[key] = entry.get(2, "")
+    version = max((value for number, value in _fields(model) if number == 1 and isinstance(value, int)), default=0)
     constants, inputs, outputs = set(), [], []
     for number, value in _messages(graphs[0]):
         if number == 5:
@@ -98,6 +116,7 @@ def read_outline(data: bytes) -> GraphOutline:
             outputs.append(_value(value))
     return GraphOutline(
         inputs=tuple(value for value in inputs if value.name not in constants),
+        optional=tuple(value for value in inputs if value.name in constants and version >= _OPTIONAL_INPUTS),
         outputs=tuple(outputs),
         # A node may call a function of the file itself, whatever its domain, but nothing else of that domain.
         foreign_domains=tuple(sorted({domain for domain, _ in seen.operators - own} - STANDARD_DOMAINS - {""})),

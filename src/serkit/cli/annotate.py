@@ -26,7 +26,7 @@ def run_annotate(
     *,
     force: bool,
     strict: bool,
-    min_confidence: float,
+    min_confidence: float | None,
     **asked: Any,
 ) -> int:
     """Write the transcript of a recording again, with emotions; return the exit code."""
@@ -38,10 +38,10 @@ def run_annotate(
     if out not in (None, "-"):
         check_output(str(out), force=force)
     with RecordingProgress(recording) as progress:
-        found = make_timeline(recognizer, recording, strict=strict, progress=progress, **asked)
+        found = make_timeline(recognizer, recording, strict=strict, progress=progress, min_confidence=0.0, **asked)
     if found.error is None:
         read.check(found.duration)
-    text = read.write(line_answers(found, read.lines, min_confidence))
+    text = read.write(line_answers(found, read.lines, recognizer.least(min_confidence)))
     if out in (None, "-"):
         sys.stdout.write(text)
         sys.stdout.flush()

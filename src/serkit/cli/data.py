@@ -179,7 +179,10 @@ def split(
     out: Annotated[Path, typer.Option(metavar="FILE", help="CSV to write.")],
     protocol: Annotated[
         str,
-        typer.Option(help="random, speaker, speaker+enrolled, augmented-random, leave-one-speaker-out or corpus."),
+        typer.Option(
+            help="random, speaker, speaker+enrolled, augmented-random, leave-one-speaker-out, corpus, corpus+adapted "
+            "or emobox; see docs/protocols.md."
+        ),
     ] = "speaker",
     seed: Annotated[int, typer.Option(help="Seed of the assignment.")] = 0,
     n_folds: Annotated[int, typer.Option("--folds", help="Number of folds.")] = 5,

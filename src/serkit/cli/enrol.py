@@ -1,8 +1,7 @@
-"""``ser enrol``: recordings of one person in, a speaker profile out."""
+"""``ser enrol``: recordings of one person in, the profile of a voice out."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from serkit.cli import app
 from serkit.cli.options import ForceOption, check_output
+from serkit.cli.runs import count
 from serkit.cli.standard_input import standard_input
 
 
@@ -35,7 +35,7 @@ def enrol(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a recording that breaks off.")] = False,
     force: ForceOption = False,
 ) -> None:
-    """Make a profile of a person's voice for ser predict --speaker.
+    """Make a profile of a person's voice for ser predict --profile.
 
     At least 3 s of speech is needed; the first 30 s are used. Give utterances as varied as those to be judged: their
     average becomes the person's zero point. A profile holds no audio and no file names.
@@ -50,16 +50,16 @@ def enrol(
     from serkit.recognition.recognizer import load
     from serkit.terminal import printable
 
-    heard, broken = check_channel(channel), list[str]()
+    side, broken = check_channel(channel), list[str]()
     sources = (standard_input() if name == "-" else name for name in recordings)
-    profile = load(model).enrol(*sources, channel=heard, on_break=None if strict else broken.append)
+    profile = load(model).enrol(*sources, channel=side, on_break=None if strict else broken.append)
     if out is not None:
         profile.save(out)
     if as_json:
-        typer.echo(json.dumps(profile.to_dict(), indent=2))
+        typer.echo(profile.to_json(), nl=False)
     else:
-        count = f"{profile.utterances} utterance{'s' if profile.utterances > 1 else ''}"
-        typer.echo(f"Profile: {printable(str(out))} ({count}, {profile.seconds:.1f} s)")
+        heard = count(profile.utterances, "utterance", "utterances")
+        typer.echo(f"Profile: {printable(str(out))} ({heard}, {profile.seconds:.1f} s)")
     for reason in broken:
         typer.echo(f"ser: {printable(reason)} What could be read was used.", err=True)
     if broken:

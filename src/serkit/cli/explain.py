@@ -27,8 +27,11 @@ def explain(
     duration: Annotated[
         float | None, typer.Option("--duration", metavar="S", help="How many seconds to explain; all by default.")
     ] = None,
-    speaker: Annotated[
-        str | None, typer.Option("--speaker", metavar="FILE.json", help="Who speaks: a profile of ser enrol.")
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile", metavar="FILE.json", help="Who speaks (a profile of ser enrol), or where (of ser adapt)."
+        ),
     ] = None,
     channel: Annotated[
         str,
@@ -51,17 +54,15 @@ def explain(
 
     heard = check_channel(channel)
     recognizer = load(model)
-    profile = None if speaker is None else Profile.load(speaker)
-    if profile is not None:
-        profile.check(recognizer.manifest)
+    known = None if profile is None else Profile.load(profile)
+    if known is not None:
+        known.check(recognizer.manifest)
     if out is not None and out.is_dir():
         raise SerkitError(f"Cannot write '{out}': it is a folder.")
     if out is not None:
         check_output(out, force=force)
     source = standard_input() if clip == "-" else _file(clip)
-    found = recognizer.explain(
-        source, emotion=emotion, offset=offset, duration=duration, speaker=profile, channel=heard
-    )
+    found = recognizer.explain(source, emotion=emotion, offset=offset, duration=duration, profile=known, channel=heard)
     if clip == "-":
         found = replace(found, prediction=replace(found.prediction, path="-"))
     if out is not None:

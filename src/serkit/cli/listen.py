@@ -32,9 +32,9 @@ def listen(
     show_devices: Annotated[bool, typer.Option("--list", help="List the microphones and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each event.")] = False,
     min_confidence: Annotated[
-        float,
+        float | None,
         typer.Option("--min-confidence", metavar="P", help="Answer unsure if the emotion is less probable than P."),
-    ] = 0.0,
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", metavar="S", help="Stop after so many seconds; else Ctrl-C stops.")
     ] = None,
@@ -48,7 +48,8 @@ def listen(
     """
     from serkit.recognition.prediction import check_confidence
 
-    check_confidence(min_confidence)
+    if min_confidence is not None:
+        check_confidence(min_confidence)
     if seconds is not None and not seconds > 0:
         raise typer.BadParameter("--seconds must be more than 0.")
     sound = _sounddevice()

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
-from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeAlias
 
 import typer
 
 from serkit import terminal
 from serkit.cli import app
+from serkit.cli.runs import Tally, count, passed_over, progress
 from serkit.errors import SerkitError
 from serkit.recognition.rows import CsvWriter, JsonWriter, to_table
 
@@ -24,12 +22,6 @@ if TYPE_CHECKING:
     from serkit.recognition.recognizer import Recognizer
 
     Item: TypeAlias = "str | os.PathLike[str] | Prediction | None"  # None: standard input
-
-_SHOW_PROGRESS = 20  # recordings; fewer are done before anyone could read a bar
-_SAY_PROGRESS = 30.0  # s; between lines if there is no terminal for a bar
-_SAY_PASSED_OVER = 5  # files that are named
-
-_Rows = TypeVar("_Rows")
 
 
 @app.command()
@@ -75,13 +67,27 @@ def predict(
         ),
     ] = "auto",
     min_confidence: Annotated[
-        float,
-        typer.Option("--min-confidence", metavar="P", help="Answer unsure if the emotion is less probable than P."),
-    ] = 0.0,
-    speaker: Annotated[
-        str | None,
-        typer.Option("--speaker", metavar="FILE.json", help="Who speaks in all of them: a profile of ser enrol."),
+        float | None,
+        typer.Option(
+            "--min-confidence",
+            metavar="P",
+            help="Answer unsure if the emotion is less probable than P; if left out, the model's own limit. 0: never.",
+        ),
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="FILE.json",
+            help="Who speaks in all of them (a profile of ser enrol), or where they are from (of ser adapt).",
+        ),
+    ] = None,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt", help="First adapt to these recordings, 20 or more, as ser adapt does; reads them twice."
+        ),
+    ] = False,
     affect: Annotated[
         bool,
         typer.Option("--affect", help="Add valence and arousal to the table, derived from the probabilities."),
@@ -115,27 +121,50 @@ def predict(
         raise typer.BadParameter("--affect is for the table; JSON and files always hold derived valence and arousal.")
     if rate is not None and paths != ["-"]:
         raise typer.BadParameter("--rate is for standard input: give - as the only recording.")
+    if adapt and profile is not None:
+        raise typer.BadParameter(
+            "--adapt and --profile exclude each other: adapt to these recordings, or use a profile."
+        )
+    if adapt and "-" in paths:
+        raise typer.BadParameter("--adapt reads the recordings twice, which standard input does not allow: give files.")
     from serkit.audio import check_channel
     from serkit.recognition.inputs import find_inputs
     from serkit.recognition.prediction import Prediction, check_confidence
     from serkit.recognition.recognizer import load
 
-    check_confidence(min_confidence)
+    if min_confidence is not None:
+        check_confidence(min_confidence)
     heard = check_channel(channel, each=True)
     recognizer = load(model)
-    profile = None
-    if speaker is not None:
+    least = recognizer.least(min_confidence)
+    known = None
+    if profile is not None:
         from serkit.recognition.profile import Profile
 
-        profile = Profile.load(speaker)
-        profile.check(recognizer.manifest)
+        known = Profile.load(profile)
+        known.check(recognizer.manifest)
     for target in (out, csv):
         if target not in (None, "-"):
             from serkit.cli.options import refuse_recording
 
             refuse_recording(str(target))
+    inputs: list[Item] = []
+    others: list[Path] = []
+    for path in paths:
+        found = [None] if path == "-" else find_inputs([path], recursive=recursive, passed_over=others.append)
+        inputs += found
+    if adapt:
+        from serkit.cli.adapt import adapted_to
+
+        if not resume:
+            from serkit.cli.options import check_output
+
+            for target in (out, csv):
+                if target not in (None, "-"):  # before the recordings are heard, not after
+                    check_output(str(target), force=force)
+        known = adapted_to(recognizer, inputs, channel=heard, strict=strict)
     rows: list[Prediction] = []  # of the table, whose column widths depend on all rows
-    tally = _Tally()
+    tally = Tally()
     with contextlib.ExitStack() as stack:
         answers = None
 
@@ -145,7 +174,7 @@ def predict(
         if out is not None:
             from serkit.recognition.answer_file import AnswerFile
 
-            made_with = {"min_confidence": min_confidence, **({"speaker": profile.key} if profile else {})}
+            made_with = {"min_confidence": least, **({"profile": known.key} if known else {})}
             made_with |= {} if heard == "auto" else {"channel": heard}
             answers = stack.enter_context(
                 AnswerFile(
@@ -157,23 +186,17 @@ def predict(
             put = stack.enter_context(JsonWriter(top=top)).write
         elif csv is not None:
             put = stack.enter_context(CsvWriter(csv, recognizer.labels, force=force)).write
-        inputs: list[Item] = []
-        passed_over: list[Path] = []
-        for path in paths:
-            found = [None] if path == "-" else find_inputs([path], recursive=recursive, passed_over=passed_over.append)
-            inputs += found
-        if passed_over:
-            typer.echo(f"ser: {_passed_over(passed_over)}", err=True)
+        passed_over(others)
         left = inputs if answers is None else list(answers.left(inputs))
         if answers is not None and answers.kept:
             again = "they are not among the inputs" if retry_failed else "--retry-failed tries them again"
             failed = f" ({answers.kept_failures} failed; {again})" if answers.kept_failures else ""
-            there = _count(answers.kept, "row is", "rows are")
-            rest = _count(len(left), "recording is", "recordings are")
+            there = count(answers.kept, "row is", "rows are")
+            rest = count(len(left), "recording is", "recordings are")
             typer.echo(f"ser: {there} there already{failed}, {rest} left.", err=True)
         try:
-            asked = {"min_confidence": min_confidence, "speaker": profile, "channel": heard, "strict": strict}
-            for group in _progress(_answers(recognizer, left, stack, rate=rate, **asked), len(left)):
+            asked = {"min_confidence": least, "profile": known, "channel": heard, "strict": strict}
+            for group in progress(_answers(recognizer, left, stack, rate=rate, **asked), len(left)):
                 put(*group)
                 tally.add(group)
             if answers is not None:
@@ -184,15 +207,7 @@ def predict(
         console = terminal.console()
         unicode = console.encoding.lower().startswith("utf")
         console.print(to_table(rows, top=top or 3, unicode=unicode, show_affect=affect))
-    if tally.failed:
-        reasons = ((row.path or "-", row.error or "") for row in tally.first)
-        heading = f"ser: {tally.failed} of {tally.total} inputs failed"
-        terminal.print_failures(heading, reasons, total=tally.failed, rest_in=out)
-    if tally.truncated:
-        ends = ((row.path or "-", f"It breaks off after {row.end:.2f} s.") for row in tally.first_truncated)
-        cut = _count(tally.truncated, "input is", "inputs are")
-        heading = f"ser: {cut} truncated, of {tally.total}; what could be read is answered"
-        terminal.print_failures(heading, ends, total=tally.truncated, rest_in=out)
+    tally.report(rest_in=out)
     if tally.interrupted:
         kept = f"--resume continues {terminal.printable(out)}" if out is not None else "their answers are kept"
         typer.echo(f"ser: interrupted after {tally.total} of {len(left)} recordings; {kept}.", err=True)
@@ -200,31 +215,6 @@ def predict(
     if all(isinstance(item, Prediction) for item in inputs):
         raise typer.Exit(2)
     raise typer.Exit(1 if tally.failed or tally.truncated or (answers is not None and answers.kept_failures) else 0)
-
-
-@dataclass
-class _Tally:
-    """The counts of a run. Only the first failures are kept: a million of them would fill the memory."""
-
-    total: int = 0
-    failed: int = 0
-    truncated: int = 0
-    first: list[Prediction] = field(default_factory=list)
-    first_truncated: list[Prediction] = field(default_factory=list)
-    interrupted: bool = False
-
-    def add(self, rows: Sequence[Prediction]) -> None:
-        """Count one recording, given all its rows."""
-        self.total += 1
-        row = rows[0]
-        if row.error is not None:
-            self.failed += 1
-            if self.failed <= terminal.MOST_FAILURES:
-                self.first.append(row)
-        elif "truncated" in row.warnings:
-            self.truncated += 1
-            if self.truncated <= terminal.MOST_FAILURES:
-                self.first_truncated.append(row)
 
 
 def _answers(
@@ -257,50 +247,3 @@ def _pipe(
     except (SerkitError, OSError) as error:
         found = failure(None, error)
     return [replace(row, path="-") for row in (found if isinstance(found, list) else [found])]
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _passed_over(files: Sequence[Path]) -> str:
-    """The sentence about files in folders that are not recordings."""
-    names = [terminal.printable(str(file)) for file in files[:_SAY_PASSED_OVER]]
-    more = f" and {len(files) - len(names)} more" if len(files) > len(names) else ""
-    count = "1 file was" if len(files) == 1 else f"{len(files)} files were"
-    return f"{count} passed over, not being recordings: {', '.join(names)}{more}."
-
-
-def _progress(rows: Iterator[_Rows], total: int) -> Iterator[_Rows]:
-    """Show pace and time left of long runs on standard error: a bar on a terminal, else lines."""
-    if total <= _SHOW_PROGRESS:
-        yield from rows
-        return
-    if not sys.stderr.isatty():
-        yield from _progress_lines(rows, total)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
-    from rich.text import Text
-
-    class Pace(TextColumn):
-        def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:.1f} files/s" if task.speed else "")
-
-    columns = (BarColumn(), MofNCompleteColumn(), Pace(""), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("predict", total=total)
-        for row in rows:
-            progress.advance(task)
-            yield row
-
-
-def _progress_lines(rows: Iterator[_Rows], total: int) -> Iterator[_Rows]:
-    start = said = monotonic()
-    for done, row in enumerate(rows, start=1):
-        yield row
-        now = monotonic()
-        if now - said >= _SAY_PROGRESS:
-            said, pace = now, done / (now - start)
-            left = timedelta(seconds=round((total - done) / pace))
-            typer.echo(f"ser: {done} of {total} recordings, {pace:.1f} files/s, {left} left", err=True)

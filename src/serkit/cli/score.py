@@ -22,7 +22,7 @@ def score(
     predictions: Annotated[
         Path, typer.Argument(help="CSV: clip (or path), fold, and predicted or p_<label> for each label, or both.")
     ],
-    protocol: Annotated[str, typer.Option(help="random, speaker or speaker+enrolled.")] = "speaker",
+    protocol: Annotated[str, typer.Option(help="random, speaker, speaker+enrolled, or emobox (ravdess).")] = "speaker",
     corpus: Annotated[str, typer.Option(help="ravdess or crema_d.")] = "ravdess",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
     channel: Annotated[Channel, typer.Option(help="Which clips to score; the folds stay the same.")] = Channel.both,

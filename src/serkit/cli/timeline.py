@@ -72,9 +72,9 @@ def timeline(
         typer.Option("--speakers", metavar="FILE.rttm", help="Who speaks when, of any diarisation: a track for each."),
     ] = None,
     min_confidence: Annotated[
-        float,
+        float | None,
         typer.Option("--min-confidence", metavar="P", help="Answer unsure if the emotion is less probable than P."),
-    ] = 0.0,
+    ] = None,
     window: Annotated[
         float | None,
         typer.Option("--window", metavar="S", help="Longer utterances are answered window by window, seconds."),
@@ -123,7 +123,8 @@ def timeline(
     targets = {"csv": csv, "srt": srt, "vtt": vtt, "textgrid": textgrid, "eaf": eaf, "rttm": rttm, "html": html}
     given = {name: target for name, target in targets.items() if target is not None}
     _check_usage(paths, given, as_json, annotate, out, speakers, rate, partial, resume, force)
-    check_confidence(min_confidence)
+    if min_confidence is not None:
+        check_confidence(min_confidence)
     heard = check_channel(channel, each=True)
     recognizer = load(model)
     asked: dict[str, Any] = {

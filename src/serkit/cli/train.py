@@ -54,6 +54,9 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help="What is held out; see 'ser data split --help'.")] = "speaker",
     seed: SeedOption = 0,
     folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
+    adapt_clips: Annotated[
+        int, typer.Option(min=1, help="Clips of each left-out corpus to adapt with, under corpus+adapted.")
+    ] = 50,
     only_fold: Annotated[
         list[int] | None, typer.Option(min=0, help="Run this fold only, counted from 0; may be repeated.")
     ] = None,
@@ -64,6 +67,8 @@ def evaluate(
     """Train and test a recipe fold by fold; write predictions, results and a report.
 
     Of several corpora (ravdess+crema_d), each clip is scored over the labels that its own corpus gives.
+
+    docs/protocols.md explains the protocols.
     """
     need_train("Training")
     from serkit.protocol import make_split
@@ -72,10 +77,13 @@ def evaluate(
 
     loaded = load_recipe(recipe)
     folder: Path | None = None
+    if protocol == "emobox" and channel == "both":
+        print("The protocol emobox has speech alone: song is left out.", file=sys.stderr)
+        channel = "speech"
     try:
         recordings = read_to_learn(data, corpus, channel)
         copies = {"n_copies": loaded.augment.copies} if loaded.augment else {}
-        split = make_split(recordings, protocol, seed=seed, n_folds=folds, **copies)
+        split = make_split(recordings, protocol, seed=seed, n_folds=folds, n_adapt=adapt_clips, **copies)
         what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"
         folder = out or Path("runs") / f"{loaded.name}-{what}-{protocol}-{split.n_folds}-{seed}"
         if split.warning:
@@ -144,11 +152,6 @@ def train(
         )
         raise typer.Exit(130) from None
     print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
-    if loaded.enrolment.method == "answers" and not bundle.manifest.enrolment:
-        print(
-            "It cannot enrol voices: that needs two or more speakers of a corpus that has every label.",
-            file=sys.stderr,
-        )
     if not scores:
         print("It states no scores: give --results with a results.json of 'ser evaluate'.", file=sys.stderr)
 

@@ -15,7 +15,8 @@ import numpy as np
 from serkit.compare.cells import Cell, Outcome, Row
 from serkit.corpora.table import voice_names
 from serkit.errors import RecipeError, SerkitError, TrainingError
-from serkit.protocol import PROTOCOLS, Split, make_split
+from serkit.protocol import LEAVES_OUT, PROTOCOLS, Split, make_split
+from serkit.protocol.emobox import FOLDS
 from serkit.training import run_folder
 from serkit.training.recipe_files import load_recipe, shortened
 from serkit.training.run import run_evaluation
@@ -32,8 +33,8 @@ __all__ = ["N_FOLDS", "capped", "estimate", "finished", "plan", "read_grid", "ru
 
 #: Folds of every split, or one per speaker where there are fewer; a row may run fewer of them.
 N_FOLDS = 5
-# More corpora than there are; each is a fold.
-_FOLDS_OF = {"corpus": 100}
+# Of corpora, more than there are; each is a fold.
+_FOLDS_OF = {**dict.fromkeys(LEAVES_OUT, 100), "emobox": len(FOLDS)}
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -71,7 +72,8 @@ def plan(
     recipes : sequence of str
         Names or paths. The packaged grid's settings for a recipe apply unless the other arguments override them.
     protocols : sequence of str, optional
-        Default: those of the grid's row; for other recipes all but ``leave-one-speaker-out`` and ``corpus``.
+        Default: those of the grid's row; for other recipes ``random``, ``augmented-random``, ``speaker`` and
+        ``speaker+enrolled``.
     seeds : sequence of int, optional
         Default: those of the grid's row; for other recipes 0.
     folds : int, optional
@@ -126,7 +128,9 @@ def _n_folds(corpus: Corpus, protocol: str) -> int:
     """The folds of a split: five, or one per speaker where a corpus, or a part of a joined one, has fewer."""
     if protocol in ("random", "augmented-random"):
         return N_FOLDS
-    if protocol == "corpus":
+    if protocol == "emobox":
+        return len(FOLDS)
+    if protocol in LEAVES_OUT:
         return max(1, corpus.table["corpus"].nunique())
     table = corpus.table[corpus.table["speaker"] != ""]
     if protocol == "leave-one-speaker-out":

@@ -20,8 +20,9 @@ _ANSWERS = {
     "speaker": "whole speakers held out: a new voice",
     "speaker+enrolled": "a new voice, after enrolling with some of its own unlabelled clips",
     "corpus": "each corpus left out in turn: other people, rooms and ways of labelling; a mean over the corpora",
+    "corpus+adapted": "each corpus left out in turn, after hearing some of its unlabelled clips; a mean too",
+    "emobox": "EmoBox's six folds of RAVDESS' speech, four actors each: a new voice",
 }
-
 
 _BY_CLIP = "Interval over clips, because fewer than two speakers are known: too narrow for new voices."
 _REDUCED = "A reduced schedule: the recipe has more epochs, or the protocol more folds."
@@ -51,7 +52,7 @@ def write(document: Mapping[str, Any], out: str | os.PathLike[str]) -> list[Path
 def _protocols(document: Mapping[str, Any]) -> list[str]:
     present = {entry["protocol"] for entry in (*document["rows"], *document["failed"])}
     order = [*_ANSWERS, *(protocol for protocol in PROTOCOLS if protocol not in _ANSWERS)]
-    return [protocol for protocol in order if protocol in present]
+    return [*(protocol for protocol in order if protocol in present), *sorted(present.difference(order))]
 
 
 def _by_recipe(document: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, Any]]]:
@@ -154,6 +155,9 @@ def _cell(row: Mapping[str, Any] | None, failed: Sequence[Mapping[str, Any]], no
             accuracy += _note(notes, _BY_CLIP)
         parts.append(f"**⚠** {accuracy}" if row["warning"] else accuracy)
         parts.append(f"UAR {pct(row['uar'], unit=False)}")
+        if row.get("adapted"):
+            counts = ", ".join(f"{name} {n}" for name, n in row["adapted"].items())
+            parts[-1] += _note(notes, f"Unlabelled clips to adapt with: {counts}.")
         if _reduced(row):
             parts.append(f"*reduced: {_reduced(row)}*{_note(notes, _REDUCED)}")
     if failed:

@@ -15,6 +15,8 @@ _COLOURS = {
     "speaker": "#0072b2",
     "speaker+enrolled": "#009e73",
     "corpus": "#cc79a7",
+    "corpus+adapted": "#cc79a7",
+    "emobox": "#56b4e9",
 }
 _WORDS = {
     "augmented-random": "augmented-random (leaks)",
@@ -22,7 +24,10 @@ _WORDS = {
     "speaker": "speaker: a new voice, 95 % interval",
     "speaker+enrolled": "speaker+enrolled",
     "corpus": "corpus: each left out",
+    "corpus+adapted": "corpus+adapted",
+    "emobox": "emobox: a new voice",
 }
+_THIRD_LINE = ["corpus", "corpus+adapted", "emobox"]
 _WIDTH, _RIGHT, _TOP, _STEP = 800, 40, 84, 26
 _GREY, _INK = "#666", "#222"
 
@@ -49,7 +54,8 @@ def picture(document: Mapping[str, Any]) -> str:
     # The width of names depends on the machine's font; 7.4 units per letter are enough for the usual fonts.
     names = {recipe: _short(recipe) + (" *" if _is_reduced(rows) else "") for recipe, rows in table.items()}
     left = max(190.0, 72 + 7.4 * max(map(len, names.values()), default=0))
-    bottom = _TOP + _STEP * len(table)
+    top = _TOP + 22 * bool(present.intersection(_THIRD_LINE))
+    bottom = top + _STEP * len(table)
     height = bottom + 58
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" '
@@ -60,17 +66,17 @@ def picture(document: Mapping[str, Any]) -> str:
     ]
     for percent in range(0, 101, 20):
         at = _x(percent / 100, left)
-        parts.append(f'<path d="M{at:.1f} {_TOP - 6}V{bottom}" stroke="#ddd"/>')
+        parts.append(f'<path d="M{at:.1f} {top - 6}V{bottom}" stroke="#ddd"/>')
         parts.append(_text(at, bottom + 18, f"{percent}", anchor="middle", fill=_GREY))
     parts.append(_text(_x(0.5, left), bottom + 38, "accuracy, %", anchor="middle", fill=_GREY))
     chances = {1 / len(row["recall"]) for rows in table.values() for row in rows.values()}
     for chance in sorted(chances):
         at = _x(chance, left)
-        parts.append(f'<path d="M{at:.1f} {_TOP - 6}V{bottom}" stroke="#888" stroke-dasharray="4 3"/>')
-        parts.append(_text(at, _TOP - 11, f"chance {100 * chance:.3g} %", anchor="middle", fill=_GREY, size=11))
+        parts.append(f'<path d="M{at:.1f} {top - 6}V{bottom}" stroke="#888" stroke-dasharray="4 3"/>')
+        parts.append(_text(at, top - 11, f"chance {100 * chance:.3g} %", anchor="middle", fill=_GREY, size=11))
     system = None
     for k, (recipe, rows) in enumerate(table.items()):
-        y = _TOP + _STEP * (k + 0.5)
+        y = top + _STEP * (k + 0.5)
         own = next(iter(rows.values()))["system"]
         if own != system:
             system = own
@@ -86,7 +92,7 @@ def picture(document: Mapping[str, Any]) -> str:
 
 def _is_reduced(rows: Mapping[str, Mapping[str, Any]]) -> bool:
     return any(
-        row["reduced"] or (row["folds_run"] < row["folds"] and protocol.startswith("speaker"))
+        row["reduced"] or (row["folds_run"] < row["folds"] and protocol not in ("random", "augmented-random"))
         for protocol, row in rows.items()
     )
 
@@ -138,23 +144,28 @@ def _ring(x: float, y: float, title: str) -> str:
 
 
 def _mark(protocol: str, x: float, y: float, title: str) -> str:
-    """A mark that differs in shape too: a cross for the leak, a diamond, a square, a large and a small disc."""
+    """A mark that differs in shape too: a cross for the leak, a diamond, squares, a triangle, discs of two sizes."""
     colour, hint = _COLOURS[protocol], f"<title>{escape(title)}</title>"
     if protocol == "augmented-random":
         return f'<path d="M{x - 4:.1f} {y - 4:g}l8 8m0 -8l-8 8" stroke="{colour}" stroke-width="2.5">{hint}</path>'
     if protocol == "random":
         return f'<path d="M{x:.1f} {y - 5.5:g}l5.5 5.5l-5.5 5.5l-5.5 -5.5z" fill="{colour}">{hint}</path>'
-    if protocol == "corpus":
-        return f'<path d="M{x - 4:.1f} {y - 4:g}h8v8h-8z" fill="{colour}">{hint}</path>'
+    if protocol.startswith("corpus"):
+        inside = colour if protocol == "corpus" else "#fff"
+        square = f'<path d="M{x - 3.5:.1f} {y - 3.5:g}h7v7h-7z"'
+        return f'{square} fill="{inside}" stroke="{colour}" stroke-width="2">{hint}</path>'
+    if protocol == "emobox":
+        return f'<path d="M{x - 5:.1f} {y + 4:g}h10l-5 -9z" fill="{colour}">{hint}</path>'
     radius = 6 if protocol == "speaker" else 4
     return f'<circle cx="{x:.1f}" cy="{y:g}" r="{radius}" fill="{colour}" stroke="#fff">{hint}</circle>'
 
 
 def _key(protocols: Sequence[str]) -> list[str]:
-    """Draw the legend in two lines, with room for wider fonts."""
+    """Draw the legend in two or three lines, with room for wider fonts."""
     lines = (
         ((24, 230, 430), ["reported", "random", "augmented-random"]),
         ((24, 430), ["speaker", "speaker+enrolled"]),
+        ((24, 230, 430), _THIRD_LINE),
     )
     parts = []
     for k, (places, entries) in enumerate(lines):

@@ -13,7 +13,7 @@ import pandas as pd
 
 from serkit._version import __version__
 from serkit.confusion import scores_of
-from serkit.evaluation.left_out import PROTOCOL, headline, mean_over_corpora
+from serkit.evaluation.left_out import headline, mean_over_corpora
 from serkit.evaluation.metrics import (
     confusions,
     group_table,
@@ -25,6 +25,7 @@ from serkit.evaluation.metrics import (
 )
 from serkit.evaluation.paired import MIN_SPEAKERS, holm, paired_test
 from serkit.evaluation.scores import environment
+from serkit.protocol import LEAVES_OUT
 from serkit.training import run_folder
 
 if TYPE_CHECKING:
@@ -49,12 +50,13 @@ def collect(outcomes: Sequence[Outcome], corpus: Corpus, *, command: str | None 
     dict
         ``format``, ``date``, ``serkit``, ``command``, ``corpus``, ``environment``; ``grid``, the planned runs, one per
         recipe; ``cells``, one per run; ``rows``, one per recipe and protocol: means over the seeds with 95 % intervals
-        (the clips of all seeds; ``interval_unit``, speakers or clips, drawn with replacement; under ``corpus`` means
-        over the corpora left out, speakers drawn within each; ``recall`` is None for a
-        label that no test clip has), and ``against_best``, the test against
-        the best recipe of the protocol (None for itself, or with fewer than two shared speakers); ``best``, protocol ->
-        that recipe; ``paired``, the tests of all pairs under ``speaker``; ``failed``, the cells without a run.
-        p-values are adjusted for all pairs of recipes under the protocol (Holm, 1979): ``p_holm``.
+        (the clips of all seeds; ``interval_unit``, speakers or clips, drawn with replacement; under ``corpus`` and
+        ``corpus+adapted`` means over the corpora left out, speakers drawn within each; ``recall`` is None for a
+        label that no test clip has; ``adapted``, under ``corpus+adapted`` only, counts the clips to adapt with), and
+        ``against_best``, the test against the best recipe of the protocol (None for itself, or with fewer than two
+        shared speakers); ``best``, protocol -> that recipe; ``paired``, the tests of all pairs under ``speaker``;
+        ``failed``, the cells without a run. p-values are adjusted for all pairs of recipes under the protocol (Holm,
+        1979): ``p_holm``.
     """
     done = [(outcome.cell, outcome.run) for outcome in outcomes if outcome.run is not None]
     by_row: dict[tuple[str, str], list[tuple[Cell, run_folder.Run]]] = {}
@@ -117,7 +119,13 @@ def _cell(cell: Cell, finished: run_folder.Run, shared: Collection[str]) -> dict
         "speakers": group_table(*_by_voice(finished.predictions, metrics["labels"], shared)),
         "choices": document["choices"],
         "seconds": document["time"]["folds"],
+        **_adapted(document),
     }
+
+
+def _adapted(document: Mapping[str, Any]) -> dict[str, Any]:
+    """How many clips of each corpus the results were adapted with; {} where nothing was adapted."""
+    return {"adapted": document["adapted"]} if document.get("adapted") else {}
 
 
 def _by_voice(table: pd.DataFrame, labels: Sequence[str], shared: Collection[str]) -> tuple[list[str], np.ndarray]:
@@ -139,7 +147,7 @@ def _row(members: Sequence[tuple[Cell, run_folder.Run]], shared: Collection[str]
         clips = tables.assign(speaker=tables.groupby(["path", "start", "end"]).ngroup().astype(str), corpus="")
         drawn_names, drawn_stack = _by_voice(clips, labels, ())
     drawn = {score: interval(v) for score, v in scores_of(resample(drawn_stack, drawn_names, 1000, 0)).items()}
-    means = mean_over_corpora(tables, labels, shared=shared) if cell.protocol == PROTOCOL else None
+    means = mean_over_corpora(tables, labels, shared=shared) if cell.protocol in LEAVES_OUT else None
     if means is not None:
         drawn = means["intervals"]
     recalls = {label: _mean(m["per_class"][label]["recall"] for m in documents) for label in labels}
@@ -164,6 +172,7 @@ def _row(members: Sequence[tuple[Cell, run_folder.Run]], shared: Collection[str]
             }
             for channel in channels
         },
+        **_adapted(first.results),
     }
     for score in ("accuracy", "uar", "f1_macro", "f1_weighted", "ece"):
         values = [metrics[score] for metrics in documents]

@@ -1,4 +1,4 @@
-"""Scores of the protocol ``corpus``: each corpus by itself, and the mean over the corpora left out."""
+"""Scores of the protocols that leave a corpus out: each corpus by itself, and the mean over the corpora."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from serkit.evaluation.metrics import (
     interval,
     resample,
 )
+from serkit.protocol import LEAVES_OUT
 
-__all__ = ["PROTOCOL", "headline", "mean_over_corpora"]
-
-#: The protocol whose headline is a mean over corpora.
-PROTOCOL = "corpus"
+__all__ = ["headline", "mean_over_corpora", "means_of"]
 
 
 def mean_over_corpora(
@@ -90,7 +88,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def headline(results: Mapping[str, Any]) -> dict[str, Any]:
     """Return the metrics of a results document with its headline scores.
 
-    Under the protocol ``corpus`` these are the means over the corpora left out; else those of all clips together.
+    Under ``corpus`` and ``corpus+adapted`` these are the means over the corpora left out; else those of all clips
+    together.
 
     Parameters
     ----------
@@ -102,6 +101,10 @@ def headline(results: Mapping[str, Any]) -> dict[str, Any]:
     dict
         As ``results["metrics"]``.
     """
-    metrics = dict(results["metrics"])
-    means = metrics.get("mean_over_corpora") if results.get("protocol") == PROTOCOL else None
-    return {**metrics, **{name: value for name, value in (means or {}).items() if name != "n"}}
+    return {**results["metrics"], **{name: value for name, value in (means_of(results) or {}).items() if name != "n"}}
+
+
+def means_of(results: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the means over the corpora left out; None under other protocols, or where one corpus alone was tested."""
+    means: dict[str, Any] | None = results["metrics"].get("mean_over_corpora")
+    return means if results.get("protocol") in LEAVES_OUT else None

@@ -15,7 +15,7 @@ import pandas as pd
 from serkit.errors import TrainingError
 from serkit.evaluation import report_left_out
 from serkit.evaluation import report_sections as sections
-from serkit.evaluation.left_out import PROTOCOL, headline
+from serkit.evaluation.left_out import headline, means_of
 from serkit.files import write_atomic
 
 if TYPE_CHECKING:
@@ -55,6 +55,17 @@ PROTOCOL_TEXT: dict[str, tuple[str, str]] = {
         "On corpora it never heard",
         "Protocol <b>corpus</b>: each corpus in turn is tested by a model made from all the others. The score says "
         "what to expect of other people, rooms, languages and ways of labelling.",
+    ),
+    "corpus+adapted": (
+        "On corpora it never heard, adapted to each by unlabelled clips",
+        "Protocol <b>corpus+adapted</b>: each corpus in turn is tested by a model made from all the others. Some "
+        "of its clips, drawn at random, may be used without their labels and are not scored. The score says what to "
+        "expect of other people, rooms and languages once the model has heard a few dozen recordings of them.",
+    ),
+    "emobox": (
+        "On voices it has never heard",
+        "Protocol <b>emobox</b>: the six folds of RAVDESS' speech that EmoBox published (arXiv:2406.07162), four "
+        "actors each. The tested actors take no part in training, so the score can be compared with EmoBox's table.",
     ),
     "cross-corpus": (
         "On a corpus it was never trained on",
@@ -107,14 +118,13 @@ def write_report(
     start, explanation = PROTOCOL_TEXT.get(protocol, ("On the test clips", other))
     warning = results["warning"]
     shown = headline(results)
-    left_out = protocol == PROTOCOL and metrics.get("mean_over_corpora")
     page = Template(template).substitute(
         version=escape(str(results["serkit"])),
         title=escape(f"{recipe}: UAR {shown['uar']:.1%}"),
         heading=escape(recipe),
         subtitle=escape(" · ".join(str(x) for x in (results["corpus"], protocol, results["date"][:10]) if x)),
         warning=f'<p class="warning" role="alert"><b>Leakage.</b> {escape(str(warning))}</p>' if warning else "",
-        lead=(report_left_out if left_out else sections).lead(metrics, start),
+        lead=(report_left_out if means_of(results) else sections).lead(metrics, start),
         tiles=sections.tiles(shown),
         protocol=explanation + sections.interval_note(metrics),
         facts=sections.facts(results),
@@ -192,9 +202,13 @@ def summary_table(results: Mapping[str, Any]) -> Table:
     caption = Text(
         f"{metrics['n_clips']:,} clips, {metrics['n_speakers']} speakers; resampled by {metrics['interval_unit']}"
     )
-    if results["protocol"] == PROTOCOL and metrics["mean_over_corpora"]:
+    means = means_of(results)
+    if means:
         by_name = ", ".join(f"{name} {row['uar']:.1%}" for name, row in metrics["groups"]["corpus"].items())
-        caption.append(f"\nMeans over {metrics['mean_over_corpora']['n']} corpora left out; UAR of each: {by_name}")
+        caption.append(f"\nMeans over {means['n']} corpora left out; UAR of each: {by_name}")
+    if results.get("adapted"):
+        counts = ", ".join(f"{name} {n:,}" for name, n in results["adapted"].items())
+        caption.append(f"\nUnlabelled clips to adapt with, not scored: {counts}")
     if results["warning"]:
         caption.append(f"\n{results['warning']}", style="bold red")
     table = Table(title=Text(title), caption=caption)

@@ -75,8 +75,8 @@ RUN_INFO = (
     "environment",
     "time",
 )
-#: What only the results of a finished model on another corpus contain.
-TRANSFER_INFO = ("model", "transfer")
+#: What only some results contain: those of a finished model on another corpus, and those of ``corpus+adapted``.
+SOME_INFO = ("model", "transfer", "adapted")
 
 
 def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 1000, seed: int = 0) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 
           ``"unknown"``; speakers that share a name across corpora are ``corpus/speaker``. Channels and corpora also
           have their own ``intervals`` (of accuracy and uar), ``ece`` and ``accuracy_surest_half``
         - ``mean_over_corpora``: of :func:`serkit.evaluation.left_out.mean_over_corpora`; the headline of the
-          protocol ``corpus``
+          protocols ``corpus`` and ``corpus+adapted``
         - ``spread``: over speakers and over folds, mean and standard deviation (ddof 1) of their accuracy
           and UAR
 
@@ -241,7 +241,8 @@ def results(
         fold: what a search or ``best_of`` chose), ``seed``, ``warning`` (the leakage warning of the
         protocol), ``environment`` (name -> version; :func:`environment` where absent) and ``time`` (stage ->
         seconds). Missing entries become ``None``. ``model`` and ``transfer``, from
-        :func:`serkit.training.transfer.run_transfer`, are included if given.
+        :func:`serkit.training.transfer.run_transfer`, and ``adapted`` (corpus -> how many of its clips were set aside
+        to adapt) are included if given.
     predictions, labels, n_boot, seed
         As in :func:`evaluate`; `seed` is for the intervals, and the seed of the run is in `run_info`.
 
@@ -256,7 +257,7 @@ def results(
     TrainingError
         If `run_info` has an unknown entry, and as :func:`evaluate`.
     """
-    unknown = sorted(set(run_info) - {*RUN_INFO, *TRANSFER_INFO})
+    unknown = sorted(set(run_info) - {*RUN_INFO, *SOME_INFO})
     if unknown:
         raise TrainingError(f"Unknown run information {unknown}: a results document knows {', '.join(RUN_INFO)}.")
     info = {name: run_info.get(name) for name in RUN_INFO}
@@ -268,7 +269,7 @@ def results(
             "serkit": __version__,
             "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             **info,
-            **{name: run_info[name] for name in TRANSFER_INFO if name in run_info},
+            **{name: run_info[name] for name in SOME_INFO if name in run_info},
             "metrics": evaluate(predictions, labels, n_boot=n_boot, seed=seed),
         }
     )

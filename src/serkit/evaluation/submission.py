@@ -141,7 +141,7 @@ def match(predictions: pd.DataFrame, yardstick: Yardstick, *, channel: str = "bo
     _refuse(
         table,
         ~table["clip"].isin(truth.index),
-        f"do not name a clip of {yardstick.corpus}",
+        f"do not name a clip of {yardstick.name}",
         "Give the original file names.",
     )
     table, asked = _asked(table, truth, channel, notes)
@@ -237,7 +237,7 @@ def _fold_hint(clips: pd.Series, got: pd.Series, expected: pd.Series, yardstick:
     for corpus, protocol, seed in packaged():
         if corpus == yardstick.corpus and (protocol, seed) != (yardstick.protocol, yardstick.seed):
             other = load_yardstick(corpus, protocol, seed).table.set_index("clip")["fold"]
-            if (other.loc[clips].to_numpy() == got.to_numpy()).all():
+            if (other.reindex(clips).to_numpy() == got.to_numpy()).all():  # some have fewer clips
                 return f" They are the folds of --protocol {protocol} --seed {seed}."
     return " Train and predict with the folds of the fold file, as docs/yardstick.md explains."
 

@@ -73,6 +73,7 @@ MODELS: dict[str, ModelKind] = {
     "svm": ModelKind(_CLASSICAL, "svm", samples=True),
     "logistic": ModelKind(_CLASSICAL, "logistic"),
     "softmax": ModelKind("serkit.models.softmax", "build"),
+    "linear_network": ModelKind("serkit.models.linear_network", "build"),
     "mlp": ModelKind(_CLASSICAL, "mlp"),
     "cnn": ModelKind("serkit.models.cnn", "build", ("frames",)),
     "dense": ModelKind(_DEEP, "dense"),

@@ -113,8 +113,8 @@ class SoftmaxRegression(VectorClassifier):
         X, y = self._checked(X, y)
         X = np.asarray(X, dtype=np.float32)
         self.classes_, target = np.unique(y, return_inverse=True)
-        could = self._could(known, target)
-        weights = self._weights(target, corpora)
+        could = self.could(known, target)
+        weights = self.clip_weights(target, corpora)
         truth = np.eye(len(self.classes_))[target]
         shape = (len(self.classes_), X.shape[1])
 
@@ -133,17 +133,17 @@ class SoftmaxRegression(VectorClassifier):
         self.coef_, self.intercept_ = found[: -shape[0]].reshape(shape), found[-shape[0] :]
         self.temperature_ = 1.0
         if validation is not None and len(validation[0]):
-            self.temperature_ = self._fit_temperature(*validation, validation_known)
+            self.temperature_ = self.best_temperature(self.logits, *validation, validation_known)
         return self
 
-    def _could(self, known: np.ndarray | None, target: np.ndarray) -> np.ndarray:
+    def could(self, known: np.ndarray | None, target: np.ndarray) -> np.ndarray:
         """Which classes each clip could have had: bool of shape (n, n_classes)."""
         if known is None or self.labels is None:
             return np.ones((len(target), len(self.classes_)), dtype=bool)
         columns = [list(self.labels).index(label) for label in self.classes_]
         return np.asarray(known)[:, columns]
 
-    def _weights(self, target: np.ndarray, corpora: np.ndarray | None) -> np.ndarray:
+    def clip_weights(self, target: np.ndarray, corpora: np.ndarray | None) -> np.ndarray:
         """The weight of each clip; they sum to 1."""
         places = np.zeros(len(target), dtype=int) if corpora is None else np.unique(corpora, return_inverse=True)[1]
         sizes = np.bincount(places).astype(float)
@@ -155,13 +155,16 @@ class SoftmaxRegression(VectorClassifier):
             weights *= sizes[places] / (present[places] * counts[cells])
         return weights / weights.sum()
 
-    def _fit_temperature(self, X: np.ndarray, y: np.ndarray, known: np.ndarray | None) -> float:
+    def best_temperature(
+        self, logits_of: Callable[[np.ndarray], np.ndarray], X: np.ndarray, y: np.ndarray, known: np.ndarray | None
+    ) -> float:
+        """Return the temperature in [0.2, 5] with the smallest cross-entropy over the labels each clip could have."""
         seen = np.isin(y, self.classes_)
         target = np.searchsorted(self.classes_, np.asarray(y)[seen])
         if not len(target):
             return 1.0
-        could = self._could(None if known is None else np.asarray(known)[seen], target)
-        logits = np.where(could, self._logits(np.asarray(X)[seen]), _NEVER)
+        could = self.could(None if known is None else np.asarray(known)[seen], target)
+        logits = np.where(could, logits_of(np.asarray(X)[seen]), _NEVER)
         rows = np.arange(len(target))
 
         def loss(log_t: float) -> float:
@@ -169,12 +172,13 @@ class SoftmaxRegression(VectorClassifier):
 
         return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded").x))
 
-    def _logits(self, X: np.ndarray) -> np.ndarray:
+    def logits(self, X: np.ndarray) -> np.ndarray:
+        """Return the scores before the softmax, shape (n, n_classes)."""
         product = np.asarray(X, dtype=np.float32) @ self.coef_.T.astype(np.float32)
         return np.asarray(product + self.intercept_)
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
-        return _softmax(self._logits(X) / self.temperature_)
+        return _softmax(self.logits(X) / self.temperature_)
 
     def vector_graph(self, width: int) -> onnx.ModelProto:
         """The fitted model as ONNX: ``input`` float32 (n, width) -> ``probabilities`` float32 (n, n_classes)."""

@@ -13,7 +13,15 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-__all__ = ["draw", "enrolment", "recording_groups", "speaker_folds", "stratified_folds", "validation_speakers"]
+__all__ = [
+    "draw",
+    "enrolment",
+    "recording_groups",
+    "some_clips",
+    "speaker_folds",
+    "stratified_folds",
+    "validation_speakers",
+]
 
 
 def draw(seed: int, *names: object) -> str:
@@ -216,13 +224,9 @@ def enrolment(
     list of int
         Positions of the chosen clips; empty if no clip is short enough, or if the speaker has too few.
     """
-    members: dict[int, list[int]] = defaultdict(list)
-    for i, group in enumerate(groups):
-        members[group].append(i)
-    ordered = sorted(members.values(), key=lambda rows: draw(seed, purpose, min(names[i] for i in rows)))
     chosen: list[int] = []
     total = 0.0
-    for rows in ordered:
+    for rows in _by_chance(names, groups, seed, purpose):
         length = sum(seconds[i] for i in rows)
         if total + length > limit or len(chosen) + len(rows) > len(names) // 2:
             if chosen:
@@ -231,3 +235,45 @@ def enrolment(
         chosen += rows
         total += length
     return chosen
+
+
+def some_clips(names: Sequence[str], groups: Sequence[int], *, count: int, seed: int, purpose: str) -> list[int]:
+    """Choose clips at random, up to `count` and at most half of them; labels and voices have no say.
+
+    Clips that share sound are chosen together, or not at all where they are too many. Apart from those, a smaller
+    `count` chooses among the clips of a larger one.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Identifies each clip.
+    groups : sequence of int
+        Clips with the same number share sound.
+    count : int
+    seed : int
+    purpose : str
+
+    Returns
+    -------
+    list of int
+        Positions of the chosen clips; empty if there are too few, or all share sound.
+
+    Examples
+    --------
+    >>> some_clips(["a", "b", "c", "d", "e", "f", "g"], [0, 1, 2, 2, 4, 5, 6], count=3, seed=0, purpose="adapt")
+    [4, 1, 0]
+    """
+    most = min(count, len(names) // 2)
+    chosen: list[int] = []
+    for rows in _by_chance(names, groups, seed, purpose):
+        if len(chosen) + len(rows) <= most:
+            chosen += rows
+    return chosen
+
+
+def _by_chance(names: Sequence[str], groups: Sequence[int], seed: int, purpose: str) -> list[list[int]]:
+    """Return the positions of each group, the groups in random order."""
+    members: dict[int, list[int]] = defaultdict(list)
+    for i, group in enumerate(groups):
+        members[group].append(i)
+    return sorted(members.values(), key=lambda rows: draw(seed, purpose, min(names[i] for i in rows)))

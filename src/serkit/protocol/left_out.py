@@ -9,10 +9,13 @@ from serkit.errors import ProtocolError
 from serkit.protocol import folds
 from serkit.protocol.assignment import VALIDATION_SHARE, a_tenth
 
-__all__ = ["corpus_roles"]
+__all__ = ["ADAPT_CLIPS", "corpus_roles"]
+
+#: The most clips of each tested corpus that ``corpus+adapted`` sets aside.
+ADAPT_CLIPS = 50
 
 
-def corpus_roles(clips: pd.DataFrame, seed: int) -> list[np.ndarray]:
+def corpus_roles(clips: pd.DataFrame, protocol: str, seed: int, *, n_adapt: int = ADAPT_CLIPS) -> list[np.ndarray]:
     """Return the roles of the clips in each fold; a fold tests one corpus, in the order of their names.
 
     A clip of that corpus whose label no other corpus gives has the role ``outside``: the model of that fold cannot
@@ -23,26 +26,35 @@ def corpus_roles(clips: pd.DataFrame, seed: int) -> list[np.ndarray]:
     ----------
     clips : DataFrame
         Of :func:`serkit.protocol.assignment.clip_table`.
+    protocol : {"corpus", "corpus+adapted"}
+        ``corpus+adapted`` gives the role ``enrol`` to some clips of the tested corpus, whatever their labels.
     seed : int
+    n_adapt : int
+        How many these are; at most half of the corpus.
 
     Raises
     ------
     ProtocolError
-        If there is one corpus only, one shares fewer than two labels with the others, or no speaker can validate.
+        If there is one corpus only, one shares fewer than two labels with the others, no speaker can validate, or
+        too few clips are left to test.
     """
     corpora = sorted(set(clips["corpus"]))
     if len(corpora) < 2:
         raise ProtocolError(
-            f"The protocol corpus leaves one corpus out and needs at least 2, got {corpora[0]} alone: join some, as in "
-            "--corpus ravdess+crema_d."
+            f"The protocol {protocol} leaves one corpus out and needs at least 2, got {corpora[0]} alone: join some, "
+            "as in --corpus ravdess+crema_d."
         )
     validates = np.zeros(len(clips), dtype=bool)
     for name in corpora:
         validates[_validating(clips[clips["corpus"] == name], name, seed)] = True
-    return [_roles(clips, name, validates) for name in corpora]
+    result = [_roles(clips, protocol, name, validates) for name in corpora]
+    if protocol == "corpus+adapted":
+        for name, roles in zip(corpora, result, strict=True):
+            _set_aside(clips, roles, name, seed, n_adapt)
+    return result
 
 
-def _roles(clips: pd.DataFrame, left_out: str, validates: np.ndarray) -> np.ndarray:
+def _roles(clips: pd.DataFrame, protocol: str, left_out: str, validates: np.ndarray) -> np.ndarray:
     """The roles in the fold that tests `left_out`."""
     tested = (clips["corpus"] == left_out).to_numpy()
     emotions = clips["emotion"].to_numpy()
@@ -51,7 +63,7 @@ def _roles(clips: pd.DataFrame, left_out: str, validates: np.ndarray) -> np.ndar
     if len(shared) < 2:
         raise ProtocolError(
             f"The corpus {left_out} shares {' and '.join(sorted(shared)) or 'no label'} with the others, and the "
-            "protocol corpus needs at least two labels: leave it out, or add a corpus with its labels."
+            f"protocol {protocol} needs at least two labels: leave it out, or add a corpus with its labels."
         )
     roles = np.where(validates, "validation", "train").astype(object)
     roles[tested] = np.where(np.isin(emotions[tested], sorted(shared)), "test", "outside")
@@ -61,6 +73,20 @@ def _roles(clips: pd.DataFrame, left_out: str, validates: np.ndarray) -> np.ndar
             "add speakers, or a corpus."
         )
     return roles
+
+
+def _set_aside(clips: pd.DataFrame, roles: np.ndarray, left_out: str, seed: int, n_adapt: int) -> None:
+    """Give some clips of the tested corpus the role enrol, in place; also of those that cannot be scored."""
+    own = clips[clips["corpus"] == left_out]
+    names, groups = own["name"].tolist(), own["group"].tolist()
+    chosen = folds.some_clips(names, groups, count=n_adapt, seed=seed, purpose=f"corpus/adapt/{left_out}")
+    roles[own["row"].to_numpy()[chosen]] = "enrol"
+    left = set(own.loc[roles[own["row"]] == "test", "emotion"])
+    if not chosen or len(left) < 2:
+        raise ProtocolError(
+            f"The corpus {left_out} has {len(own)} clips, too few for corpus+adapted, which sets some aside and tests "
+            "two labels or more with the rest: leave it out, or use the protocol corpus."
+        )
 
 
 def _validating(clips: pd.DataFrame, name: str, seed: int) -> np.ndarray:

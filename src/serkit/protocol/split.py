@@ -7,7 +7,6 @@ languages that it has never heard? The differences are large, so a score without
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
@@ -15,24 +14,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from serkit.corpora.columns import COPY
 from serkit.errors import ProtocolError
-from serkit.protocol.assignment import clip_table, keyed, milliseconds, random_roles, speaker_roles
-from serkit.protocol.left_out import corpus_roles
+from serkit.protocol.assignment import clip_table, keyed, milliseconds
 
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
 
-__all__ = ["PROTOCOLS", "Split", "make_split"]
+__all__ = ["BY_SPEAKER", "COLUMNS", "LEAVES_OUT", "PROTOCOLS", "Split"]
 
-#: The names of the protocols; :func:`make_split` describes them.
-PROTOCOLS = ("random", "speaker", "speaker+enrolled", "augmented-random", "leave-one-speaker-out", "corpus")
+#: The names of the protocols; :func:`serkit.make_split` describes them.
+PROTOCOLS = (
+    "random",
+    "speaker",
+    "speaker+enrolled",
+    "augmented-random",
+    "leave-one-speaker-out",
+    "corpus",
+    "corpus+adapted",
+    "emobox",
+)
+#: Those that test each corpus by a model made from the others; their headline is the mean over the corpora.
+LEAVES_OUT = ("corpus", "corpus+adapted")
 
-_BY_SPEAKER = ("speaker", "speaker+enrolled", "leave-one-speaker-out", "corpus")
-_COLUMNS = [*COPY, "fold", "role"]
+#: Those under which training, validation and held-out speakers are different people.
+BY_SPEAKER = ("speaker", "speaker+enrolled", "leave-one-speaker-out", "emobox", *LEAVES_OUT)
+#: The columns of a split.
+COLUMNS = [*COPY, "fold", "role"]
 _ROLES = ("train", "validation", "test", "enrol", "outside")
 _HELD = ("test", "enrol", "outside")
 _HEADER = "# serkit split "
@@ -80,7 +90,12 @@ class Split:
     @property
     def by_speaker(self) -> bool:
         """Whether training, validation and held-out speakers are different people."""
-        return self.protocol in _BY_SPEAKER
+        return self.protocol in BY_SPEAKER
+
+    @property
+    def by_corpus(self) -> bool:
+        """Whether each fold tests one corpus, and trains and validates on the others."""
+        return self.protocol in LEAVES_OUT
 
     @property
     def hash(self) -> str:
@@ -114,8 +129,9 @@ class Split:
         Every clip of the corpus, and no other, occurs once in every fold, and is held out (test, enrol or outside) in
         exactly one. In every fold the roles share no clip and no recording (same sound or overlap in one file), except
         in ``augmented-random``. In the speaker protocols, training, validation and held-out speakers are different
-        people; in ``corpus`` they are also of different corpora. Every fold has clips to train, validate and test with,
-        and training clips of every class (in ``corpus``, of every class that it tests).
+        people; in ``corpus`` and ``corpus+adapted`` they are also of different corpora. Every fold has clips to train,
+        validate and test with, and training clips of every class (of every class that it tests, where it leaves a
+        corpus out).
 
         Raises
         ------
@@ -136,7 +152,7 @@ class Split:
         if self.by_speaker:
             named = rows[rows["speaker"] != ""]
             self._apart(named, "voice", named["role"].replace(["enrol", "outside"], "test"), "speaker")
-        if self.protocol == "corpus":
+        if self.by_corpus:
             self._apart(rows, "corpus", rows["role"].isin(_HELD), "corpus")
         for k, fold in rows.groupby("fold"):
             missing = {"train", "validation", "test"} - set(fold["role"])
@@ -144,7 +160,7 @@ class Split:
                 raise ProtocolError(
                     f"Fold {k} has no {' and no '.join(sorted(missing))} clips: the corpus is too small for this split."
                 )
-            asked = fold.loc[fold["role"] != "outside", "emotion"]
+            asked = fold.loc[~fold["role"].isin(["enrol", "outside"]), "emotion"]
             absent = set(asked) - set(fold.loc[fold["role"] == "train", "emotion"])
             if absent:
                 lacking = ", ".join(sorted(absent))
@@ -152,7 +168,7 @@ class Split:
                     f"Fold {k} has no training clips of {lacking}: use other folds or leave the class out."
                 )
             alone = set(fold.loc[fold["role"] == "enrol", "voice"]) - set(fold.loc[fold["role"] == "test", "voice"])
-            if alone:
+            if alone and not self.by_corpus:
                 raise ProtocolError(f"Fold {k} enrols {sorted(alone)[0]} but tests none of their clips.")
 
     def _join(self, corpus: Corpus) -> pd.DataFrame:
@@ -194,7 +210,7 @@ class Split:
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the split as CSV; the first line, a comment, holds protocol, seed, folds, corpus and hash as JSON."""
         head = {name: getattr(self, name) for name in ("protocol", "seed", "n_folds", "corpus", "hash")}
-        table = self.table[_COLUMNS].sort_values(["fold", *COPY], kind="stable")
+        table = self.table[COLUMNS].sort_values(["fold", *COPY], kind="stable")
         with Path(path).open("w", encoding="utf-8", newline="") as file:
             file.write(f"{_HEADER}{json.dumps(head)}\n")
             table.to_csv(file, index=False, lineterminator="\n")
@@ -220,7 +236,7 @@ class Split:
             stored = head.pop("hash")
             for name, kind in (("start", float), ("end", float), ("copy", int), ("fold", int)):
                 table[name] = [kind(value) for value in table[name]]
-            split = cls(**head, table=table[_COLUMNS])
+            split = cls(**head, table=table[COLUMNS])
         except OSError as error:
             raise ProtocolError(f"The split {path} cannot be read ({error.strerror or error}).") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -232,75 +248,3 @@ class Split:
                 f"The split {path} was changed after it was written: make a new one with 'ser data split'."
             )
         return split
-
-
-def make_split(corpus: Corpus, protocol: str, *, seed: int = 0, n_folds: int = 5, n_copies: int = 3) -> Split:
-    """Assign the clips of a corpus to folds and roles.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        Each part of a joined corpus is split as it would be alone.
-    protocol : str
-        - ``random``: by clip, stratified by emotion and channel; duplicates stay together. About a tenth of the
-          training part is used for validation.
-        - ``speaker``: by speaker, balanced by sex and number of clips. About 15 % of the training speakers are used
-        for validation.
-        - ``speaker+enrolled``: the folds of ``speaker`` with the same seed. Up to 30 s of each test speaker, drawn
-          at random and at most half of the clips, get the role enrol: a model may use them without their labels.
-          They are not scored, so no scored clip was available to the model before. This is stricter than
-          standardising a speaker's clips by all of them, including the tested ones.
-        - ``augmented-random``: each clip and its augmented copies are assigned independently of each other,
-          stratified by emotion and channel. This leaks, on purpose: ``Split.warning`` says so.
-        - ``leave-one-speaker-out``: as ``speaker``, with one fold per speaker.
-        - ``corpus``: leave one corpus out; one fold per corpus, in the order of their names. Its clips whose label
-          no other corpus has get the role outside. About 15 % of the speakers of each other corpus validate.
-    seed : int
-        Seed of the assignment.
-    n_folds : int
-        2 or more; ``leave-one-speaker-out`` and ``corpus`` have their own numbers.
-    n_copies : int
-        Augmented copies of each clip; only for ``augmented-random``.
-
-    Returns
-    -------
-    Split
-        Already checked.
-
-    Raises
-    ------
-    ProtocolError
-        If the corpus cannot be split in this way: too few speakers, corpora or clips of a class, clips without a
-        speaker, or one recording under two speakers.
-
-    See Also
-    --------
-    serkit.read_corpus : Reads the corpus.
-    serkit.run_evaluation : Trains and tests a recipe on the split.
-    """
-    if protocol not in PROTOCOLS:
-        near = difflib.get_close_matches(protocol, PROTOCOLS, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise ProtocolError(f"Unknown protocol {protocol!r}: expected one of {', '.join(PROTOCOLS)}.{hint}")
-    if n_folds < 2 or n_copies < 1:
-        raise ProtocolError(f"Expected at least 2 folds and 1 copy, got n_folds={n_folds} and n_copies={n_copies}.")
-    clips = clip_table(corpus)
-    if protocol == "augmented-random":
-        clips = pd.concat([clips.assign(copy=copy) for copy in range(n_copies + 1)], ignore_index=True)
-    alone = protocol in ("leave-one-speaker-out", "corpus")  # their number of folds is that of all speakers or corpora
-    parts = [clips] if alone else [part.reset_index(drop=True) for _, part in clips.groupby("corpus", sort=False)]
-    tables = []
-    for part in parts:
-        if protocol == "corpus":
-            roles = corpus_roles(part, seed)
-            number = len(roles)
-        elif protocol in _BY_SPEAKER:
-            number, roles = speaker_roles(part.assign(row=np.arange(len(part))), protocol, seed, n_folds)
-        else:
-            number, roles = n_folds, random_roles(part, protocol, seed, n_folds)
-        tables += [part.assign(fold=k, role=roles[k])[_COLUMNS] for k in range(number)]
-    table = pd.concat(tables)
-    table = table.sort_values(["fold", *COPY], kind="stable", ignore_index=True)
-    split = Split(protocol, seed, number, corpus.name, table)
-    split.check(corpus)
-    return split

@@ -1,24 +1,26 @@
-"""Recordings of one person -> a speaker profile."""
+"""Recordings of one person -> the profile of a voice."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from datetime import date
 
 import numpy as np
 
+from serkit import audio
 from serkit.audio import Channel, Source, find_audio
 from serkit.errors import AudioError, TruncatedError
-from serkit.recognition.prediction import Prediction
-from serkit.recognition.profile import MAX_SECONDS, Profile, need_enrolment, voice_mean
+from serkit.recognition.moments import Moments
+from serkit.recognition.profile import MAX_SECONDS, Profile, need_adaptation
 from serkit.recognition.runner import Runner
-from serkit.recognition.timeline import default_window, timeline
+from serkit.recognition.timeline import cut, default_window, heard_windows
 
 __all__ = ["MIN_SECONDS", "enrol"]
 
 #: The least speech that a profile needs, s.
 MIN_SECONDS = 3.0
+
+_BLOCK = 30.0  # s, read at a time
 
 
 def enrol(
@@ -29,33 +31,22 @@ def enrol(
     on_break: Callable[[str], object] | None = None,
 ) -> Profile:
     """Make a profile of the person who speaks in `sources`; see :meth:`serkit.Recognizer.enrol`."""
-    manifest = recognizer.manifest
-    need_enrolment(manifest)
-    heard: list[list[float]] = []
-    weights: list[float] = []
-    seconds = 0.0
-    for one, new in _utterances(recognizer, sources, sample_rate, channel, on_break):
+    need_adaptation(recognizer.manifest)
+    moments = Moments(recognizer.manifest.adaptation["size"])
+    utterances, seconds = 0, 0.0
+    for embedding, new, length in _utterances(recognizer, sources, sample_rate, channel, on_break):
         new = min(new, MAX_SECONDS - seconds)
-        heard.append(list(one.probabilities.values()))
-        weights.append(new / (one.end - one.start))
+        moments.add(embedding, new / length)
+        utterances += 1
         seconds += new
         if seconds > MAX_SECONDS - 1e-6:
             break
     if seconds < MIN_SECONDS:
         raise AudioError(
-            f"The recordings hold {seconds:.1f} s of speech, a speaker profile needs at least {MIN_SECONDS:g} s: "
+            f"The recordings hold {seconds:.1f} s of speech, the profile of a voice needs at least {MIN_SECONDS:g} s: "
             "add recordings of this person."
         )
-    means = voice_mean(np.array(heard), np.array(weights))
-    return Profile(
-        model=manifest.name,
-        version=manifest.version,
-        model_sha256=manifest.files["model.onnx"],
-        log_probabilities=dict(zip(manifest.labels, means.tolist(), strict=True)),
-        utterances=len(heard),
-        seconds=round(seconds, 3),
-        created=date.today().isoformat(),
-    )
+    return moments.profile("voice", recognizer.manifest, utterances=utterances, seconds=seconds)
 
 
 def _utterances(
@@ -64,19 +55,21 @@ def _utterances(
     sample_rate: int | None,
     channel: Channel,
     on_break: Callable[[str], object] | None,
-) -> Iterator[tuple[Prediction, float]]:
-    """Yield each window with speech, and how many of its seconds no window before it had."""
-    window = default_window(recognizer)
+) -> Iterator[tuple[np.ndarray, float, float]]:
+    """Yield the embedding of each window with speech, how many of its seconds no window before it had, and all."""
+    rate = recognizer.sample_rate
+    size = max(round(default_window(recognizer) * rate), 1)
     for source in _recordings(sources):
-        answered = 0.0
+        heard = 0.0
         try:
-            windows = timeline(recognizer, source, window=window, hop=window, sample_rate=sample_rate, channel=channel)
-            for one in windows:
-                new, answered = one.end - answered, one.end
-                if one.speech:
-                    yield one, new
+            track = audio.Track(source, sample_rate=sample_rate, target_rate=rate, block=_BLOCK, channel=channel)
+            windows = cut((piece.samples for piece in track), size, size)
+            for start, end, wave, activity in heard_windows(recognizer, windows):
+                new, heard = end - heard, end
+                if activity.present:
+                    yield recognizer.embedding(wave), new, end - start
         except AudioError as error:
-            if isinstance(error, TruncatedError) and on_break is not None and answered:
+            if isinstance(error, TruncatedError) and on_break is not None and heard:
                 on_break(str(error))
                 continue
             name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else str(getattr(source, "name", ""))

@@ -29,9 +29,9 @@ _FULL = 0.2  # the smallest effect that is drawn in full colour, so that tiny ef
 _POINTS = 700  # of the waveform and columns of the spectrogram, at most
 _ROWS = 6  # of the spectrogram in each band
 _RANGE_DB = 70.0
-_SPEAKER = (
-    "<li>A profile of the speaker, made from {heard} of speech, was used: each answer, with the part and without it, "
-    "is corrected for the model's bias towards this voice.</li>\n"
+_PROFILE = (
+    "<li>A profile of the {kind}, made from {heard}, was used: each answer, with the part and without it, is adapted "
+    "to this {kind}.</li>\n"
 )
 _TICKS = (200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
 
@@ -62,20 +62,20 @@ def explanation_page(explanation: Explanation) -> str:
     share = prediction.confidence or 0.0
     title = said.capitalize() if share >= 0.5 else f"Perhaps {said}"
     asked = "" if said == explanation.emotion else f" · explained here: {explanation.emotion}"
-    heard = f"{explanation.speaker.seconds:.0f} s" if explanation.speaker else ""
-    adjusted = f" · adjusted to this voice, {heard} heard" if heard else ""
+    profile = explanation.profile
+    adapted = f" · adapted to this {profile.kind}, {profile.heard} heard" if profile else ""
     return Template(template).substitute(
         version=escape(__version__),
         title=_text(f"{explanation.emotion} {_percent(explanation.probability)}: {name}"),
         heading=_text(name),
-        subtitle=_text(f"{_seconds(prediction.start, prediction.end)} · model {explanation.model}{adjusted}{asked}"),
+        subtitle=_text(f"{_seconds(prediction.start, prediction.end)} · model {explanation.model}{adapted}{asked}"),
         answer=(
             f'<div class="said" style="border-color:{colour(said)}"><b>{_text(title)}</b>'
             f"<span>{escape(_percent(share))} confidence</span></div>"
         ),
         shares=_shares(explanation),
         emotion=emotion,
-        speaker=_SPEAKER.format(heard=heard) if heard else "",
+        profile=_PROFILE.format(kind=profile.kind, heard=profile.heard) if profile else "",
         findings=f'<ul class="found">{"".join(f"<li>{_unbroken(line)}</li>" for line in findings(explanation))}</ul>',
         figure=_figure(explanation),
         tables=_tables(explanation),

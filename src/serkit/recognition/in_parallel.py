@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
+from typing import TypeVar
 
 from serkit.audio import Source
 from serkit.recognition.inputs import failure
@@ -14,12 +15,14 @@ from serkit.recognition.prediction import Prediction
 
 __all__ = ["answer_many"]
 
+_Answer = TypeVar("_Answer")
+
 
 def answer_many(
-    answer: Callable[[Source, Event], list[Prediction]],
+    answer: Callable[[Source, Event], list[_Answer]],
     sources: Iterable[Source | Prediction | Callable[[], Source]],
     workers: int | None = None,
-) -> Iterator[list[Prediction]]:
+) -> Iterator[list[_Answer] | list[Prediction]]:
     """Yield what `answer` gives for each source, in order, or the reason why it failed.
 
     Parameters
@@ -32,7 +35,7 @@ def answer_many(
         Threads, by default one per core and at most four.
     """
 
-    def attempt(source: Source | Prediction | Callable[[], Source]) -> list[Prediction]:
+    def attempt(source: Source | Prediction | Callable[[], Source]) -> list[_Answer] | list[Prediction]:
         if isinstance(source, Prediction):
             return [source]
         try:
@@ -42,7 +45,7 @@ def answer_many(
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = workers or min(4, cores)
-    waiting: deque[Future[list[Prediction]]] = deque()
+    waiting: deque[Future[list[_Answer] | list[Prediction]]] = deque()
     stop = Event()
     pool = ThreadPoolExecutor(count, thread_name_prefix="serkit")
     try:

@@ -16,9 +16,10 @@ from serkit.audio.channels import every_channel
 from serkit.audio.utterances import MIN_PAUSE
 from serkit.audio.waveform import own
 from serkit.errors import AudioError, SerkitError, TruncatedError
+from serkit.recognition.graph import Outputs
 from serkit.recognition.listening import Heard, Listener
-from serkit.recognition.prediction import Prediction, check_confidence, path_of
-from serkit.recognition.profile import Profile, check_speaker
+from serkit.recognition.prediction import Prediction, path_of
+from serkit.recognition.profile import Profile, check_profile
 from serkit.recognition.runner import Runner
 from serkit.recognition.speakers import Turns, read_rttm
 from serkit.recognition.timeline import default_window, window_limits
@@ -39,7 +40,7 @@ def make_timeline(
     window: float | None = None,
     pause: float = MIN_PAUSE,
     smooth: bool = True,
-    min_confidence: float = 0.0,
+    min_confidence: float | None = None,
     profile: Profile | None = None,
     strict: bool = False,
     progress: Callable[[float], object] | None = None,
@@ -49,8 +50,9 @@ def make_timeline(
 
     `on_block` is called with each block of the recording, float32, shape (n, channels), and its rate, Hz.
     """
-    check_confidence(min_confidence)
-    check_speaker(profile, recognizer.manifest)
+    least = recognizer.least(min_confidence)
+    if profile is not None:
+        check_profile(profile, recognizer.manifest)
     wanted = check_channel(channel, each=True)
     length, shortest_pause = check_window(recognizer, window), check_pause(pause)
     path = path_of(source)
@@ -87,7 +89,7 @@ def make_timeline(
                         least=recognizer.manifest.min_seconds,
                         turns=turns,
                     )
-                    maker = SegmentMaker(recognizer.labels, listener, min_confidence=min_confidence, smooth=smooth)
+                    maker = SegmentMaker(recognizer.manifest, listener, min_confidence=least, smooth=smooth)
                     names = [choice.name for choice in choices] if turns is None else list(turns.names)
                     rows = [[] for _ in names]
                     outline = Outline(track.rate)
@@ -127,11 +129,11 @@ def make_timeline(
     )
 
 
-def window_answer(recognizer: Runner, profile: Profile | None) -> Callable[[np.ndarray], list[float]]:
+def window_answer(recognizer: Runner, profile: Profile | None) -> Callable[[np.ndarray], Outputs]:
     """Return the function that answers the samples of a window, at the model's rate."""
 
-    def answer(samples: np.ndarray) -> list[float]:
-        return recognizer.probabilities(own(samples, recognizer.sample_rate), speaker=profile).tolist()
+    def answer(samples: np.ndarray) -> Outputs:
+        return recognizer.outputs(own(samples, recognizer.sample_rate), profile=profile)
 
     return answer
 
@@ -168,7 +170,7 @@ def _done(one: Heard) -> Iterator[bool]:
 
 
 def _put(rows: list[list[Prediction]], maker: SegmentMaker, one: Heard) -> None:
-    futures: list[Future[list[float]]] = [window.answer for window in one.windows]
+    futures: list[Future[Outputs]] = [window.answer for window in one.windows]
     rows[one.track] += maker.heard(one, [future.result() for future in futures])
 
 

@@ -19,6 +19,7 @@ WARNINGS = {
     "clipped": "recorded too loud: samples are cut off at full scale",
     "quiet": "recorded at a very low level",
     "one-sided": "only one channel holds sound",
+    "unfamiliar": "unlike all recordings that the model learned from",
 }
 
 
@@ -49,6 +50,10 @@ class Prediction:
     warnings : tuple of str
         Reasons to trust the answer less, in the order of :data:`WARNINGS`, which explains them. Without speech,
         there is no warning ``"short"``.
+    familiarity : float or None
+        How near the recording is to those that the model learned from, in [0, 1]: 1 minus the share of recordings of
+        unheard voices that are nearer, so 0.5 is ordinary and 0 is further away than all of them. None without speech,
+        and for models that do not tell.
 
     See Also
     --------
@@ -77,6 +82,7 @@ class Prediction:
     unsure: bool = False
     channel: str | None = None
     warnings: tuple[str, ...] = ()
+    familiarity: float | None = None
 
     @property
     def answer(self) -> str:
@@ -136,6 +142,7 @@ class Prediction:
             "channel": self.channel,
             "emotion": self.emotion,
             "confidence": self.confidence,
+            "familiarity": self.familiarity,
             "unsure": self.unsure,
             "speech": self.speech,
             "error": self.error,

@@ -1,116 +1,77 @@
-"""Enrolment: up to 30 s of a person's voice make a small profile, which later answers for that person use.
+"""Profiles: what a model has heard of a voice or of a place, which makes its later answers there better.
 
-A model is biased towards some labels for each voice, whatever it says. The mean log-probability over a few
-utterances, minus the same mean over other voices, estimates that bias; subtracting a part of it improves the answers
-(:func:`adjust`). Nothing is labelled and nothing is trained.
+A voice is a person; a place is a microphone, a room, a language, a style of speaking. The mean and the standard
+deviation of the model's embedding over a few unlabelled utterances become the zero point and the unit of what it hears
+there. Nothing is labelled and nothing is trained.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serkit.bundle.checks import FLOOR, is_number
+from serkit.bundle.checks import is_number
 from serkit.errors import BundleError, ProfileError
 from serkit.files import parse_json, write_atomic
 
 if TYPE_CHECKING:
     from serkit.bundle.manifest import Manifest
 
-__all__ = ["FLOOR", "MAX_SECONDS", "Profile", "adjust", "check_speaker", "need_enrolment", "voice_mean"]
+__all__ = [
+    "KINDS",
+    "LEAST_DEVIATION",
+    "MAX_SECONDS",
+    "Profile",
+    "check_profile",
+    "need_adaptation",
+]
 
-#: The most speech that a profile uses, s.
+#: What a profile may be of.
+KINDS = ("voice", "place")
+#: The most speech that the profile of a voice uses, s.
 MAX_SECONDS = 30.0
+#: The smallest standard deviation that a profile states: one utterance alone has none.
+LEAST_DEVIATION = 1e-6
 
-_FORMAT = 1
+_FORMAT = 2
 _MOST_UTTERANCES = 1_000_000
-_LOWEST = math.log(FLOOR) - 1e-6
-_MAX_BYTES = 1 << 20  # of a file; a profile has less than one kB
+_MOST_SECONDS = 1e9
+_LARGEST = 1e6  # of a mean or deviation: the graph's arithmetic with float32 stays finite
+_DIGITS = 5  # significant, of means and deviations
+_MAX_BYTES = 1 << 22  # of a file; a profile of 3,072 means and deviations has 70 kB
 
 
-def voice_mean(probabilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the mean log-probability of each label over utterances of one voice.
-
-    Parameters
-    ----------
-    probabilities : np.ndarray, shape=(n, n_labels)
-        In [0, 1]; values below :data:`FLOOR` are raised to it.
-    weights : np.ndarray, shape=(n,), optional
-        Weight of each utterance, by default the same for all.
-
-    Returns
-    -------
-    np.ndarray, float64, shape=(n_labels,)
-        In [-9.22, 0].
-    """
-    logs = np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), FLOOR))
-    return np.asarray(np.average(logs, axis=0, weights=weights))
-
-
-def adjust(
-    probabilities: np.ndarray, voice: np.ndarray, reference: np.ndarray, *, seconds: float, weight: float, half: float
-) -> np.ndarray:
-    """Correct answers for the model's bias towards a voice.
-
-    ``log p'(label) = log p(label) - w * (voice(label) - reference(label))``, then softmax, where
-    ``w = weight * seconds / (seconds + half)``: the less speech was heard, the smaller the correction.
-
-    Parameters
-    ----------
-    probabilities : np.ndarray, shape=(..., n_labels)
-        In [0, 1].
-    voice, reference : np.ndarray, shape=(n_labels,)
-        :func:`voice_mean` of this voice, and its mean over other voices.
-    seconds : float
-        How much of the voice was heard, s.
-    weight : float
-        The part of the bias that is corrected in the limit of endless speech.
-    half : float
-        Seconds of speech after which half of that is corrected.
-
-    Returns
-    -------
-    np.ndarray, float64, shape=(..., n_labels)
-        In [0, 1], summing to 1.
-
-    Examples
-    --------
-    A voice that sounds half as happy again as others do, heard for as long as ``half``:
-
-    >>> voice, reference = np.log([0.6, 0.4]), np.log([0.4, 0.4])
-    >>> adjust(np.array([0.6, 0.4]), voice, reference, seconds=5.0, weight=1.0, half=5.0).round(3)
-    array([0.551, 0.449])
-    """
-    strength = weight * seconds / (seconds + half)
-    # Softmax of sums of logarithms, without the logarithm: a probability of 0 stays 0.
-    values = np.maximum(np.asarray(probabilities, dtype=np.float64), 0) * np.exp(-strength * (voice - reference))
-    return np.asarray(values / values.sum(axis=-1, keepdims=True))
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
-    """What a model needs to know about a voice. It holds no audio and no file names.
+    """What a model needs to know about a voice or a place. It holds no audio and no file names.
+
+    A profile of a voice describes a person's voice much as a voice print does: store it with the same care as a
+    recording of that person.
 
     Attributes
     ----------
+    kind : {"voice", "place"}
+        ``"voice"``: one person, heard by :meth:`serkit.Recognizer.enrol`. ``"place"``: recordings of a place, heard by
+        :meth:`serkit.Recognizer.adapt`.
     model, version : str
-        Name and version of the model that heard the voice.
+        Name and version of the model that heard it.
     model_sha256 : str
-        SHA-256 of its ``model.onnx``. The profile is for this model alone.
-    log_probabilities : dict of str to float
-        Mean log-probability of each label over the utterances, in the order of the model's labels; in [-9.22, 0].
+        SHA-256 of its ``model.onnx``. The profile works with this model alone.
+    mean, deviation : np.ndarray, float32, shape=(d,)
+        Mean and standard deviation of the model's embedding over the utterances, in its own unit, rounded to 5
+        significant digits. Means are within ±1e6, deviations from 1e-6 to 1e6.
     utterances : int
-        How many were heard; a long recording counts as several.
+        How many were heard. Of a voice: windows with speech; a long recording has several. Of a place: recordings with
+        speech.
     seconds : float
-        Their total length, s, at most 30.
+        Their total length, s; at most 30 for a voice.
     created : str
         Date, ISO 8601.
 
@@ -121,56 +82,69 @@ class Profile:
 
     See Also
     --------
-    serkit.recognition.recognizer.Recognizer.enrol : Makes one.
+    serkit.recognition.recognizer.Recognizer.enrol : Makes one of a voice.
+    serkit.recognition.recognizer.Recognizer.adapt : Makes one of a place.
+
+    Examples
+    --------
+    >>> ann = Profile("voice", "tiny", "1.0", 64 * "0", np.array([0.25, -1]), np.array([1, 2]), 4, 12.5, "2025-01-31")
+    >>> Profile.from_dict(ann.to_dict()) == ann
+    True
     """
 
+    kind: str
     model: str
     version: str
     model_sha256: str
-    log_probabilities: dict[str, float]
+    mean: np.ndarray = field(repr=False)
+    deviation: np.ndarray = field(repr=False)
     utterances: int
     seconds: float
     created: str
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ProfileError(f"A profile's 'kind' must be voice or place, got {self.kind!r:.80}.")
         for key in ("model", "version", "created"):
             if not isinstance(getattr(self, key), str):
-                raise ProfileError(f"A speaker profile's '{key}' must be text, got {getattr(self, key)!r}.")
+                raise ProfileError(f"A profile's '{key}' must be text, got {getattr(self, key)!r:.80}.")
         if not isinstance(self.model_sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", self.model_sha256):
             raise ProfileError(
-                f"A speaker profile's 'model_sha256' must be 64 hexadecimal digits, got {self.model_sha256!r}."
+                f"A profile's 'model_sha256' must be 64 hexadecimal digits, got {self.model_sha256!r:.80}."
             )
-        means = self.log_probabilities
-        if not isinstance(means, dict) or len(means) < 2 or not all(isinstance(label, str) for label in means):
+        for key, least in (("mean", -_LARGEST), ("deviation", LEAST_DEVIATION)):
+            object.__setattr__(self, key, _vector(key, getattr(self, key), least))
+        if len(self.mean) != len(self.deviation):
             raise ProfileError(
-                f"A speaker profile's 'log_probabilities' must have a number for each of two labels or more, got "
-                f"{means!r}."
+                f"A profile's 'mean' and 'deviation' must have the same length, got {len(self.mean):,} and "
+                f"{len(self.deviation):,} numbers."
             )
-        for label, value in means.items():
-            if not is_number(value) or not _LOWEST <= value <= 0:
-                raise ProfileError(
-                    f"A speaker profile's log-probability of {label:.80} must be from {_LOWEST:.2f} to 0, got "
-                    f"{value!r:.80}."
-                )
         count = self.utterances
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_UTTERANCES:
-            raise ProfileError(f"A speaker profile's 'utterances' must be a count, 1 or more, got {count!r:.80}.")
-        if not is_number(self.seconds) or not 0 < self.seconds <= MAX_SECONDS:
+            raise ProfileError(f"A profile's 'utterances' must be a count, 1 or more, got {count!r:.80}.")
+        most = MAX_SECONDS if self.kind == "voice" else _MOST_SECONDS
+        if not is_number(self.seconds) or not 0 < self.seconds <= most:
             raise ProfileError(
-                f"A speaker profile's 'seconds' must be more than 0 and at most {MAX_SECONDS:g}, got "
+                f"The 'seconds' of a {self.kind}'s profile must be more than 0 and at most {most:,.0f}, got "
                 f"{self.seconds!r:.80}."
             )
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels of the model, in its order."""
-        return tuple(self.log_probabilities)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Profile) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
     @property
     def key(self) -> str:
         """A hash of all that changes an answer, 16 hexadecimal digits."""
-        parts = [self.model_sha256, list(self.log_probabilities.items()), self.seconds]
+        parts = [self.model_sha256, self.mean.tolist(), self.deviation.tolist(), self.utterances]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    @property
+    def heard(self) -> str:
+        """What it was made from, in words: ``"12 s"`` of a voice, ``"57 recordings"`` of a place."""
+        return f"{self.seconds:.0f} s" if self.kind == "voice" else f"{self.utterances} recordings"
 
     def check(self, manifest: Manifest) -> None:
         """Make sure that the profile may be used with the model of `manifest`.
@@ -180,54 +154,37 @@ class Profile:
         ProfileError
             If it was made with another one.
         BundleError
-            If the model does not enrol voices.
+            If the model does not adapt.
         """
-        if manifest.files.get("model.onnx") != self.model_sha256 or manifest.labels != self.labels:
+        if manifest.files.get("model.onnx") != self.model_sha256:
             made, this = f"{self.model} {self.version}", f"{manifest.name} {manifest.version}"
             this = "another model of that name" if made == this else this
-            raise ProfileError(f"The speaker profile was made with {made}, this is {this}: enrol again.")
-        need_enrolment(manifest)
+            again = "enrol" if self.kind == "voice" else "adapt"
+            raise ProfileError(f"The profile was made with {made}, this is {this}: {again} again.")
+        need_adaptation(manifest)
+        if len(self.mean) != manifest.adaptation["size"]:
+            raise ProfileError(
+                f"The profile has {len(self.mean):,} means, the model {manifest.name} needs "
+                f"{manifest.adaptation['size']:,}: one of the two was changed."
+            )
 
-    def adjust(self, probabilities: np.ndarray, manifest: Manifest) -> np.ndarray:
-        """Correct answers of the model that the voice was enrolled with.
-
-        Parameters
-        ----------
-        probabilities : np.ndarray, shape=(..., n_labels)
-            In the order of the labels.
-        manifest : Manifest
-            Of the model that gave them.
-
-        Returns
-        -------
-        np.ndarray, float64, shape=(..., n_labels)
-            As :func:`adjust`.
-
-        Raises
-        ------
-        ProfileError
-            If it is another model.
-        BundleError
-            If the model does not enrol.
-        """
-        self.check(manifest)
-        given = manifest.enrolment
-        return adjust(
-            probabilities,
-            np.array(list(self.log_probabilities.values())),
-            np.array([given["reference"][label] for label in self.labels]),
-            seconds=self.seconds,
-            weight=given["weight"],
-            half=given["seconds"],
-        )
+    def inputs(self) -> dict[str, np.ndarray]:
+        """Return what the graph is given beside the waveform: ``mean``, ``deviation`` and ``heard``, float32."""
+        return {
+            "mean": self.mean[np.newaxis],
+            "deviation": self.deviation[np.newaxis],
+            "heard": np.array([self.utterances], dtype=np.float32),
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the profile as JSON-able dictionary."""
-        return {"format": _FORMAT, **asdict(self)}
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {"format": _FORMAT, **values, "mean": _rounded(self.mean), "deviation": _rounded(self.deviation)}
 
     def to_json(self) -> str:
-        """Return what :meth:`save` writes."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        """Return what :meth:`save` writes: a key on each line."""
+        lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in self.to_dict().items())
+        return "{\n" + ",\n".join(lines) + "\n}\n"
 
     @classmethod
     def from_dict(cls, content: object) -> Profile:
@@ -236,26 +193,29 @@ class Profile:
         Raises
         ------
         ProfileError
-            If it is not a profile, damaged, or of a newer format.
+            If it is not a profile, damaged, of the first format or of a newer one.
 
         Examples
         --------
+        >>> Profile.from_dict({"format": 1})
+        Traceback (most recent call last):
+        serkit.errors.ProfileError: The profile has format 1, which only earlier models could use: enrol again.
         >>> Profile.from_dict({"format": 99})
         Traceback (most recent call last):
-        serkit.errors.ProfileError: The speaker profile has format 99, this serkit reads 1: upgrade serkit.
+        serkit.errors.ProfileError: The profile has format 99, this serkit reads 2: upgrade serkit.
         """
         if not isinstance(content, dict):
-            raise ProfileError("A speaker profile is a JSON object: make one with 'ser enrol'.")
-        names = [field.name for field in fields(cls)]
-        if "format" in content and content["format"] != _FORMAT:
-            raise ProfileError(
-                f"The speaker profile has format {content['format']!r:.80}, this serkit reads {_FORMAT}: "
-                "upgrade serkit."
-            )
+            raise ProfileError("A profile is a JSON object: make one with 'ser enrol' or 'ser adapt'.")
+        version = content.get("format", _FORMAT)
+        if version == 1 and not isinstance(version, bool):
+            raise ProfileError("The profile has format 1, which only earlier models could use: enrol again.")
+        if version != _FORMAT:
+            raise ProfileError(f"The profile has format {version!r:.80}, this serkit reads {_FORMAT}: upgrade serkit.")
+        names = [item.name for item in fields(cls)]
         for name in ("format", *names):
             if name not in content:
                 raise ProfileError(
-                    f"The key '{name}' is missing, so this is not a speaker profile: make one with 'ser enrol'."
+                    f"The key '{name}' is missing, so this is not a profile: make one with 'ser enrol' or 'ser adapt'."
                 )
         return cls(**{name: content[name] for name in names})
 
@@ -282,7 +242,7 @@ class Profile:
         Raises
         ------
         ProfileError
-            If there is none, or if it is damaged or of a newer format; the message names the file.
+            If there is none, or if it is damaged or of another format; the message names the file.
         """
         name = os.fspath(path)
         try:
@@ -290,7 +250,7 @@ class Profile:
                 raw = file.read(_MAX_BYTES + 1)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise ProfileError(f"The speaker profile '{name}' cannot be read: {reason}.") from None
+            raise ProfileError(f"The profile '{name}' cannot be read: {reason}.") from None
         return cls.from_json(raw, name=name)
 
     @classmethod
@@ -309,12 +269,13 @@ class Profile:
             As :meth:`load`.
         """
         if len(data) > _MAX_BYTES:
-            raise ProfileError(f"'{name}' is more than {_MAX_BYTES:,} bytes, so it is not a speaker profile.")
+            raise ProfileError(f"'{name}' is more than {_MAX_BYTES:,} bytes, so it is not a profile.")
         try:
             content = parse_json(data)
         except ValueError as error:
             raise ProfileError(
-                f"'{name}' is not a speaker profile, because it is not valid JSON ({error}): make one with 'ser enrol'."
+                f"'{name}' is not a profile, because it is not valid JSON ({error}): make one with 'ser enrol' or "
+                "'ser adapt'."
             ) from None
         try:
             return cls.from_dict(content)
@@ -322,22 +283,46 @@ class Profile:
             raise ProfileError(f"'{name}': {error}") from None
 
 
-def check_speaker(speaker: object, manifest: Manifest) -> None:
-    """Raise ProfileError unless `speaker` is None or a profile for the model of `manifest`."""
-    if speaker is None:
+def check_profile(profile: object, manifest: Manifest) -> None:
+    """Raise ProfileError unless `profile` is None or a profile for the model of `manifest`."""
+    if profile is None:
         return
-    if not isinstance(speaker, Profile):
+    if not isinstance(profile, Profile):
         raise ProfileError(
-            f"speaker must be a Profile, got {type(speaker).__name__}: make one with Recognizer.enrol, or read one "
-            "with Profile.load(path)."
+            f"profile must be a Profile, got {type(profile).__name__}: make one with Recognizer.enrol or "
+            "Recognizer.adapt, or read one with Profile.load(path)."
         )
-    speaker.check(manifest)
+    profile.check(manifest)
 
 
-def need_enrolment(manifest: Manifest) -> None:
-    """Raise BundleError if the model of `manifest` does not enrol voices."""
-    if not manifest.enrolment:
+def need_adaptation(manifest: Manifest) -> None:
+    """Raise BundleError if the model of `manifest` does not adapt to voices and places."""
+    if not manifest.adaptation:
         raise BundleError(
-            f"The model {manifest.name} {manifest.version} does not enrol voices: use one that does, such as "
-            "'ser train' makes from a recipe with method = \"answers\" in its [enrolment]."
+            f"The model {manifest.name} {manifest.version} does not adapt to voices or places: use one that does; "
+            "'ser models' says which."
         )
+
+
+def _vector(key: str, values: object, least: float) -> np.ndarray:
+    """Check means or deviations, and return them rounded, float32, read-only."""
+    if isinstance(values, (list, tuple)):
+        odd = next((value for value in values if not is_number(value)), None)
+        if odd is not None or not values:
+            raise ProfileError(f"A profile's '{key}' must be a list of finite numbers, got {odd!r:.80}.")
+    elif not isinstance(values, np.ndarray) or values.ndim != 1 or not values.size or values.dtype.kind not in "fiu":
+        raise ProfileError(f"A profile's '{key}' must be a list of finite numbers, got {type(values).__name__}.")
+    found = np.array(_rounded(np.asarray(values)), dtype=np.float64)
+    wrong = found[~((found >= least) & (found <= _LARGEST))]  # also nan
+    if wrong.size:
+        raise ProfileError(
+            f"A profile's '{key}' must have numbers from {least:g} to {_LARGEST:g}, got {float(wrong[0])!r}."
+        )
+    single = found.astype(np.float32)
+    single.flags.writeable = False
+    return single
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    """The numbers with the digits that a profile keeps; what float32 makes of them is rounded back to the same."""
+    return [float(f"{value:.{_DIGITS}g}") for value in values.tolist()]

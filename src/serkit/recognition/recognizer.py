@@ -13,7 +13,7 @@ from serkit.audio import Channel, Recording, Source, check_channel
 from serkit.bundle import locate, read_bundle
 from serkit.recognition.in_parallel import answer_many
 from serkit.recognition.inputs import many, scan
-from serkit.recognition.prediction import Prediction, check_confidence
+from serkit.recognition.prediction import Prediction
 from serkit.recognition.runner import Runner
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def predict(
     sample_rate: int | None = None,
     recursive: bool = False,
     channel: Literal["each"],
-    min_confidence: float = 0.0,
-    speaker: Profile | None = None,
+    min_confidence: float | None = None,
+    profile: Profile | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
 ) -> list[Prediction]: ...
@@ -82,8 +82,8 @@ def predict(  # type: ignore[overload-overlap]
     sample_rate: int | None = None,
     recursive: bool = False,
     channel: Channel = "auto",
-    min_confidence: float = 0.0,
-    speaker: Profile | None = None,
+    min_confidence: float | None = None,
+    profile: Profile | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
 ) -> Prediction: ...
@@ -96,8 +96,8 @@ def predict(  # type: ignore[overload-overlap]
     sample_rate: int | None = None,
     recursive: bool = False,
     channel: Channel = "auto",
-    min_confidence: float = 0.0,
-    speaker: Profile | None = None,
+    min_confidence: float | None = None,
+    profile: Profile | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
 ) -> Prediction | Any: ...  # a folder gives a list, which types cannot express
@@ -110,8 +110,8 @@ def predict(
     sample_rate: int | None = None,
     recursive: bool = False,
     channel: Channel = "auto",
-    min_confidence: float = 0.0,
-    speaker: Profile | None = None,
+    min_confidence: float | None = None,
+    profile: Profile | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
 ) -> list[Prediction]: ...
@@ -123,8 +123,8 @@ def predict(
     sample_rate: int | None = None,
     recursive: bool = False,
     channel: Channel | Literal["each"] = "auto",
-    min_confidence: float = 0.0,
-    speaker: Profile | None = None,
+    min_confidence: float | None = None,
+    profile: Profile | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
 ) -> Prediction | list[Prediction]:
@@ -134,7 +134,7 @@ def predict(
 
     Parameters
     ----------
-    source, sample_rate, recursive, channel, min_confidence, speaker, strict
+    source, sample_rate, recursive, channel, min_confidence, profile, strict
         As for :meth:`Recognizer.predict`.
     model : str or path
         As for :func:`load`.
@@ -158,7 +158,7 @@ def predict(
             recursive=recursive,
             channel=channel,
             min_confidence=min_confidence,
-            speaker=speaker,
+            profile=profile,
             strict=strict,
         ),
     )
@@ -191,9 +191,9 @@ class Recognizer(Runner):
 
     Examples
     --------
-    >>> recognizer = load()                                       # doctest: +SKIP
-    >>> recognizer.predict("examples/plain.flac").top(1)          # doctest: +SKIP
-    [('angry', 0.99...)]
+    >>> recognizer = load()                                           # doctest: +SKIP
+    >>> recognizer.predict("examples/angry_1038.opus").top(1)         # doctest: +SKIP
+    [('angry', 0.9...)]
     """
 
     @overload
@@ -204,8 +204,8 @@ class Recognizer(Runner):
         sample_rate: int | None = None,
         recursive: bool = False,
         channel: Literal["each"],
-        min_confidence: float = 0.0,
-        speaker: Profile | None = None,
+        min_confidence: float | None = None,
+        profile: Profile | None = None,
         strict: bool = False,
     ) -> list[Prediction]: ...
 
@@ -218,8 +218,8 @@ class Recognizer(Runner):
         sample_rate: int | None = None,
         recursive: bool = False,
         channel: Channel = "auto",
-        min_confidence: float = 0.0,
-        speaker: Profile | None = None,
+        min_confidence: float | None = None,
+        profile: Profile | None = None,
         strict: bool = False,
     ) -> Prediction: ...
 
@@ -231,8 +231,8 @@ class Recognizer(Runner):
         sample_rate: int | None = None,
         recursive: bool = False,
         channel: Channel = "auto",
-        min_confidence: float = 0.0,
-        speaker: Profile | None = None,
+        min_confidence: float | None = None,
+        profile: Profile | None = None,
         strict: bool = False,
     ) -> Prediction | Any: ...  # a folder gives a list, which types cannot express
 
@@ -244,8 +244,8 @@ class Recognizer(Runner):
         sample_rate: int | None = None,
         recursive: bool = False,
         channel: Channel = "auto",
-        min_confidence: float = 0.0,
-        speaker: Profile | None = None,
+        min_confidence: float | None = None,
+        profile: Profile | None = None,
         strict: bool = False,
     ) -> list[Prediction]: ...
 
@@ -256,8 +256,8 @@ class Recognizer(Runner):
         sample_rate: int | None = None,
         recursive: bool = False,
         channel: Channel | Literal["each"] = "auto",
-        min_confidence: float = 0.0,
-        speaker: Profile | None = None,
+        min_confidence: float | None = None,
+        profile: Profile | None = None,
         strict: bool = False,
     ) -> Prediction | list[Prediction]:
         """Recognise the emotion in one recording or in many.
@@ -274,10 +274,12 @@ class Recognizer(Runner):
         channel : {"auto", "mix", "left", "right", "each"} or int
             Which channel to answer, as for :func:`serkit.audio.load`; ``"each"``: all of them, one answer each. The
             answer's ``channel`` says which it was.
-        min_confidence : float
+        min_confidence : float, optional
             In [0, 1]. A less confident answer has no emotion and ``unsure=True``; probabilities and confidence stay.
-        speaker : Profile, optional
-            Who speaks: the profile that :meth:`enrol` made. By default the voice is unknown.
+            By default the limit that the model's manifest states, else 0; a value given here wins, also 0.
+        profile : Profile, optional
+            What the answers are adapted to: a voice (:meth:`enrol`), if one person speaks in all recordings, or a place
+            (:meth:`adapt`). By default nothing is known.
         strict : bool
             Refuse a recording that breaks off. By default it is answered as far as it goes, and ``warnings`` of the
             answer contain ``"truncated"``.
@@ -294,7 +296,7 @@ class Recognizer(Runner):
         AudioError
             If a single recording cannot be read or is too short, or if a folder holds no recording.
         SerkitError
-            If `min_confidence` is not a probability, or `speaker` is a profile for another model.
+            If `min_confidence` is not a probability, or `profile` is for another model.
 
         See Also
         --------
@@ -302,12 +304,12 @@ class Recognizer(Runner):
         explain : What moved an answer.
         timeline : A long recording, utterance by utterance.
         """
-        check_confidence(min_confidence)
-        self.check_speaker(speaker)
+        least = self.least(min_confidence)
+        self.check_profile(profile)
         asked: dict[str, Any] = {
             "channel": channel,
-            "min_confidence": min_confidence,
-            "speaker": speaker,
+            "min_confidence": least,
+            "profile": profile,
             "strict": strict,
         }
         items = many(source)
@@ -317,11 +319,9 @@ class Recognizer(Runner):
             return list(self.predict_iter(scan(Path(source), recursive), **asked))
         one = cast("Source", source)
         wanted = check_channel(channel, each=True)
-        if wanted == "each":
-            rows = self.answer_each(one, sample_rate, speaker=speaker, strict=strict)
-            return [row.at_least(min_confidence) for row in rows]
-        found = self.answer(one, sample_rate, speaker=speaker, strict=strict, channel=wanted)
-        return found.at_least(min_confidence)
+        found = self.listen(one, sample_rate, profile=profile, strict=strict, channel=wanted)
+        rows = [heard.answer.at_least(least) for heard in found]
+        return rows if wanted == "each" else rows[0]
 
     def predict_iter(
         self,
@@ -330,8 +330,8 @@ class Recognizer(Runner):
         sample_rate: int | None = None,
         workers: int | None = None,
         channel: Channel | Literal["each"] = "auto",
-        min_confidence: float = 0.0,
-        speaker: Profile | None = None,
+        min_confidence: float | None = None,
+        profile: Profile | None = None,
         strict: bool = False,
         detect_speech: bool = True,
     ) -> Iterator[Prediction]:
@@ -347,7 +347,7 @@ class Recognizer(Runner):
             Rate of arrays, Hz.
         workers : int, optional
             Recordings answered at the same time, by default one per core and at most four.
-        channel, min_confidence, speaker, strict
+        channel, min_confidence, profile, strict
             As for :meth:`predict`.
         detect_speech : bool
             False answers every recording without looking for speech, if all are known to hold a voice. Windows of long
@@ -365,7 +365,7 @@ class Recognizer(Runner):
         """
         asked: dict[str, Any] = {
             "channel": channel,
-            "speaker": speaker,
+            "profile": profile,
             "strict": strict,
             "detect_speech": detect_speech,
         }
@@ -381,8 +381,8 @@ class Recognizer(Runner):
         sample_rate: int | None = None,
         workers: int | None = None,
         channel: Channel | Literal["each"] = "auto",
-        min_confidence: float = 0.0,
-        speaker: Profile | None = None,
+        min_confidence: float | None = None,
+        profile: Profile | None = None,
         strict: bool = False,
         detect_speech: bool = True,
     ) -> Iterator[list[Prediction]]:
@@ -390,7 +390,7 @@ class Recognizer(Runner):
 
         Parameters
         ----------
-        sources, sample_rate, workers, channel, min_confidence, speaker, strict, detect_speech
+        sources, sample_rate, workers, channel, min_confidence, profile, strict, detect_speech
             As for :meth:`predict_iter`.
 
         Yields
@@ -402,18 +402,16 @@ class Recognizer(Runner):
         --------
         predict_iter : The same, one answer at a time.
         """
-        check_confidence(min_confidence)
-        self.check_speaker(speaker)
-        wanted = check_channel(channel, each=True)
+        least = self.least(min_confidence)
+        self.check_profile(profile)
+        how: dict[str, Any] = {"channel": check_channel(channel, each=True), "strict": strict}
 
         def answer(source: Source, stop: Event) -> list[Prediction]:
-            how: dict[str, Any] = {"detect_speech": detect_speech, "strict": strict}
-            if wanted == "each":
-                return self.answer_each(source, sample_rate, stop, speaker, **how)
-            return [self.answer(source, sample_rate, stop, speaker, channel=wanted, **how)]
+            found = self.listen(source, sample_rate, stop, profile, detect_speech=detect_speech, **how)
+            return [heard.answer for heard in found]
 
         for rows in answer_many(answer, sources, workers):
-            yield [row.at_least(min_confidence) for row in rows]
+            yield [row.at_least(least) for row in rows]
 
     def timeline(
         self,
@@ -425,7 +423,7 @@ class Recognizer(Runner):
         window: float | None = None,
         pause: float = 0.24,
         smooth: bool = True,
-        min_confidence: float = 0.0,
+        min_confidence: float | None = None,
         profile: Profile | None = None,
         strict: bool = False,
         progress: Callable[[float], object] | None = None,
@@ -452,10 +450,10 @@ class Recognizer(Runner):
             The shortest silence that ends an utterance, 0.1 to 5 s.
         smooth : bool
             Smooth the answers within an utterance, as :mod:`serkit.recognition.segments` says.
-        min_confidence : float
-            In [0, 1]. A less confident segment names no emotion.
+        min_confidence : float, optional
+            In [0, 1]. A less confident segment names no emotion. By default the model's own limit, which may be 0.
         profile : Profile, optional
-            Who speaks: the profile that :meth:`enrol` made.
+            As for :meth:`predict`.
         strict : bool
             Refuse a recording that breaks off. By default it is answered as far as it goes, and ``error`` of the
             timeline says why it ends there.
@@ -509,7 +507,7 @@ class Recognizer(Runner):
         emotion: str | None = None,
         offset: float = 0.0,
         duration: float | None = None,
-        speaker: Profile | None = None,
+        profile: Profile | None = None,
         channel: Channel = "auto",
     ) -> Explanation:
         """Measure which stretches and which frequency bands of a recording moved the answer.
@@ -522,8 +520,8 @@ class Recognizer(Runner):
             The label to explain, by default the most probable one.
         offset, duration : float
             The part to explain, s; by default all of it. It may be as long as the model's longest input.
-        speaker : Profile, optional
-            As for :meth:`predict`: what is explained is the adjusted answer.
+        profile : Profile, optional
+            As for :meth:`predict`: what is explained is the adapted answer.
         channel : {"auto", "mix", "left", "right"} or int
             As for :func:`serkit.audio.load`.
 
@@ -537,7 +535,7 @@ class Recognizer(Runner):
         AudioError
             If the recording cannot be read, is too short or too long, or holds no speech.
         SerkitError
-            If the model has no such label, or `speaker` is a profile for another model.
+            If the model has no such label, or `profile` is for another model.
 
         See Also
         --------
@@ -552,7 +550,7 @@ class Recognizer(Runner):
             emotion=emotion,
             offset=offset,
             duration=duration,
-            speaker=speaker,
+            profile=profile,
             channel=channel,
         )
 
@@ -565,9 +563,9 @@ class Recognizer(Runner):
     ) -> Profile:
         """Make a profile of a person's voice, which later answers for that person may use.
 
-        Use utterances as varied as those that will be judged: the average of what is enrolled becomes the person's
-        zero point, so 30 s of one mood make that mood the zero point. Nothing is labelled, nothing is
-        trained, and the profile holds no audio and no file names.
+        Mean and standard deviation of the model's embedding over the utterances become the person's zero point and
+        unit. Use utterances as varied as those that will be judged: 30 s of one mood make that mood the zero point.
+        Nothing is labelled, nothing is trained, and the profile holds no audio and no file names.
 
         Parameters
         ----------
@@ -594,20 +592,100 @@ class Recognizer(Runner):
         AudioError
             If a recording cannot be read or is too short for the model, or if there is less than 3 s of speech.
         BundleError
-            If the model does not enrol voices.
+            If the model does not adapt to voices.
 
         See Also
         --------
+        adapt : The same for a place.
         serkit.Profile : What it returns.
-        predict : Its parameter `speaker` takes the profile.
+        predict : Its parameter `profile` takes it.
 
         Examples
         --------
         >>> ann = recognizer.enrol("ann1.wav", "ann2.wav")                # doctest: +SKIP
-        >>> recognizer.predict("ann3.wav", speaker=ann)                   # doctest: +SKIP
+        >>> recognizer.predict("ann3.wav", profile=ann)                   # doctest: +SKIP
         >>> ann.save("ann.json")                                          # doctest: +SKIP
         >>> ann = serkit.Profile.load("ann.json")                         # doctest: +SKIP
         """
         from serkit.recognition.enrol import enrol
 
         return enrol(self, *sources, sample_rate=sample_rate, channel=channel, on_break=on_break)
+
+    def adapt(
+        self,
+        sources: Source | Iterable[Source | Prediction],
+        *,
+        sample_rate: int | None = None,
+        recursive: bool = False,
+        channel: Channel | Literal["each"] = "auto",
+        workers: int | None = None,
+        strict: bool = False,
+        progress: Callable[[list[Prediction]], object] | None = None,
+    ) -> Profile:
+        """Make a profile of a place from recordings made there, which later answers for that place may use.
+
+        A place is a microphone, a room, a language, a style of speaking: whatever the recordings have in common. Mean
+        and standard deviation of the model's embedding over them become the zero point and the unit, so they should
+        be as varied in voices and moods as those that will be judged, and may be the same. Nothing is labelled and
+        nothing is trained. Every recording counts once, however long it is.
+
+        Parameters
+        ----------
+        sources : a folder, or many recordings
+            As for :meth:`predict`. Of more than 1,000, 1,000 are used, chosen evenly: more change the profile little.
+        sample_rate : int, optional
+            Rate of arrays, Hz.
+        recursive : bool
+            For a folder: go into its sub-folders too.
+        channel : {"auto", "mix", "left", "right", "each"} or int
+            As for :meth:`predict`. With ``"each"``, every channel with speech counts as a recording.
+        workers : int, optional
+            Recordings heard at the same time, by default one per core and at most four.
+        strict : bool
+            Leave out recordings that break off. By default they are used as far as they go.
+        progress : callable, optional
+            Called with the answers for each recording, made without a profile, in order; ``error`` says why a
+            recording failed and is not used.
+
+        Returns
+        -------
+        Profile
+            Of the kind ``"place"``.
+
+        Warns
+        -----
+        UserWarning
+            If recordings failed, or if fewer than 50 hold speech.
+
+        Raises
+        ------
+        AudioError
+            If fewer than 20 recordings hold speech, or if they sound all alike: more than 80 % of them have the same
+            label, and its mean probability is above 0.6. Adapting would make that mood the zero point, and answers
+            would look for other moods where there are none.
+        BundleError
+            If the model does not adapt to places.
+
+        See Also
+        --------
+        enrol : The same for a voice.
+        serkit.Profile : What it returns.
+        predict : Its parameter `profile` takes it.
+
+        Examples
+        --------
+        >>> here = recognizer.adapt("calls/")                             # doctest: +SKIP
+        >>> recognizer.predict("calls/", profile=here)                    # doctest: +SKIP
+        """
+        from serkit.recognition.adapt import adapt
+
+        return adapt(
+            self,
+            sources,
+            sample_rate=sample_rate,
+            recursive=recursive,
+            channel=channel,
+            workers=workers,
+            strict=strict,
+            progress=progress,
+        )

@@ -34,7 +34,10 @@ __all__ = [
 ]
 
 
-_FIRST = ("path", "start", "end", "channel", "emotion", "confidence", "unsure", "speech", "error", "warnings")
+_FIRST = (
+    *("path", "start", "end", "channel", "emotion", "confidence", "familiarity", "unsure", "speech", "error"),
+    "warnings",
+)
 _NO_COLOUR = "#8C8C8C"  # of the bar where no emotion is named
 
 
@@ -170,6 +173,7 @@ def flat_row(prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
         "channel": p.channel,
         "emotion": p.emotion,
         "confidence": p.confidence,
+        "familiarity": p.familiarity,
         "unsure": p.unsure,
         "speech": p.speech,
         "error": p.error,
@@ -194,8 +198,8 @@ def csv_cells(prediction: Prediction, labels: Sequence[str]) -> list[Any]:
 class CsvWriter:
     """Write predictions as CSV, one by one.
 
-    The columns: ``path,start,end,channel,emotion,confidence,unsure,speech,error,warnings,<label>...,derived_valence,
-    derived_arousal``; warnings are joined by ``+``.
+    The columns: ``path,start,end,channel,emotion,confidence,familiarity,unsure,speech,error,warnings,<label>...,
+    derived_valence,derived_arousal``; warnings are joined by ``+``.
 
     Text that a spreadsheet would read as a formula gets an apostrophe before it
     (:func:`serkit.recognition.csv_text.guard`).

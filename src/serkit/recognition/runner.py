@@ -1,31 +1,47 @@
-"""A bundle that runs: ONNX Runtime over one waveform, and one recording answered from end to end."""
+"""One recording answered from end to end."""
 
 from __future__ import annotations
 
-import os
-import weakref
-from collections.abc import Callable
-from dataclasses import replace
+import contextlib
+from dataclasses import dataclass, replace
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from serkit import audio
-from serkit.audio import Channel, Choice, Source, Waveform
+from serkit.audio import Channel, Choice, Source
 from serkit.audio.quality import MIN_VOICE
 from serkit.audio.voice_activity import speech_activity
-from serkit.bundle import Bundle, Manifest
-from serkit.errors import AudioError, BundleError, SerkitError
+from serkit.errors import AudioError
+from serkit.recognition.graph import Graph, Outputs
 from serkit.recognition.prediction import Prediction, in_order, path_of
 
 if TYPE_CHECKING:
     from serkit.recognition.profile import Profile
 
-__all__ = ["Runner", "remarks"]
+__all__ = ["Heard", "Runner", "remarks"]
 
 
-class Runner:
+@dataclass(frozen=True)
+class Heard:
+    """One recording, or one channel of it.
+
+    Attributes
+    ----------
+    answer : Prediction
+    voice : float
+        Seconds of voice that the answer was made from; 0 without speech.
+    pieces : tuple of (np.ndarray, float)
+        Embedding and seconds of voice of each piece, if they were asked for.
+    """
+
+    answer: Prediction
+    voice: float
+    pieces: tuple[tuple[np.ndarray, float], ...] = ()
+
+
+class Runner(Graph):
     """A loaded model that answers one recording at a time; :class:`serkit.Recognizer` adds everything around it.
 
     Parameters
@@ -44,96 +60,12 @@ class Runner:
     serkit.Recognizer : Many recordings, folders, explanations, enrolment.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be 1 or more, got {threads}.")
-        self.bundle = bundle
-        self._threads = threads or 1
-        self._prepare = _preparation(bundle)
-        self._made: Any = _session(bundle, self._threads)
-        _runners.add(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The bundle, without the session: what another process needs."""
-        return {"bundle": self.bundle, "threads": self._threads}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        Runner.__init__(self, state["bundle"], threads=state["threads"])
-
-    @property
-    def _session(self) -> Any:
-        """The ONNX Runtime session; a forked child makes its own when it first needs one."""
-        session = self._made
-        if session is None:
-            session = self._made = _session(self.bundle, self._threads)
-        return session
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the bundle says about its model."""
-        return self.bundle.manifest
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The emotions, in the order of the probabilities."""
-        return self.manifest.labels
-
-    @property
-    def sample_rate(self) -> int:
-        """The rate that the model works at, Hz. Recordings of any rate are converted."""
-        return self.manifest.sample_rate
-
-    def __repr__(self) -> str:
-        name, version = self.manifest.name, self.manifest.version
-        return f"{type(self).__name__}({name!r}, version={version!r}, labels={len(self.labels)})"
-
-    def probabilities(self, wave: Waveform, *, speaker: Profile | None = None) -> np.ndarray:
-        """Run the graph on one waveform of any content and length.
-
-        Parameters
-        ----------
-        wave : Waveform
-            At any rate.
-        speaker : Profile, optional
-            As for :meth:`predict`.
-
-        Returns
-        -------
-        np.ndarray, float32, shape=(n_labels,)
-            In [0, 1], summing to 1, in the order of :attr:`labels`.
-
-        Raises
-        ------
-        BundleError
-            If the graph's output is not a set of probabilities.
-        """
-        feed = {self.manifest.input["kind"]: self._prepare(audio.resample(wave, self.sample_rate))}
-        try:
-            (given,) = self._session.run(["probabilities"], feed)
-        except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
-            raise BundleError(f"The model {self.manifest.name} fails on {wave!r}: {_first_line(error)}.") from error
-        result = np.asarray(given)
-        if result.shape != (1, len(self.labels)):
-            raise BundleError(
-                f"The model {self.manifest.name} gives an array of shape {result.shape}, "
-                f"but its manifest names {len(self.labels)} labels."
-            )
-        if not (np.isfinite(result).all() and result.min() >= -1e-6 and abs(float(result.sum()) - 1) < 1e-3):
-            raise BundleError(f"The model {self.manifest.name} gives no probabilities: {result[0].tolist()}.")
-        return result[0] if speaker is None else speaker.adjust(result[0], self.manifest).astype(np.float32)
-
-    def check_speaker(self, speaker: Profile | None) -> None:
-        if speaker is not None:
-            from serkit.recognition.profile import check_speaker
-
-            check_speaker(speaker, self.manifest)
-
     def answer(
         self,
         source: Source,
         sample_rate: int | None = None,
         stop: Event | None = None,
-        speaker: Profile | None = None,
+        profile: Profile | None = None,
         *,
         detect_speech: bool = True,
         strict: bool = False,
@@ -143,33 +75,68 @@ class Runner:
 
         Where the mix of several channels holds no voice, as with a loud hum on one side, each channel is tried.
         """
-        how = {"detect_speech": detect_speech, "strict": strict}
-        if channel != "auto":
-            return self._answer(source, sample_rate, stop, speaker, channel=channel, **how)[0]
-        with audio.reopenable(source) as again:
-            answer, _ = self._answer(again, sample_rate, stop, speaker, channel="auto", **how)
-            if not answer.speech and answer.channel == "mix":
-                choices = audio.channels_of(again, sample_rate=sample_rate)
-                found = [self._answer(again, sample_rate, stop, speaker, channel=one, **how) for one in choices]
-                best, voice = max(found, key=lambda pair: pair[1])
-                answer = best if voice else answer
-        return replace(answer, path=path_of(source))
+        (heard,) = self.listen(
+            source, sample_rate, stop, profile, detect_speech=detect_speech, strict=strict, channel=channel
+        )
+        return heard.answer
 
-    def _answer(
+    def listen(
+        self,
+        source: Source,
+        sample_rate: int | None = None,
+        stop: Event | None = None,
+        profile: Profile | None = None,
+        *,
+        detect_speech: bool = True,
+        strict: bool = False,
+        channel: Channel | Choice | Literal["each"] = "auto",
+        embed: bool = False,
+    ) -> list[Heard]:
+        """Answer one recording as :meth:`answer` does, or each of its channels, and keep what was heard for it.
+
+        Parameters
+        ----------
+        source, sample_rate, profile, strict, channel
+            As for :meth:`serkit.Recognizer.predict`; for ``"each"``, the recording is read once for each channel.
+        stop : threading.Event, optional
+            Set when the answer is no longer needed.
+        detect_speech : bool
+            False: do not look for speech; there is some.
+        embed : bool
+            Keep the embeddings.
+        """
+        how: dict[str, Any] = {"detect_speech": detect_speech, "strict": strict, "embed": embed}
+        with contextlib.ExitStack() as stack:
+            again = stack.enter_context(audio.reopenable(source)) if channel in ("auto", "each") else source
+            if channel == "each":
+                choices = audio.channels_of(again, sample_rate=sample_rate)
+                found = [self._listen(again, sample_rate, stop, profile, channel=one, **how) for one in choices]
+            else:
+                found = [self._listen(again, sample_rate, stop, profile, channel=channel, **how)]
+                if channel == "auto" and not found[0].voice and found[0].answer.channel == "mix":
+                    choices = audio.channels_of(again, sample_rate=sample_rate)
+                    sides = [self._listen(again, sample_rate, stop, profile, channel=one, **how) for one in choices]
+                    best = max(sides, key=lambda one: one.voice)
+                    found = [best if best.voice else found[0]]
+        path = path_of(source)
+        return [replace(one, answer=replace(one.answer, path=path)) for one in found]
+
+    def _listen(
         self,
         source: Source,
         sample_rate: int | None,
         stop: Event | None,
-        speaker: Profile | None,
+        profile: Profile | None,
         *,
         detect_speech: bool,
         strict: bool,
         channel: Channel | Choice,
-    ) -> tuple[Prediction, float]:
-        """The answer, and the seconds of voice that it was made from."""
+        embed: bool,
+    ) -> Heard:
+        """Answer a recording on one channel, piece by piece if it is long."""
         manifest = self.manifest
         broken: list[str] = []
-        results: list[np.ndarray] = []
+        results: list[Outputs] = []
         weights: list[float] = []
         end = 0.0
         on_break = None if strict else broken.append
@@ -194,43 +161,36 @@ class Runner:
                 if not activity.present:
                     continue
                 seconds = max(activity.seconds, 1e-3)
-            results.append(self.probabilities(wave, speaker=speaker))
+            results.append(self.outputs(wave, profile=profile, embed=embed))
             weights.append(seconds)
         path, heard = path_of(source), track.choice.name
         warnings = remarks(track, sum(weights) if results else None, truncated=bool(broken))
         if not results:
-            return Prediction(path, 0.0, end, None, None, {}, speech=False, channel=heard, warnings=warnings), 0.0
-        if len(results) == 1:
-            values = results[0].tolist()
-        else:
-            values = np.average(np.array(results, dtype=np.float64), axis=0, weights=weights).tolist()
+            answer = Prediction(path, 0.0, end, None, None, {}, speech=False, channel=heard, warnings=warnings)
+            return Heard(answer, 0.0)
+        values, familiarity = results[0].probabilities.tolist(), results[0].familiarity
+        if len(results) > 1:
+            table = np.array([one.probabilities for one in results], dtype=np.float64)
+            values = np.average(table, axis=0, weights=weights).tolist()
+            if familiarity is not None:
+                familiarity = float(np.average([one.familiarity or 0.0 for one in results], weights=weights))
         best = max(range(len(values)), key=values.__getitem__)
-        found = dict(zip(self.labels, values, strict=True))
         answer = Prediction(
-            path, 0.0, end, self.labels[best], values[best], found, speech=True, channel=heard, warnings=warnings
+            path,
+            0.0,
+            end,
+            self.labels[best],
+            values[best],
+            dict(zip(self.labels, values, strict=True)),
+            speech=True,
+            channel=heard,
+            warnings=in_order([*warnings, *(["unfamiliar"] if manifest.is_unfamiliar(familiarity) else [])]),
+            familiarity=familiarity,
         )
-        return answer, sum(weights)
-
-    def answer_each(
-        self,
-        source: Source,
-        sample_rate: int | None = None,
-        stop: Event | None = None,
-        speaker: Profile | None = None,
-        *,
-        detect_speech: bool = True,
-        strict: bool = False,
-    ) -> list[Prediction]:
-        """Answer each channel of a recording by itself; the recording is read once for each."""
-        with audio.reopenable(source) as again:
-            choices = audio.channels_of(again, sample_rate=sample_rate)
-            answers = (
-                self.answer(
-                    again, sample_rate, stop, speaker, detect_speech=detect_speech, strict=strict, channel=choice
-                )
-                for choice in choices
-            )
-            return [replace(answer, path=path_of(source)) for answer in answers]
+        pieces = [
+            (one.embedding, weight) for one, weight in zip(results, weights, strict=True) if one.embedding is not None
+        ]
+        return Heard(answer, sum(weights), tuple(pieces))
 
 
 def remarks(
@@ -264,52 +224,3 @@ def remarks(
     if truncated:
         found.append("truncated")
     return in_order(found)
-
-
-def _preparation(bundle: Bundle) -> Callable[[Waveform], np.ndarray]:
-    """From a waveform at the model's rate to the graph's input, with the batch axis."""
-    if bundle.manifest.input["kind"] == "waveform":
-        return lambda wave: wave.samples[np.newaxis]
-    from serkit.features import Extractor
-
-    try:
-        extractor = Extractor.from_dict(bundle.manifest.input["extractor"])
-    except (SerkitError, TypeError, KeyError) as error:
-        raise BundleError(f"{bundle.path}: this serkit cannot make the features of the model: {error}") from error
-    return lambda wave: np.ascontiguousarray(extractor(wave), dtype=np.float32)[np.newaxis]
-
-
-def _session(bundle: Bundle, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only; they also come as exceptions
-    options.enable_mem_pattern = False  # recordings differ in length
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
-    try:
-        return onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
-        raise BundleError(f"model.onnx of {bundle.path} does not load: {_first_line(error)}.") from error
-
-
-_runners: weakref.WeakSet[Runner] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    """Give up the parent's sessions: their threads are not in this process, and freeing them would wait for those."""
-    import ctypes
-
-    for runner in list(_runners):
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(runner._made))  # never freed
-        runner._made = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -45,9 +45,9 @@ def segments(windows: Iterable[Prediction]) -> list[Prediction]:
     Returns
     -------
     list of Prediction
-        Neighbours differ in their answer. Probabilities are the mean over the time of the segment, the confidence is
-        the highest of them; without speech there are none. Warnings are those of any of its windows, but a segment is
-        short only if all of them are.
+        Neighbours differ in their answer. Probabilities and familiarity are means over the time of the segment, the
+        confidence is the highest probability; without speech there are none. Warnings are those of any of its windows,
+        but a segment is short only if all of them are.
 
     See Also
     --------
@@ -162,7 +162,11 @@ def _merged(cells: Sequence[Prediction]) -> Prediction:
     table = np.array([list(cell.probabilities.values()) for cell in cells])
     # An emotion that leads in every cell leads in the mean too.
     mean = np.average(table, axis=0, weights=weights).tolist()
-    return replace(whole, confidence=max(mean), probabilities=dict(zip(one.probabilities, mean, strict=True)))
+    values = dict(zip(one.probabilities, mean, strict=True))
+    familiarity = None
+    if one.familiarity is not None:
+        familiarity = float(np.average([cell.familiarity or 0.0 for cell in cells], weights=weights))
+    return replace(whole, confidence=max(mean), probabilities=values, familiarity=familiarity)
 
 
 def _together(warnings: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

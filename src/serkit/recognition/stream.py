@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -16,8 +16,8 @@ from serkit.audio.utterances import MIN_PAUSE
 from serkit.errors import AudioError, SerkitError
 from serkit.recognition.listening import Heard, Listener
 from serkit.recognition.long_recording import check_pause, check_window, window_answer
-from serkit.recognition.prediction import Prediction, check_confidence
-from serkit.recognition.profile import Profile, check_speaker
+from serkit.recognition.prediction import Prediction
+from serkit.recognition.profile import Profile, check_profile
 from serkit.recognition.runner import Runner
 from serkit.recognition.tracks import SegmentMaker
 
@@ -94,12 +94,13 @@ class Stream:
         window: float | None = None,
         pause: float = MIN_PAUSE,
         smooth: bool = True,
-        min_confidence: float = 0.0,
+        min_confidence: float | None = None,
         profile: Profile | None = None,
         partial: float | None = 0.5,
     ) -> None:
-        check_confidence(min_confidence)
-        check_speaker(profile, recognizer.manifest)
+        self._least = recognizer.least(min_confidence)
+        if profile is not None:
+            check_profile(profile, recognizer.manifest)
         if partial is not None and not partial > 0:
             raise SerkitError(f"partial must be more than 0 s, or None, got {partial:g} s.")
         wanted = check_channel(channel, each=True)
@@ -107,8 +108,8 @@ class Stream:
         self._recognizer = recognizer
         self._rate = check_rate(sample_rate, "sample_rate")
         self._window, self._pause = check_window(recognizer, window), check_pause(pause)
-        self._how: dict[str, Any] = {"min_confidence": min_confidence, "smooth": smooth}
-        self._least, self._partial = min_confidence, partial
+        self._how: dict[str, Any] = {"min_confidence": self._least, "smooth": smooth}
+        self._partial = partial
         self._answer = window_answer(recognizer, profile)
         self._events: deque[Event] = deque()
         self._held: list[np.ndarray] = []
@@ -188,7 +189,7 @@ class Stream:
             pause=self._pause,
             least=self._recognizer.manifest.min_seconds,
         )
-        self._maker = SegmentMaker(self._recognizer.labels, listener, **self._how)
+        self._maker = SegmentMaker(self._recognizer.manifest, listener, **self._how)
         return listener
 
     def _pass_on(self, *, partial: bool = True) -> None:
@@ -225,7 +226,7 @@ class Stream:
             return
         self._told[track] = now
         answer = self._maker.named(start, end, self._answer(samples), self._listener.choice(track).name)
-        self._tell("partial", [replace(answer.at_least(self._least), warnings=())])
+        self._tell("partial", [answer.at_least(self._least)])
 
     def _least_samples(self) -> int:
         return int(self._recognizer.manifest.min_seconds * self._recognizer.sample_rate) + 1

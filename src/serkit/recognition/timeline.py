@@ -13,16 +13,16 @@ from dataclasses import replace
 import numpy as np
 
 from serkit import audio
-from serkit.audio import Channel, Source
-from serkit.audio.voice_activity import speech_activity
+from serkit.audio import Channel, Source, Waveform
+from serkit.audio.voice_activity import SpeechActivity, speech_activity
 from serkit.audio.waveform import own
 from serkit.errors import AudioError, SerkitError, TruncatedError
-from serkit.recognition.prediction import Prediction, check_confidence
-from serkit.recognition.profile import Profile, check_speaker
+from serkit.recognition.prediction import Prediction, in_order
+from serkit.recognition.profile import Profile, check_profile
 from serkit.recognition.runner import Runner, remarks
 from serkit.recognition.segments import segments, shares
 
-__all__ = ["MIN_HOP", "default_window", "segments", "shares", "timeline", "window_limits"]
+__all__ = ["MIN_HOP", "cut", "default_window", "heard_windows", "segments", "shares", "timeline", "window_limits"]
 
 #: The smallest hop, s: finer steps cost time and show nothing new about an emotion.
 MIN_HOP = 0.1
@@ -51,8 +51,8 @@ def timeline(
     *,
     window: float | None = None,
     hop: float | None = None,
-    min_confidence: float = 0.0,
-    speaker: Profile | None = None,
+    min_confidence: float | None = None,
+    profile: Profile | None = None,
     sample_rate: int | None = None,
     channel: Channel = "auto",
     progress: Callable[[float], None] = lambda seconds: None,
@@ -72,10 +72,10 @@ def timeline(
     hop : float, optional
         Seconds from one window to the next, from :data:`MIN_HOP` to `window`; by default half a window, but no less
         than :data:`MIN_HOP`. Window and hop are rounded to samples of the model's rate.
-    min_confidence : float
-        In [0, 1]. An answer below it names no emotion.
-    speaker : Profile, optional
-        Who speaks: a profile made by :meth:`serkit.Recognizer.enrol`.
+    min_confidence : float, optional
+        In [0, 1]. An answer below it names no emotion. By default the model's own limit, which may be 0.
+    profile : Profile, optional
+        The voice or the place, as for :meth:`serkit.Recognizer.predict`.
     sample_rate : int, optional
         Rate of an array, Hz.
     channel : {"auto", "mix", "left", "right"} or int
@@ -92,7 +92,7 @@ def timeline(
     Raises
     ------
     SerkitError
-        If window, hop or confidence is out of its limits, or `speaker` is a profile for another model; raised before
+        If window, hop or confidence is out of its limits, or `profile` is for another model; raised before
         anything is read.
     AudioError
         As for :func:`serkit.audio.stream`, or if the recording is too short for the model.
@@ -109,8 +109,8 @@ def timeline(
     >>> for part in segments(windows):                                      # doctest: +SKIP
     ...     print(f"{part.start:7.2f} {part.end:7.2f} {part.answer}")
     """
-    check_confidence(min_confidence)
-    check_speaker(speaker, recognizer.manifest)
+    limit = recognizer.least(min_confidence)
+    check_profile(profile, recognizer.manifest)
     shortest, longest = window_limits(recognizer)
     length = default_window(recognizer) if window is None else float(window)
     if not shortest <= length <= longest:  # also nan
@@ -123,11 +123,11 @@ def timeline(
         raise SerkitError(f"The hop must be {MIN_HOP:g} s to the window's {length:g} s, got {step:g} s.")
     rate = recognizer.sample_rate
     track = audio.Track(source, sample_rate=sample_rate, target_rate=rate, block=_BLOCK, channel=channel)
-    cut = _cut((piece.samples for piece in track), max(round(length * rate), 1), max(round(step * rate), 1))
-    return _answered(recognizer, track, cut, min_confidence, speaker, progress)
+    windows = cut((piece.samples for piece in track), max(round(length * rate), 1), max(round(step * rate), 1))
+    return _answered(recognizer, track, windows, limit, profile, progress)
 
 
-def _cut(pieces: Iterable[np.ndarray], size: int, step: int) -> Iterator[tuple[int, np.ndarray]]:
+def cut(pieces: Iterable[np.ndarray], size: int, step: int) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the first sample's number and the samples of each window; `step` is at most `size`."""
     held = np.zeros(0, dtype=np.float32)
     first = 0  # number of held[0]
@@ -162,9 +162,36 @@ def _answered(
     track: audio.Track,
     windows: Iterable[tuple[int, np.ndarray]],
     min_confidence: float,
-    speaker: Profile | None,
+    profile: Profile | None,
     progress: Callable[[float], None],
 ) -> Iterator[Prediction]:
+    manifest = recognizer.manifest
+    for start, end, wave, activity in heard_windows(recognizer, windows):
+        voice = activity.seconds if activity.present else None
+        warnings = remarks(track, voice, start, end)
+        answer = Prediction(None, start, end, None, None, {}, speech=activity.present)
+        if activity.present:
+            found = recognizer.outputs(wave, profile=profile)
+            values = dict(zip(recognizer.labels, found.probabilities.tolist(), strict=True))
+            best = max(values, key=values.__getitem__)
+            answer = replace(
+                answer, emotion=best, confidence=values[best], probabilities=values, familiarity=found.familiarity
+            )
+            warnings = in_order([*warnings, *(["unfamiliar"] if manifest.is_unfamiliar(found.familiarity) else [])])
+        yield replace(answer, channel=track.choice.name, warnings=warnings).at_least(min_confidence)
+        progress(end)
+
+
+def heard_windows(
+    recognizer: Runner, windows: Iterable[tuple[int, np.ndarray]]
+) -> Iterator[tuple[float, float, Waveform, SpeechActivity]]:
+    """Yield start and end of each window of :func:`cut`, s, its sound and the speech in it.
+
+    Raises
+    ------
+    AudioError
+        If a window is too short for the model.
+    """
     rate, manifest = recognizer.sample_rate, recognizer.manifest
     for first, samples in windows:
         start, end = first / rate, (first + len(samples)) / rate
@@ -174,15 +201,4 @@ def _answered(
                 f"the model {manifest.name} needs at least {manifest.min_seconds:g} s."
             )
         wave = own(samples.copy(), rate)
-        activity = speech_activity(wave)
-        voice = activity.seconds if activity.present else None
-        warnings = remarks(track, voice, start, end)
-        if activity.present:
-            found = recognizer.probabilities(wave, speaker=speaker).tolist()
-            values = dict(zip(recognizer.labels, found, strict=True))
-            best = max(values, key=values.__getitem__)
-            answer = Prediction(None, start, end, best, values[best], values, speech=True)
-        else:
-            answer = Prediction(None, start, end, None, None, {}, speech=False)
-        yield replace(answer, channel=track.choice.name, warnings=warnings).at_least(min_confidence)
-        progress(end)
+        yield start, end, wave, speech_activity(wave)

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from serkit.bundle import Manifest
+from serkit.recognition.graph import Outputs
 from serkit.recognition.listening import Heard, Listener
-from serkit.recognition.prediction import Prediction, check_confidence
+from serkit.recognition.prediction import Prediction, check_confidence, in_order
 from serkit.recognition.segments import joined, segments, shares, smoothed
 
 __all__ = ["Outline", "SegmentMaker", "Timeline", "Track"]
@@ -134,8 +136,8 @@ class SegmentMaker:
 
     Parameters
     ----------
-    labels : sequence of str
-        The emotions, in the order of the probabilities.
+    manifest : Manifest
+        Of the model that answers.
     listener : Listener
     min_confidence : float
         In [0, 1]. A less confident segment names no emotion.
@@ -144,24 +146,24 @@ class SegmentMaker:
     """
 
     def __init__(
-        self, labels: Sequence[str], listener: Listener, *, min_confidence: float = 0.0, smooth: bool = True
+        self, manifest: Manifest, listener: Listener, *, min_confidence: float = 0.0, smooth: bool = True
     ) -> None:
         check_confidence(min_confidence)
-        self._labels, self._listener = labels, listener
+        self._manifest, self._listener = manifest, listener
         self._least, self._smooth = min_confidence, smooth
         self._until: dict[int, float] = {}
 
-    def heard(self, one: Heard, values: Sequence[Sequence[float]]) -> list[Prediction]:
-        """Return the silence before an utterance, if any, and its segments; `values` are the answers by window."""
+    def heard(self, one: Heard, answers: Sequence[Outputs]) -> list[Prediction]:
+        """Return the silence before an utterance, if any, and its segments; `answers` are those for its windows."""
         utterance = one.utterance
         found = self.silence(one.track, utterance.start)
         self._until[one.track] = utterance.end
         name = self._listener.choice(one.track).name
         windows = []
-        for window, given in zip(one.windows, values, strict=True):
+        for window, given in zip(one.windows, answers, strict=True):
             start, end = max(window.start, utterance.start), min(window.end, utterance.end)
             answer = self.named(start, end, given, name)
-            windows.append(replace(answer, warnings=one.warnings))
+            windows.append(replace(answer, warnings=in_order([*one.warnings, *answer.warnings])))
         if self._smooth:
             return found + smoothed(windows, self._least)
         return found + segments(window.at_least(self._least) for window in windows)
@@ -174,11 +176,22 @@ class SegmentMaker:
         self._until[track] = end
         return [Prediction(None, start, end, None, None, {}, speech=False, channel=self._listener.choice(track).name)]
 
-    def named(self, start: float, end: float, values: Sequence[float], channel: str | None) -> Prediction:
+    def named(self, start: float, end: float, answer: Outputs, channel: str | None) -> Prediction:
         """Return the answer for a window, whatever its confidence."""
-        best = max(range(len(values)), key=values.__getitem__)
-        found = dict(zip(self._labels, values, strict=True))
-        return Prediction(None, start, end, self._labels[best], values[best], found, speech=True, channel=channel)
+        found = dict(zip(self._manifest.labels, answer.probabilities.tolist(), strict=True))
+        best = max(found, key=found.__getitem__)
+        return Prediction(
+            None,
+            start,
+            end,
+            best,
+            found[best],
+            found,
+            speech=True,
+            channel=channel,
+            warnings=("unfamiliar",) if self._manifest.is_unfamiliar(answer.familiarity) else (),
+            familiarity=answer.familiarity,
+        )
 
 
 class Outline:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from serkit.corpora.registry import published
-from serkit.evaluation.left_out import PROTOCOL, headline
+from serkit.evaluation.left_out import headline
+from serkit.protocol import LEAVES_OUT
 
 if TYPE_CHECKING:
     from serkit.bundle.manifest import Manifest
@@ -27,11 +28,10 @@ The model says how an utterance sounds; it does not know what anybody feels.
 psychological diagnosis, and no monitoring of people who have not agreed to it. Nothing here supports such use.
 """
 
-_ENROLMENT = """\
-Enrolment: 3 to 30 s of a voice show the model's bias towards some labels for that voice, and later answers can be
-corrected for it. The correction approaches {weight:g} of the bias as the enrolled speech gets longer; after
-{seconds:g} s it is half of that. Enrol with speech as varied as the speech to judge: if it is all in one mood, that
-mood becomes the person's zero point.
+_ADAPTATION = """\
+Adaptation: without labels, the model adapts to a voice (3 to 30 s of it, `ser enrol`) or to a place (20 recordings made
+there or more, `ser adapt`). Use speech as varied as the speech to judge: if it is all in one mood, that mood becomes
+the zero point, and the answers get worse.
 """
 
 _ACTED = """\
@@ -58,7 +58,7 @@ def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mappi
         "\n\n".join(_scores(protocol, document) for protocol, document in scores.items())
         or "This bundle was made without scores. Run `ser evaluate` to measure how good it is.",
         f"Calibration: {manifest.calibration}.",
-        *([_ENROLMENT.format(**manifest.enrolment).strip()] if manifest.enrolment else []),
+        *([_ADAPTATION.strip()] if manifest.adaptation else []),
         "## Intended use",
         _INTENDED.strip(),
         "## Known failures",
@@ -98,8 +98,13 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     ]
     if document.get("warning"):
         lines += [f"**Warning:** {document['warning']}", ""]
-    if protocol == PROTOCOL:
-        lines += ["Means over the corpora, each tested by a model that heard only the others.", ""]
+    if protocol in LEAVES_OUT:
+        lines += [
+            f"Means over the corpora, each tested by a model that was trained on the others.{_adapted(document)}",
+            "",
+        ]
+    if protocol == "emobox":
+        lines += ["The folds are EmoBox's (arXiv:2406.07162): RAVDESS' speech, four actors each.", ""]
     if protocol == "random":
         lines += ["Training included the voices of the test clips, so expect lower scores for a new voice.", ""]
     lines += ["| score | value | 95 % interval |", "| --- | --- | --- |"]
@@ -127,6 +132,14 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     if rows:
         lines += ["", "| group | value | clips | accuracy | UAR |", "| --- | --- | --- | --- | --- |", *rows]
     return "\n".join(lines)
+
+
+def _adapted(document: Mapping[str, Any]) -> str:
+    counts = document.get("adapted")
+    if not counts:
+        return ""
+    each = ", ".join(f"{name} {n}" for name, n in counts.items())
+    return f" It was adapted by unlabelled clips, which are not scored: {each}."
 
 
 def _failures(corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:

@@ -23,7 +23,8 @@ from serkit.models import build
 from serkit.models.calibrated_svm import SVM
 from serkit.models.classical import SMALLEST, ClassWeighted, TemperatureScaled, XGBoost
 from serkit.models.selection import BestOf, Searched, SoftVoting
-from serkit.training import fitting
+from serkit.training import fitting, split_rows
+from serkit.training.adaptive_graph import adaptive_graph, softening_graph
 from serkit.training.card import licence, model_card
 from serkit.training.feature_cache import FeatureCache, compute_features, requests
 from serkit.training.recipe_files import parse_recipe
@@ -47,6 +48,7 @@ TOLERANCE = 1e-4
 
 _OPSET, _IR_VERSION = 15, 8  # the newest operator set that onnxmltools converts XGBoost to
 _MAX_CLIPS = 64
+_ADAPTED = 16  # of them, checked as clips of one place too
 _CALIBRATION = {
     "none": "temperature {:.4f}, set in the recipe",
     "selection": "none",
@@ -105,6 +107,7 @@ def export_bundle(
     serkit.read_bundle : Reads the bundle.
     """
     by_protocol = check_scores(scores, recipe)
+    corpus = split_rows.trainable(corpus, recipe)
     labels = fitting.corpus_labels(corpus)
     front_end = recipe.front_end
     rows = corpus.table.iloc[np.unique(np.linspace(0, len(corpus.table) - 1, _MAX_CLIPS).round().astype(int))]
@@ -113,16 +116,30 @@ def export_bundle(
         corpus, wanted, front_end, cache=cache or FeatureCache(), n_jobs=n_jobs, progress=progress
     )
     X = fitting.as_input(arrays, recipe.layout)
-    expected = fitting.label_probabilities(estimator, X, labels)
+    reference = getattr(estimator, "reference_", None)
+    adapted = {}
+    if reference is None:
+        expected = fitting.label_probabilities(estimator, X, labels)
+    else:
+        expected = _expected(estimator, labels, X)
+        adapted = {"given": _heard(X[:_ADAPTED]), "expected": _expected(estimator, labels, X[:_ADAPTED], X[:_ADAPTED])}
     model = estimator.steps[-1][1]
     given: dict[str, Any]
     if hasattr(model, "to_onnx"):
         graph = model.to_onnx(front_end)
     else:
-        graph = pipeline_graph(estimator, labels, X.shape[1])
-        if recipe.encoder is not None:
-            graph = joined(front_end.graph(), graph)
-    if [source.name for source in graph.graph.input] == ["waveform"]:
+        if reference is not None:
+            graph = joined(
+                front_end.graph(),
+                adaptive_graph(reference, estimator.distance_),
+                pipeline_graph(estimator, labels, X.shape[1], source="standardised", target="answers"),
+                softening_graph(len(labels)),
+            )
+        else:
+            graph = pipeline_graph(estimator, labels, X.shape[1])
+            if recipe.encoder is not None:
+                graph = joined(front_end.graph(), graph)
+    if graph.graph.input[0].name == "waveform":
         given = {"kind": "waveform", "sample_rate": front_end.sample_rate, **_SECONDS}
         inputs = [corpus.load(row, target_rate=front_end.sample_rate).samples[None] for _, row in rows.iterrows()]
     else:
@@ -139,13 +156,33 @@ def export_bundle(
         recipe_hash=recipe.hash,
         corpus=corpus.name,
         seed=seed,
-        enrolment=getattr(estimator, "enrolment_", {}),
+        adaptation={} if reference is None else {"size": len(reference.mean)},
+        familiarity=getattr(estimator, "familiarity_", {}),
+        min_confidence=recipe.min_confidence,
         calibration=_calibration(recipe, getattr(model, "temperature_", 1.0)),
     )
     data = add_metadata(graph.SerializeToString(), manifest)
-    verify(data, inputs, expected, names=rows["path"].tolist())
+    names = rows["path"].tolist()
+    verify(data, inputs, expected, names=names)
+    if adapted:
+        verify(data, inputs[:_ADAPTED], adapted["expected"], names=names[:_ADAPTED], given=adapted["given"])
     clips = pack_clips(corpus.table["audio_hash"])
     return _write(out, data, manifest, recipe, corpus, by_protocol, clips, force=force)
+
+
+def _expected(estimator: Pipeline, labels: Sequence[str], X: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
+    """What a model that adapts answers for the embeddings X (n, d), after hearing others."""
+    reference = estimator.reference_
+    found = fitting.label_probabilities(estimator, reference.standardise(X, heard), labels)
+    softened: np.ndarray = estimator.distance_.soften(found, reference.standardise(X))
+    return softened
+
+
+def _heard(X: np.ndarray) -> dict[str, np.ndarray]:
+    """What the graph is given of embeddings (n, d) that were heard."""
+    mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    given = {"mean": mean[None], "deviation": deviation[None], "heard": np.array([len(X)])}
+    return {name: value.astype(np.float32) for name, value in given.items()}
 
 
 def _calibration(recipe: Recipe, temperature: float) -> str:
@@ -178,6 +215,7 @@ def attach_scores(
         If the bundle was trained on another corpus.
     """
     recipe = parse_recipe(bundle.manifest.recipe, source=f"of {bundle.path}")
+    corpus = split_rows.trainable(corpus, recipe)
     if bundle.manifest.corpus != corpus.name:
         raise BundleError(
             f"{bundle.path} was trained on the corpus {bundle.manifest.corpus!r}, got {corpus.name!r}: give its own."
@@ -211,8 +249,17 @@ def _write(
     return write_bundle(out, onnx_bytes=onnx_bytes, manifest=manifest, card=card, extra=extra, force=force)
 
 
-def verify(onnx_bytes: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray, *, names: Sequence[str]) -> float:
+def verify(
+    onnx_bytes: bytes,
+    inputs: Sequence[np.ndarray],
+    expected: np.ndarray,
+    *,
+    names: Sequence[str],
+    given: Mapping[str, np.ndarray] | None = None,
+) -> float:
     """Run the graph on each of ``inputs`` and compare with ``expected`` (n, n_labels).
+
+    ``given`` are its further inputs, the same for each clip.
 
     Returns
     -------
@@ -226,11 +273,13 @@ def verify(onnx_bytes: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray
     """
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # not that an input has a default value
+    session = onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
     source = session.get_inputs()[0].name
     worst = 0.0
     for name, x, row in zip(names, inputs, expected, strict=True):
-        got = session.run(["probabilities"], {source: np.ascontiguousarray(x, dtype=np.float32)})[0]
+        got = session.run(["probabilities"], {source: np.ascontiguousarray(x, dtype=np.float32), **(given or {})})[0]
         if got.shape != (1, len(row)):
             raise BundleError(f"The graph gives shape {got.shape} for {name}, expected (1, {len(row)}).")
         difference = float(np.abs(got[0] - row).max())
@@ -243,7 +292,14 @@ def verify(onnx_bytes: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray
     return worst
 
 
-def pipeline_graph(pipeline: Pipeline, labels: Sequence[str], n_features: int) -> onnx.ModelProto:
+def pipeline_graph(
+    pipeline: Pipeline,
+    labels: Sequence[str],
+    n_features: int,
+    *,
+    source: str = "features",
+    target: str = "probabilities",
+) -> onnx.ModelProto:
     """Join scaler, selection, classifier and temperature to one graph; samplers act in training only.
 
     Parameters
@@ -254,11 +310,13 @@ def pipeline_graph(pipeline: Pipeline, labels: Sequence[str], n_features: int) -
         Order of the output.
     n_features : int
         Width of the input.
+    source, target : str
+        Names of input and output.
 
     Returns
     -------
     onnx.ModelProto
-        Input ``features`` float32 (1, n_features), output ``probabilities`` float32 (1, n_labels).
+        Input `source` float32 (1, n_features), output `target` float32 (1, n_labels).
     """
     nodes: list[onnx.NodeProto] = []
     constants: list[onnx.TensorProto] = []
@@ -271,7 +329,7 @@ def pipeline_graph(pipeline: Pipeline, labels: Sequence[str], n_features: int) -
         nodes.append(helper.make_node(op, list(inputs), [f"value_{len(nodes)}"], **attributes))
         return str(nodes[-1].output[0])
 
-    value, width = "features", n_features
+    value, width = source, n_features
     for name, step in pipeline.steps[:-1]:
         if name == "scale":
             # The operations of fitting.Scaler, bit for bit
@@ -309,12 +367,12 @@ def pipeline_graph(pipeline: Pipeline, labels: Sequence[str], n_features: int) -
         value = add("Softmax", value, axis=1)
     column = {str(label): k for k, label in enumerate(model.classes_)}
     order = constant([column[label] for label in labels], np.int64)
-    nodes.append(helper.make_node("Gather", [value, order], ["probabilities"], axis=1))
+    nodes.append(helper.make_node("Gather", [value, order], [target], axis=1))
     graph = helper.make_graph(
         nodes,
         "serkit",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, n_features])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, len(labels)])],
+        [helper.make_tensor_value_info(source, TensorProto.FLOAT, [1, n_features])],
+        [helper.make_tensor_value_info(target, TensorProto.FLOAT, [1, len(labels)])],
         constants,
     )
     joined = helper.make_model(
@@ -327,24 +385,32 @@ def pipeline_graph(pipeline: Pipeline, labels: Sequence[str], n_features: int) -
     return joined
 
 
-def joined(front: onnx.ModelProto, head: onnx.ModelProto) -> onnx.ModelProto:
-    """Put the graph of a front end, ``waveform`` -> ``features``, before one that takes ``features``.
+def joined(*parts: onnx.ModelProto) -> onnx.ModelProto:
+    """Put graphs one behind the other: each takes by name what those before it give.
+
+    The inputs are what no part gives, the outputs what no part takes, those of the last part first.
 
     Raises
     ------
     BundleError
-        If an operator of the head is not the same in the newer operator set of the front end.
+        If an operator of the last part is not the same in the newer operator set of another one.
     """
-    versions = {entry.domain: entry.version for part in (front, head) for entry in part.opset_import}
-    versions[""] = max(entry.version for part in (front, head) for entry in part.opset_import if entry.domain == "")
-    head = compose.add_prefix(head, "head_", rename_inputs=False, rename_outputs=False)
-    nodes = [*front.graph.node, *head.graph.node]
-    constants = [*front.graph.initializer, *head.graph.initializer]
-    graph = helper.make_graph(nodes, "serkit", front.graph.input, head.graph.output, constants)
+    versions = {entry.domain: entry.version for part in parts for entry in part.opset_import}
+    versions[""] = max(entry.version for part in parts for entry in part.opset_import if entry.domain == "")
+    graphs = [part.graph for part in parts]
+    given = {value.name for graph in graphs for value in graph.output}
+    taken = {value.name for graph in graphs for value in graph.input}
+    graph = helper.make_graph(
+        [node for graph in graphs for node in graph.node],
+        "serkit",
+        [value for graph in graphs for value in graph.input if value.name not in given],
+        [value for graph in graphs[::-1] for value in graph.output if value.name not in taken],
+        [constant for graph in graphs for constant in graph.initializer],
+    )
     made = helper.make_model(
         graph,
         producer_name="serkit",
-        ir_version=max(front.ir_version, head.ir_version),
+        ir_version=max(part.ir_version for part in parts),
         opset_imports=[helper.make_opsetid(domain, number) for domain, number in versions.items()],
     )
     try:

@@ -7,72 +7,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from serkit.corpora.columns import COPY
 from serkit.training import fitting, split_rows
+from serkit.training.adaptation import Reference
+from serkit.training.clips import By, Clips
+from serkit.training.familiarity import Distance
 from serkit.training.feature_cache import FeatureCache, compute_features, requests
-from serkit.training.voice_adjustment import reference, reference_rows, voice_names
 
 if TYPE_CHECKING:
+    import pandas as pd
     from imblearn.pipeline import Pipeline
 
     from serkit.corpora import Corpus
     from serkit.training.recipe import Recipe
 
-__all__ = ["Clips", "Progress", "Task", "choices_of", "load_clips"]
+__all__ = ["Progress", "Task", "choices_of", "load_clips"]
 
 Progress = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Clips with their features.
-
-    Attributes
-    ----------
-    rows : DataFrame
-        A row a clip or altered copy, as :func:`serkit.training.split_rows.joined` gives them, with the index 0 to
-        n - 1.
-    arrays : list of np.ndarray
-        The features of each row.
-    """
-
-    rows: pd.DataFrame
-    arrays: list[np.ndarray]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def labels(self) -> np.ndarray:
-        """The true label of each row, shape (n,)."""
-        return self.rows["emotion"].to_numpy(dtype=str)
-
-    def where(self, mask: np.ndarray) -> Clips:
-        """Return the rows for which the boolean array `mask` (n,) is true."""
-        arrays = [self.arrays[i] for i in np.flatnonzero(mask)]
-        return Clips(self.rows[mask].reset_index(drop=True), arrays)
-
-    def with_role(self, *roles: str) -> Clips:
-        """Return the rows that have one of these roles."""
-        return self.where(self.rows["role"].isin(roles).to_numpy())
-
-    def matching(self, rows: pd.DataFrame) -> Clips:
-        """Return these clips for `rows`, which name them by path, start, end and copy."""
-        found = dict(zip(self.rows[COPY].itertuples(index=False, name=None), self.arrays, strict=True))
-        return Clips(rows, [found[key] for key in rows[COPY].itertuples(index=False, name=None)])
-
-    def standardised(self) -> Clips:
-        """Return these clips, standardised voice by voice.
-
-        Training voices are measured on their own clips, test voices on those that they enrolled with; copies are left
-        out.
-        """
-        voices = voice_names(self.rows).tolist()
-        known = np.flatnonzero(((self.rows["role"] != "test") & (self.rows["copy"] == 0)).to_numpy())
-        statistics = fitting.speaker_statistics([self.arrays[i] for i in known], [voices[i] for i in known])
-        return Clips(self.rows, fitting.standardise(self.arrays, voices, statistics))
 
 
 def load_clips(
@@ -133,11 +84,20 @@ class Task:
         return replace(self, labels=[label for label in self.labels if label in labels], given=given)
 
     def fit(self, train: Clips, validation: Clips | None = None, *, fold: int | None = None) -> Pipeline:
-        """Fit the recipe's pipeline on `train`; the recipe says what `validation` is for."""
+        """Fit the recipe's pipeline on `train`; the recipe says what `validation` is for.
+
+        The pipeline has the attributes ``reference_`` and ``distance_``, None for a recipe without ``[adaptation]``.
+        """
         report = self._report(fold)
         report({"clips": len(train)})
+        reference = distance = None
+        if self.recipe.adaptation is not None:
+            reference = Reference.of(train, self.recipe.adaptation.prior)
+            distance = Distance.of(train, reference, self.recipe.adaptation)
+            train = reference.views(train, self.seed)
+            validation = None if validation is None else reference.adapted(validation)
         rows = train.rows
-        return fitting.fit(
+        pipeline = fitting.fit(
             fitting.make_pipeline(self.recipe, self.labels, seed=self.seed, n_jobs=self.n_jobs),
             self.inputs(train),
             train.labels,
@@ -148,24 +108,27 @@ class Task:
             validation_known=None if validation is None else split_rows.known(validation.rows, self.given),
             progress=report,
         )
+        pipeline.reference_, pipeline.distance_ = reference, distance
+        return pipeline
 
-    def answers(self, pipeline: Pipeline, clips: Clips) -> np.ndarray:
-        """Return the probabilities of `clips`, float64 of shape (n, n_labels), in the order of the labels."""
-        return fitting.label_probabilities(pipeline, self.inputs(clips), self.labels)
+    def answers(
+        self, pipeline: Pipeline, clips: Clips, *, enrolled: Clips | None = None, by: By = "voice"
+    ) -> np.ndarray:
+        """Return the probabilities of `clips`, float64 of shape (n, n_labels), in the order of the labels.
+
+        With `enrolled`, a model that adapts answers each voice or place after hearing its clips among these.
+        """
+        reference, distance = pipeline.reference_, pipeline.distance_
+        if reference is None or not len(clips):
+            return fitting.label_probabilities(pipeline, self.inputs(clips), self.labels)
+        adapted = reference.adapted(clips, enrolled, by)
+        found = fitting.label_probabilities(pipeline, self.inputs(adapted), self.labels)
+        softened: np.ndarray = distance.soften(found, np.stack(reference.adapted(clips).arrays))
+        return softened
 
     def inputs(self, clips: Clips) -> np.ndarray:
         """Return the features as the estimator takes them."""
         return fitting.as_input(clips.arrays, self.recipe.layout)
-
-    def reference(self, pipeline: Pipeline, clips: Clips) -> np.ndarray | None:
-        """Return the mean log-probabilities, shape (n_labels,), that the voices of `clips` are compared with.
-
-        None if there is no such clip (:func:`serkit.training.voice_adjustment.reference_rows`).
-        """
-        asked = clips.where(reference_rows(clips.rows, self.recipe, self.given))
-        if not len(asked):
-            return None
-        return reference(self.answers(pipeline, asked), voice_names(asked.rows).tolist())
 
     def _report(self, fold: int | None) -> Progress:
         """Send what a fit reports, with the fold in which it is."""

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from serkit.training.noise_and_rooms import SoundFolders
 
 __all__ = [
+    "Adaptation",
     "Augment",
     "Balance",
     "Encoder",
-    "Enrolment",
     "Features",
     "Recipe",
     "Select",
@@ -40,6 +40,8 @@ _ADDED: dict[str, Any] = {
     "select.c": 0.1,
     "model.search": None,
     "model.members": [],
+    "adaptation": None,
+    "unheard": [],
 }
 
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
@@ -156,18 +158,17 @@ class Validation(Section):
     use: Literal["none", "calibration", "early-stopping", "selection"] = "none"
 
 
-class Enrolment(Section):
-    """How a new person's unlabelled recordings are used, by the protocol ``speaker+enrolled`` and in bundles.
+class Adaptation(Section):
+    """The ``[adaptation]`` section: the model adapts to a voice or a place, from unlabelled clips, in its embedding.
 
-    ``standardise``: features are standardised speaker by speaker, in training too; for evaluations alone.
-    ``answers``: the model is the one of ``speaker``, and its answers are corrected for the voice
-    (:func:`serkit.recognition.profile.adjust`): by ``weight`` in the limit of endless speech, half as much after
-    ``seconds``.
+    ``prior`` is how many clips the usual statistics count for beside those of the voice or place
+    (:class:`serkit.training.adaptation.Reference`). Answers for clips that are far from the training clips, along as
+    many ``directions``, are softened with ``caution`` (:class:`serkit.training.familiarity.Distance`).
     """
 
-    method: Literal["standardise", "answers"] = "standardise"
-    weight: float = Field(default=0.6, gt=0, le=2)
-    seconds: float = Field(default=5.0, gt=0, allow_inf_nan=False)
+    prior: float = Field(default=8.0, gt=0, allow_inf_nan=False)
+    directions: int = Field(default=256, ge=1)
+    caution: float = Field(default=4.0, ge=0, allow_inf_nan=False)
 
 
 class Recipe(Section):
@@ -182,8 +183,12 @@ class Recipe(Section):
         flat matrix together, so that differences between frames are kept.
     features, encoder
         The front end: exactly one of the two is set.
-    augment, balance, select, model, validation, enrolment
+    augment, balance, select, model, validation, adaptation
         The other sections.
+    unheard : tuple of str
+        Voices that never train, such as ``"crema_d/1005"``: the model's examples are theirs.
+    min_confidence : float, optional
+        Below it, an answer of the bundle is "unsure" unless its user says otherwise.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -197,7 +202,9 @@ class Recipe(Section):
     select: Select | None = None
     model: Model
     validation: Validation = Validation()
-    enrolment: Enrolment = Enrolment()
+    adaptation: Adaptation | None = None
+    unheard: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    min_confidence: float | None = Field(default=None, gt=0, lt=1)
 
     _text: str = PrivateAttr("")
     _front_end: Any = PrivateAttr(None)
@@ -210,13 +217,14 @@ class Recipe(Section):
     @property
     def hash(self) -> str:
         """SHA-256 (hex) of everything that can change a number: not of name, description, comments or formatting."""
-        left_out: Any = {"name": True, "description": True, "system": True, "features": True, "encoder": {"name"}}
+        left_out: Any = {
+            **dict.fromkeys(("name", "description", "system", "features", "min_confidence"), True),
+            "encoder": {"name"},
+        }
         content = self.model_dump(mode="json", exclude=left_out)
         if self.encoder is None:
             del content["encoder"]
             content["features"] = self.front_end.to_dict()
-        if self.enrolment.method == "standardise":  # as before there was a choice; no other key of the section matters
-            del content["enrolment"]
         for path, default in _ADDED.items():
             *sections, key = path.split(".")
             section = content
@@ -236,10 +244,12 @@ class Recipe(Section):
             If the folder of the encoder is missing or holds other weights.
         """
         if self._front_end is None:
-            self._front_end = self._extractor() if self.encoder is None else _encoder(self.encoder)
+            self._front_end = self.extractor if self.encoder is None else _encoder(self.encoder)
         return self._front_end
 
-    def _extractor(self) -> Extractor:
+    @property
+    def extractor(self) -> Extractor:
+        """The extractor of ``[features]``."""
         from serkit.features import Extractor
 
         assert self.features is not None
@@ -263,7 +273,7 @@ class Recipe(Section):
         """Rows of the flat matrix; None for other layouts and where a feature has one value a clip."""
         if self.layout != "flat":
             return None
-        extractor = self._extractor()
+        extractor = self.extractor
         if any(feature.per_clip for feature in extractor.features):
             return None
         return sum(len(feature.row_names()) for feature in extractor.features)
@@ -275,10 +285,10 @@ class Recipe(Section):
 
 
 def _encoder(section: Encoder) -> FrontEnd:
-    from serkit.encoders import WhisperEncoder
+    from serkit.encoders import read_encoder
     from serkit.encoders.folder import weights_hash
 
-    encoder = WhisperEncoder(section.name, blocks=section.blocks, layout=section.layout, precision=section.precision)
+    encoder = read_encoder(section.name, blocks=section.blocks, layout=section.layout, precision=section.precision)
     found = weights_hash(encoder.folder)
     if found != section.sha256:
         raise RecipeError(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from serkit.errors import FeatureError, RecipeError, nearest
-from serkit.features import Extractor, FrontEnd
 
 if TYPE_CHECKING:
     from serkit.training.recipe import Recipe
@@ -20,23 +20,20 @@ def check_parts(recipe: Recipe, source: str) -> None:
     from serkit.models import check_model
 
     try:
-        n_features = None if recipe.layout == "frames" else _width(recipe.front_end)
+        n_features = None if recipe.layout == "frames" else _width(recipe)
     except FeatureError as error:
-        section = "features" if recipe.encoder is None else "encoder"
-        raise RecipeError(f"Recipe {source}, [{section}]: {error}") from None
+        raise RecipeError(f"Recipe {source}, [features]: {error}") from None
     _check_augment(recipe, source)
-    unused = recipe.enrolment.model_fields_set - {"method"}
-    if recipe.enrolment.method == "standardise" and unused:
-        raise RecipeError(
-            f"Recipe {source}: [enrolment] {min(unused)} belongs to method 'answers', got method 'standardise': leave "
-            "it out."
-        )
     _check_vectors(recipe, n_features, source)
     try:
         check_model(
             recipe.model,
             layout=recipe.layout,
-            shape=("bands", "frames") if n_features is None else (n_features,),
+            shape=("bands", "frames")
+            if n_features is None
+            else (int(n_features),)
+            if recipe.features
+            else ("features",),
             rows=recipe.rows,
             class_weight=recipe.balance.class_weight,
             use=recipe.validation.use,
@@ -45,13 +42,19 @@ def check_parts(recipe: Recipe, source: str) -> None:
         raise RecipeError(f"Recipe {source}: {error}") from None
 
 
-def _width(front_end: FrontEnd) -> int:
-    """Length of the vector of a clip; FeatureError where it depends on the clip."""
-    if isinstance(front_end, Extractor):
-        return len(front_end.feature_names())
-    (width,) = front_end.shape
-    assert width is not None
-    return width
+def _width(recipe: Recipe) -> float:
+    """Length of the vector of a clip.
+
+    That of an encoder is not known without its folder, which a recipe needs in training only: infinite here.
+    """
+    return math.inf if recipe.encoder is not None else len(recipe.extractor.feature_names())
+
+
+def _shape(n_features: float | None) -> tuple[int | str, ...]:
+    """The shape of a clip, for messages."""
+    if n_features is None:
+        return ("bands", "frames")
+    return ("features" if math.isinf(n_features) else int(n_features),)
 
 
 def _check_augment(recipe: Recipe, source: str) -> None:
@@ -77,7 +80,7 @@ def _check_augment(recipe: Recipe, source: str) -> None:
             )
 
 
-def _check_vectors(recipe: Recipe, n_features: int | None, source: str) -> None:
+def _check_vectors(recipe: Recipe, n_features: float | None, source: str) -> None:
     """What is done to vectors in front of the model."""
     from serkit.models import MODELS
 
@@ -105,6 +108,11 @@ def _check_vectors(recipe: Recipe, n_features: int | None, source: str) -> None:
         raise RecipeError(
             f"Recipe {source}: scale = 'row' needs layout 'flat' and features with frames, got layout "
             f"'{recipe.layout}': change layout in [features], or use scale = 'feature'."
+        )
+    if recipe.adaptation is not None and (recipe.encoder is None or n_features is None):
+        raise RecipeError(
+            f"Recipe {source}: [adaptation] works on the embedding of an encoder, of layout 'mean_std': use [encoder], "
+            "or leave it out."
         )
     if recipe.scale != "feature" and n_features is None:
         raise RecipeError(f"Recipe {source}: scale works on vectors, and layout 'frames' gives none: leave it out.")

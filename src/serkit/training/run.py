@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,13 @@ from serkit.corpora.columns import COPY, FACTS
 from serkit.errors import TrainingError
 from serkit.protocol import Split
 from serkit.training import fitting, run_folder, split_rows
+from serkit.training.adaptation import ADAPTED
+from serkit.training.clips import Clips
+from serkit.training.familiarity import familiarity
 from serkit.training.feature_cache import FeatureCache
-from serkit.training.fold import Clips, Progress, Task, choices_of, load_clips
+from serkit.training.fold import Progress, Task, choices_of, load_clips
 from serkit.training.recipe import Recipe
 from serkit.training.run_folder import Run
-from serkit.training.voice_adjustment import adjust_answers, reference_rows
 
 if TYPE_CHECKING:
     from imblearn.pipeline import Pipeline
@@ -47,19 +49,18 @@ def run_evaluation(
     ``resume=True`` continues after them. The test clips of a fold are used once, after everything is fitted; their
     labels are only copied into the table.
 
-    Under ``speaker+enrolled`` a recipe whose ``[enrolment]`` has ``method = "answers"`` is fitted as under ``speaker``;
-    the answers are then corrected for each test voice, as heard in its enrolment clips
-    (:mod:`serkit.recognition.profile`). The reference is the mean over the validation speakers. Without validation
-    clips it is that over the training speakers, which is biased: the model answers their clips with more confidence
-    than those of any new voice.
+    Under ``speaker+enrolled`` and ``corpus+adapted`` a recipe with ``[adaptation]`` is fitted as without them, and its
+    model answers each test voice or place after hearing the clips that it enrolled with
+    (:mod:`serkit.training.adaptation`). Features of other recipes are standardised by voice or by place, in training
+    too.
 
     Test clips of a joined corpus are scored over the labels that their own corpus gives
     (:func:`serkit.training.fitting.known_labels`): the probabilities of the others are dropped and the rest
     renormalised, so CREMA-D has its six labels in ``ravdess+crema_d`` too. The group ``corpus`` of the results holds
     the scores of each.
 
-    Under ``corpus`` the model of a fold knows the labels that its training corpora give, and the test clips are scored
-    over those that their corpus gives too.
+    Under ``corpus`` and ``corpus+adapted`` the model of a fold knows the labels that its training corpora give, and the
+    test clips are scored over those that their corpus gives too.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ def run_evaluation(
     clips = split_rows.joined(split, corpus)
     given = fitting.known_labels(clips["corpus"].tolist(), clips["emotion"].tolist(), labels)
     chosen = _chosen(split, folds)
-    _check_folds(recipe, split, clips, labels, given, chosen)
+    _check_folds(recipe, split, clips, labels, chosen)
     out = Path(out_dir)
     with run_folder.disk(out):
         run_folder.start(out, recipe, corpus, split, resume=resume)
@@ -140,7 +141,6 @@ def _check_folds(
     split: Split,
     clips: pd.DataFrame,
     labels: list[str],
-    given: Mapping[str, np.ndarray] | None,
     chosen: Sequence[int],
 ) -> None:
     """Raise TrainingError now for what would stop a fold only after all features are computed."""
@@ -148,19 +148,11 @@ def _check_folds(
         train = clips[(clips["fold"] == k) & split_rows.trains(clips, recipe)]
         asked = _labels(split, train, labels)
         fitting.check_classes(recipe, train["emotion"].tolist(), asked, where=f"Fold {k}")
-    if _adjusts(recipe, split):
-        asked = clips[reference_rows(clips, recipe, given)]
-        lacking = [k for k in chosen if not (asked["fold"] == k).any()]
-        if lacking:
-            raise TrainingError(
-                f"Fold {lacking[0]} has no voice to compare with, of a corpus that gives every label: add one, or use "
-                "the method 'standardise' in the recipe's [enrolment]."
-            )
 
 
 def _labels(split: Split, train: pd.DataFrame, labels: list[str]) -> list[str]:
     """Return the labels that a fold's model can learn; a corpus that is left out may be the only one with a label."""
-    if split.protocol != "corpus":
+    if not split.protocol.startswith("corpus"):
         return labels
     given = set(train["emotion"])
     return [label for label in labels if label in given]
@@ -193,8 +185,8 @@ def _count(progress: Progress | None, out: Path, fold: int, chosen: Sequence[int
 def _run_fold(task: Task, split: Split, k: int, clips: Clips, out: Path) -> None:
     """Train and test one fold, and write it."""
     started = time.monotonic()
-    if split.protocol == "speaker+enrolled" and not _adjusts(task.recipe, split):
-        clips = clips.standardised()
+    if split.protocol in ADAPTED and task.recipe.adaptation is None:
+        clips = clips.standardised(ADAPTED[split.protocol])
     validation = clips.with_role("validation") if task.recipe.validation.use != "none" else None
     train = clips.where(split_rows.trains(clips.rows, task.recipe))
     own = task.over(_labels(split, train.rows, task.labels))
@@ -214,12 +206,9 @@ def _run_fold(task: Task, split: Split, k: int, clips: Clips, out: Path) -> None
 def _tested(task: Task, split: Split, pipeline: Pipeline, clips: Clips, labels: list[str]) -> pd.DataFrame:
     """Answer the test clips of a fold: the rows of its predictions, with a probability for each of `labels`."""
     test = clips.with_role("test")
-    probabilities = task.answers(pipeline, test)
-    if _adjusts(task.recipe, split):
-        enrolled, others = clips.with_role("enrol"), task.reference(pipeline, clips)
-        assert others is not None  # _check_folds
-        heard = task.answers(pipeline, enrolled)
-        probabilities = adjust_answers(probabilities, test.rows, heard, enrolled.rows, others, task.recipe.enrolment)
+    by = ADAPTED.get(split.protocol)
+    heard = {} if by is None else {"enrolled": clips.with_role("enrol"), "by": by}
+    probabilities = task.answers(pipeline, test, **heard)
     could_be = split_rows.known(test.rows, task.given)
     if could_be is not None:
         probabilities = fitting.restrict(probabilities, could_be)
@@ -232,11 +221,6 @@ def _tested(task: Task, split: Split, pipeline: Pipeline, clips: Clips, labels: 
         },
     )
     return table.join(test.rows[FACTS])
-
-
-def _adjusts(recipe: Recipe, split: Split) -> bool:
-    """Whether voices enrol and answers are corrected for them."""
-    return split.protocol == "speaker+enrolled" and recipe.enrolment.method == "answers"
 
 
 def train_final(
@@ -254,10 +238,8 @@ def train_final(
     (15 %); a corpus without speakers gives the validation clips of the protocol ``random``. If they only calibrate,
     the recipe is fitted twice: without them for the temperature, then with them for everything else.
 
-    Where the recipe's ``[enrolment]`` has ``method = "answers"``, the validation speakers are also the reference that
-    enrolled voices are compared with, answered by the fit that did not learn from them. As in :func:`run_evaluation`, a
-    recipe without validation takes its training speakers, which is biased. A corpus without speakers, or of one alone,
-    or none of whose parts gives every label, leaves no reference: that model cannot enrol voices.
+    A recipe with ``[adaptation]`` gives a model that adapts to voices and places, and that knows how far a clip is from
+    its training clips (:mod:`serkit.training.familiarity`). Voices that the recipe keeps unheard are left out.
 
     Parameters
     ----------
@@ -271,7 +253,7 @@ def train_final(
     Returns
     -------
     imblearn.pipeline.Pipeline
-        Fitted; ``classes_`` are the corpus' labels, ``enrolment_`` is the manifest's ``enrolment``.
+        Fitted; ``classes_`` are the corpus' labels.
         :func:`serkit.training.export.export_bundle` makes a bundle of it.
 
     Raises
@@ -284,6 +266,7 @@ def train_final(
     run_evaluation : Scores of a recipe, fold by fold.
     serkit.export_bundle : Makes a bundle from the estimator.
     """
+    corpus = split_rows.trainable(corpus, recipe)
     labels = fitting.corpus_labels(corpus)
     rows = _final_rows(corpus, recipe, labels, seed)
     fits = 2 if recipe.validation.use == "calibration" else 1
@@ -298,7 +281,8 @@ def train_final(
     if recipe.validation.use == "calibration":
         final = task.fit(clips)
         final.steps[-1][1].temperature_ = first.steps[-1][1].temperature_
-    final.enrolment_ = _enrolment(task, first, clips) if split_rows.has_voices(corpus) else {}
+    if recipe.adaptation is not None:
+        final.familiarity_ = familiarity(clips, recipe.adaptation)
     return final
 
 
@@ -314,16 +298,3 @@ def _final_rows(corpus: Corpus, recipe: Recipe, labels: list[str], seed: int) ->
     fitting.check_classes(recipe, train.tolist(), labels, where=f"The corpus {corpus.name}")
     source = clips.assign(role=clips["role"].replace("validation", "validation copy"))
     return split_rows.with_copies(clips, source, corpus, recipe).sort_values(COPY, ignore_index=True)
-
-
-def _enrolment(task: Task, heard: Pipeline, clips: Clips) -> dict[str, Any]:
-    """Return the manifest's ``enrolment``; {} if the model cannot enrol."""
-    settings = task.recipe.enrolment
-    means = task.reference(heard, clips) if settings.method == "answers" else None
-    if means is None:
-        return {}
-    return {
-        "weight": settings.weight,
-        "seconds": settings.seconds,
-        "reference": dict(zip(task.labels, means.tolist(), strict=True)),
-    }

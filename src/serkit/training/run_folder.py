@@ -21,6 +21,7 @@ from serkit.evaluation.report import write_report
 from serkit.evaluation.scores import results
 from serkit.files import hold, write_atomic, write_json
 from serkit.protocol import Split
+from serkit.training import split_rows
 from serkit.training.fitting import known_labels
 from serkit.training.recipe import Recipe
 
@@ -202,6 +203,7 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
             "seed": split.seed,
             "warning": split.warning,
             "time": {"folds": round(seconds, 3)},
+            **_adapted(corpus, split, chosen),
         },
         predictions,
         labels,
@@ -209,6 +211,15 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
     write_json(document, out / "results.json")
     write_report(document, predictions, out / "report.html", curves=_curves(out, chosen))
     return Run(out, predictions, document)
+
+
+def _adapted(corpus: Corpus, split: Split, chosen: Sequence[int]) -> dict[str, dict[str, int]]:
+    """How many clips of each tested corpus were set aside to adapt; {} under other protocols."""
+    if split.protocol != "corpus+adapted":
+        return {}
+    rows = split_rows.joined(split, corpus)
+    used = rows[(rows["role"] == "enrol") & rows["fold"].isin(chosen)]
+    return {"adapted": {str(name): int(n) for name, n in used.groupby("corpus").size().items()}}
 
 
 def corpus_title(corpus: Corpus) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from serkit.corpora.columns import FACTS
+from serkit.corpora.registry import published
 from serkit.corpora.table import voice_names
-from serkit.errors import TrainingError
+from serkit.errors import RecipeError, TrainingError
 from serkit.protocol import make_split
 from serkit.protocol.assignment import milliseconds
 from serkit.protocol.folds import recording_groups, validation_speakers
@@ -32,8 +35,10 @@ __all__ = [
     "known",
     "origin",
     "recordings",
+    "trainable",
     "trains",
     "with_copies",
+    "without_voices",
 ]
 
 
@@ -103,9 +108,63 @@ def with_copies(rows: pd.DataFrame, source: pd.DataFrame, corpus: Corpus, recipe
 
 
 def trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
-    """Which rows the estimator is fitted on: train, and validation where the recipe has no other use for it."""
+    """Which rows the estimator is fitted on: train, and validation where the recipe has no other use for it.
+
+    Voices that the recipe keeps unheard are not among them.
+    """
     roles = ["train", "validation"] if recipe.validation.use == "none" else ["train"]
-    return rows["role"].isin(roles).to_numpy()
+    found = rows["role"].isin(roles).to_numpy()
+    return found & without_voices(rows, recipe.unheard) if recipe.unheard else found
+
+
+def trainable(corpus: Corpus, recipe: Recipe) -> Corpus:
+    """Return the corpus without the voices that the recipe keeps unheard."""
+    if not recipe.unheard:
+        return corpus
+    kept = without_voices(corpus.table, recipe.unheard)
+    return replace(corpus, table=corpus.table[kept].reset_index(drop=True))
+
+
+def without_voices(rows: pd.DataFrame, voices: Iterable[str]) -> np.ndarray:
+    """Return which rows may train, and validate, so that the model never hears some voices.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        All clips of the corpus, in any roles, with the columns corpus and speaker.
+    voices : iterable of str
+        As :func:`serkit.corpora.table.voice_names` gives them, such as ``"crema_d/1005"``. Those of a published
+        corpus that no row is of have no say, so that a recipe can be used with one of its corpora.
+
+    Returns
+    -------
+    np.ndarray of bool, shape (n,)
+
+    Raises
+    ------
+    RecipeError
+        If a voice is of no such corpus, or that corpus does not have it.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"corpus": ["ravdess", "crema_d", "crema_d"], "speaker": ["07", "1007", "1005"]})
+    >>> without_voices(rows, ["crema_d/1005"]).tolist()
+    [True, True, False]
+    """
+    names, asked = voice_names(rows), set(voices)
+    there, corpora = set(names[rows["speaker"] != ""]), set(rows["corpus"])
+    for voice in sorted(asked - there):
+        corpus, slash, speaker = voice.partition("/")
+        if slash and speaker and corpus not in corpora and corpus in published():
+            continue
+        near = difflib.get_close_matches(voice, sorted(there), n=1, cutoff=0.8)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        known = f"the corpus {corpus} has no such voice" if slash and corpus in corpora else "there is no such voice"
+        raise RecipeError(
+            f"'{voice}' cannot be left unheard: {known}. Expected a corpus and one of its speakers, as in "
+            f"'crema_d/1005'.{hint}"
+        )
+    return ~names.isin(asked).to_numpy()
 
 
 def copies_of(corpus: Corpus, recipe: Recipe) -> pd.DataFrame:

@@ -131,7 +131,8 @@ def load_yardstick(corpus: str, protocol: str = "speaker", seed: int = 0) -> Yar
     Parameters
     ----------
     corpus : {"ravdess", "crema_d"}
-    protocol : {"random", "speaker", "speaker+enrolled"}
+    protocol : {"random", "speaker", "speaker+enrolled", "emobox"}
+        ``emobox`` for RAVDESS only, whose speech it has.
     seed : int
 
     Returns

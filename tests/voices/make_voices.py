@@ -1,9 +1,8 @@
-"""Make the example clips: one sentence, spoken by espeak-ng in six styles.
+"""Make synthetic voices for tests and benchmarks: one sentence, spoken by espeak-ng in six styles.
 
-The clips are synthetic. They show the form of the answers, not how well the model hears people: no speech synthesiser
-of this kind expresses an emotion, and nobody has labelled these clips with one.
+A synthesiser of this kind expresses no emotion, so no answer to these clips is right or wrong.
 
-Run ``python examples/make_examples.py``; it needs espeak-ng and the package soundfile.
+Run ``python tests/voices/make_voices.py``; it needs espeak-ng and the package soundfile.
 """
 
 from __future__ import annotations

@@ -1,0 +1,258 @@
+"""A bundle that runs: ONNX Runtime over one waveform."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from serkit import audio
+from serkit.audio import Waveform
+from serkit.bundle import Bundle, Manifest
+from serkit.errors import BundleError, SerkitError
+from serkit.recognition.prediction import check_confidence
+
+if TYPE_CHECKING:
+    from serkit.recognition.profile import Profile
+
+__all__ = ["Graph", "Outputs"]
+
+
+class Outputs(NamedTuple):
+    """What the graph gives for one waveform.
+
+    Attributes
+    ----------
+    probabilities : np.ndarray, float32, shape=(n_labels,)
+    familiarity : float or None
+        In [0, 1]; None for a model that does not tell.
+    embedding : np.ndarray, float32, shape=(d,), or None
+        None unless asked for.
+    """
+
+    probabilities: np.ndarray
+    familiarity: float | None
+    embedding: np.ndarray | None
+
+
+class Graph:
+    """The graph of a bundle in ONNX Runtime; :class:`serkit.recognition.runner.Runner` answers recordings with it.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    threads : int, optional
+        Threads inside one answer, by default 1.
+
+    Raises
+    ------
+    BundleError
+        If ONNX Runtime cannot run the graph, or if this serkit does not know the features that it needs.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be 1 or more, got {threads}.")
+        self.bundle = bundle
+        self._threads = threads or 1
+        self._prepare = _preparation(bundle)
+        self._made: Any = _session(bundle, self._threads)
+        _graphs.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The bundle, without the session: what another process needs."""
+        return {"bundle": self.bundle, "threads": self._threads}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Graph.__init__(self, state["bundle"], threads=state["threads"])
+
+    @property
+    def _session(self) -> Any:
+        """The ONNX Runtime session; a forked child makes its own when it first needs one."""
+        session = self._made
+        if session is None:
+            session = self._made = _session(self.bundle, self._threads)
+        return session
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says about its model."""
+        return self.bundle.manifest
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The emotions, in the order of the probabilities."""
+        return self.manifest.labels
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate that the model works at, Hz. Recordings of any rate are converted."""
+        return self.manifest.sample_rate
+
+    def __repr__(self) -> str:
+        name, version = self.manifest.name, self.manifest.version
+        return f"{type(self).__name__}({name!r}, version={version!r}, labels={len(self.labels)})"
+
+    def probabilities(self, wave: Waveform, *, profile: Profile | None = None) -> np.ndarray:
+        """Run the graph on one waveform of any content and length.
+
+        Parameters
+        ----------
+        wave : Waveform
+            At any rate.
+        profile : Profile, optional
+            A voice or a place that the answer is adapted to.
+
+        Returns
+        -------
+        np.ndarray, float32, shape=(n_labels,)
+            In [0, 1], summing to 1, in the order of :attr:`labels`.
+
+        Raises
+        ------
+        BundleError
+            If the graph's output is not a set of probabilities.
+        ProfileError
+            If `profile` is for another model.
+
+        See Also
+        --------
+        embedding : What the model hears, before it names emotions.
+        """
+        return self.outputs(wave, profile=profile).probabilities
+
+    def embedding(self, wave: Waveform) -> np.ndarray:
+        """Return the embedding of one waveform, which profiles describe by mean and standard deviation.
+
+        Parameters
+        ----------
+        wave : Waveform
+            At any rate.
+
+        Returns
+        -------
+        np.ndarray, float32, shape=(d,)
+            In the model's own unit; `d` is the manifest's ``adaptation["size"]``. No profile changes it.
+
+        Raises
+        ------
+        BundleError
+            If the model does not adapt, or if the graph fails.
+
+        See Also
+        --------
+        probabilities : The answer.
+        """
+        from serkit.recognition.profile import need_adaptation
+
+        need_adaptation(self.manifest)
+        found = self.outputs(wave, embed=True).embedding
+        assert found is not None
+        return found
+
+    def outputs(self, wave: Waveform, *, profile: Profile | None = None, embed: bool = False) -> Outputs:
+        """Run the graph once: the probabilities, the familiarity and, with `embed`, the embedding of a waveform.
+
+        Parameters, units and errors are those of :meth:`probabilities` and :meth:`embedding`.
+        """
+        self.check_profile(profile)
+        manifest = self.manifest
+        feed = {manifest.input["kind"]: self._prepare(audio.resample(wave, self.sample_rate))}
+        sizes: dict[str, tuple[int, ...]] = {"probabilities": (1, len(self.labels))}
+        if manifest.familiarity:
+            sizes["distance"] = (1,)
+        if embed:
+            sizes["embedding"] = (1, manifest.adaptation["size"])
+        try:
+            given = self._session.run(list(sizes), feed if profile is None else {**feed, **profile.inputs()})
+        except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
+            raise BundleError(f"The model {manifest.name} fails on {wave!r}: {_first_line(error)}.") from error
+        found = dict(zip(sizes, map(np.asarray, given), strict=True))
+        result = found["probabilities"]
+        if result.shape != sizes["probabilities"]:
+            raise BundleError(
+                f"The model {manifest.name} gives an array of shape {result.shape}, "
+                f"but its manifest names {len(self.labels)} labels."
+            )
+        if not (np.isfinite(result).all() and result.min() >= -1e-6 and abs(float(result.sum()) - 1) < 1e-3):
+            raise BundleError(f"The model {manifest.name} gives no probabilities: {result[0].tolist()}.")
+        for name in sizes.keys() - {"probabilities"}:
+            if found[name].shape != sizes[name] or not np.isfinite(found[name]).all():
+                raise BundleError(
+                    f"The model {manifest.name} gives no usable '{name}': an array of shape {found[name].shape}, or "
+                    "numbers that are not finite."
+                )
+        familiarity = manifest.familiarity_of(float(found["distance"][0])) if "distance" in found else None
+        return Outputs(result[0], familiarity, found["embedding"][0] if embed else None)
+
+    def check_profile(self, profile: Profile | None) -> None:
+        """Raise ProfileError unless `profile` is None or a profile for this model."""
+        if profile is not None:
+            from serkit.recognition.profile import check_profile
+
+            check_profile(profile, self.manifest)
+
+    def least(self, min_confidence: float | None) -> float:
+        """Return the confidence below which an answer is "unsure": the caller's, else the model's own.
+
+        Raises
+        ------
+        SerkitError
+            If `min_confidence` is neither None nor a probability.
+        """
+        if min_confidence is None:
+            return self.manifest.min_confidence or 0.0
+        check_confidence(min_confidence)
+        return min_confidence
+
+
+_graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Give up the parent's sessions: their threads are not in this process, and freeing them would wait for those."""
+    import ctypes
+
+    for graph in list(_graphs):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(graph._made))  # never freed
+        graph._made = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _preparation(bundle: Bundle) -> Callable[[Waveform], np.ndarray]:
+    """From a waveform at the model's rate to the graph's input, with the batch axis."""
+    if bundle.manifest.input["kind"] == "waveform":
+        return lambda wave: wave.samples[np.newaxis]
+    from serkit.features import Extractor
+
+    try:
+        extractor = Extractor.from_dict(bundle.manifest.input["extractor"])
+    except (SerkitError, TypeError, KeyError) as error:
+        raise BundleError(f"{bundle.path}: this serkit cannot make the features of the model: {error}") from error
+    return lambda wave: np.ascontiguousarray(extractor(wave), dtype=np.float32)[np.newaxis]
+
+
+def _session(bundle: Bundle, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only; they also come as exceptions
+    options.enable_mem_pattern = False  # recordings differ in length
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
+    try:
+        return onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
+        raise BundleError(f"model.onnx of {bundle.path} does not load: {_first_line(error)}.") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
