@@ -9,7 +9,7 @@ import numpy as np
 from serkit.audio.speech_frames import SpeechFrames
 
 RATE = 16000
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.flac"))
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.opus"))
 
 
 class LoudFrames(SpeechFrames):

@@ -101,7 +101,7 @@ class Cutter:
     @property
     def until(self) -> float:
         """The time that the utterance that goes on surely reaches to, s."""
-        return max(self._last * FRAME - _SHORTER, 0.0)
+        return max(round(self._last * FRAME - _SHORTER, 3), 0.0)
 
     def feed(self, probabilities: Iterable[float]) -> list[Utterance]:
         """Return the utterances that end within these frames."""
@@ -139,7 +139,7 @@ class Cutter:
         return 0.0 if start < _SLIVER else max(start, self._before)
 
     def _end(self, end: float) -> list[Utterance]:
-        start, end, counts = self._time_of_start(), round(end, 3), self._counts()
+        start, counts = self._time_of_start(), self._counts()
         self._start = None
         if not counts or end <= start:
             return []
@@ -153,6 +153,6 @@ class Cutter:
         at = first + int(np.argmin(self._heard[first : len(self._heard) - _SAFE]))
         rest, self._heard = self._heard[at:], self._heard[:at]
         cut, last = self._start + at, self._last
-        found = self._end(cut * FRAME)
+        found = self._end(round(cut * FRAME, 3))
         self._start, self._heard, self._joined, self._last = cut, rest, True, last
         return found

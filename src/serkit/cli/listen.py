@@ -33,7 +33,11 @@ def listen(
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each event.")] = False,
     min_confidence: Annotated[
         float | None,
-        typer.Option("--min-confidence", metavar="P", help="Answer unsure if the emotion is less probable than P."),
+        typer.Option(
+            "--min-confidence",
+            metavar="P",
+            help="Answer unsure if the emotion is less probable than P; if left out, the model's own limit. 0: never.",
+        ),
     ] = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", metavar="S", help="Stop after so many seconds; else Ctrl-C stops.")

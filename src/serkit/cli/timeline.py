@@ -73,7 +73,19 @@ def timeline(
     ] = None,
     min_confidence: Annotated[
         float | None,
-        typer.Option("--min-confidence", metavar="P", help="Answer unsure if the emotion is less probable than P."),
+        typer.Option(
+            "--min-confidence",
+            metavar="P",
+            help="Answer unsure if the emotion is less probable than P; if left out, the model's own limit. 0: never.",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="FILE.json",
+            help="Who speaks (a profile of ser enrol), or where the recordings are from (of ser adapt).",
+        ),
     ] = None,
     window: Annotated[
         float | None,
@@ -127,7 +139,14 @@ def timeline(
         check_confidence(min_confidence)
     heard = check_channel(channel, each=True)
     recognizer = load(model)
+    known = None
+    if profile is not None:
+        from serkit.recognition.profile import Profile
+
+        known = Profile.load(profile)
+        known.check(recognizer.manifest)
     asked: dict[str, Any] = {
+        "profile": known,
         "channel": heard,
         "window": window,
         "pause": pause,
@@ -150,7 +169,7 @@ def timeline(
         typer.echo(f"ser: {count} passed over, not being recordings.", err=True)
     sources = [(item, name) for item, name in inputs if not isinstance(item, Prediction)]
     outputs = Outputs(given, sources, force=force, resume=resume)
-    noted = {**asked, "speakers": None if speakers is None else str(speakers)}
+    noted = {**asked, "speakers": None if speakers is None else str(speakers), "profile": known and known.key}
     outputs.check_note(recognizer.bundle, noted)
     tell = Printer(as_json, bool(given), many=len(inputs) > 1)
     failures = [(str(item.path), item.error or "") for item, _ in inputs if isinstance(item, Prediction)]

@@ -118,7 +118,10 @@ class Listener:
         return self._lanes[track].cutter.begun
 
     def latest(self, track: int) -> tuple[float, float, np.ndarray] | None:
-        """Start, end and samples of the last window of an utterance that goes on; None in silence."""
+        """Start and end of the last window of an utterance that goes on, s, and its samples; None in silence.
+
+        The samples begin a little before the start.
+        """
         return self._lanes[track].latest()
 
     def _went_on(self, heard: Sequence[np.ndarray], duration: float | None) -> list[Heard]:
@@ -247,12 +250,12 @@ class _Lane:
             return None
         start, end = self._reach(begun, self.cutter.until)
         start = max(start, end - self._window)
-        return start, end, self.ear.between(start, end)
+        return max(start, begun), end, self.ear.between(start, end)
 
     def _reach(self, start: float, end: float) -> tuple[float, float]:
         """What the model hears of an utterance: a little more on both sides, and no less than it needs."""
         first, last = self.ear.start, self.ear.end
-        low, high = max(start - CONTEXT, first), min(end + CONTEXT, last)
+        low, high = max(round(start - CONTEXT, 3), first), min(round(end + CONTEXT, 3), last)
         missing = self._least + FRAME - (high - low)
         if missing > 0:
             high = min(high + missing / 2, last)
