@@ -59,8 +59,8 @@ AREAS: dict[str, tuple[str, ...]] = {
     "protocol/make": ("tests/test_protocol.py",),
     "protocol/split": ("tests/test_protocol.py",),
     "recognition/rows": ("tests/test_answer_file.py", "tests/test_cli_predict.py"),
-    "recognition/segments": ("tests/test_listening.py", "tests/test_timeline.py"),
-    "recognition/timeline": ("tests/test_timeline.py",),
+    "recognition/segments": ("tests/test_listening.py", "tests/test_windows.py"),
+    "recognition/windows": ("tests/test_windows.py",),
 }
 
 #: How often the unchanged tests' time a mutant may take, and how much more (s).

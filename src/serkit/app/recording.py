@@ -21,8 +21,8 @@ from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
 from serkit.recognition.segments import shares
-from serkit.recognition.timeline import default_window, window_limits
 from serkit.recognition.tracks import Timeline
+from serkit.recognition.windows import default_window, window_limits
 from serkit.waiting import clock
 
 __all__ = ["Heard", "clock", "listen", "show", "stretch"]

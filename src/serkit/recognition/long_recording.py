@@ -22,8 +22,8 @@ from serkit.recognition.prediction import Prediction, path_of
 from serkit.recognition.profile import Profile, check_profile
 from serkit.recognition.runner import Runner
 from serkit.recognition.speakers import Turns, read_rttm
-from serkit.recognition.timeline import default_window, window_limits
 from serkit.recognition.tracks import Outline, SegmentMaker, Timeline, Track
+from serkit.recognition.windows import default_window, window_limits
 
 __all__ = ["check_pause", "check_window", "make_timeline", "window_answer"]
 

@@ -445,7 +445,7 @@ class Recognizer(Runner):
             speak at the same time, both have the answer for what is heard.
         window : float, optional
             An utterance longer than one and a half windows is answered window by window, each half a window after the
-            one before, s; by default :func:`serkit.recognition.timeline.default_window`.
+            one before, s; by default :func:`serkit.recognition.windows.default_window`.
         pause : float
             The shortest silence that ends an utterance, 0.1 to 5 s.
         smooth : bool
@@ -571,7 +571,7 @@ class Recognizer(Runner):
         ----------
         *sources : path, bytes, binary file object, np.ndarray, Waveform; or a folder
             Recordings of one person alone; earlier ones are used first. Those longer than the model's usual window
-            (:func:`serkit.recognition.timeline.default_window`) are cut into windows; windows without speech do not
+            (:func:`serkit.recognition.windows.default_window`) are cut into windows; windows without speech do not
             count.
         sample_rate : int, optional
             Rate of arrays, Hz.
