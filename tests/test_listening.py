@@ -486,6 +486,8 @@ def test_a_bad_chunk_is_refused_and_the_stream_goes_on(tiny: serkit.Recognizer) 
         stream.feed(1000 * noise(0.1, 1.0))
     with pytest.raises(AudioError, match="A chunk has 2 channels, those before had 1"):
         stream.feed(np.zeros((10, 2), np.float32))
+    with pytest.raises(AudioError, match=r"shape \(n, channels\), got \(2, 100\): turn it round"):
+        stream.feed(np.zeros((2, 100), np.float32))
     with pytest.raises(AudioError, match="array of numbers"):
         stream.feed(np.array(["a"]))
     stream.feed(np.zeros(0, np.float32))

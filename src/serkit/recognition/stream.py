@@ -23,6 +23,7 @@ from serkit.recognition.tracks import SegmentMaker
 
 __all__ = ["Event", "Stream"]
 
+_MOST_CHANNELS = 64
 _CHUNK = 0.032  # s; less is kept until there is more
 
 
@@ -239,6 +240,8 @@ def _as_floats(samples: np.ndarray) -> np.ndarray:
             f"A chunk is an array of numbers of shape (n,) or (n, channels), got {samples.dtype} of shape "
             f"{samples.shape}."
         )
+    if samples.ndim == 2 and samples.shape[1] > _MOST_CHANNELS:
+        raise AudioError(f"A chunk has the shape (n, channels), got {samples.shape}: turn it round, chunk.T.")
     data = samples.reshape(len(samples), -1) if samples.size else np.zeros((0, max(samples.shape[-1], 1)), np.float32)
     if data.dtype.kind in "iu":
         half = 2.0 ** (8 * data.dtype.itemsize - 1)
