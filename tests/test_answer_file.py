@@ -530,3 +530,21 @@ def test_silence_has_no_emotion_in_any_format(ser: Ser, tmp_path: Path) -> None:
         (row,) = read(tmp_path / f"x.{suffix}")
         assert (row["emotion"], row["speech"], row["error"], row["sad"]) == (None, False, None, None)
         assert serkit.__version__ in (tmp_path / f"x.{suffix}.run.json").read_text()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_file_of_an_earlier_serkit_with_other_columns_is_refused(ser: Ser, tmp_path: Path, suffix: str) -> None:
+    words = ["predict", "clips/0.wav", "-m", "tiny", "--out", f"x.{suffix}"]
+    assert ser(*words)[0] == 0
+    note = tmp_path / f"x.{suffix}.run.json"
+    made = json.loads(note.read_text())
+    assert made["columns"][:7] == ["path", "start", "end", "channel", "emotion", "confidence", "familiarity"]
+    before = (tmp_path / f"x.{suffix}").read_bytes()
+    for change in ({"columns": [name for name in made["columns"] if name != "familiarity"]}, {"columns": None}):
+        note.write_text(json.dumps({**made, "serkit": "0.0.1", **change}))
+        code, _, err = ser(*words, "--resume")
+        assert (code, err.count("was begun by serkit 0.0.1, whose rows have other columns: give another file")) == (
+            2,
+            1,
+        )
+    assert (tmp_path / f"x.{suffix}").read_bytes() == before

@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 import serkit
 from serkit.app import voice as page_part
 from serkit.app.clips import Clip
-from serkit.app.words import per_cent, plain
+from serkit.app.single import explained
+from serkit.app.words import plain
 from serkit.errors import SerkitError
 from serkit.recognition.profile import Profile
 from serkit.recognition.timeline import segments, timeline
@@ -95,8 +96,9 @@ def test_an_enrolled_voice_adapts_the_answer_until_it_is_forgotten(tiny: Path, a
     assert page.session_state["voices"] == {recognizer.manifest.files["model.onnx"]: ann}
     assert shown(page) == pytest.approx(list(adapted.probabilities.values()))
     assert said(page).startswith(title(adapted))
-    why = recognizer.explain(CLIP, profile=ann)
-    assert plain(f"{per_cent(why.covered(float(why.time_effect.max())))} instead") in told(page)
+    why, plainly = (explained(recognizer.explain(CLIP, profile=who)) for who in (ann, None))
+    assert why in told(page)
+    assert plainly not in told(page)
     page = switched(page, on=False)
     assert shown(page) == pytest.approx(list(raw.probabilities.values()))
     page = switched(page)

@@ -26,10 +26,12 @@ from serkit.errors import BundleError
 from tests.tiny_models import (
     BIAS,
     SLOPE,
+    embedding_graph,
     features_graph,
     model,
     tiny_manifest,
     waveform_graph,
+    write_adaptable,
     write_tiny,
 )
 
@@ -730,3 +732,70 @@ def test_a_damaged_outline_is_a_value_error_or_an_outline(data: st.DataObject) -
     except ValueError:
         return
     assert all(isinstance(value.name, str) for value in (*outline.inputs, *outline.outputs))
+
+
+# ----------------------------------------------------------------------- what the manifest promises, the graph keeps
+
+
+def without(name: str) -> onnx.ModelProto:
+    """The made embedding model without one of its outputs."""
+    graph = embedding_graph()
+    del graph.graph.output[[value.name for value in graph.graph.output].index(name)]
+    return graph
+
+
+def retyped(name: str, kind: int, shape: list[int | None]) -> onnx.ModelProto:
+    """The made embedding model with an input or output declared otherwise."""
+    graph = embedding_graph()
+    for value in (*graph.graph.input, *graph.graph.output):
+        if value.name == name:
+            value.CopyFrom(helper.make_tensor_value_info(name, kind, shape))
+    return graph
+
+
+def test_optional_inputs_are_found_apart_from_the_others() -> None:
+    found = read_outline(embedding_graph().SerializeToString())
+    assert [value.name for value in found.inputs] == ["waveform"]
+    assert [(value.name, value.float32, value.shape) for value in found.optional] == [
+        ("mean", True, (1, 6)),
+        ("deviation", True, (1, 6)),
+        ("heard", True, (1,)),
+    ]
+    assert [value.name for value in found.outputs] == ["probabilities", "embedding", "distance"]
+    # ONNX Runtime agrees, also that earlier versions of the format have constants instead.
+    for version, names in ((4, ["mean", "deviation", "heard"]), (3, [])):
+        data = embedding_graph(ir_version=version).SerializeToString()
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        assert [value.name for value in session.get_overridable_initializers()] == names
+        assert [value.name for value in read_outline(data).optional] == names
+
+
+@pytest.mark.parametrize(
+    ("graph", "says"),
+    [
+        (waveform_graph(), r"has no optional input 'mean' \(a graph input with an initializer of the same name"),
+        (embedding_graph(ir_version=3), r"has no optional input 'mean' .*IR version 4 or later.* promises adaptation"),
+        (embedding_graph(required=True), r"has the inputs \['waveform', 'mean', 'deviation', 'heard'\], but"),
+        (retyped("mean", TensorProto.FLOAT, [1, 5]), r"must take 'mean' as float32 of shape \(1, 6\) .* \(1, 5\)"),
+        (retyped("deviation", TensorProto.DOUBLE, [1, 6]), r"must take 'deviation' as float32 .* takes another type"),
+        (retyped("heard", TensorProto.FLOAT, [1, 1]), r"must take 'heard' as float32 of shape \(1,\) .*\(1, 1\)"),
+        (without("embedding"), "has no output 'embedding', but the manifest promises adaptation"),
+        (without("distance"), "has no output 'distance', but the manifest promises familiarity"),
+        (retyped("embedding", TensorProto.FLOAT, [1, 5]), r"must give 'embedding' as float32 of shape \(1, 6\), but"),
+        (retyped("distance", TensorProto.FLOAT, [1, 1]), r"must give 'distance' as float32 of shape \(1,\), but gives"),
+    ],
+)
+def test_a_graph_that_lacks_what_is_promised_is_refused(tmp_path: Path, graph: onnx.ModelProto, says: str) -> None:
+    with pytest.raises(BundleError, match=f"model.onnx of .* {says}"):
+        write_adaptable(tmp_path / "b", graph=graph)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_may_do_more_than_is_promised_and_leave_sizes_free(tmp_path: Path) -> None:
+    for name, shape in (("embedding", [None, None]), ("distance", [None])):
+        write_adaptable(tmp_path / name, graph=retyped(name, TensorProto.FLOAT, shape))
+        assert read_bundle(tmp_path / name).manifest.adaptation == {"size": 6}
+    plain = write_tiny(tmp_path / "plain", graph=embedding_graph())
+    assert (plain.manifest.adaptation, plain.manifest.familiarity) == ({}, {})

@@ -21,7 +21,7 @@ from serkit.emotions import LABELS
 from serkit.errors import AudioError, SerkitError
 from serkit.features import s3
 from serkit.recognition.prediction import Prediction
-from serkit.recognition.timeline import _cut, default_window, segments, shares, timeline, window_limits
+from serkit.recognition.timeline import cut, default_window, segments, shares, timeline, window_limits
 from tests.conftest import voice
 from tests.tiny_models import WAVEFORM_INPUT, expected, features_graph, write_tiny
 
@@ -82,7 +82,7 @@ def test_windows_have_exact_times(
 def test_windows_cover_every_sample_however_it_is_read(lengths: list[int], size: int, data: st.DataObject) -> None:
     step = data.draw(st.integers(1, size))
     samples = np.arange(sum(lengths), dtype=np.float32)
-    windows = list(_cut(np.split(samples, np.cumsum(lengths)[:-1]), size, step))
+    windows = list(cut(np.split(samples, np.cumsum(lengths)[:-1]), size, step))
     for first, held in windows:
         assert held.tolist() == samples[first : first + size].tolist()
     assert [first for first, _ in windows[:-1]] == [step * k for k in range(len(windows) - 1)]

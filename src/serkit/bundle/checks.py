@@ -8,9 +8,7 @@ from typing import Any
 from serkit.errors import BundleError
 
 __all__ = [
-    "FLOOR",
     "check_adaptation",
-    "check_enrolment",
     "check_familiarity",
     "check_input",
     "check_labels",
@@ -19,9 +17,6 @@ __all__ = [
     "expect",
     "is_number",
 ]
-
-#: Probabilities below this count as this in a mean of logarithms, so that one certain answer does not decide it.
-FLOOR = 1e-4
 
 _KINDS = ("waveform", "features")
 _LONGEST = 3600.0  # s that a graph may take in one piece
@@ -175,26 +170,6 @@ def check_min_confidence(value: object) -> None:
     """Raise BundleError unless a value is a probability or None."""
     if value is not None and (not is_number(value) or not 0 <= value <= 1):  # type: ignore[operator]
         raise BundleError(f"Manifest: 'min_confidence' must be a number from 0 to 1 or null, got {value!r:.80}.")
-
-
-def check_enrolment(content: dict[str, Any], labels: tuple[str, ...]) -> None:
-    """Raise BundleError unless weight, seconds and reference are what an adjustment can be computed with."""
-    for key in ("weight", "seconds"):
-        value = content.get(key)
-        if value is None or not is_number(value) or value <= 0:
-            raise BundleError(f"Manifest: 'enrolment.{key}' must be a positive number, got {value!r:.80}.")
-    if content["weight"] > 2:
-        raise BundleError(f"Manifest: 'enrolment.weight' must be at most 2, got {content['weight']}.")
-    reference = content.get("reference")
-    if not isinstance(reference, dict) or set(reference) != set(labels):
-        raise BundleError("Manifest: 'enrolment.reference' must have one number for each label and nothing else.")
-    lowest = math.log(FLOOR) - 1e-6
-    for label, value in reference.items():
-        if not is_number(value) or not lowest <= value <= 0:
-            raise BundleError(
-                f"Manifest: 'enrolment.reference.{label}' must be a number from {lowest:.2f} to 0, got {value!r:.80}."
-            )
-    _check_plain("enrolment", content, 0)
 
 
 def _check_plain(where: str, value: object, depth: int) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from serkit._version import __version__
 from serkit.bundle.checks import (
     check_adaptation,
-    check_enrolment,
     check_familiarity,
     check_input,
     check_labels,
@@ -62,10 +61,6 @@ class Manifest:
         to ``n_clips``.
     calibration : str
         How the probabilities were calibrated, in words, temperature included.
-    enrolment : dict
-        What :mod:`serkit.recognition.profile` needs: ``{"weight": w, "seconds": s, "reference": {label: mean
-        log-probability over other voices}}``, where `s` seconds of a voice have half the full effect; `w` is
-        in (0, 2], a mean in [-9.22, 0]. Empty for a model that does not enrol voices.
     adaptation : dict
         ``{"size": d}`` for a model that adapts to a voice or a place (:mod:`serkit.recognition.profile`). Its graph has
         the output ``embedding``, float32 (1, d), and three optional inputs: ``mean`` and ``deviation``, float32 (1, d),
@@ -118,7 +113,6 @@ class Manifest:
     seed: int | None = None
     scores: dict[str, dict[str, Any]] = field(default_factory=dict)
     calibration: str = ""
-    enrolment: dict[str, Any] = field(default_factory=dict)
     adaptation: dict[str, Any] = field(default_factory=dict)
     familiarity: dict[str, Any] = field(default_factory=dict)
     min_confidence: float | None = None
@@ -132,7 +126,7 @@ class Manifest:
             expect(key, getattr(self, key), str, "text")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):
             raise BundleError(f"Manifest: 'name' must be letters, digits, '.', '_' or '-', got {self.name!r}.")
-        for key in ("input", "scores", "enrolment", "adaptation", "familiarity", "files", "sizes"):
+        for key in ("input", "scores", "adaptation", "familiarity", "files", "sizes"):
             expect(key, getattr(self, key), dict, "an object")
         expect("format_version", self.format_version, int, "a whole number")
         if self.seed is not None:
@@ -143,8 +137,6 @@ class Manifest:
                 )
         check_labels(self.labels)
         check_input(self.input)
-        if self.enrolment:
-            check_enrolment(self.enrolment, self.labels)
         if self.adaptation:
             check_adaptation(self.adaptation)
         if self.familiarity:

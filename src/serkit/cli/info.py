@@ -95,6 +95,7 @@ def _describe(name: str, bundle: Bundle) -> dict[str, Any]:
         "bytes": bundle.size,
         "labels": list(manifest.labels),
         "sample_rate": manifest.sample_rate,
+        "adapts": bool(manifest.adaptation),
         "scores": manifest.scores,
         "corpus": manifest.corpus,
         "licence": manifest.licence,
@@ -114,11 +115,12 @@ def _print_models(rows: list[dict[str, Any]]) -> None:
         typer.echo("No models found.")
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for title in ("model", "version", "size", "labels", "scores", "licence"):
+    for title in ("model", "version", "size", "labels", "adapts", "scores", "licence"):
         table.add_column(title, overflow="fold")
     for row in rows:
         scores = "\n".join(_score(protocol, score) for protocol, score in row["scores"].items())
-        cells = [row["model"], row["version"], f"{row['bytes'] / 1e6:.1f} MB", ", ".join(row["labels"])]
+        adapts = "yes" if row["adapts"] else "no"
+        cells = [row["model"], row["version"], f"{row['bytes'] / 1e6:.1f} MB", ", ".join(row["labels"]), adapts]
         table.add_row(*(Text(_safe(cell)) for cell in cells), Text(scores), Text(_safe(row["licence"])))
     console().print(table)
 

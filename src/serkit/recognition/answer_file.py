@@ -66,7 +66,7 @@ class AnswerFile:
     SerkitError
         If the name has another ending; if the file cannot be written, or another process is writing it; without
         `resume` and `force`, if it exists; with `resume`, if its rows were made by another model or with other
-        options, or if the note of how they were made is missing.
+        options, if an earlier serkit began it with other columns, or if the note of how they were made is missing.
     MissingExtraError
         If the file is Parquet and pyarrow is not installed.
 
@@ -117,6 +117,7 @@ class AnswerFile:
             "model": f"{bundle.manifest.name} {bundle.manifest.version}",
             "model_key": _model_key(bundle),
             "options": options or {},
+            "columns": columns(self._labels),
             "folder": os.getcwd(),  # noqa: PTH109 - relative names in the rows start here
             "finished": False,
         }
@@ -219,6 +220,11 @@ class AnswerFile:
                     f"{self.name!r} was begun with the {shown} {was}, this run has {now}{same}: take the same "
                     f"{shown}, or give another file."
                 )
+        if known.get("columns") != self._made["columns"]:
+            raise SerkitError(
+                f"{self.name!r} was begun by serkit {known.get('serkit')}, whose rows have other columns: give another "
+                "file, or use --force without --resume to replace it."
+            )
         return known
 
     def _begin(self) -> BinaryIO:

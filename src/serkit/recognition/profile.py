@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serkit.bundle.checks import FLOOR, is_number
+from serkit.bundle.checks import is_number
 from serkit.errors import BundleError, ProfileError
 from serkit.files import parse_json, write_atomic
 
@@ -25,15 +25,12 @@ if TYPE_CHECKING:
     from serkit.bundle.manifest import Manifest
 
 __all__ = [
-    "FLOOR",
     "KINDS",
     "LEAST_DEVIATION",
     "MAX_SECONDS",
     "Profile",
-    "adjust",
     "check_profile",
     "need_adaptation",
-    "voice_mean",
 ]
 
 #: What a profile may be of.
@@ -49,65 +46,6 @@ _MOST_SECONDS = 1e9
 _LARGEST = 1e6  # of a mean or deviation: the graph's arithmetic with float32 stays finite
 _DIGITS = 5  # significant, of means and deviations
 _MAX_BYTES = 1 << 22  # of a file; a profile of 3,072 means and deviations has 70 kB
-
-
-def voice_mean(probabilities: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the mean log-probability of each label over utterances of one voice.
-
-    Parameters
-    ----------
-    probabilities : np.ndarray, shape=(n, n_labels)
-        In [0, 1]; values below :data:`FLOOR` are raised to it.
-    weights : np.ndarray, shape=(n,), optional
-        Weight of each utterance, by default the same for all.
-
-    Returns
-    -------
-    np.ndarray, float64, shape=(n_labels,)
-        In [-9.22, 0].
-    """
-    logs = np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), FLOOR))
-    return np.asarray(np.average(logs, axis=0, weights=weights))
-
-
-def adjust(
-    probabilities: np.ndarray, voice: np.ndarray, reference: np.ndarray, *, seconds: float, weight: float, half: float
-) -> np.ndarray:
-    """Correct answers for the model's bias towards a voice.
-
-    ``log p'(label) = log p(label) - w * (voice(label) - reference(label))``, then softmax, where
-    ``w = weight * seconds / (seconds + half)``: the less speech was heard, the smaller the correction.
-
-    Parameters
-    ----------
-    probabilities : np.ndarray, shape=(..., n_labels)
-        In [0, 1].
-    voice, reference : np.ndarray, shape=(n_labels,)
-        :func:`voice_mean` of this voice, and its mean over other voices.
-    seconds : float
-        How much of the voice was heard, s.
-    weight : float
-        The part of the bias that is corrected in the limit of endless speech.
-    half : float
-        Seconds of speech after which half of that is corrected.
-
-    Returns
-    -------
-    np.ndarray, float64, shape=(..., n_labels)
-        In [0, 1], summing to 1.
-
-    Examples
-    --------
-    A voice that sounds half as happy again as others do, heard for as long as ``half``:
-
-    >>> voice, reference = np.log([0.6, 0.4]), np.log([0.4, 0.4])
-    >>> adjust(np.array([0.6, 0.4]), voice, reference, seconds=5.0, weight=1.0, half=5.0).round(3)
-    array([0.551, 0.449])
-    """
-    strength = weight * seconds / (seconds + half)
-    # Softmax of sums of logarithms, without the logarithm: a probability of 0 stays 0.
-    values = np.maximum(np.asarray(probabilities, dtype=np.float64), 0) * np.exp(-strength * (voice - reference))
-    return np.asarray(values / values.sum(axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True, eq=False)

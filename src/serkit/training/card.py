@@ -28,11 +28,10 @@ The model says how an utterance sounds; it does not know what anybody feels.
 psychological diagnosis, and no monitoring of people who have not agreed to it. Nothing here supports such use.
 """
 
-_ENROLMENT = """\
-Enrolment: 3 to 30 s of a voice show the model's bias towards some labels for that voice, and later answers can be
-corrected for it. The correction approaches {weight:g} of the bias as the enrolled speech gets longer; after
-{seconds:g} s it is half of that. Enrol with speech as varied as the speech to judge: if it is all in one mood, that
-mood becomes the person's zero point.
+_ADAPTATION = """\
+Adaptation: without labels, the model adapts to a voice (3 to 30 s of it, `ser enrol`) or to a place (20 recordings made
+there or more, `ser adapt`). Use speech as varied as the speech to judge: if it is all in one mood, that mood becomes
+the zero point, and the answers get worse.
 """
 
 _ACTED = """\
@@ -59,7 +58,7 @@ def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mappi
         "\n\n".join(_scores(protocol, document) for protocol, document in scores.items())
         or "This bundle was made without scores. Run `ser evaluate` to measure how good it is.",
         f"Calibration: {manifest.calibration}.",
-        *([_ENROLMENT.format(**manifest.enrolment).strip()] if manifest.enrolment else []),
+        *([_ADAPTATION.strip()] if manifest.adaptation else []),
         "## Intended use",
         _INTENDED.strip(),
         "## Known failures",
