@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,69 +14,15 @@ from serkit.corpora import download
 from serkit.corpora.download import CHECKSUMS, ZENODO, fetch_ravdess
 from serkit.corpora.readers import ravdess
 from serkit.errors import CorpusError
+from tests.file_server import Server
 
 SPEECH, SONG = ravdess.ARCHIVES["speech"], ravdess.ARCHIVES["song"]
 
 
-class Server(ThreadingHTTPServer):
-    """Serves two small "archives"; `cut_at` bytes of a file are sent before the connection is closed."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files = {SPEECH: bytes(range(256)) * 4000, SONG: b"la" * 5000}
-        self.checksums = {name: f"md5:{hashlib.md5(content).hexdigest()}" for name, content in self.files.items()}
-        self.asked: list[tuple[str, str | None, int]] = []  # name, Range header, status
-        self.cut_at: int | None = None
-        self.ranges = True
-        self.shift = 0
-        self.url = f"http://127.0.0.1:{self.server_port}/files"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        name = self.path.rsplit("/", 1)[-1].split("?")[0]
-        wanted = self.headers.get("Range")
-        content = self.server.files.get(name)
-        if content is None:
-            self.server.asked.append((name, wanted, 404))
-            self.send_error(404)
-            return
-        start = 0
-        if wanted and self.server.ranges:
-            start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])  # type: ignore[index]
-            if start >= len(content):
-                self.server.asked.append((name, wanted, 416))
-                self.send_response(416)
-                self.send_header("Content-Range", f"bytes */{len(content)}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            start += self.server.shift
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        else:
-            self.send_response(200)
-        self.server.asked.append((name, wanted, 206 if start else 200))
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        self.wfile.write(content[start : self.server.cut_at])
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with Server({SPEECH: bytes(range(256)) * 4000, SONG: b"la" * 5000}) as server, server.running():
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def fetch(server: Server, to: Path, channel: str = "both") -> list[Path]:

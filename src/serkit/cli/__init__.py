@@ -25,6 +25,7 @@ COMMANDS = {
     "adapt": "adapt",
     "compare": "compare",
     "data": "data",
+    "encoders": "encoders",
     "enrol": "enrol",
     "explain": "explain",
     "models": "info",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 from functools import lru_cache
@@ -13,13 +12,25 @@ from typing import Any
 import numpy as np
 
 from serkit.errors import FeatureError, MissingExtraError
+from serkit.files import parse_json
 
-__all__ = ["VARIABLE", "Weights", "find_encoder", "read_config", "weights_hash"]
+__all__ = [
+    "CONFIG",
+    "INPUT",
+    "VARIABLE",
+    "WEIGHTS",
+    "Weights",
+    "file_hash",
+    "find_encoder",
+    "read_config",
+    "weights_hash",
+]
 
 #: The environment variable that names the folder with the folders of encoders.
 VARIABLE = "SERKIT_ENCODERS"
 
-_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+#: The files of an encoder: its sizes, its weights and, for some families, how input is normalised.
+CONFIG, WEIGHTS, INPUT = "config.json", "model.safetensors", "preprocessor_config.json"
 _MAX_CONFIG = 1 << 20
 
 
@@ -42,33 +53,51 @@ def find_encoder(name_or_path: str | os.PathLike[str]) -> Path:
     places = [given, *([Path(root).expanduser() / given] if root else [])]
     for place in places:
         if place.is_dir():
-            missing = [name for name in (_CONFIG, _WEIGHTS) if not (place / name).is_file()]
+            missing = [name for name in (CONFIG, WEIGHTS) if not (place / name).is_file()]
             if missing:
                 raise FeatureError(f"{place} is not the folder of an encoder: it has no {missing[0]}.")
             return place
     raise FeatureError(
         f"There is no encoder {os.fspath(name_or_path)!r}: looked for the folder {' and '.join(map(str, places))}. "
-        f"Give the path of a folder with {_CONFIG} and {_WEIGHTS}, or set {VARIABLE} to the folder that holds it."
+        f"Give the path of a folder with {CONFIG} and {WEIGHTS}, or set {VARIABLE} to the folder that holds it; "
+        "'ser encoders get' downloads one from the hub."
     )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read ``config.json``; FeatureError if it is not a JSON object."""
-    file = folder / _CONFIG
+def read_config(folder: Path, name: str = CONFIG) -> dict[str, Any]:
+    """Read ``config.json``, or another file; FeatureError if it is not a JSON object."""
+    file = folder / name
     try:
         if file.stat().st_size > _MAX_CONFIG:
             raise FeatureError(f"{file} has {file.stat().st_size:,} bytes, too many for an encoder's configuration.")
-        config = json.loads(file.read_text("utf-8"))
+        text = file.read_text("utf-8")
     except (OSError, ValueError) as error:
-        raise FeatureError(f"{file} cannot be read as JSON ({error}): fetch the encoder again.") from None
+        raise _unreadable(str(file), error) from None
+    return parsed_config(text, str(file))
+
+
+def parsed_config(text: str, where: str) -> dict[str, Any]:
+    """Parse the text of a configuration; FeatureError if it is not a JSON object."""
+    try:
+        config = parse_json(text.encode())
+    except ValueError as error:
+        raise _unreadable(where, error) from None
     if not isinstance(config, dict):
-        raise FeatureError(f"{file} does not hold a JSON object: fetch the encoder again.")
+        raise FeatureError(f"{where} does not hold a JSON object: fetch the encoder again.")
     return config
 
 
+def _unreadable(where: str, error: Exception) -> FeatureError:
+    return FeatureError(f"{where} cannot be read as JSON ({error}): fetch the encoder again.")
+
+
 def weights_hash(folder: Path) -> str:
-    """SHA-256 (hex) of the weights."""
-    file = folder / _WEIGHTS
+    """SHA-256 (hex) of the weights of an encoder."""
+    return file_hash(folder / WEIGHTS)
+
+
+def file_hash(file: Path) -> str:
+    """SHA-256 (hex) of a file; computed again only after a change."""
     status = file.stat()
     return _hash(str(file.resolve()), status.st_size, status.st_mtime_ns)
 
@@ -97,13 +126,16 @@ class Weights:
             from safetensors import SafetensorError, safe_open
         except ModuleNotFoundError:
             raise MissingExtraError(f"Reading the encoder {folder}", "safetensors", "encoders") from None
-        self.file = folder / _WEIGHTS
+        self.file = folder / WEIGHTS
         try:
             self._opened = safe_open(self.file, framework="numpy")
         except (SafetensorError, OSError) as error:
             raise FeatureError(f"{self.file} is truncated or damaged ({error}): fetch the encoder again.") from None
         self._names = set(self._opened.keys())
         self._prefixes = prefixes
+
+    def __contains__(self, name: str) -> bool:
+        return any(prefix + name in self._names for prefix in self._prefixes)
 
     def __call__(self, name: str, *shape: int) -> np.ndarray:
         """Return one tensor, float32, which must have this shape and finite values."""

@@ -6,12 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from serkit.encoders.folder import Weights
-from serkit.encoders.layers import Precision, attention, convolution, gelu, layer_norm, linear
+from serkit.encoders.layers import (
+    Precision,
+    attention,
+    convolution,
+    features_model,
+    gelu,
+    layer_norm,
+    linear,
+)
 from serkit.features.banks import mel_filters
-from serkit.features.graph import IR_VERSION, OPSET, GraphBuilder
+from serkit.features.graph import GraphBuilder
 
 __all__ = ["log_mel", "whisper_graph"]
 
@@ -62,31 +70,15 @@ def whisper_graph(
     x = log_mel(g, "waveform", n_mels)
     for k, (inputs, stride) in enumerate([(n_mels, 1), (width, 2)], start=1):
         kernel = weights(f"conv{k}.weight", width, inputs, 3)
-        x = gelu(g, convolution(g, x, kernel, weights(f"conv{k}.bias", width), stride, precision))
+        x = gelu(g, convolution(g, x, kernel, weights(f"conv{k}.bias", width), precision, stride=stride, pad=1))
     x = g("Transpose", x, perm=[0, 2, 1])
     x = g("Add", x, _positions(g, x, weights("embed_positions.weight", n_positions, width), precision))
     taken = []
     for k in range(max(blocks)):
         x = _block(g, x, weights, f"layers.{k}.", width, heads, n_hidden, precision)
         if k + 1 in blocks:
-            taken.append(_pooled(g, x) if pooled else g("Transpose", x, perm=[0, 2, 1]))
-    g("Identity", taken[0]) if len(taken) == 1 else g("Concat", *taken, axis=1)
-    g.nodes[-1].output[0] = "features"
-    rows = width * len(blocks)
-    graph = helper.make_graph(
-        g.nodes,
-        "whisper",
-        [helper.make_tensor_value_info("waveform", TensorProto.FLOAT, [1, "samples"])],
-        [
-            helper.make_tensor_value_info(
-                "features", TensorProto.FLOAT, [1, 2 * rows] if pooled else [1, rows, "frames"]
-            )
-        ],
-        g.constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    onnx.checker.check_model(model, full_check=True)
-    return model
+            taken.append(x)
+    return features_model(g, taken, "whisper", width=width, pooled=pooled)
 
 
 def sinusoids(n: int, width: int) -> np.ndarray:
@@ -130,11 +122,3 @@ def _block(
     x = g("Add", x, dense("self_attn.out_proj", attention(g, query, key, value, width, heads), width, width))
     hidden = gelu(g, dense("fc1", norm("final_layer_norm", x), width, n_hidden))
     return g("Add", x, dense("fc2", hidden, n_hidden, width))
-
-
-def _pooled(g: GraphBuilder, x: str) -> str:
-    """Mean and standard deviation over frames: (1, frames, width) -> (1, 2 width)."""
-    mean = g("ReduceMean", x, g.ints(1), keepdims=1)
-    centred = g("Sub", x, mean)
-    deviation = g("Sqrt", g("ReduceMean", g("Mul", centred, centred), g.ints(1), keepdims=0))
-    return g("Concat", g("Squeeze", mean, g.ints(1)), deviation, axis=1)

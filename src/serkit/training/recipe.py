@@ -282,10 +282,10 @@ class Recipe(Section):
 
 
 def _encoder(section: Encoder) -> FrontEnd:
-    from serkit.encoders import WhisperEncoder
+    from serkit.encoders import read_encoder
     from serkit.encoders.folder import weights_hash
 
-    encoder = WhisperEncoder(section.name, blocks=section.blocks, layout=section.layout, precision=section.precision)
+    encoder = read_encoder(section.name, blocks=section.blocks, layout=section.layout, precision=section.precision)
     found = weights_hash(encoder.folder)
     if found != section.sha256:
         raise RecipeError(
