@@ -15,6 +15,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from serkit.bundle import Bundle, read_bundle
+from serkit.corpora.registry import published
 from serkit.errors import BundleError
 from serkit.evaluation.left_out import means_of
 from serkit.training.recipe_files import load_recipe
@@ -22,7 +23,7 @@ from serkit.training.recipe_files import load_recipe
 ROOT = Path(__file__).resolve().parent.parent
 SCORES = ROOT / "docs" / "scores"
 BENCHMARKS = ROOT / "docs" / "benchmarks.md"
-COMMERCIAL = {"default": "no", "fast": "no", "open": "yes"}
+MODELS = ("default", "fast", "open")
 NOT_OURS = "not measured here: those corpora are not ours"
 NONE = "–"
 
@@ -132,15 +133,24 @@ def megabytes(recipe: str) -> str:
     return NONE if bundle is None else f"{bundle.size / 1e6:.1f} MB"
 
 
+def commercial(found: Scores, recipe: str) -> str:
+    """Return whether the licences of the corpora that a model was measured with allow commercial use."""
+    documents = found.of(recipe, "speaker")
+    if not documents:
+        return NONE
+    names = documents[0]["corpus"].split(" ")[0].split("+")
+    return "yes" if all(published()[name].commercial for name in names) else "no"
+
+
 def scores(folder: Path = SCORES) -> str:
     """Return the table of the models that ship: each as a stranger, and after unlabelled clips."""
     found = Scores(folder)
     head = ["model", "commercial use", "size", "adapted", "RAVDESS speech", "RAVDESS song", "CREMA-D (Opus)"]
     head += ["a corpus left out", "calibration error: voice, corpus"]
     rows = []
-    for recipe, allowed in COMMERCIAL.items():
+    for recipe in MODELS:
         for adapted, voice, place in (("no", "speaker", "corpus"), ("yes", "speaker+enrolled", "corpus+adapted")):
-            first = [f"**{recipe}**", allowed, megabytes(recipe)] if adapted == "no" else ["", "", ""]
+            first = [f"**{recipe}**", commercial(found, recipe), megabytes(recipe)] if adapted == "no" else ["", "", ""]
             parts = (("ravdess", "speech"), ("ravdess", "song"), ("crema_d", "speech"))
             cells = [uar(found.channel(recipe, voice, corpus, name)) for corpus, name in parts]
             means = found.means(recipe, place)
@@ -153,13 +163,16 @@ def made(found: Scores) -> str:
     """Return which seeds were measured and when, and which recipes have changed since."""
     every = {
         recipe: [document for protocol in ("speaker", "corpus") for document in found.of(recipe, protocol)]
-        for recipe in COMMERCIAL
+        for recipe in MODELS
     }
     documents = [document for several in every.values() for document in several]
     if not documents:
         return "Not measured yet."
     seeds = ", ".join(map(str, sorted({document["seed"] for document in documents})))
     text = f"Seeds {seeds}; last measured on {max(document['date'] for document in documents)[:10]}."
+    timed = [document["time"]["folds"] for document in every["default"] if document["protocol"] == "speaker"]
+    if timed:
+        text += f" The folds of `default` under `speaker` took {fmean(timed) / 60:.0f} minutes a seed."
     old = [
         recipe
         for recipe, several in every.items()

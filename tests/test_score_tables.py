@@ -23,8 +23,15 @@ def row(uar: float, low: float, high: float, ece: float = 0.05) -> dict[str, Any
     return {"uar": uar, "intervals": {"uar": [low, high]}, "ece": ece, "accuracy_surest_half": 0.75}
 
 
-def write(folder: Path, name: str, protocol: str, seed: int, **metrics: Any) -> None:
-    document = {"protocol": protocol, "seed": seed, "date": f"2026-11-2{seed}T10:00:00+00:00", "recipe_hash": "old"}
+def write(folder: Path, name: str, protocol: str, seed: int, *, corpus: str = "ravdess", **metrics: Any) -> None:
+    document: dict[str, Any] = {
+        "protocol": protocol,
+        "seed": seed,
+        "date": f"2026-11-2{seed}T10:00:00+00:00",
+        "recipe_hash": "old",
+    }
+    document["corpus"] = f"{corpus} speech"
+    document["time"] = {"folds": 60.0 * (seed + 1)}
     (folder / f"{name}.json").write_text(json.dumps({**document, "metrics": metrics}), encoding="utf-8")
 
 
@@ -41,14 +48,18 @@ def test_scores_are_means_over_seeds_with_spread_and_averaged_interval(tables: M
         }
         write(tmp_path, f"default-speaker-{seed}", "speaker", seed, groups=groups, ece=0.03)
         write(tmp_path, f"default-speaker-enrolled-{seed}", "speaker+enrolled", seed, groups=groups, ece=0.5)
+    write(tmp_path, "open-speaker-0", "speaker", 0, corpus="crema_d+resd", groups={"corpus": {}}, ece=0.1)
     shown = tables.scores(tmp_path)
     model, commercial, _, adapted, speech, song, crema, left_out, errors = cells(shown, "**default**")
     assert (model, commercial, adapted) == ("**default**", "no", "no")
     assert speech == "72.0 ± 2.0 [61.0, 80.0]"
     assert song == "50.0 ± 0.0 [40.0, 60.0]"
     assert (crema, left_out, errors) == ("–", "–", "3.0 ± 0.0, –")
-    assert "Seeds 0, 1, 2; last measured on 2026-11-22. Measured with an earlier recipe: default." in shown
-    assert cells(shown, "**open**")[1] == "yes"
+    assert shown.splitlines()[-1] == (
+        "Seeds 0, 1, 2; last measured on 2026-11-22. The folds of `default` under `speaker` took 2 minutes a seed. "
+        "Measured with an earlier recipe: default, open."
+    )
+    assert [cells(shown, f"**{name}**")[1] for name in ("open", "fast")] == ["yes", "–"]
 
 
 def test_targets_take_corpora_left_out_from_the_files_and_compare_the_same_corpora(
