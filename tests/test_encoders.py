@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 import serkit
 from serkit.audio import Waveform
-from serkit.encoders import WhisperEncoder, find_encoder, whisper_graph
+from serkit.encoders import WhisperEncoder, find_encoder, read_encoder, whisper_graph
 from serkit.encoders.folder import weights_hash
 from serkit.encoders.whisper_graph import log_mel
 from serkit.errors import FeatureError, RecipeError
@@ -267,7 +267,7 @@ def test_a_recipe_with_an_impossible_front_end_is_one_sentence(text: str, messag
 def test_the_real_encoder_in_int8_stays_near_itself() -> None:
     clip = Waveform(voice(3, 1), 16000)
     true, found = (
-        WhisperEncoder("whisper-base", blocks=[3], precision=precision)(clip)  # type: ignore[arg-type]
+        read_encoder("whisper-base", blocks=[3], precision=precision)(clip)  # type: ignore[arg-type]
         for precision in ("float32", "int8")
     )
     assert np.corrcoef(true, found)[0, 1] > 0.95
