@@ -146,7 +146,7 @@ def scores(folder: Path = SCORES) -> str:
     """Return the table of the models that ship: each as a stranger, and after unlabelled clips."""
     found = Scores(folder)
     head = ["model", "commercial use", "size", "adapted", "RAVDESS speech", "RAVDESS song", "CREMA-D (Opus)"]
-    head += ["a corpus left out", "calibration error: voice, corpus"]
+    head += ["a corpus left out", "calibration error: voice / corpus"]
     rows = []
     for recipe in MODELS:
         for adapted, voice, place in (("no", "speaker", "corpus"), ("yes", "speaker+enrolled", "corpus+adapted")):
@@ -155,7 +155,7 @@ def scores(folder: Path = SCORES) -> str:
             cells = [uar(found.channel(recipe, voice, corpus, name)) for corpus, name in parts]
             means = found.means(recipe, place)
             whole = [document["metrics"] for document in found.of(recipe, voice)]
-            rows.append([*first, adapted, *cells, uar(means), f"{mean(whole, 'ece')}, {mean(means, 'ece')}"])
+            rows.append([*first, adapted, *cells, uar(means), f"{mean(whole, 'ece')} / {mean(means, 'ece')}"])
     return table(head, rows) + "\n\n" + made(found)
 
 

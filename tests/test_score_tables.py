@@ -54,7 +54,7 @@ def test_scores_are_means_over_seeds_with_spread_and_averaged_interval(tables: M
     assert (model, commercial, adapted) == ("**default**", "no", "no")
     assert speech == "72.0 ± 2.0 [61.0, 80.0]"
     assert song == "50.0 ± 0.0 [40.0, 60.0]"
-    assert (crema, left_out, errors) == ("–", "–", "3.0 ± 0.0, –")
+    assert (crema, left_out, errors) == ("–", "–", "3.0 ± 0.0 / –")
     assert shown.splitlines()[-1] == (
         "Seeds 0, 1, 2; last measured on 2026-11-22. The folds of `default` under `speaker` took 2 minutes a seed. "
         "Measured with an earlier recipe: default, open."
