@@ -65,6 +65,7 @@ def measure(one: Measurement, protocol: str, seed: int, data: Path, runs: Path) 
         run = run_evaluation(
             recipe, corpus, split, folder, resume=folder.is_dir(), n_jobs=os.cpu_count() or 1, progress=waiting
         )
+    SCORES.mkdir(exist_ok=True)
     shutil.copy(run.folder / "results.json", file)
 
 

@@ -161,7 +161,7 @@ class Graph:
         self.check_profile(profile)
         manifest = self.manifest
         feed = {manifest.input["kind"]: self._prepare(audio.resample(wave, self.sample_rate))}
-        sizes = {"probabilities": (1, len(self.labels))}
+        sizes: dict[str, tuple[int, ...]] = {"probabilities": (1, len(self.labels))}
         if manifest.familiarity:
             sizes["distance"] = (1,)
         if embed:

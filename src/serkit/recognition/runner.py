@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any, Literal
@@ -105,15 +106,14 @@ class Runner(Graph):
             Keep the embeddings.
         """
         how: dict[str, Any] = {"detect_speech": detect_speech, "strict": strict, "embed": embed}
-        if channel not in ("auto", "each"):
-            return [self._listen(source, sample_rate, stop, profile, channel=channel, **how)]
-        with audio.reopenable(source) as again:
+        with contextlib.ExitStack() as stack:
+            again = stack.enter_context(audio.reopenable(source)) if channel in ("auto", "each") else source
             if channel == "each":
                 choices = audio.channels_of(again, sample_rate=sample_rate)
                 found = [self._listen(again, sample_rate, stop, profile, channel=one, **how) for one in choices]
             else:
-                found = [self._listen(again, sample_rate, stop, profile, channel="auto", **how)]
-                if not found[0].voice and found[0].answer.channel == "mix":
+                found = [self._listen(again, sample_rate, stop, profile, channel=channel, **how)]
+                if channel == "auto" and not found[0].voice and found[0].answer.channel == "mix":
                     choices = audio.channels_of(again, sample_rate=sample_rate)
                     sides = [self._listen(again, sample_rate, stop, profile, channel=one, **how) for one in choices]
                     best = max(sides, key=lambda one: one.voice)

@@ -24,7 +24,7 @@ from serkit.models.calibrated_svm import SVM
 from serkit.models.classical import SMALLEST, ClassWeighted, TemperatureScaled, XGBoost
 from serkit.models.selection import BestOf, Searched, SoftVoting
 from serkit.training import fitting, split_rows
-from serkit.training.adaptive_graph import adaptive_graph
+from serkit.training.adaptive_graph import adaptive_graph, softening_graph
 from serkit.training.card import licence, model_card
 from serkit.training.feature_cache import FeatureCache, compute_features, requests
 from serkit.training.recipe_files import parse_recipe
@@ -118,22 +118,27 @@ def export_bundle(
     X = fitting.as_input(arrays, recipe.layout)
     reference = getattr(estimator, "reference_", None)
     adapted = {}
-    if reference is not None:
-        embedding, X = X, reference.standardise(X)
-        adapted = _adapted(estimator, labels, embedding)
-    expected = fitting.label_probabilities(estimator, X, labels)
+    if reference is None:
+        expected = fitting.label_probabilities(estimator, X, labels)
+    else:
+        expected = _expected(estimator, labels, X)
+        adapted = {"given": _heard(X[:_ADAPTED]), "expected": _expected(estimator, labels, X[:_ADAPTED], X[:_ADAPTED])}
     model = estimator.steps[-1][1]
     given: dict[str, Any]
     if hasattr(model, "to_onnx"):
         graph = model.to_onnx(front_end)
     else:
-        graph = pipeline_graph(
-            estimator, labels, X.shape[1], source="features" if reference is None else "standardised"
-        )
         if reference is not None:
-            graph = joined(front_end.graph(), adaptive_graph(reference, estimator.distance_), graph)
-        elif recipe.encoder is not None:
-            graph = joined(front_end.graph(), graph)
+            graph = joined(
+                front_end.graph(),
+                adaptive_graph(reference, estimator.distance_),
+                pipeline_graph(estimator, labels, X.shape[1], source="standardised", target="answers"),
+                softening_graph(len(labels)),
+            )
+        else:
+            graph = pipeline_graph(estimator, labels, X.shape[1])
+            if recipe.encoder is not None:
+                graph = joined(front_end.graph(), graph)
     if graph.graph.input[0].name == "waveform":
         given = {"kind": "waveform", "sample_rate": front_end.sample_rate, **_SECONDS}
         inputs = [corpus.load(row, target_rate=front_end.sample_rate).samples[None] for _, row in rows.iterrows()]
@@ -165,19 +170,19 @@ def export_bundle(
     return _write(out, data, manifest, recipe, corpus, by_protocol, clips, force=force)
 
 
-def _adapted(estimator: Pipeline, labels: Sequence[str], embedding: np.ndarray) -> dict[str, Any]:
-    """What the graph is given of some clips heard before, and the answers that are then expected."""
-    some = embedding[:_ADAPTED]
-    X = estimator.reference_.standardise(some, some)
-    given = {
-        "mean": some.mean(axis=0, dtype=np.float64)[None],
-        "deviation": some.std(axis=0, dtype=np.float64)[None],
-        "heard": np.array([len(some)]),
-    }
-    return {
-        "given": {name: value.astype(np.float32) for name, value in given.items()},
-        "expected": fitting.label_probabilities(estimator, X, labels),
-    }
+def _expected(estimator: Pipeline, labels: Sequence[str], X: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
+    """What a model that adapts answers for the embeddings X (n, d), after hearing others."""
+    reference = estimator.reference_
+    found = fitting.label_probabilities(estimator, reference.standardise(X, heard), labels)
+    softened: np.ndarray = estimator.distance_.soften(found, reference.standardise(X))
+    return softened
+
+
+def _heard(X: np.ndarray) -> dict[str, np.ndarray]:
+    """What the graph is given of embeddings (n, d) that were heard."""
+    mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    given = {"mean": mean[None], "deviation": deviation[None], "heard": np.array([len(X)])}
+    return {name: value.astype(np.float32) for name, value in given.items()}
 
 
 def _calibration(recipe: Recipe, temperature: float) -> str:
@@ -288,7 +293,12 @@ def verify(
 
 
 def pipeline_graph(
-    pipeline: Pipeline, labels: Sequence[str], n_features: int, *, source: str = "features"
+    pipeline: Pipeline,
+    labels: Sequence[str],
+    n_features: int,
+    *,
+    source: str = "features",
+    target: str = "probabilities",
 ) -> onnx.ModelProto:
     """Join scaler, selection, classifier and temperature to one graph; samplers act in training only.
 
@@ -300,13 +310,13 @@ def pipeline_graph(
         Order of the output.
     n_features : int
         Width of the input.
-    source : str
-        Name of the input.
+    source, target : str
+        Names of input and output.
 
     Returns
     -------
     onnx.ModelProto
-        Input `source` float32 (1, n_features), output ``probabilities`` float32 (1, n_labels).
+        Input `source` float32 (1, n_features), output `target` float32 (1, n_labels).
     """
     nodes: list[onnx.NodeProto] = []
     constants: list[onnx.TensorProto] = []
@@ -357,12 +367,12 @@ def pipeline_graph(
         value = add("Softmax", value, axis=1)
     column = {str(label): k for k, label in enumerate(model.classes_)}
     order = constant([column[label] for label in labels], np.int64)
-    nodes.append(helper.make_node("Gather", [value, order], ["probabilities"], axis=1))
+    nodes.append(helper.make_node("Gather", [value, order], [target], axis=1))
     graph = helper.make_graph(
         nodes,
         "serkit",
         [helper.make_tensor_value_info(source, TensorProto.FLOAT, [1, n_features])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, len(labels)])],
+        [helper.make_tensor_value_info(target, TensorProto.FLOAT, [1, len(labels)])],
         constants,
     )
     joined = helper.make_model(
@@ -387,8 +397,7 @@ def joined(*parts: onnx.ModelProto) -> onnx.ModelProto:
     """
     versions = {entry.domain: entry.version for part in parts for entry in part.opset_import}
     versions[""] = max(entry.version for part in parts for entry in part.opset_import if entry.domain == "")
-    last = compose.add_prefix(parts[-1], "head_", rename_inputs=False, rename_outputs=False)
-    graphs = [part.graph for part in (*parts[:-1], last)]
+    graphs = [part.graph for part in parts]
     given = {value.name for graph in graphs for value in graph.output}
     taken = {value.name for graph in graphs for value in graph.input}
     graph = helper.make_graph(

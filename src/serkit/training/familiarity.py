@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.linalg import eigh
 
+from serkit.models.classical import SMALLEST
 from serkit.training.adaptation import Reference
 from serkit.training.clips import Clips, group_names
 
+if TYPE_CHECKING:
+    from serkit.training.recipe import Adaptation
+
 __all__ = ["Distance", "familiarity"]
 
-#: Directions in which training clips differ most, along which distance is measured.
-DIRECTIONS = 64
-
 #: Clips whose distance is larger than that of all but this part of the clips of unheard corpora are unfamiliar.
-UNFAMILIAR = 0.02
+UNFAMILIAR = 0.1
 
 _FOLDS = 5
+_USUAL = 1.0  # distance of training clips; see Distance
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,9 @@ class Distance:
     framework for detecting out-of-distribution samples and adversarial attacks"), divided by the root of their number:
     about 1 for training clips.
 
+    Answers for clips farther away than that are softened by a temperature, 1 + `caution` * (distance - 1), because a
+    model errs more there than its probabilities say.
+
     Attributes
     ----------
     axes : np.ndarray [shape=(d, k)], float32
@@ -36,30 +42,43 @@ class Distance:
         bundle.
     centre : np.ndarray [shape=(k,)], float32
         Mean of the training clips along them.
+    caution : float
+        What a unit of distance adds to the temperature.
     """
 
     axes: np.ndarray
     centre: np.ndarray
+    caution: float
 
     @classmethod
-    def of(cls, Z: np.ndarray, places: np.ndarray) -> Distance:
-        """Measure standardised training clips ``Z`` (n, d); their places (n,) count alike."""
+    def of(cls, clips: Clips, usual: Reference, settings: Adaptation) -> Distance:
+        """Measure training clips, of which altered copies are left out; places count alike."""
+        own = usual.adapted(clips.where((clips.rows["copy"] == 0).to_numpy()))
+        Z, places = np.stack(own.arrays), group_names(own.rows, "place")
         counts = dict(zip(*np.unique(places, return_counts=True), strict=True))
         weights = np.array([1 / counts[place] for place in places])
         weights /= weights.sum()
         mean = weights @ Z
-        centred = (Z - mean) * np.sqrt(weights)[:, None]
-        values, vectors = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-        kept = [k for k in range(len(values) - 1, -1, -1) if values[k] > 1e-9 * values[-1]][:DIRECTIONS]
+        centred = ((Z - mean) * np.sqrt(weights)[:, None]).astype(np.float32)
+        size = Z.shape[1]
+        values, vectors = eigh(centred.T @ centred, subset_by_index=(max(0, size - settings.directions), size - 1))
+        kept = values > 1e-3 * values[-1]
         axes = (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float16).astype(np.float32)
-        return cls(axes, np.asarray(mean @ axes, dtype=np.float32))
+        return cls(axes, np.asarray(mean @ axes, dtype=np.float32), settings.caution)
 
     def __call__(self, Z: np.ndarray) -> np.ndarray:
         """Return the distance of standardised clips ``Z`` (n, d), shape (n,)."""
         return np.asarray(np.sqrt(np.mean(np.square(Z @ self.axes - self.centre), axis=1)))
 
+    def soften(self, probabilities: np.ndarray, Z: np.ndarray) -> np.ndarray:
+        """Return the probabilities (n, n_labels) of the clips ``Z`` (n, d), softened by how far these are."""
+        temperature = 1 + self.caution * np.maximum(self(Z) - _USUAL, 0)
+        logs = np.log(np.maximum(probabilities, SMALLEST)) / temperature[:, None]
+        e = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True))
 
-def familiarity(clips: Clips, prior: float) -> dict[str, Any]:
+
+def familiarity(clips: Clips, settings: Adaptation) -> dict[str, Any]:
     """Return the manifest's ``familiarity`` for a model trained on `clips`.
 
     Its percentiles are those of clips that took no part in the distance: of each corpus in turn, measured by the
@@ -78,8 +97,8 @@ def familiarity(clips: Clips, prior: float) -> dict[str, Any]:
     percentiles = []
     for part in sorted(set(parts)):
         rest, left = own.where(parts != part), own.where(parts == part)
-        usual = Reference.of(rest, prior)
-        distance = Distance.of(np.stack(usual.adapted(rest).arrays), group_names(rest.rows, "place"))
+        usual = Reference.of(rest, settings.prior)
+        distance = Distance.of(rest, usual, settings)
         percentiles.append(distance(np.stack(usual.adapted(left).arrays)))
     grid = np.concatenate([np.percentile(found, np.arange(0.5, 100)) for found in percentiles])
     return {

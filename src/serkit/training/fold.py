@@ -11,6 +11,7 @@ import numpy as np
 from serkit.training import fitting, split_rows
 from serkit.training.adaptation import Reference
 from serkit.training.clips import By, Clips
+from serkit.training.familiarity import Distance
 from serkit.training.feature_cache import FeatureCache, compute_features, requests
 
 if TYPE_CHECKING:
@@ -85,13 +86,14 @@ class Task:
     def fit(self, train: Clips, validation: Clips | None = None, *, fold: int | None = None) -> Pipeline:
         """Fit the recipe's pipeline on `train`; the recipe says what `validation` is for.
 
-        The pipeline of a recipe with ``[adaptation]`` has the attribute ``reference_``, else it is None.
+        The pipeline has the attributes ``reference_`` and ``distance_``, None for a recipe without ``[adaptation]``.
         """
         report = self._report(fold)
         report({"clips": len(train)})
-        reference = None
+        reference = distance = None
         if self.recipe.adaptation is not None:
             reference = Reference.of(train, self.recipe.adaptation.prior)
+            distance = Distance.of(train, reference, self.recipe.adaptation)
             train = reference.views(train, self.seed)
             validation = None if validation is None else reference.adapted(validation)
         rows = train.rows
@@ -106,7 +108,7 @@ class Task:
             validation_known=None if validation is None else split_rows.known(validation.rows, self.given),
             progress=report,
         )
-        pipeline.reference_ = reference
+        pipeline.reference_, pipeline.distance_ = reference, distance
         return pipeline
 
     def answers(
@@ -116,9 +118,13 @@ class Task:
 
         With `enrolled`, a model that adapts answers each voice or place after hearing its clips among these.
         """
-        if pipeline.reference_ is not None and len(clips):
-            clips = pipeline.reference_.adapted(clips, enrolled, by)
-        return fitting.label_probabilities(pipeline, self.inputs(clips), self.labels)
+        reference, distance = pipeline.reference_, pipeline.distance_
+        if reference is None or not len(clips):
+            return fitting.label_probabilities(pipeline, self.inputs(clips), self.labels)
+        adapted = reference.adapted(clips, enrolled, by)
+        found = fitting.label_probabilities(pipeline, self.inputs(adapted), self.labels)
+        softened: np.ndarray = distance.soften(found, np.stack(reference.adapted(clips).arrays))
+        return softened
 
     def inputs(self, clips: Clips) -> np.ndarray:
         """Return the features as the estimator takes them."""

@@ -161,11 +161,14 @@ class Validation(Section):
 class Adaptation(Section):
     """The ``[adaptation]`` section: the model adapts to a voice or a place, from unlabelled clips, in its embedding.
 
-    ``prior`` is how many clips the usual statistics count for beside those of the voice or place; see
-    :class:`serkit.training.adaptation.Reference`.
+    ``prior`` is how many clips the usual statistics count for beside those of the voice or place
+    (:class:`serkit.training.adaptation.Reference`). Answers for clips that are far from the training clips, along as
+    many ``directions``, are softened with ``caution`` (:class:`serkit.training.familiarity.Distance`).
     """
 
     prior: float = Field(default=8.0, gt=0, allow_inf_nan=False)
+    directions: int = Field(default=256, ge=1)
+    caution: float = Field(default=4.0, ge=0, allow_inf_nan=False)
 
 
 class Recipe(Section):

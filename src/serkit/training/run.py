@@ -16,8 +16,8 @@ from serkit.errors import TrainingError
 from serkit.protocol import Split
 from serkit.training import fitting, run_folder, split_rows
 from serkit.training.adaptation import ADAPTED
-from serkit.training.clips import Clips, group_names
-from serkit.training.familiarity import Distance, familiarity
+from serkit.training.clips import Clips
+from serkit.training.familiarity import familiarity
 from serkit.training.feature_cache import FeatureCache
 from serkit.training.fold import Progress, Task, choices_of, load_clips
 from serkit.training.recipe import Recipe
@@ -282,9 +282,7 @@ def train_final(
         final = task.fit(clips)
         final.steps[-1][1].temperature_ = first.steps[-1][1].temperature_
     if recipe.adaptation is not None:
-        final.familiarity_ = familiarity(clips, recipe.adaptation.prior)
-        heard = final.reference_.adapted(clips.where((clips.rows["copy"] == 0).to_numpy()))
-        final.distance_ = Distance.of(np.stack(heard.arrays), group_names(heard.rows, "place"))
+        final.familiarity_ = familiarity(clips, recipe.adaptation)
     return final
 
 
