@@ -42,7 +42,8 @@ TARGETS = (
     ("the same four, `corpus+adapted`", NONE, "cnn", "before + 18", "corpus+adapted never heard"),
     ("nine other corpora, plain / adapted", NONE, "40", "60 / 68", NOT_OURS),
     ("calibration error, RAVDESS speech, `speaker`", "3.2", "2.2", "3", "ece speech"),
-    ("calibration error, `corpus`", NONE, "about 20", "6", "ece corpus"),
+    ("calibration error, six left out in turn, `corpus`", NONE, NONE, "6", "ece corpus"),
+    ("calibration error, the four, `corpus`", NONE, "cnn ece", "6", "ece never heard"),
     ("accuracy of the surest half, nine other corpora, plain / adapted", NONE, NONE, "75 / 82", NOT_OURS),
     ("accuracy of the surest half, six left out in turn, plain / adapted", NONE, NONE, NONE, "halves"),
     ("`fast`: RAVDESS speech, `speaker`", "WavLM-large, 316 M: 72.0", NONE, "74", "fast speech"),
@@ -90,11 +91,10 @@ class Scores:
         """Return the means over the corpora left out."""
         return [means for document in self.of(recipe, protocol) if (means := means_of(document)) is not None]
 
-    def before(self) -> dict[str, float]:
-        """Return the UAR of the CNN that shipped before, by corpus that it never heard."""
+    def before(self) -> dict[str, dict[str, Any]]:
+        """Return the scores of the CNN that shipped before, by corpus that it never heard."""
         paths = sorted(self.folder.glob("cnn-transfer-*.json"))
-        found = {path.stem.rsplit("-", 1)[1]: json.loads(path.read_text(encoding="utf-8")) for path in paths}
-        return {corpus: document["metrics"]["uar"] for corpus, document in found.items()}
+        return {path.stem.rsplit("-", 1)[1]: json.loads(path.read_text(encoding="utf-8"))["metrics"] for path in paths}
 
 
 def mean(rows: Sequence[dict[str, Any]], score: str) -> str:
@@ -210,14 +210,17 @@ def _measured(found: Scores) -> dict[str, str]:
     cells["ece speech"] = mean(found.channel("default", "speaker", "ravdess", "speech"), "ece")
     cells["ece corpus"] = mean(found.means("default", "corpus"), "ece")
     cnn = found.before()
-    cells["cnn"] = f"{100 * fmean(cnn.values()):.1f}" if cnn else NONE
+    for name, score in (("cnn", "uar"), ("cnn ece", "ece")):
+        cells[name] = f"{100 * fmean(metrics[score] for metrics in cnn.values()):.1f}" if cnn else NONE
     halves = []
     for protocol in ("corpus", "corpus+adapted"):
         cells[protocol] = uar(found.means("default", protocol))
         halves.append(mean(found.means("default", protocol), "accuracy_surest_half"))
         groups = [document["metrics"]["groups"]["corpus"] for document in found.of("default", protocol)]
         known = cnn and all(corpus in row for row in groups for corpus in cnn)
-        rows = [{"uar": fmean(row[corpus]["uar"] for corpus in cnn)} for row in groups] if known else []
-        cells[f"{protocol} never heard"] = mean(rows, "uar")
+        four = [{score: fmean(row[name][score] for name in cnn) for score in ("uar", "ece")} for row in groups if known]
+        cells[f"{protocol} never heard"] = mean(four, "uar")
+        if protocol == "corpus":
+            cells["ece never heard"] = mean(four, "ece")
     cells["halves"] = " / ".join(halves)
     return cells

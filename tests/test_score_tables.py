@@ -65,13 +65,13 @@ def test_scores_are_means_over_seeds_with_spread_and_averaged_interval(tables: M
 def test_targets_take_corpora_left_out_from_the_files_and_compare_the_same_corpora(
     tables: ModuleType, tmp_path: Path
 ) -> None:
-    corpora = {"nemo": {"uar": 0.4}, "resd": {"uar": 0.3}, "ravdess": {"uar": 0.9}}
+    corpora = {"nemo": {"uar": 0.4, "ece": 0.1}, "resd": {"uar": 0.3, "ece": 0.2}, "ravdess": {"uar": 0.9, "ece": 0.9}}
     means = {"n": 3, **row(0.5333, 0.5, 0.6, ece=0.08)}
     for seed in (0, 1):
         groups = {"corpus": corpora, "channel": {}}
         write(tmp_path, f"default-corpus-{seed}", "corpus", seed, groups=groups, mean_over_corpora=means)
-    write(tmp_path, "cnn-transfer-nemo", "cross-corpus", 0, uar=0.25)
-    write(tmp_path, "cnn-transfer-resd", "cross-corpus", 0, uar=0.15)
+    write(tmp_path, "cnn-transfer-nemo", "cross-corpus", 0, uar=0.25, ece=0.3)
+    write(tmp_path, "cnn-transfer-resd", "cross-corpus", 0, uar=0.15, ece=0.1)
     write(tmp_path, "default-ravdess-emobox-0", "emobox", 0, **row(0.8, 0.75, 0.85))
     shown = tables.targets(tmp_path)
     assert cells(shown, "six corpora left out in turn, `corpus`")[-1] == "53.3 ± 0.0 [50.0, 60.0]"
@@ -80,7 +80,8 @@ def test_targets_take_corpora_left_out_from_the_files_and_compare_the_same_corpo
         "before + 10",
         "35.0 ± 0.0",
     ]
-    assert cells(shown, "calibration error, `corpus`")[-1] == "8.0 ± 0.0"
+    assert cells(shown, "calibration error, six left out in turn, `corpus`")[-1] == "8.0 ± 0.0"
+    assert cells(shown, "calibration error, the four, `corpus`")[2:] == ["20.0", "6", "15.0 ± 0.0"]
     assert cells(shown, "accuracy of the surest half, six left out in turn, plain / adapted")[-1] == "75.0 ± 0.0 / –"
     assert cells(shown, "RAVDESS speech, EmoBox's folds")[-1] == "80.0 [75.0, 85.0]"
     assert cells(shown, "nine other corpora, plain / adapted")[-1].startswith("not measured here")
