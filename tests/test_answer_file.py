@@ -512,7 +512,7 @@ def test_memory_does_not_grow_with_the_number_of_answers(ser: Ser, tmp_path: Pat
 
 
 def test_pace_and_time_left_stand_in_a_log(ser: Ser, monkeypatch: pytest.MonkeyPatch) -> None:
-    from serkit.cli import predict as module
+    from serkit.cli import runs as module
 
     monkeypatch.setattr(module, "_SAY_PROGRESS", 0.0)
     code, _, err = ser("predict", *["clips/0.wav"] * 21, "-m", "tiny", "--out", "x.csv")

@@ -32,8 +32,8 @@ _VERSION = 1  # raised whenever a value changes, so that arrays cached earlier a
 class Wav2Vec2Encoder(Encoder):
     """The lower blocks of a wav2vec 2.0, HuBERT or WavLM encoder: a waveform in, one array out.
 
-    The output of block `k` is ``hidden_states[k]`` of transformers. Where blocks normalise their input
-    (``do_stable_layer_norm``), the last block is therefore followed by the layer norm of the whole encoder.
+    The output of block `k` is ``hidden_states[k]`` of transformers 5: that of the block itself, without the layer norm
+    that some models have after the last one.
 
     Parameters
     ----------

@@ -35,8 +35,7 @@ def wav2vec2_graph(
     for k in range(max(blocks)):
         x = build.block(x, f"encoder.layers.{k}.", bias)
         if k + 1 in blocks:
-            last = settings.stable and k + 1 == settings.n_blocks
-            taken.append(build.norm("encoder.layer_norm", x) if last else x)
+            taken.append(x)
     return features_model(g, taken, settings.family, width=settings.width, pooled=pooled)
 
 

@@ -147,7 +147,8 @@ def speaker_roles(clips: pd.DataFrame, protocol: str, seed: int, n_folds: int) -
             )
         roles = np.where(at == k, "test", np.where(clips["voice"].isin(chosen), "validation", "train")).astype(object)
         if protocol == "speaker+enrolled":
-            roles[_enrolled(clips[at == k], seed)] = "enrol"
+            enrolled, silent = _enrolled(clips[at == k], seed)
+            roles[enrolled], roles[silent] = "enrol", "outside"
         result.append(roles)
     return n_folds, result
 
@@ -182,9 +183,10 @@ def _people(clips: pd.DataFrame, protocol: str, n_folds: int) -> dict[str, tuple
     }
 
 
-def _enrolled(clips: pd.DataFrame, seed: int) -> list[int]:
-    """Return the rows of the enrolment clips of the test speakers."""
+def _enrolled(clips: pd.DataFrame, seed: int) -> tuple[list[int], list[int]]:
+    """Return the rows of the enrolment clips of the test speakers, and all rows of those who have none."""
     rows: list[int] = []
+    silent: list[int] = []
     for voice, own in clips.groupby("voice", sort=True):
         seconds = (own["end"] - own["start"]).tolist()
         chosen = folds.enrolment(
@@ -195,10 +197,13 @@ def _enrolled(clips: pd.DataFrame, seed: int) -> list[int]:
             seed=seed,
             purpose=f"enrol/{voice}",
         )
-        if not chosen:
-            raise ProtocolError(
-                f"The speaker {own['speaker'].iloc[0]} has no clip to enrol with: speaker+enrolled needs two "
-                f"recordings or more of each speaker, some of them shorter than {ENROL_SECONDS:g} s."
-            )
-        rows += own["row"].iloc[chosen].tolist()
-    return rows
+        if chosen:
+            rows += own["row"].iloc[chosen].tolist()
+        else:
+            silent += own["row"].tolist()
+    if not rows:
+        raise ProtocolError(
+            f"No speaker of a fold, such as {clips['speaker'].iloc[0]}, has a clip to enrol with: speaker+enrolled "
+            f"needs speakers with two recordings or more, some of them shorter than {ENROL_SECONDS:g} s."
+        )
+    return rows, silent

@@ -46,7 +46,8 @@ def make_split(
         - ``speaker+enrolled``: the folds of ``speaker`` with the same seed. Up to 30 s of each test speaker, drawn
           at random and at most half of the clips, get the role enrol: a model may use them without their labels.
           They are not scored, so no scored clip was available to the model before. This is stricter than
-          standardising a speaker's clips by all of them, including the tested ones.
+          standardising a speaker's clips by all of them, including the tested ones. Speakers with a single
+          recording cannot enrol: theirs get the role outside.
         - ``augmented-random``: each clip and its augmented copies are assigned independently of each other,
           stratified by emotion and channel. This leaks, on purpose: ``Split.warning`` says so.
         - ``leave-one-speaker-out``: as ``speaker``, with one fold per speaker.
