@@ -389,6 +389,12 @@ def test_scores_of_another_recipe_are_refused(recipe: Recipe, scores: list[dict[
         check_scores([scores[0], scores[0]], recipe)
 
 
+def test_scores_on_other_recordings_are_refused(recipe: Recipe, scores: list[dict[str, Any]], corpus: Corpus) -> None:
+    assert set(check_scores(scores, recipe, corpus)) == {"speaker", "augmented-random"}
+    with pytest.raises(TrainingError, match=r"was measured on the corpus ravdess, the model is trained on crema_d"):
+        check_scores(scores, recipe, replace(corpus, name="crema_d"))
+
+
 @pytest.mark.ravdess
 def test_real_clips_go_through_unchanged(ravdess_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = tmp_path / "clips"

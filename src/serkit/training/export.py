@@ -106,7 +106,7 @@ def export_bundle(
     serkit.train_final : Trains the estimator.
     serkit.read_bundle : Reads the bundle.
     """
-    by_protocol = check_scores(scores, recipe)
+    by_protocol = check_scores(scores, recipe, corpus)
     corpus = split_rows.trainable(corpus, recipe)
     labels = fitting.corpus_labels(corpus)
     front_end = recipe.front_end
@@ -220,7 +220,7 @@ def attach_scores(
         raise BundleError(
             f"{bundle.path} was trained on the corpus {bundle.manifest.corpus!r}, got {corpus.name!r}: give its own."
         )
-    by_protocol = check_scores(scores, recipe)
+    by_protocol = check_scores(scores, recipe, corpus)
     own = Path(out).resolve() == bundle.path.resolve()
     return _write(out, bundle.onnx, bundle.manifest, recipe, corpus, by_protocol, bundle.clips, force=own)
 
@@ -451,8 +451,10 @@ def check_exportable(recipe: Recipe) -> None:
         recipe.front_end.graph()
 
 
-def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[str, Mapping[str, Any]]:
-    """Results by protocol, after making sure that all are of ``recipe`` and no protocol occurs twice."""
+def check_scores(
+    scores: Sequence[Mapping[str, Any]], recipe: Recipe, corpus: Corpus | None = None
+) -> dict[str, Mapping[str, Any]]:
+    """Results by protocol, after making sure that all are of ``recipe`` and ``corpus`` and no protocol occurs twice."""
     found: dict[str, Mapping[str, Any]] = {}
     for document in scores:
         if document.get("transfer"):
@@ -464,6 +466,12 @@ def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[st
             raise TrainingError(
                 f"A results.json is of the recipe {document.get('recipe')!r} with other contents than {recipe.name!r}: "
                 "a model carries only scores of exactly its own recipe; run 'ser evaluate' again."
+            )
+        measured = str(document["corpus"]).split(" ")[0]
+        if corpus is not None and measured != corpus.name:
+            raise TrainingError(
+                f"A results.json was measured on the corpus {measured}, the model is trained on {corpus.name}: run "
+                "'ser evaluate' on the same corpora."
             )
         protocol = str(document["protocol"])
         if protocol in found:
