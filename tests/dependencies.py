@@ -47,7 +47,8 @@ TESTS = (
     "tests/test_recognizer.py",
     "tests/test_answer_file.py",
     "tests/test_speech.py",
-    "tests/test_timeline.py",
+    "tests/test_windows.py",
+    "tests/test_listening.py",
 )
 
 

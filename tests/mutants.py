@@ -40,6 +40,7 @@ AREAS: dict[str, tuple[str, ...]] = {
         CORE,
         "tests/test_audio.py",
     ),
+    "audio/utterances": ("tests/test_listening.py",),
     "bundle/manifest": ("tests/test_bundle.py",),
     "emotions": ("tests/test_emotions.py",),
     "evaluation/metrics": ("tests/test_evaluation.py",),
@@ -58,7 +59,8 @@ AREAS: dict[str, tuple[str, ...]] = {
     "protocol/make": ("tests/test_protocol.py",),
     "protocol/split": ("tests/test_protocol.py",),
     "recognition/rows": ("tests/test_answer_file.py", "tests/test_cli_predict.py"),
-    "recognition/timeline": ("tests/test_timeline.py",),
+    "recognition/segments": ("tests/test_listening.py", "tests/test_windows.py"),
+    "recognition/windows": ("tests/test_windows.py",),
 }
 
 #: How often the unchanged tests' time a mutant may take, and how much more (s).

@@ -20,8 +20,8 @@ from serkit.audio.breaks import ogg_links
 from serkit.audio.mp3 import mp3_note
 from serkit.audio.virtual_file import VirtualFile
 from serkit.errors import AudioError, TruncatedError
-from serkit.recognition.timeline import timeline
 from tests.conftest import Ser, voice
+from tests.known_speech import timeline_of
 from tests.test_audio import encode, encode_av, signal, with_data_size
 from tests.tiny_models import write_adaptable
 
@@ -264,10 +264,13 @@ def test_a_truncated_recording_is_answered_and_marked(tiny: serkit.Recognizer, t
 def test_a_timeline_is_answered_to_the_break(tiny: serkit.Recognizer) -> None:
     sound = voice(3, 1, seconds=70)
     data = encode("WAV", "PCM_16", sound)[: 44 + 2 * 64 * RATE + RATE]  # 64.5 s, two blocks and a rest
-    windows, error = until_error(timeline(tiny, data, window=2, hop=2))
-    assert str(error) == "the given data is truncated: header says 70.00 s, 64.50 s could be read."
-    assert windows == list(timeline(tiny, encode("WAV", "PCM_16", sound[: 64 * RATE + RATE // 2]), window=2, hop=2))
-    assert (windows[-1].start, windows[-1].end) == (62.5, 64.5)
+    found = timeline_of(tiny, data)
+    assert found.error == "the given data is truncated: header says 70.00 s, 64.50 s could be read."
+    whole = timeline_of(tiny, encode("WAV", "PCM_16", sound[: 64 * RATE + RATE // 2]))
+    assert (found.segments, whole.error) == (whole.segments, None)
+    assert found.segments[-1].end == found.duration == 64.5
+    with pytest.raises(TruncatedError, match=r"64\.50 s could be read"):
+        timeline_of(tiny, data, strict=True)
 
 
 def test_explanations_are_marked_and_profiles_tell(tiny: serkit.Recognizer) -> None:

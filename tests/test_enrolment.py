@@ -21,8 +21,8 @@ from serkit.recognition.enrol import enrol
 from serkit.recognition.explain import cover_bands, cover_stretches
 from serkit.recognition.moments import Moments
 from serkit.recognition.profile import Profile
-from serkit.recognition.timeline import timeline
 from tests.conftest import Ser, voice
+from tests.known_speech import timeline_of
 from tests.test_imports import HEAVY, loaded_after
 from tests.tiny_models import PLAIN_HEAD, adapted_answer, embedding_graph, embedding_of, write_adaptable, write_tiny
 
@@ -300,8 +300,8 @@ def test_every_way_in_adapts_to_the_voice(tiny: serkit.Recognizer, ann: Profile,
         serkit.predict(path, profile=ann, model=model),
     ]
     assert many == [answer] * 4
-    (window,) = timeline(tiny, path, profile=ann)
-    assert window == replace(answer, path=None)
+    (part,) = timeline_of(tiny, path, profile=ann).segments
+    assert part == replace(answer, path=None)
     assert tiny.predict(path) == serkit.predict(path, model=model)
     np.testing.assert_allclose(values(tiny.predict(path)), adapted_answer(sound), atol=1e-5)
     limit = float(np.nextafter(answer.confidence, 1))
@@ -314,8 +314,9 @@ def test_a_long_recording_is_adapted_window_by_window(tiny: serkit.Recognizer, a
     single = np.array([by_hand(part, ann) for part in parts])
     seconds = [speech_activity(serkit.load_audio(part, sample_rate=RATE)).seconds for part in parts]
     np.testing.assert_allclose(values(answer), np.average(single, axis=0, weights=seconds), atol=1e-5)
-    windows = list(timeline(tiny, np.concatenate(parts), sample_rate=RATE, window=10, hop=10, profile=ann))
-    np.testing.assert_allclose([values(one) for one in windows], single, atol=1e-5)
+    pause = np.zeros(RATE, np.float32)
+    found = timeline_of(tiny, np.concatenate([parts[0], pause, parts[1]]), sample_rate=RATE, window=10, profile=ann)
+    np.testing.assert_allclose([values(one) for one in found.tracks[0].speech], single, atol=0.02)
 
 
 def test_the_embedding_and_the_answer_of_one_waveform(tiny: serkit.Recognizer, ann: Profile) -> None:
@@ -349,7 +350,7 @@ def test_a_profile_of_another_model_is_refused(tiny: serkit.Recognizer, ann: Pro
         lambda recognizer, who: recognizer.predict(sound, sample_rate=RATE, profile=who),
         lambda recognizer, who: recognizer.predict([sound], sample_rate=RATE, profile=who),
         lambda recognizer, who: list(recognizer.predict_iter([sound], sample_rate=RATE, profile=who)),
-        lambda recognizer, who: timeline(recognizer, "not even looked for.wav", profile=who),
+        lambda recognizer, who: recognizer.timeline("not even looked for.wav", profile=who),
         lambda recognizer, who: recognizer.explain("not even looked for.wav", profile=who),
     ]
     write_adaptable(tmp_path / "newer", graph=other, version="2.0")

@@ -20,8 +20,9 @@ import serkit
 from serkit.audio.voice_activity import speech_activity
 from serkit.emotions import LABELS
 from serkit.recognition.prediction import Prediction
-from serkit.recognition.timeline import segments, timeline
+from serkit.recognition.segments import segments
 from tests.conftest import Ser, voice
+from tests.known_speech import timeline_of
 from tests.tiny_models import FAMILIARITY, distance_of, tiny_manifest, write_adaptable, write_tiny
 
 RATE = 16000
@@ -87,9 +88,9 @@ def test_a_long_recording_has_the_mean_over_its_pieces(tiny: serkit.Recognizer) 
     single = [of_distance(distance_of(part)) for part in parts]
     assert abs(single[0] - single[1]) > 0.1
     assert answer.familiarity == pytest.approx(np.average(single, weights=seconds), abs=1e-4)
-    windows = list(timeline(tiny, np.concatenate(parts), sample_rate=RATE, window=8.0, hop=8.0))
-    wanted = [of_distance(distance_of(np.concatenate(parts)[k * 8 * RATE : (k + 1) * 8 * RATE])) for k in (0, 1)]
-    assert [window.familiarity for window in windows] == pytest.approx(wanted, abs=1e-4)
+    pause = np.zeros(RATE, np.float32)
+    found = timeline_of(tiny, np.concatenate([parts[0], pause, parts[1]]), sample_rate=RATE, window=10.0)
+    assert [part.familiarity for part in found.tracks[0].speech] == pytest.approx(single, abs=0.02)
 
 
 def test_a_segment_has_the_mean_over_its_time() -> None:
@@ -143,7 +144,7 @@ def test_models_without_it_tell_nothing(tmp_path: Path) -> None:
     write_tiny(tmp_path / "plain")
     plain = serkit.load(tmp_path / "plain")
     assert plain.predict(FAR, sample_rate=RATE).familiarity is None
-    assert all(one.familiarity is None for one in timeline(plain, FAR, sample_rate=RATE))
+    assert all(one.familiarity is None for one in timeline_of(plain, FAR, sample_rate=RATE).segments)
 
 
 # --------------------------------------------------------------------------------------- the model's own confidence
@@ -159,7 +160,7 @@ def ways(model: Path, sound: np.ndarray, path: Path, **asked: Any) -> list[Predi
         *recognizer.predict_iter([path], **asked),
         *(row for rows in recognizer.rows_of([path], **asked) for row in rows),
         serkit.predict(path, model=model, **asked),
-        *timeline(recognizer, sound, sample_rate=RATE, window=2.0, **asked),
+        *timeline_of(recognizer, sound, sample_rate=RATE, **asked).segments,
     ]
 
 

@@ -21,7 +21,9 @@ from serkit.audio.voice_activity import speech_activity
 from serkit.emotions import LABELS
 from serkit.recognition.prediction import WARNINGS, Prediction
 from serkit.recognition.rows import columns, flat_row
+from serkit.recognition.segments import segments
 from tests.conftest import Ser, voice
+from tests.known_speech import timeline_of
 from tests.tiny_models import write_tiny
 
 RATE = 16000
@@ -48,8 +50,8 @@ def test_an_answer_says_what_is_wrong_with_the_sound(tiny: serkit.Recognizer, sa
     assert (answer.speech, answer.warnings) == (True, want)
     assert answer.to_dict()["warnings"] == list(want)
     assert answer.at_least(0.999).warnings == want
-    (whole,) = serkit.segments(serkit.timeline(tiny, samples, sample_rate=RATE, window=len(samples) / RATE))
-    assert whole.warnings == want
+    (spoken,) = timeline_of(tiny, samples, sample_rate=RATE, window=10.0).tracks[0].speech
+    assert spoken.warnings == want
     assert tiny.explain(samples, sample_rate=RATE).prediction.warnings == want
 
 
@@ -114,7 +116,7 @@ def test_silence_is_called_nothing(tiny: serkit.Recognizer) -> None:
     answer = tiny.predict(hiss, sample_rate=RATE)
     assert (answer.speech, answer.warnings) == (False, ("quiet",))  # perhaps that is why no voice was found
     samples = np.concatenate([VOICE, hiss])
-    assert [one.warnings for one in serkit.timeline(tiny, samples, sample_rate=RATE, window=1.0, hop=1.0)] == [()] * 5
+    assert {one.warnings for one in tiny.timeline(samples, sample_rate=RATE).segments if not one.speech} == {()}
 
 
 def test_a_segment_is_short_if_all_of_its_windows_are() -> None:
@@ -122,9 +124,9 @@ def test_a_segment_is_short_if_all_of_its_windows_are() -> None:
         found = {"happy": 0.8, "sad": 0.2}
         return Prediction(None, start, start + 1, "happy", 0.8, found, speech=True, channel="left", warnings=warnings)
 
-    (one,) = serkit.segments([window(0.0, "short"), window(1.0, "clipped", "one-sided"), window(2.0, "short")])
+    (one,) = segments([window(0.0, "short"), window(1.0, "clipped", "one-sided"), window(2.0, "short")])
     assert (one.channel, one.warnings) == ("left", ("clipped", "one-sided"))
-    (one,) = serkit.segments([window(0.0, "short"), window(1.0, "short", "quiet")])
+    (one,) = segments([window(0.0, "short"), window(1.0, "short", "quiet")])
     assert one.warnings == ("short", "quiet")
 
 

@@ -37,6 +37,8 @@ _PUBLIC = {
     "RecipeError": "serkit.errors",
     "Recognizer": "serkit.recognition.recognizer",
     "SerkitError": "serkit.errors",
+    "Stream": "serkit.recognition.stream",
+    "Timeline": "serkit.recognition.tracks",
     "TrainingError": "serkit.errors",
     "TruncatedError": "serkit.errors",
     "Waveform": "serkit.audio",
@@ -51,8 +53,6 @@ _PUBLIC = {
     "read_corpus": "serkit.corpora",
     "run_evaluation": "serkit.training.run",
     "run_transfer": "serkit.training.transfer",
-    "segments": "serkit.recognition.timeline",
-    "timeline": "serkit.recognition.timeline",
     "train_final": "serkit.training.run",
 }
 
@@ -117,8 +117,8 @@ if TYPE_CHECKING:
     from serkit.recognition.recognizer import Recognizer as Recognizer
     from serkit.recognition.recognizer import load as load
     from serkit.recognition.recognizer import predict as predict
-    from serkit.recognition.timeline import segments as segments
-    from serkit.recognition.timeline import timeline as timeline
+    from serkit.recognition.stream import Stream as Stream
+    from serkit.recognition.tracks import Timeline as Timeline
     from serkit.training.export import export_bundle as export_bundle
     from serkit.training.recipe_files import load_recipe as load_recipe
     from serkit.training.run import run_evaluation as run_evaluation

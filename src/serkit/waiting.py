@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-__all__ = ["Waiting", "duration"]
+__all__ = ["Waiting", "clock", "duration"]
 
 #: From this many recordings on, the number is announced before the first is done.
 MANY = 200
@@ -31,6 +31,22 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def clock(seconds: float, *, tenths: bool = False) -> str:
+    """Format a time as minutes and seconds, with hours if needed.
+
+    Examples
+    --------
+    >>> clock(7), clock(83.46, tenths=True), clock(3725)
+    ('0:07', '1:23.5', '1:02:05')
+    >>> clock(59.96, tenths=True)
+    '1:00.0'
+    """
+    units = round(seconds * 10) if tenths else 10 * round(seconds)
+    rest, hours = (units // 10) % 3600, units // 36000
+    start = f"{hours}:{rest // 60:02d}" if hours else f"{rest // 60}"
+    return f"{start}:{rest % 60:02d}" + (f".{units % 10}" if tenths else "")
 
 
 @dataclass

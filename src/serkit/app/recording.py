@@ -20,15 +20,18 @@ from serkit.errors import SerkitError
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
-from serkit.recognition.timeline import MIN_HOP, default_window, segments, shares, timeline, window_limits
+from serkit.recognition.segments import shares
+from serkit.recognition.tracks import Timeline
+from serkit.recognition.windows import default_window, window_limits
+from serkit.waiting import clock
 
-__all__ = ["Heard", "clock", "listen", "outline", "show", "stretch"]
+__all__ = ["Heard", "clock", "listen", "show", "stretch"]
 
 _CONFIG = {"displayModeBar": False}
 _EXAMPLES = "The example clips, one after another: actors from CREMA-D (ODbL 1.0) in six emotions."
 _PLAYED = 120.0  # s; the most of a segment that is played, so that a click responds at once
+_COLUMNS = 900  # of the outline
 _LEAST = 40  # per cent; the strip is grey below, unless the model has a limit of its own
-_STEP = 0.02  # s of sound per column of the outline
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,15 @@ class Heard:
 
     Attributes
     ----------
-    windows : list of Prediction
-        From :func:`serkit.recognition.timeline.timeline`.
+    timeline : Timeline or None
+        None if nothing could be answered.
     low, high : np.ndarray, shape=(n,)
         The outline of the sound: lowest and highest sample of stretches of equal length.
     error : str or None
         Why it ended before the recording did, if it did.
     """
 
-    windows: list[Prediction]
+    timeline: Timeline | None
     low: np.ndarray
     high: np.ndarray
     error: str | None = None
@@ -59,15 +62,15 @@ def show(model: str, recognizer: Recognizer) -> None:
     if clip is None:
         st.caption("A meeting, a call, a podcast: an hour is fine.")
         return
-    window, hop, least = _settings(model, recognizer)
+    window, smooth, least = _settings(model, recognizer)
     wanted = channel.choose("long", clip)
-    heard = _heard(model, recognizer, clip, window, hop, profile, wanted)
+    heard = _heard(model, recognizer, clip, window, smooth, profile, wanted)
     if heard.error is not None:
         st.error(plain(heard.error))
-    if not heard.windows:
+    if heard.timeline is None:
         return
-    parts = [replace(part, path=clip.name) for part in segments(one.at_least(least) for one in heard.windows)]
-    place = f"{model} {clip.key} {window} {hop} {least} {profile.key if profile else ''} {wanted}"
+    parts = [replace(part, path=clip.name) for part in heard.timeline.at_least(least).segments]
+    place = f"{model} {clip.key} {window} {smooth} {least} {profile.key if profile else ''} {wanted}"
     if st.session_state.get("long place") != place:
         st.session_state.update({"long place": place, "long chosen": None, "long taps": 0})
     _strip(heard, parts, place)
@@ -84,28 +87,12 @@ def show(model: str, recognizer: Recognizer) -> None:
     )
 
 
-def clock(seconds: float, *, tenths: bool = False) -> str:
-    """Format a time as minutes and seconds, with hours if needed.
-
-    Examples
-    --------
-    >>> clock(7), clock(83.46, tenths=True), clock(3725)
-    ('0:07', '1:23.5', '1:02:05')
-    >>> clock(59.96, tenths=True)
-    '1:00.0'
-    """
-    units = round(seconds * 10) if tenths else 10 * round(seconds)
-    rest, hours = (units // 10) % 3600, units // 36000
-    start = f"{hours}:{rest // 60:02d}" if hours else f"{rest // 60}"
-    return f"{start}:{rest % 60:02d}" + (f".{units % 10}" if tenths else "")
-
-
 def listen(
     recognizer: Recognizer,
     clip: Clip,
     *,
     window: float,
-    hop: float,
+    smooth: bool = True,
     profile: Profile | None = None,
     heard: Channel = "auto",
     progress: Callable[[float], None] = lambda seconds: None,
@@ -114,66 +101,31 @@ def listen(
 
     Parameters
     ----------
-    recognizer, window, hop, profile, progress
-        As for :func:`serkit.recognition.timeline.timeline`.
+    recognizer, window, smooth, profile, progress
+        As for :meth:`serkit.Recognizer.timeline`.
     clip : Clip
     heard : {"auto", "mix", "left", "right"} or int
         The channel.
     """
-    windows: list[Prediction] = []
     try:
-        for one in timeline(
-            recognizer,
+        found = recognizer.timeline(
             clip.open(),
             window=window,
-            hop=hop,
+            smooth=smooth,
             profile=profile,
             min_confidence=0.0,
             channel=heard,
             progress=progress,
-        ):
-            windows.append(one)
+        )
     except SerkitError as error:
-        if not windows:
-            return Heard([], np.zeros(0), np.zeros(0), error=str(error))
-        return Heard(windows, *outline(clip, end=windows[-1].end, heard=channel.heard(windows[0])), error=str(error))
-    return Heard(windows, *outline(clip, heard=channel.heard(windows[0])))
+        return Heard(None, np.zeros(0), np.zeros(0), error=str(error))
+    low, _ = pictures.envelope(found.outline[:, 0], _COLUMNS)
+    _, high = pictures.envelope(found.outline[:, 1], _COLUMNS)
+    return Heard(found, low, high, error=found.error)
 
 
 def _known(reason: str) -> None:
     """That the recording breaks off is shown with its windows."""
-
-
-def outline(
-    clip: Clip, *, end: float | None = None, n: int = 900, heard: Channel = "auto"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest and highest sample of at most `n` stretches of a recording, read in pieces.
-
-    Parameters
-    ----------
-    clip : Clip
-    end : float, optional
-        Read no further than this, s.
-    n : int
-    heard : {"auto", "mix", "left", "right"} or int
-        The channel.
-    """
-    lows: list[np.ndarray] = []
-    highs: list[np.ndarray] = []
-    done = 0.0
-    if end == 0.0:
-        return np.zeros(0), np.zeros(0)
-    for piece in audio.stream(clip.open(), block=30.0, channel=heard, on_break=_known):
-        samples = piece.samples if end is None else piece.samples[: round((end - done) * piece.sample_rate)]
-        low, high = pictures.envelope(samples, max(round(len(samples) / piece.sample_rate / _STEP), 1))
-        lows.append(low)
-        highs.append(high)
-        done += piece.duration
-        if end is not None and done >= end:
-            break
-    low, _ = pictures.envelope(np.concatenate(lows), n)
-    _, high = pictures.envelope(np.concatenate(highs), n)
-    return low, high
 
 
 def stretch(clip: Clip, start: float, end: float, rate: int, *, heard: Channel = "auto") -> bytes:
@@ -189,6 +141,7 @@ def stretch(clip: Clip, start: float, end: float, rate: int, *, heard: Channel =
     heard : {"auto", "mix", "left", "right"} or int
         The channel.
     """
+    end = max(end, start + audio.MIN_SECONDS)
     wave = audio.load(clip.open(), offset=start, duration=end - start, target_rate=rate, channel=heard, on_break=_known)
     file = io.BytesIO()
     sf.write(file, wave.samples, rate, format="WAV", subtype="PCM_16")
@@ -208,7 +161,7 @@ def _joined() -> Clip | None:
     return Clip("joined examples", "examples.wav", "audio/wav", file.getvalue)
 
 
-def _settings(model: str, recognizer: Recognizer) -> tuple[float, float, float]:
+def _settings(model: str, recognizer: Recognizer) -> tuple[float, bool, float]:
     shortest, longest = window_limits(recognizer)
     usual = round(default_window(recognizer), 1)
     limit = recognizer.manifest.min_confidence
@@ -223,18 +176,16 @@ def _settings(model: str, recognizer: Recognizer) -> tuple[float, float, float]:
             help="If no emotion is at least this probable, the strip is grey.",
             key=f"long least {model}",
         )
-        left, right = st.columns(2)
+        left, right = st.columns(2, vertical_alignment="bottom")
         low, high = max(round(shortest + 0.05, 1), 0.5), max(min(longest, 30.0), 0.5)
         window = left.number_input(
             "Window, s", low, high, min(max(usual, low), high), 0.5, format="%.1f", key=f"long window {model}",
-            help="How much sound each answer covers.",
+            help="An utterance longer than one and a half windows is answered window by window.",
         )  # fmt: skip
-        step = max(round(window / 2, 1), MIN_HOP)
-        hop = right.number_input(
-            "Hop, s", MIN_HOP, window, step, 0.1, format="%.1f", key=f"long hop {model} {window}",
-            help="The time from one window to the next.",
-        )  # fmt: skip
-    return window, hop, least / 100
+        smooth = right.checkbox(
+            "Smooth", True, key="long smooth", help="Fewer changes of the emotion within an utterance."
+        )
+    return window, smooth, least / 100
 
 
 def _heard(
@@ -242,12 +193,12 @@ def _heard(
     recognizer: Recognizer,
     clip: Clip,
     window: float,
-    hop: float,
+    smooth: bool,
     profile: Profile | None,
     wanted: Channel,
 ) -> Heard:
     """Return the answers for the recording; the session keeps only the last one."""
-    key = (model, clip.key, window, hop, profile, wanted)
+    key = (model, clip.key, window, smooth, profile, wanted)
     known: tuple[object, Heard] | None = st.session_state.get("answers long")
     if known is not None and known[0] == key:
         return known[1]
@@ -258,7 +209,7 @@ def _heard(
         says = f"{clock(seconds)} of {clock(total)}" if total else clock(seconds)
         bar.progress(min(seconds / total, 1.0) if total else 0.0, text=says)
 
-    heard = listen(recognizer, clip, window=window, hop=hop, profile=profile, heard=wanted, progress=progress)
+    heard = listen(recognizer, clip, window=window, smooth=smooth, profile=profile, heard=wanted, progress=progress)
     bar.empty()
     st.session_state["answers long"] = (key, heard)
     return heard

@@ -40,7 +40,7 @@ def strip(
     low, high : np.ndarray, shape=(n,)
         Lowest and highest sample of stretches of equal length.
     parts : sequence of Prediction
-        From :func:`serkit.recognition.timeline.segments`; at least one. A bar's number is its ``customdata``.
+        From :func:`serkit.recognition.segments.segments`; at least one. A bar's number is its ``customdata``.
     clock : callable
         Formats a time.
     chosen : int, optional

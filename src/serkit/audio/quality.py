@@ -46,6 +46,7 @@ class Meter:
         self._cells = np.zeros((0, 2))  # energy and clipped samples
         self._levels = np.zeros(_SILENT + 1, np.int64)  # cells that are no longer kept, by level
         self._clipped = 0.0  # samples in them
+        self._before: np.ndarray | None = None  # the last samples
 
     def add(self, data: np.ndarray) -> None:
         """Add the next samples, shape (n, channels in use)."""
@@ -60,10 +61,13 @@ class Meter:
                 here[:, 0] += np.add.reduceat(np.square(channel, dtype=np.float64), starts) / data.shape[1]
             if max(data.max(), -data.min()) >= _FULL:
                 flat = np.zeros(len(data))
-                for side in (data >= _FULL, data <= -_FULL):
-                    flat[1:] += (side[1:] & side[:-1]).any(axis=1)
+                before = np.zeros_like(data[:1]) if self._before is None else self._before
+                joined = np.concatenate([before, data])
+                for side in (joined >= _FULL, joined <= -_FULL):
+                    flat += (side[1:] & side[:-1]).any(axis=1)
                 here[:, 1] += np.add.reduceat(flat, starts)
         self._at += len(data)
+        self._before = data[-1:].copy()
         if len(self._cells) > 2 * _KEPT:
             old, self._cells = self._cells[:_KEPT], self._cells[_KEPT:].copy()
             self._levels += self._by_level(old, np.full(len(old), self._size))

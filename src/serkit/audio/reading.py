@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 import soxr
@@ -18,6 +18,9 @@ from serkit.audio.quality import Meter
 from serkit.audio.reader import AudioInfo, Reader
 from serkit.audio.waveform import QUALITY, Waveform, Window, own, resample
 from serkit.errors import AudioError, TruncatedError
+
+if TYPE_CHECKING:
+    from serkit.audio.live_pcm import LivePcm
 
 __all__ = [
     "MAX_RATE",
@@ -37,8 +40,9 @@ __all__ = [
     "stream",
 ]
 
-#: One recording in memory. A mapping is a row of Hugging Face datasets: ``{"array": ..., "sampling_rate": ...}``.
-Recording: TypeAlias = "bytes | bytearray | memoryview | BinaryIO | np.ndarray | Waveform | Mapping[str, Any]"
+#: One recording in memory, or live on a pipe. A mapping is a row of
+#: Hugging Face datasets: ``{"array": ..., "sampling_rate": ...}``.
+Recording: TypeAlias = "bytes | bytearray | memoryview | BinaryIO | np.ndarray | Waveform | Mapping[str, Any] | LivePcm"
 #: Called with a sentence that says what is wrong with a recording that breaks off.
 OnBreak: TypeAlias = "Callable[[str], object]"
 #: What can be read.
@@ -232,10 +236,14 @@ class Track:
         The channel in use; known once the first waveform is read.
     meter : Meter
         Level and clipping of what was read so far, at the recording's own rate.
+    rate : int
+        The recording's own rate, Hz, and ``name``, its name in messages; known once :meth:`blocks` has begun.
     """
 
     choice: Choice
     meter: Meter
+    rate: int
+    name: str
 
     def __init__(
         self,
@@ -284,6 +292,21 @@ class Track:
             if broken and self._on_break is None:
                 raise broken[0]
 
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield the recording as it is: blocks of all its channels at its own rate, float32, shape (n, channels).
+
+        Neither `block` nor `target_rate` matter here, and `meter` stays empty. A recording that breaks off raises
+        TruncatedError after the blocks that could be read; values that are not finite raise AudioError.
+        """
+        with self._opened() as reader:
+            self.rate, self.name = reader.info.sample_rate, reader.name
+            at = 0
+            for block in reader.blocks():
+                data = np.asarray(block, dtype=np.float32).reshape(len(block), -1)
+                for _ in checked([data.reshape(-1)], at * data.shape[1], self.rate * data.shape[1], self.name):
+                    yield data
+                at += len(data)
+
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Reader]:
         """The recording, opened to be read, after the channel has been chosen."""
@@ -330,6 +353,11 @@ def _open(source: Source, sample_rate: int | None) -> Iterator[Reader]:
     if isinstance(source, Mapping):
         source, sample_rate = _row(source, sample_rate)
     given = None if sample_rate is None else check_rate(sample_rate, "sample_rate")
+    if hasattr(source, "chunks"):  # the module of live sound need not be loaded to know it
+        live = cast("LivePcm", source)
+        _check_given(given, live)
+        yield live
+        return
     if isinstance(source, Waveform):
         reader: Reader = ArrayReader(source.samples, source.sample_rate, "the waveform")
     elif hasattr(source, "__array__"):

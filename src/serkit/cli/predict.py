@@ -14,6 +14,7 @@ import typer
 from serkit import terminal
 from serkit.cli import app
 from serkit.cli.runs import Tally, count, passed_over, progress
+from serkit.errors import SerkitError
 from serkit.recognition.rows import CsvWriter, JsonWriter, to_table
 
 if TYPE_CHECKING:
@@ -91,6 +92,10 @@ def predict(
         bool,
         typer.Option("--affect", help="Add valence and arousal to the table, derived from the probabilities."),
     ] = False,
+    rate: Annotated[
+        int | None,
+        typer.Option("--rate", metavar="HZ", help="Standard input is raw PCM: 16 bits, little-endian, mono."),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse recordings that break off instead of answering what is there.")
     ] = False,
@@ -114,6 +119,8 @@ def predict(
         raise typer.BadParameter("--top is for the table and --json; a file has all labels.")
     if affect and (as_json or csv is not None or out is not None):
         raise typer.BadParameter("--affect is for the table; JSON and files always hold derived valence and arousal.")
+    if rate is not None and paths != ["-"]:
+        raise typer.BadParameter("--rate is for standard input: give - as the only recording.")
     if adapt and profile is not None:
         raise typer.BadParameter(
             "--adapt and --profile exclude each other: adapt to these recordings, or use a profile."
@@ -189,7 +196,7 @@ def predict(
             typer.echo(f"ser: {there} there already{failed}, {rest} left.", err=True)
         try:
             asked = {"min_confidence": least, "profile": known, "channel": heard, "strict": strict}
-            for group in progress(_answers(recognizer, left, stack, **asked), len(left)):
+            for group in progress(_answers(recognizer, left, stack, rate=rate, **asked), len(left)):
                 put(*group)
                 tally.add(group)
             if answers is not None:
@@ -211,9 +218,12 @@ def predict(
 
 
 def _answers(
-    recognizer: Recognizer, inputs: Sequence[Item], stack: contextlib.ExitStack, **asked: Any
+    recognizer: Recognizer, inputs: Sequence[Item], stack: contextlib.ExitStack, *, rate: int | None, **asked: Any
 ) -> Iterator[list[Prediction]]:
-    """Answer each input; None is standard input, read when its turn comes and kept until the stack closes."""
+    """Answer each input; None is standard input, which is read when its turn comes and kept until the stack closes."""
+    if list(inputs) == [None]:
+        yield _pipe(recognizer, stack, rate, asked)
+        return
 
     def standard_input() -> BinaryIO:
         from serkit.cli.standard_input import standard_input
@@ -223,3 +233,17 @@ def _answers(
     sources = (standard_input if item is None else item for item in inputs)
     for item, rows in zip(inputs, recognizer.rows_of(sources, **asked), strict=True):
         yield [replace(row, path="-") for row in rows] if item is None else rows
+
+
+def _pipe(
+    recognizer: Recognizer, stack: contextlib.ExitStack, rate: int | None, asked: dict[str, Any]
+) -> list[Prediction]:
+    """Answer standard input while it comes, in this thread, so that Ctrl-C need not wait for the end of the pipe."""
+    from serkit.cli.standard_input import live_input
+    from serkit.recognition.inputs import failure
+
+    try:
+        found: Any = recognizer.predict(live_input(rate, stack), **asked)
+    except (SerkitError, OSError) as error:
+        found = failure(None, error)
+    return [replace(row, path="-") for row in (found if isinstance(found, list) else [found])]

@@ -13,7 +13,7 @@ from serkit.errors import AudioError, TruncatedError
 from serkit.recognition.moments import Moments
 from serkit.recognition.profile import MAX_SECONDS, Profile, need_adaptation
 from serkit.recognition.runner import Runner
-from serkit.recognition.timeline import cut, default_window, heard_windows
+from serkit.recognition.windows import cut, default_window, heard_windows
 
 __all__ = ["MIN_SECONDS", "enrol"]
 

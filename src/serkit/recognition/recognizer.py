@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from serkit.recognition.explain import Explanation
     from serkit.recognition.loaded import Loaded
     from serkit.recognition.profile import Profile
+    from serkit.recognition.speakers import Turns
+    from serkit.recognition.tracks import Timeline
 
 __all__ = ["Prediction", "Recognizer", "load", "predict"]
 
@@ -144,7 +146,7 @@ def predict(
     See Also
     --------
     Recognizer.predict_iter : Many recordings, one after the other.
-    serkit.timeline : A long recording, window by window.
+    Recognizer.timeline : A long recording, utterance by utterance.
     """
     recognizer = _loaded().get(locate(model))
     answer: Callable[..., Any] = recognizer.predict
@@ -300,7 +302,7 @@ class Recognizer(Runner):
         --------
         predict_iter : Many recordings, one after the other, without a list.
         explain : What moved an answer.
-        serkit.timeline : A long recording, window by window.
+        timeline : A long recording, utterance by utterance.
         """
         least = self.least(min_confidence)
         self.check_profile(profile)
@@ -411,6 +413,92 @@ class Recognizer(Runner):
         for rows in answer_many(answer, sources, workers):
             yield [row.at_least(least) for row in rows]
 
+    def timeline(
+        self,
+        source: Source,
+        *,
+        sample_rate: int | None = None,
+        channel: Channel | Literal["each"] = "auto",
+        speakers: str | os.PathLike[str] | Turns | None = None,
+        window: float | None = None,
+        pause: float = 0.24,
+        smooth: bool = True,
+        min_confidence: float | None = None,
+        profile: Profile | None = None,
+        strict: bool = False,
+        progress: Callable[[float], object] | None = None,
+    ) -> Timeline:
+        """Recognise emotion over time in a recording of any length: a call, a meeting, a podcast.
+
+        Speech is found and cut at pauses, and each utterance is answered. Long utterances are answered window by
+        window, so they may have several segments. Memory does not grow with the recording.
+
+        Parameters
+        ----------
+        source, sample_rate
+            One recording, as for :meth:`predict`.
+        channel : {"auto", "mix", "left", "right", "each"} or int
+            As for :meth:`predict`. ``"each"`` gives a track for each channel. Where one channel is 10 dB louder than
+            another at the same time, only the louder one is answered: the other holds its echo.
+        speakers : path or Turns, optional
+            Who speaks when: an RTTM file of any diarisation tool. There is a track for each speaker then. Where two
+            speak at the same time, both have the answer for what is heard.
+        window : float, optional
+            An utterance longer than one and a half windows is answered window by window, each half a window after the
+            one before, s; by default :func:`serkit.recognition.windows.default_window`.
+        pause : float
+            The shortest silence that ends an utterance, 0.1 to 5 s.
+        smooth : bool
+            Smooth the answers within an utterance, as :mod:`serkit.recognition.segments` says.
+        min_confidence : float, optional
+            In [0, 1]. A less confident segment names no emotion. By default the model's own limit, which may be 0.
+        profile : Profile, optional
+            As for :meth:`predict`.
+        strict : bool
+            Refuse a recording that breaks off. By default it is answered as far as it goes, and ``error`` of the
+            timeline says why it ends there.
+        progress : callable, optional
+            Called now and then with the seconds that were heard.
+
+        Returns
+        -------
+        Timeline
+
+        Raises
+        ------
+        AudioError
+            If the recording cannot be read or is too short.
+        SerkitError
+            If a value is out of its limits, or the speakers are those of another recording.
+
+        See Also
+        --------
+        serkit.Stream : The same for live sound.
+        predict : One answer for the whole recording.
+
+        Examples
+        --------
+        >>> found = recognizer.timeline("call.wav", channel="each")       # doctest: +SKIP
+        >>> for track, part in found.rows():                              # doctest: +SKIP
+        ...     print(track, part.start, part.end, part.answer)
+        """
+        from serkit.recognition.long_recording import make_timeline
+
+        return make_timeline(
+            self,
+            source,
+            sample_rate=sample_rate,
+            channel=channel,
+            speakers=speakers,
+            window=window,
+            pause=pause,
+            smooth=smooth,
+            min_confidence=min_confidence,
+            profile=profile,
+            strict=strict,
+            progress=progress,
+        )
+
     def explain(
         self,
         source: Source,
@@ -483,7 +571,7 @@ class Recognizer(Runner):
         ----------
         *sources : path, bytes, binary file object, np.ndarray, Waveform; or a folder
             Recordings of one person alone; earlier ones are used first. Those longer than the model's usual window
-            (:func:`serkit.recognition.timeline.default_window`) are cut into windows; windows without speech do not
+            (:func:`serkit.recognition.windows.default_window`) are cut into windows; windows without speech do not
             count.
         sample_rate : int, optional
             Rate of arrays, Hz.

@@ -1,0 +1,273 @@
+"""``ser timeline``: emotion over time in long recordings, as a table, JSON, or files for other programs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from serkit import terminal
+from serkit.cli import app
+from serkit.errors import SerkitError
+
+if TYPE_CHECKING:
+    from serkit.cli.timeline_files import Outputs
+    from serkit.recognition.prediction import Prediction
+    from serkit.recognition.recognizer import Recognizer
+    from serkit.recognition.tracks import Timeline
+
+
+def _target(flag: str, what: str) -> Any:
+    return typer.Option(flag, metavar="PATH", help=f"Write {what}.", rich_help_panel="Files")
+
+
+@app.command()
+def timeline(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Recordings, folders, or - for sound on standard input."),
+    ],
+    model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print JSON and nothing else: a list of timelines; for -, a line for each event."),
+    ] = False,
+    csv: Annotated[str | None, _target("--csv", "rows as CSV, one for each segment")] = None,
+    srt: Annotated[str | None, _target("--srt", "subtitles (SubRip)")] = None,
+    vtt: Annotated[str | None, _target("--vtt", "subtitles in the colours of the emotions (WebVTT)")] = None,
+    textgrid: Annotated[str | None, _target("--textgrid", "tiers for Praat")] = None,
+    eaf: Annotated[str | None, _target("--eaf", "tiers for ELAN")] = None,
+    rttm: Annotated[str | None, _target("--rttm", "RTTM, with emotions in the place of speakers")] = None,
+    html: Annotated[
+        str | None, _target("--html", "a page with waveform, strip, player, shares and table; it needs nothing else")
+    ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(
+            "--annotate",
+            metavar="FILE",
+            help="Write this transcript of the recording (SRT, VTT or JSON of Whisper) again, with the emotion of "
+            "each line; --out says where.",
+        ),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="FILE", help="Where --annotate writes; - prints it.")
+    ] = None,
+    channel: Annotated[
+        str,
+        typer.Option(
+            "--channel",
+            metavar="CHANNEL",
+            help="Of a recording with several: mix, left, right, a number, or each (a track for each channel; where "
+            "one is much louder, only that one is answered).",
+        ),
+    ] = "auto",
+    speakers: Annotated[
+        Path | None,
+        typer.Option("--speakers", metavar="FILE.rttm", help="Who speaks when, of any diarisation: a track for each."),
+    ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence",
+            metavar="P",
+            help="Answer unsure if the emotion is less probable than P; if left out, the model's own limit. 0: never.",
+        ),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="FILE.json",
+            help="Who speaks (a profile of ser enrol), or where the recordings are from (of ser adapt).",
+        ),
+    ] = None,
+    window: Annotated[
+        float | None,
+        typer.Option("--window", metavar="S", help="Longer utterances are answered window by window, seconds."),
+    ] = None,
+    pause: Annotated[
+        float, typer.Option("--pause", metavar="S", help="The shortest silence that ends an utterance, seconds.")
+    ] = 0.24,
+    smooth: Annotated[
+        bool, typer.Option("--smooth/--no-smooth", help="Smooth the answers within an utterance.")
+    ] = True,
+    rate: Annotated[
+        int | None,
+        typer.Option(
+            "--rate", metavar="HZ", help="Standard input is raw PCM of this rate (16 bits, little-endian, mono)."
+        ),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="For -: also tell the answer so far, every half second.")
+    ] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Also look into sub-folders and linked folders.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Pass over recordings whose files are all there from an earlier run.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse recordings that break off instead of answering what is there.")
+    ] = False,
+) -> None:
+    """Recognise emotion over time: a call, a meeting, a podcast of any length.
+
+    Speech is found, cut at pauses, and each utterance is answered. PATH of the file options is a file, - to print, or,
+    for several recordings, a folder, which gets a file named after each recording (--csv: also one file for all).
+    Sound on standard input is answered while it comes: WAV, or raw PCM with --rate.
+
+    Exit code 0: all are answered. 1: some failed or break off; standard error names them. 2: wrong usage or no
+    recording.
+    """
+    from serkit.audio import check_channel
+    from serkit.cli.timeline_files import Outputs
+    from serkit.cli.timeline_shown import Printer
+    from serkit.recognition.prediction import Prediction, check_confidence
+    from serkit.recognition.recognizer import load
+
+    targets = {"csv": csv, "srt": srt, "vtt": vtt, "textgrid": textgrid, "eaf": eaf, "rttm": rttm, "html": html}
+    given = {name: target for name, target in targets.items() if target is not None}
+    _check_usage(paths, given, as_json, annotate, out, speakers, rate, partial, resume, force)
+    if min_confidence is not None:
+        check_confidence(min_confidence)
+    heard = check_channel(channel, each=True)
+    recognizer = load(model)
+    known = None
+    if profile is not None:
+        from serkit.recognition.profile import Profile
+
+        known = Profile.load(profile)
+        known.check(recognizer.manifest)
+    asked: dict[str, Any] = {
+        "profile": known,
+        "channel": heard,
+        "window": window,
+        "pause": pause,
+        "smooth": smooth,
+        "min_confidence": min_confidence,
+    }
+    if annotate is not None:
+        from serkit.cli.annotate import run_annotate
+
+        raise typer.Exit(run_annotate(recognizer, paths[0], annotate, out, force=force, strict=strict, **asked))
+    if paths == ["-"]:
+        from serkit.cli.live import answer_pipe
+
+        outputs = Outputs(given, [("-", Path("standard-input"))], force=force)
+        how = {"as_json": as_json, "partial": partial, "printed": not given and not as_json}
+        raise typer.Exit(answer_pipe(recognizer, outputs, rate=rate, **how, **asked))
+    inputs, passed_over = _inputs(paths, recursive)
+    if passed_over:
+        count = "1 file was" if len(passed_over) == 1 else f"{len(passed_over)} files were"
+        typer.echo(f"ser: {count} passed over, not being recordings.", err=True)
+    sources = [(item, name) for item, name in inputs if not isinstance(item, Prediction)]
+    outputs = Outputs(given, sources, force=force, resume=resume)
+    noted = {**asked, "speakers": None if speakers is None else str(speakers), "profile": known and known.key}
+    outputs.check_note(recognizer.bundle, noted)
+    tell = Printer(as_json, bool(given), many=len(inputs) > 1)
+    failures = [(str(item.path), item.error or "") for item, _ in inputs if isinstance(item, Prediction)]
+    cut: list[tuple[str, str]] = []
+    interrupted = False
+    with outputs, tell:
+        for item, _ in sources:
+            if outputs.there(item):
+                continue
+            try:
+                found = _answer(recognizer, item, outputs, speakers, strict, asked)
+            except KeyboardInterrupt:
+                interrupted = True
+                break
+            except SerkitError as error:
+                failures.append((os.fspath(item), str(error)))
+                continue
+            tell.put(found)
+            if found.error is not None:
+                cut.append((os.fspath(item), f"{found.error} The first {found.duration:.2f} s are answered."))
+    if outputs.passed:
+        done = "1 recording was" if outputs.passed == 1 else f"{outputs.passed} recordings were"
+        typer.echo(f"ser: {done} there already.", err=True)
+    if failures:
+        terminal.print_failures(f"ser: {len(failures)} of {len(inputs)} inputs failed", failures, total=len(failures))
+    if cut:
+        terminal.print_failures(f"ser: {len(cut)} of {len(inputs)} inputs break off", cut, total=len(cut))
+    if interrupted:
+        typer.echo("ser: interrupted; the recordings that are done are kept.", err=True)
+        raise typer.Exit(130)
+    if not sources:
+        raise typer.Exit(2)
+    raise typer.Exit(1 if failures or cut else 0)
+
+
+def _check_usage(
+    paths: Sequence[str],
+    given: dict[str, str],
+    as_json: bool,
+    annotate: Path | None,
+    out: str | None,
+    speakers: Path | None,
+    rate: int | None,
+    partial: bool,
+    resume: bool,
+    force: bool,
+) -> None:
+    if "-" in paths and len(paths) > 1:
+        raise typer.BadParameter("- is standard input: give it alone.")
+    if list(given.values()).count("-") + as_json > 1:
+        raise typer.BadParameter("Only one of the outputs can be printed: give the others a file.")
+    if (rate is not None or partial) and paths != ["-"]:
+        raise typer.BadParameter("--rate and --partial are for standard input: give - as the recording.")
+    if speakers is not None and (len(paths) != 1 or paths == ["-"]):
+        raise typer.BadParameter("--speakers is about one recording: give one file.")
+    if annotate is not None and (len(paths) != 1 or paths == ["-"] or given or as_json or speakers is not None):
+        raise typer.BadParameter("--annotate takes one recording, and --out is its only output.")
+    if out is not None and annotate is None:
+        raise typer.BadParameter("--out is for --annotate; the other outputs have options of their own, as --srt FILE.")
+    if resume and force:
+        raise typer.BadParameter("--force and --resume exclude each other: files are replaced, or kept.")
+    if resume and (not given or "-" in given.values() or as_json):
+        raise typer.BadParameter("--resume needs files: give a folder to --srt, --html or the like.")
+
+
+def _inputs(
+    paths: Sequence[str], recursive: bool
+) -> tuple[list[tuple[str | os.PathLike[str] | Prediction, Path]], list[Path]]:
+    """Each recording, or the reason why there is none, and the name of its files."""
+    from serkit.recognition.inputs import find_inputs
+    from serkit.recognition.prediction import Prediction
+
+    passed_over: list[Path] = []
+    found: list[tuple[str | os.PathLike[str] | Prediction, Path]] = []
+    for path in paths:
+        for item in find_inputs([path], recursive=recursive, passed_over=passed_over.append):
+            name = Path() if isinstance(item, Prediction) else Path(item)
+            inside = name.is_relative_to(path) and name != Path(path)
+            found.append((item, name.relative_to(path) if inside else Path(name.name)))
+    return found, passed_over
+
+
+def _answer(
+    recognizer: Recognizer,
+    item: str | os.PathLike[str],
+    outputs: Outputs,
+    speakers: Path | None,
+    strict: bool,
+    asked: dict[str, Any],
+) -> Timeline:
+    from serkit.cli.recording_progress import RecordingProgress
+    from serkit.recognition.long_recording import make_timeline
+
+    with contextlib.ExitStack() as stack:
+        sound = stack.enter_context(outputs.sound())
+        progress = stack.enter_context(RecordingProgress(item))
+        found = make_timeline(
+            recognizer, item, speakers=speakers, strict=strict, progress=progress, on_block=sound.add, **asked
+        )
+        outputs.write(item, found, sound)
+    return replace(found, path=os.fspath(item))

@@ -1,0 +1,198 @@
+"""The files that ``ser timeline`` writes: which they are, whether they are there, and how they were made."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from serkit._version import __version__
+from serkit.cli.options import check_output
+from serkit.errors import SerkitError
+from serkit.files import write_atomic, write_json
+
+if TYPE_CHECKING:
+    from serkit.bundle import Bundle
+    from serkit.recognition.tracks import Timeline
+
+__all__ = ["NOTE", "Outputs", "SoundKeeper"]
+
+#: In each folder of files: how they were made, so that ``--resume`` adds no others.
+NOTE = ".timeline.run.json"
+
+_SUFFIXES = {
+    "csv": ".csv",
+    "srt": ".srt",
+    "vtt": ".vtt",
+    "textgrid": ".TextGrid",
+    "eaf": ".eaf",
+    "rttm": ".rttm",
+    "html": ".html",
+}
+
+
+class SoundKeeper(Protocol):
+    """Keeps the sound for a page, or nothing."""
+
+    def add(self, block: np.ndarray, rate: int) -> None: ...
+
+    def data(self) -> tuple[str, bytes]: ...
+
+
+class _NoSound:
+    def add(self, block: np.ndarray, rate: int) -> None:
+        pass
+
+    def data(self) -> tuple[str, bytes]:
+        return "", b""
+
+
+class Outputs:
+    """Which file each recording is written to.
+
+    Parameters
+    ----------
+    targets : dict of str to str
+        Format -> a file, a folder, or ``"-"`` for standard output.
+    recordings : sequence of (path, Path)
+        The recordings, and the name of each, relative to the folders of files.
+    force : bool
+        Replace files that exist.
+    resume : bool
+        Pass over recordings whose files exist.
+
+    Raises
+    ------
+    SerkitError
+        If a file exists, or several recordings would go to one.
+    """
+
+    def __init__(
+        self,
+        targets: dict[str, str],
+        recordings: Sequence[tuple[str | os.PathLike[str], Path]],
+        *,
+        force: bool = False,
+        resume: bool = False,
+    ) -> None:
+        self._targets, self._resume, self._force = targets, resume, force
+        self.passed = 0
+        self._rows: list[Timeline] = []  # for one CSV of all
+        self._folders = {
+            name: Path(target)
+            for name, target in targets.items()
+            if target != "-"
+            and (Path(target).is_dir() or target.endswith(("/", os.sep)) or self._many(name, recordings))
+        }
+        if resume and len(self._folders) < len(targets):
+            raise SerkitError("--resume needs a folder for each kind of file, such as --srt subtitles/.")
+        stems = Counter(name.with_suffix("") for _, name in recordings)
+        self._files: dict[tuple[str, str], Path | None] = {}
+        for source, name in recordings:
+            for kind, target in targets.items():
+                if kind not in self._folders:
+                    self._files[os.fspath(source), kind] = None if target == "-" else Path(target)
+                    continue
+                whole = name if stems[name.with_suffix("")] > 1 else name.with_suffix("")
+                self._files[os.fspath(source), kind] = self._folders[kind] / f"{whole}{_SUFFIXES[kind]}"
+        if not resume:
+            for place in {place for place in self._files.values() if place is not None}:
+                check_output(place, force=force)
+        for folder in self._folders.values():
+            if folder.exists() and not folder.is_dir():
+                raise SerkitError(
+                    f"'{folder}' is a file, but there are {len(recordings)} recordings: give a folder, such as "
+                    f"'{folder.stem}/'."
+                )
+
+    @staticmethod
+    def _many(kind: str, recordings: Sequence[object]) -> bool:
+        return len(recordings) > 1 and kind != "csv"
+
+    def __enter__(self) -> Outputs:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._rows and "csv" in self._targets and "csv" not in self._folders:
+            from serkit.recognition.track_formats import to_csv
+
+            _put(to_csv(self._rows), self._file(self._rows[0], "csv"))
+
+    def _file(self, timeline: Timeline, kind: str) -> Path | None:
+        return self._files[str(timeline.path), kind]
+
+    def check_note(self, bundle: Bundle, options: dict[str, Any]) -> None:
+        """Note in each folder how its files are made; without `force`, refuse a folder whose files were made otherwise.
+
+        Raises
+        ------
+        SerkitError
+            If the model or an option is another one.
+        """
+        note = {"serkit": __version__, "model_sha256": bundle.manifest.files["model.onnx"], "options": options}
+        for folder in set(self._folders.values()):
+            place = folder / NOTE
+            if not self._force and place.is_file():
+                try:
+                    before = json.loads(place.read_text(encoding="utf-8"))
+                except ValueError:
+                    before = {}
+                changed = {key for key in note if before.get(key) != note[key]} - {"serkit"}
+                if changed:
+                    what = "another model" if "model_sha256" in changed else "other options"
+                    raise SerkitError(
+                        f"The files in '{folder}' were made with {what}: choose another folder, or replace them with "
+                        "--force."
+                    )
+            write_json(note, place)
+
+    def there(self, source: str | os.PathLike[str]) -> bool:
+        """Whether all files of a recording are there, with `resume`."""
+        places = [place for (path, _), place in self._files.items() if path == os.fspath(source)]
+        found = self._resume and all(place is not None and place.is_file() for place in places)
+        self.passed += found
+        return found
+
+    @contextlib.contextmanager
+    def sound(self) -> Iterator[SoundKeeper]:
+        """Keep the sound of a recording, if a page wants it."""
+        if "html" not in self._targets:
+            yield _NoSound()
+            return
+        from serkit.recognition.timeline_page import Sound
+
+        with Sound() as sound:
+            yield sound
+
+    def write(self, source: str | os.PathLike[str], timeline: Timeline, sound: SoundKeeper) -> None:
+        """Write all files of a recording."""
+        from serkit.recognition.track_formats import FORMATS, to_csv
+
+        for kind in self._targets:
+            place = self._files[os.fspath(source), kind]
+            if kind == "html":
+                from serkit.recognition.timeline_page import timeline_page
+
+                _put(timeline_page(timeline, sound.data()), place)
+            elif kind != "csv":
+                _put(FORMATS[kind][1](timeline), place)
+            elif kind in self._folders:
+                _put(to_csv([timeline]), place)
+            else:
+                self._rows.append(timeline)
+
+
+def _put(text: str, place: Path | None) -> None:
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if place is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    write_atomic(text, place)
