@@ -152,11 +152,6 @@ def train(
         )
         raise typer.Exit(130) from None
     print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
-    if loaded.enrolment.method == "answers" and not bundle.manifest.enrolment:
-        print(
-            "It cannot enrol voices: that needs two or more speakers of a corpus that has every label.",
-            file=sys.stderr,
-        )
     if not scores:
         print("It states no scores: give --results with a results.json of 'ser evaluate'.", file=sys.stderr)
 

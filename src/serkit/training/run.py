@@ -106,6 +106,7 @@ def run_evaluation(
     labels = fitting.corpus_labels(corpus)
     clips = split_rows.joined(split, corpus)
     given = fitting.known_labels(clips["corpus"].tolist(), clips["emotion"].tolist(), labels)
+    clips = split_rows.without_unheard(clips, recipe)
     chosen = _chosen(split, folds)
     _check_folds(recipe, split, clips, labels, chosen)
     out = Path(out_dir)
@@ -148,6 +149,12 @@ def _check_folds(
         train = clips[(clips["fold"] == k) & split_rows.trains(clips, recipe)]
         asked = _labels(split, train, labels)
         fitting.check_classes(recipe, train["emotion"].tolist(), asked, where=f"Fold {k}")
+        validates = (clips["fold"] == k) & (clips["role"] == "validation")
+        if recipe.validation.use != "none" and not validates.any():
+            raise TrainingError(
+                f"Fold {k} has no clip to validate with beside those of voices that the recipe keeps unheard: use "
+                'another seed, or set use = "none" in its [validation].'
+            )
 
 
 def _labels(split: Split, train: pd.DataFrame, labels: list[str]) -> list[str]:
