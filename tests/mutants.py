@@ -49,6 +49,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "features/pitch": FEATURES,
     "features/spectral": FEATURES,
     "features/temporal": FEATURES,
+    "models/linear_network": ("tests/test_linear_network.py",),
     "protocol/assignment": ("tests/test_protocol.py",),
     "protocol/folds": (
         CORE,
@@ -59,6 +60,8 @@ AREAS: dict[str, tuple[str, ...]] = {
     "protocol/split": ("tests/test_protocol.py",),
     "recognition/rows": ("tests/test_answer_file.py", "tests/test_cli_predict.py"),
     "recognition/timeline": ("tests/test_timeline.py",),
+    "training/adaptation": ("tests/test_adaptation.py",),
+    "training/familiarity": ("tests/test_adaptation.py",),
 }
 
 #: How often the unchanged tests' time a mutant may take, and how much more (s).

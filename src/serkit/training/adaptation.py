@@ -37,7 +37,7 @@ class Reference:
 
     See Also
     --------
-    serkit.training.export.adaptive_graph : the same arithmetic as an ONNX graph.
+    serkit.training.adaptive_graph.adaptive_graph : the same arithmetic as an ONNX graph.
     """
 
     mean: np.ndarray
