@@ -287,7 +287,7 @@ def test_a_final_model_never_hears_them(more: str, sounds: dict[str, float], fit
 def test_an_unheard_voice_that_is_not_there_is_one_sentence(tmp_path: Path, sounds: dict[str, float]) -> None:
     corpus = two()
     recipe = parse_recipe(with_top(TEXT, 'unheard = ["a/s1", "a/s9"]'))
-    message = r"'a/s9' cannot be left unheard: the corpus a has no such voice.* Did you mean 'a/s"
+    message = r"'a/s9' cannot be left unheard: the corpus a has no such voice\. Expected a corpus and one"
     with pytest.raises(RecipeError, match=message):
         run_evaluation(recipe, corpus, make_split(corpus, "speaker", n_folds=3), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -400,7 +400,14 @@ def test_a_profile_gives_the_answers_of_the_estimator(joined: Corpus, shipped: t
     plain = fitting.label_probabilities(final, final.reference_.standardise(X), labels)
     adapted = fitting.label_probabilities(final, final.reference_.standardise(X, X[:9]), labels)
     np.testing.assert_allclose(asked(recognizer.predict(paths)), plain, atol=1e-4)
-    np.testing.assert_allclose(asked(recognizer.predict(paths, profile=who)), adapted, atol=1e-4)
+    found, usual = asked(recognizer.predict(paths, profile=who)), final.reference_
+    # A profile is rounded to five digits, and this encoder's values are up to a thousand times their deviation: the
+    # answers are those of the estimator for the rounded values, and near those for the exact ones.
+    mean = 9 / 11 * who.mean + 2 / 11 * usual.mean
+    deviation = np.sqrt(9 / 11 * np.square(who.deviation, dtype=float) + 2 / 11 * np.square(usual.deviation))
+    Z = ((X - mean) / deviation).astype(np.float32)
+    np.testing.assert_allclose(found, fitting.label_probabilities(final, Z, labels), atol=1e-4)
+    np.testing.assert_allclose(found, adapted, atol=2e-3)
     assert np.abs(adapted - plain).max() > 0.02
 
 
@@ -440,7 +447,7 @@ def test_the_card_says_who_was_never_heard_and_how_it_adapts(
 
 
 def test_cards_of_other_models_say_only_what_holds(joined: Corpus, shipped: tuple[Recipe, Any, Bundle]) -> None:
-    manifest = replace(shipped[2].manifest, adaptation={})
+    manifest = replace(shipped[2].manifest, adaptation={}, citation="")
 
     def card(name: str) -> str:
         return model_card(manifest, parse_recipe(QUICK_TEXT), replace(joined, name=name), {})
