@@ -49,7 +49,7 @@ _SMALLER = {
     r"^c = 0\.02$": "c = 1.0",  # of [select]: with few clips, the penalty would drop every feature
     r'^name = "whisper-.*"': f'name = "{HUB.as_posix()}"',
     r"^sha256 = .*": f'sha256 = "{weights_hash(HUB)}"',
-    r"^blocks = .*": "blocks = [1, 3]",
+    r"^blocks = \[.*": "blocks = [1, 3]",
 }
 
 

@@ -150,7 +150,7 @@ def _check_folds(
         asked = _labels(split, train, labels)
         fitting.check_classes(recipe, train["emotion"].tolist(), asked, where=f"Fold {k}")
         validates = (clips["fold"] == k) & (clips["role"] == "validation")
-        if recipe.validation.use != "none" and not validates.any():
+        if recipe.unheard and recipe.validation.use != "none" and not validates.any():
             raise TrainingError(
                 f"Fold {k} has no clip to validate with beside those of voices that the recipe keeps unheard: use "
                 'another seed, or set use = "none" in its [validation].'
