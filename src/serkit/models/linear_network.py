@@ -224,9 +224,8 @@ class LinearNetwork(VectorClassifier):
                 self.history_.append(row)
                 if progress is not None:
                     progress({**row, "epochs": self.members * self.epochs})
-        first, second = net[1], net[4]
-        rounded = (first.weight, first.bias, second.weight, second.bias)
-        return tuple(part.detach().half().float().numpy() for part in rounded)  # type: ignore[return-value]
+        first, second = (layer for layer in net if isinstance(layer, nn.Linear))
+        return _rounded(first.weight), _rounded(first.bias), _rounded(second.weight), _rounded(second.bias)
 
     def _logits(self, X: np.ndarray) -> np.ndarray:
         """Log-probabilities of the mean up to a constant, float64 of shape (n, n_classes)."""
@@ -294,6 +293,11 @@ def _draws(chance: Tensor, steps: int, size: int) -> Any:
 
     for _ in range(steps):
         yield torch.multinomial(chance, size, replacement=True)
+
+
+def _rounded(part: Tensor) -> np.ndarray:
+    """Return weights as float32, rounded to float16."""
+    return np.asarray(part.detach().half().float().numpy())
 
 
 def build(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> LinearNetwork:

@@ -214,8 +214,8 @@ def _tested(task: Task, split: Split, pipeline: Pipeline, clips: Clips, labels: 
     """Answer the test clips of a fold: the rows of its predictions, with a probability for each of `labels`."""
     test = clips.with_role("test")
     by = ADAPTED.get(split.protocol)
-    heard = {} if by is None else {"enrolled": clips.with_role("enrol"), "by": by}
-    probabilities = task.answers(pipeline, test, **heard)
+    enrolled = None if by is None else clips.with_role("enrol")
+    probabilities = task.answers(pipeline, test, enrolled=enrolled, by=by or "voice")
     could_be = split_rows.known(test.rows, task.given)
     if could_be is not None:
         probabilities = fitting.restrict(probabilities, could_be)
