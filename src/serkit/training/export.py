@@ -107,10 +107,10 @@ def export_bundle(
     serkit.read_bundle : Reads the bundle.
     """
     by_protocol = check_scores(scores, recipe, corpus)
-    corpus = split_rows.trainable(corpus, recipe)
-    labels = fitting.corpus_labels(corpus)
+    heard = split_rows.trainable(corpus, recipe)
+    labels = fitting.corpus_labels(heard)
     front_end = recipe.front_end
-    rows = corpus.table.iloc[np.unique(np.linspace(0, len(corpus.table) - 1, _MAX_CLIPS).round().astype(int))]
+    rows = heard.table.iloc[np.unique(np.linspace(0, len(heard.table) - 1, _MAX_CLIPS).round().astype(int))]
     wanted = requests(rows.assign(copy=0), chains=(), seed=0)
     arrays = compute_features(
         corpus, wanted, front_end, cache=cache or FeatureCache(), n_jobs=n_jobs, progress=progress
@@ -166,7 +166,7 @@ def export_bundle(
     verify(data, inputs, expected, names=names)
     if adapted:
         verify(data, inputs[:_ADAPTED], adapted["expected"], names=names[:_ADAPTED], given=adapted["given"])
-    clips = pack_clips(corpus.table["audio_hash"])
+    clips = pack_clips(heard.table["audio_hash"])
     return _write(out, data, manifest, recipe, corpus, by_protocol, clips, force=force)
 
 
@@ -215,7 +215,6 @@ def attach_scores(
         If the bundle was trained on another corpus.
     """
     recipe = parse_recipe(bundle.manifest.recipe, source=f"of {bundle.path}")
-    corpus = split_rows.trainable(corpus, recipe)
     if bundle.manifest.corpus != corpus.name:
         raise BundleError(
             f"{bundle.path} was trained on the corpus {bundle.manifest.corpus!r}, got {corpus.name!r}: give its own."
