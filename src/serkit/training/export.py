@@ -117,7 +117,7 @@ def export_bundle(
     )
     X = fitting.as_input(arrays, recipe.layout)
     reference = getattr(estimator, "reference_", None)
-    adapted = {}
+    adapted: dict[str, Any] = {}
     if reference is None:
         expected = fitting.label_probabilities(estimator, X, labels)
     else:
