@@ -1,4 +1,4 @@
-"""The cost of training, per epoch and in total: the recipe `default` and S3's CNN, in arithmetic and in time."""
+"""The cost of training, per epoch and in total: the recipe `cnn` and S3's CNN, in arithmetic and in time."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ S3_BATCH = 64
 
 
 def measure(clips: int, steps: int) -> str:
-    """Train `default` for one and for three epochs on `clips` synthetic clips, and S3's CNN for `steps` steps.
+    """Train `cnn` for one and for three epochs on `clips` synthetic clips, and S3's CNN for `steps` steps.
 
     Returns
     -------
     str
         Markdown.
     """
-    recipe = load_recipe("default")
+    recipe = load_recipe("cnn")
     params = build(recipe.model, labels=LABELS, seed=0, rows=recipe.rows).get_params()
     copies = 1 + (recipe.augment.copies if recipe.augment else 0)
     own = CLIPS * copies * params["members"]
@@ -56,11 +56,11 @@ def measure(clips: int, steps: int) -> str:
         s3 = median(found["seconds"]) * math.ceil(CLIPS * COPIES / S3_BATCH)
         time = [f"{s3:,.0f} s", f"{s3 / ours:.0f}", f"{trainings * s3 / ours:.0f}"]
     about = (
-        f"One epoch of one fold: {CLIPS:,} clips; S3 trains on each and on {COPIES - 1} altered copies, `default` on "
+        f"One epoch of one fold: {CLIPS:,} clips; S3 trains on each and on {COPIES - 1} altered copies, `cnn` on "
         f"{copies - 1} and in {params['members']} networks, but for {params['epochs']} epochs instead of "
         f"{params['epochs'] * trainings:.0f}, hence the last column. Arithmetic "
         "counts the floating-point operations of convolutions and matrix products, forward and backward. Time, with "
-        f"all cores, is extrapolated: for `default` from two epochs on {clips} synthetic clips (including its loader), "
+        f"all cores, is extrapolated: for `cnn` from two epochs on {clips} synthetic clips (including its loader), "
         f"for S3 from {steps} steps of {S3_BATCH} vectors in Keras (without its features and copies). {KERAS.missing}"
     )
     ratio = s3_flops / ours_flops
@@ -69,7 +69,7 @@ def measure(clips: int, steps: int) -> str:
         f"| {trainings * ratio:.0f} |",
         f"| time | {ours:.1f} s | {' | '.join(time)} |",
     ]
-    head = "| one epoch | `default` | S3's CNN | ratio | ratio, whole training |\n| --- | --- | --- | --- | --- |"
+    head = "| one epoch | `cnn` | S3's CNN | ratio | ratio, whole training |\n| --- | --- | --- | --- | --- |"
     return "\n".join(["## Training", "", about.strip(), "", head, *rows])
 
 

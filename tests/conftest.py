@@ -156,6 +156,20 @@ def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def both(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ravdess/ (six speakers, eight emotions) and crema_d/ (four speakers, six emotions)."""
+    root = tmp_path_factory.mktemp("both")
+    (root / "ravdess").symlink_to(tiny_corpus)
+    (root / "crema_d" / "AudioWAV").mkdir(parents=True)
+    for speaker in range(1, 5):
+        for code, emotion in {"ANG": 5, "DIS": 7, "FEA": 6, "HAP": 3, "NEU": 1, "SAD": 4}.items():
+            for k, sentence in enumerate(("DFA", "IEO", "TIE")):
+                path = root / "crema_d" / "AudioWAV" / f"{1000 + speaker}_{sentence}_{code}_XX.wav"
+                sf.write(path, voice(emotion, 10 + speaker, seconds=0.6, seed=k), 16000, subtype="PCM_16")
+    return root
+
+
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Headless Chromium whose microphone hears voice(4, 1); closed after the module, for its event loop bars others."""

@@ -50,6 +50,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "features/pitch": FEATURES,
     "features/spectral": FEATURES,
     "features/temporal": FEATURES,
+    "models/linear_network": ("tests/test_linear_network.py",),
     "protocol/assignment": ("tests/test_protocol.py",),
     "protocol/folds": (
         CORE,
@@ -61,6 +62,8 @@ AREAS: dict[str, tuple[str, ...]] = {
     "recognition/rows": ("tests/test_answer_file.py", "tests/test_cli_predict.py"),
     "recognition/segments": ("tests/test_listening.py", "tests/test_windows.py"),
     "recognition/windows": ("tests/test_windows.py",),
+    "training/adaptation": ("tests/test_adaptation.py",),
+    "training/familiarity": ("tests/test_adaptation.py",),
 }
 
 #: How often the unchanged tests' time a mutant may take, and how much more (s).

@@ -27,6 +27,7 @@ def place(tmp_path: Path, caches: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SERKIT_CACHE", str(caches))
     monkeypatch.delenv("SERKIT_DATA", raising=False)
+    monkeypatch.delenv("SERKIT_ENCODERS", raising=False)
     (tmp_path / "quick.toml").write_text(QUICK_TEXT, encoding="utf-8")
     return tmp_path
 
@@ -170,6 +171,8 @@ def test_train_without_scores_says_so(ser: Ser, tiny_corpus: Path) -> None:
         (("evaluate", "s0-forrest", "--data", "."), "did you mean 's0-forest'?"),
         (("evaluate", "quick.toml", "--data", "nowhere"), "nowhere"),
         (("evaluate", "quick.toml"), "--data"),
+        (("evaluate", "default", "--data", "nowhere"), "There is no encoder 'whisper-base'"),
+        (("train", "default", "--data", "nowhere", "--out", "b"), "There is no encoder 'whisper-base'"),
         (("evaluate", "quick.toml", "--data", "DATA", "--protocol", "speakers"), "Unknown protocol 'speakers'"),
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "3", "--resume"), "no run to resume"),
         (("evaluate", "quick.toml", "--data", "DATA", "--folds", "3", "--only-fold", "3"), "There is no fold 3: this"),

@@ -26,9 +26,9 @@ from serkit.features.graph import GraphBuilder
 from serkit.training.feature_cache import FeatureCache
 from serkit.training.recipe_files import parse_recipe
 from tests.conftest import voice
+from tests.small_recipes import HUB
 
-GOLDEN = Path(__file__).parent / "golden" / "whisper-random"
-HUB = GOLDEN / "hub"
+GOLDEN = HUB.parent
 
 
 @pytest.fixture(scope="module")
@@ -249,18 +249,36 @@ def test_the_hash_of_a_recipe_follows_the_weights_and_not_the_folder(copy: Path)
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        recipe_text() + "[features]\nfeatures = [{name = 'rms'}]\n",
+        "name = 'x'\ndescription = ''\n[model]\nname = 'logistic'\n",
+    ],
+)
+def test_a_recipe_needs_one_front_end(text: str) -> None:
+    with pytest.raises(RecipeError, match="needs one front end"):
+        parse_recipe(text)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         (recipe_text(sha256="0" * 64), "have the SHA-256 .* the recipe needs 0000"),
-        (recipe_text(Path("/nowhere")), r"\[encoder\]: There is no encoder '/nowhere'"),
-        (recipe_text().replace("[1, 3]", "[4]"), r"\[encoder\]: blocks must be numbers from 1 to 3"),
-        (recipe_text() + "[features]\nfeatures = [{name = 'rms'}]\n", "needs one front end"),
-        ("name = 'x'\ndescription = ''\n[model]\nname = 'logistic'\n", "needs one front end"),
+        (recipe_text(Path("/nowhere")), "There is no encoder '/nowhere'"),
+        (recipe_text().replace("[1, 3]", "[4]"), r"blocks must be numbers from 1 to 3"),
     ],
 )
-def test_a_recipe_with_an_impossible_front_end_is_one_sentence(text: str, message: str) -> None:
-    with pytest.raises(RecipeError, match=message):
-        parse_recipe(text)
+def test_a_recipe_can_be_read_without_its_encoder_but_not_trained(
+    text: str, message: str, tiny_corpus: Path, tmp_path: Path
+) -> None:
+    recipe = parse_recipe(text)
+    assert (recipe.layout, len(recipe.hash)) == ("mean_std", 64)
+    corpus = serkit.read_corpus(tiny_corpus)
+    with pytest.raises((RecipeError, FeatureError), match=message):
+        serkit.train_final(recipe, corpus)
+    with pytest.raises((RecipeError, FeatureError), match=message):
+        serkit.run_evaluation(recipe, corpus, serkit.make_split(corpus, "speaker", n_folds=3), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif("SERKIT_ENCODERS" not in os.environ, reason="SERKIT_ENCODERS names no folder of encoders")

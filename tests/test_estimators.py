@@ -23,6 +23,7 @@ from serkit.models.calibrated_svm import SVM
 from serkit.models.classical import ClassWeighted, TemperatureScaled, XGBoost
 from serkit.models.cnn import LogMelCNN
 from serkit.models.deep import DeepClassifier
+from serkit.models.linear_network import LinearNetwork
 from serkit.models.loop import Net
 from serkit.models.selection import BestOf, Searched, SoftVoting
 from serkit.models.softmax import SoftmaxRegression
@@ -44,6 +45,7 @@ ESTIMATORS: list[BaseEstimator] = [
     XGBoost(n_estimators=8),
     SVM(),
     SoftmaxRegression(),
+    LinearNetwork(hidden=32, epochs=30, batch_size=16),
     Searched(GaussianNB(), kind="grid", params={"var_smoothing": [1e-9, 1e-6]}, folds=2),
     SoftVoting([GaussianNB(), GaussianNB(var_smoothing=1e-6)]),
     Best([GaussianNB(), GaussianNB(var_smoothing=1e-6)], ["a", "b"]),
@@ -61,6 +63,9 @@ REASONS: dict[type[BaseEstimator], dict[str, str]] = {
         "check_fit2d_1feature": "its ten clips have a label with three: five of each are needed to calibrate",
     },
     SoftmaxRegression: {
+        "check_class_weight_classifiers": "classes are weighed by their frequency; no other weights are offered",
+    },
+    LinearNetwork: {
         "check_class_weight_classifiers": "classes are weighed by their frequency; no other weights are offered",
     },
     DeepClassifier: {

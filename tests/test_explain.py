@@ -110,13 +110,13 @@ def test_the_model_runs_once_for_each_part(
     recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch, seconds: float, runs: int
 ) -> None:
     asked: list[float] = []
-    real = Recognizer.probabilities
+    real = Recognizer.outputs
 
-    def counted(self: Recognizer, wave: Waveform, **options: Any) -> np.ndarray:
+    def counted(self: Recognizer, wave: Waveform, **options: Any) -> Any:
         asked.append(wave.duration)
         return real(self, wave, **options)
 
-    monkeypatch.setattr(Recognizer, "probabilities", counted)
+    monkeypatch.setattr(Recognizer, "outputs", counted)
     found = recognizer.explain(voice(3, 1, seconds=seconds), sample_rate=RATE)
     assert asked == [seconds] * runs
     assert runs == 2 + len(found.times) + len(found.bands)  # 2: the answer, and what the effects are compared with

@@ -261,6 +261,8 @@ def test_every_packaged_recipe_becomes_a_bundle(name: str, corpus: Corpus, cache
     assert clips["emotion"].nunique() > 3
     paths = clips["path"]
     X = fitting.as_input([recipe.front_end(corpus.load(path)) for path in paths], recipe.layout)
+    if recipe.adaptation is not None:
+        X = estimator.reference_.standardise(X)
     expected = fitting.label_probabilities(estimator, X, labels)
     for path, row in zip(paths, expected, strict=True):
         got = recognizer.predict(corpus.root / path).probabilities
@@ -270,7 +272,7 @@ def test_every_packaged_recipe_becomes_a_bundle(name: str, corpus: Corpus, cache
         "early-stopping": "speakers that also scheduled",
         "selection": "none",
     }
-    says["none"] = "temperature 0.8000, set in the recipe" if name == "default" else "none"
+    says["none"] = "temperature 0.8000, set in the recipe" if name == "cnn" else "none"
     assert says[recipe.validation.use] in recognizer.bundle.manifest.calibration
     # A constant answer would prove nothing; that of a network after two epochs nearly is one: see test_deep.
     assert recipe.epochs or np.ptp(expected, axis=0).max() > 0.1
@@ -387,6 +389,12 @@ def test_scores_of_another_recipe_are_refused(recipe: Recipe, scores: list[dict[
         check_scores(scores, recipe_of("logistic", "C = 2.0", "calibration"))
     with pytest.raises(TrainingError, match=r"Two results.json are of the protocol 'speaker'"):
         check_scores([scores[0], scores[0]], recipe)
+
+
+def test_scores_on_other_recordings_are_refused(recipe: Recipe, scores: list[dict[str, Any]], corpus: Corpus) -> None:
+    assert set(check_scores(scores, recipe, corpus)) == {"speaker", "augmented-random"}
+    with pytest.raises(TrainingError, match=r"was measured on the corpus ravdess, the model is trained on crema_d"):
+        check_scores(scores, recipe, replace(corpus, name="crema_d"))
 
 
 @pytest.mark.ravdess

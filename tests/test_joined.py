@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile as sf
 import torch
 from sklearn.metrics import balanced_accuracy_score
 
@@ -27,30 +26,13 @@ from serkit.training.feature_cache import FeatureCache
 from serkit.training.recipe_files import parse_recipe
 from serkit.training.run import run_evaluation, train_final
 from serkit.training.split_rows import copies_of
-from tests.conftest import voice
 from tests.small_recipes import QUICK_TEXT, shrunk
-
-CREMA = {"ANG": 5, "DIS": 7, "FEA": 6, "HAP": 3, "NEU": 1, "SAD": 4}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERKIT_CACHE", str(tmp_path_factory.mktemp("digests")))
-
-
-@pytest.fixture(scope="module")
-def both(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ravdess/ (six speakers, eight emotions) and crema_d/ (four speakers, six emotions)."""
-    root = tmp_path_factory.mktemp("both")
-    (root / "ravdess").symlink_to(tiny_corpus)
-    (root / "crema_d" / "AudioWAV").mkdir(parents=True)
-    for speaker in range(1, 5):
-        for code, emotion in CREMA.items():
-            for k, sentence in enumerate(("DFA", "IEO", "TIE")):
-                path = root / "crema_d" / "AudioWAV" / f"{1000 + speaker}_{sentence}_{code}_XX.wav"
-                sf.write(path, voice(emotion, 10 + speaker, seconds=0.6, seed=k), 16000, subtype="PCM_16")
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +120,7 @@ def test_known_labels_are_none_where_nothing_is_missing() -> None:
 
 
 def test_a_network_of_both_hears_what_only_one_has(joined: Corpus, tmp_path: Path) -> None:
-    recipe = shrunk("default")
+    recipe = shrunk("cnn")
     cache = FeatureCache(tmp_path / "features")
     split = make_split(joined, "speaker", n_folds=3)
     run = run_evaluation(recipe, joined, split, tmp_path / "run", folds=[0], cache=cache)

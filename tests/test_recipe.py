@@ -145,7 +145,7 @@ def test_a_model_without_class_weights_says_so() -> None:
 
 
 def test_frames_cannot_be_balanced_by_smote() -> None:
-    text = load_recipe("default").text + '\n[balance]\nkind = "smote"\n'
+    text = load_recipe("cnn").text + '\n[balance]\nkind = "smote"\n'
     with pytest.raises(RecipeError, match="'smote' works on vectors"):
         parse_recipe(text)
 

@@ -370,7 +370,7 @@ def test_hashes_of_older_recipes_stay() -> None:
     assert parse_recipe(TEXT + '[model]\nname = "svm"\n').hash.startswith("07ce2e83e275f462")
     assert parse_recipe(TEXT + more).hash.startswith("7053f982cbd07ed1")
     assert load_recipe("s0-forest").hash.startswith("b341376ef3cae618")
-    assert load_recipe("default").hash.startswith("01dd5a21c9f4d688")
+    assert load_recipe("cnn").hash.startswith("d59da002d5066c65")
     searched = load_recipe("s1-xgboost").text
     fixed = searched.replace(
         searched[searched.index("[model.search]") : searched.index("[validation]")],

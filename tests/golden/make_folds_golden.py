@@ -27,7 +27,6 @@ PROTOCOLS = ("random", "speaker", "speaker+enrolled")
 RECIPES = {
     "plain": QUICK_TEXT,
     "calibrated": QUICK_TEXT + '[validation]\nuse = "calibration"\n',
-    "answers": QUICK_TEXT + '[validation]\nuse = "calibration"\n[enrolment]\nmethod = "answers"\n',
 }
 
 
@@ -45,8 +44,6 @@ def probabilities(corpus: Corpus, cache: FeatureCache) -> dict[str, np.ndarray]:
         final = train_final(recipe, corpus, seed=1, cache=cache)
         arrays = [recipe.front_end(corpus.load(row, target_rate=16000)) for row in corpus.table.head(12).itertuples()]
         found[f"{name} final"] = fitting.label_probabilities(final, np.stack(arrays), LABELS)
-        if final.enrolment_:
-            found[f"{name} reference"] = np.array([final.enrolment_["reference"][label] for label in LABELS])
     return found
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,9 @@ from serkit.cli.extras import need_train, read_to_learn
 from serkit.cli.options import ForceOption
 from serkit.errors import TrainingError
 from serkit.waiting import Waiting
+
+if TYPE_CHECKING:
+    from serkit.training.recipe import Recipe
 
 recipes_app = typer.Typer(help="The packaged recipes.", invoke_without_command=True)
 app.add_typer(recipes_app, name="recipes")
@@ -72,10 +75,9 @@ def evaluate(
     """
     need_train("Training")
     from serkit.protocol import make_split
-    from serkit.training.recipe_files import load_recipe
     from serkit.training.run import run_evaluation
 
-    loaded = load_recipe(recipe)
+    loaded = _loaded(recipe)
     folder: Path | None = None
     if protocol == "emobox" and channel == "both":
         print("The protocol emobox has speech alone: song is left out.", file=sys.stderr)
@@ -121,10 +123,9 @@ def train(
     need_train("Training")
     from serkit.bundle import check_target
     from serkit.training.export import check_exportable, check_scores, export_bundle
-    from serkit.training.recipe_files import load_recipe
     from serkit.training.run import train_final
 
-    loaded = load_recipe(recipe)
+    loaded = _loaded(recipe)
     scores = [_read_results(path) for path in results or []]
     check_scores(scores, loaded)
     check_exportable(loaded)
@@ -196,6 +197,15 @@ def show(name: RecipeArgument) -> None:
     from serkit.training.recipe_files import load_recipe
 
     print(load_recipe(name).text, end="")
+
+
+def _loaded(name: str) -> Recipe:
+    """Read a recipe, and its encoder: one that is missing is noticed before any recording is read."""
+    from serkit.training.recipe_files import load_recipe
+
+    recipe = load_recipe(name)
+    assert recipe.front_end is not None
+    return recipe
 
 
 def _read_results(path: Path) -> dict[str, Any]:

@@ -28,8 +28,8 @@ def join(corpora: Sequence[Corpus], root: Path) -> Corpus:
     Corpus
         Named after its parts, such as ``ravdess+crema_d``. A column that only one of them has is ``""`` for the clips
         of the others. A label that one of them never gives, such as calm in CREMA-D, says nothing about its clips:
-        the model ``cnn`` leaves it out of their loss, the others treat it as absent. Evaluations score each clip over
-        the labels of its own corpus. :mod:`serkit.training.fitting` does both.
+        the models ``cnn``, ``softmax`` and ``linear_network`` leave it out of their loss, the others treat it as
+        absent. Evaluations score each clip over the labels of its own corpus. :mod:`serkit.training.fitting` does both.
 
     Raises
     ------

@@ -70,6 +70,8 @@ class LinearNetwork(VectorClassifier):
         Weights (h, d), biases (h,), weights (n_classes, h), biases (n_classes,) of each network, rounded to float16,
         as they are stored in a bundle.
     temperature_ : float
+    history_ : list of dict
+        ``epoch`` and ``loss`` of each epoch, those of all networks in turn.
 
     See Also
     --------
@@ -162,7 +164,8 @@ class LinearNetwork(VectorClassifier):
         self.linear_ = self._linear().fit(X, y, known=known, corpora=corpora)
         self.classes_, target = np.unique(y, return_inverse=True)
         could, weights = self.linear_.could(known, target), self.linear_.clip_weights(target, corpora)
-        self.networks_ = []
+        self.networks_: list[Layers] = []
+        self.history_: list[dict[str, Any]] = []
         for member in range(self.members if self.share else 0):
             self.networks_.append(self._network(X, target, could, weights, member, progress))
         self.temperature_ = float(self.temperature)
@@ -217,12 +220,12 @@ class LinearNetwork(VectorClassifier):
                     optimizer.step()
                     schedule.step()
                     total += float(loss.detach())
+                row = {"epoch": member * self.epochs + epoch + 1, "loss": total / steps}
+                self.history_.append(row)
                 if progress is not None:
-                    done = member * self.epochs + epoch + 1
-                    progress({"epoch": done, "epochs": self.members * self.epochs, "loss": total / steps})
-        first, second = net[1], net[4]
-        rounded = (first.weight, first.bias, second.weight, second.bias)
-        return tuple(part.detach().half().float().numpy() for part in rounded)  # type: ignore[return-value]
+                    progress({**row, "epochs": self.members * self.epochs})
+        first, second = (layer for layer in net if isinstance(layer, nn.Linear))
+        return _rounded(first.weight), _rounded(first.bias), _rounded(second.weight), _rounded(second.bias)
 
     def _logits(self, X: np.ndarray) -> np.ndarray:
         """Log-probabilities of the mean up to a constant, float64 of shape (n, n_classes)."""
@@ -290,6 +293,11 @@ def _draws(chance: Tensor, steps: int, size: int) -> Any:
 
     for _ in range(steps):
         yield torch.multinomial(chance, size, replacement=True)
+
+
+def _rounded(part: Tensor) -> np.ndarray:
+    """Return weights as float32, rounded to float16."""
+    return np.asarray(part.detach().half().float().numpy())
 
 
 def build(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> LinearNetwork:

@@ -30,10 +30,10 @@ class Moments:
     Examples
     --------
     >>> moments = Moments(1)
-    >>> for value, weight in ((1.0, 1.0), (4.0, 2.0)):
+    >>> for value, weight in ((0.0, 1.0), (5.0, 4.0)):
     ...     moments.add(np.array([value]), weight)
-    >>> float(moments.mean[0]), float(moments.deviation[0]) ** 2
-    (3.0, 2.0)
+    >>> float(moments.mean[0]), float(moments.deviation[0])
+    (4.0, 2.0)
     """
 
     def __init__(self, size: int) -> None:

@@ -40,7 +40,7 @@ class Reference:
 
     See Also
     --------
-    serkit.training.export.adaptive_graph : the same arithmetic as an ONNX graph.
+    serkit.training.adaptive_graph.adaptive_graph : the same arithmetic as an ONNX graph.
     """
 
     mean: np.ndarray
@@ -103,7 +103,7 @@ class Reference:
             return clips.with_arrays(self.standardise(X))
         names, theirs = group_names(clips.rows, by), group_names(enrolled.rows, by)
         result = np.empty(X.shape, np.float32)
-        for name in sorted(set(names)):
+        for name in sorted(set(names.tolist())):
             heard = [enrolled.arrays[i] for i in np.flatnonzero(theirs == name)]
             if not heard:
                 raise TrainingError(f"The {by} {name!r} has no clips to adapt to, which this protocol needs.")

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from serkit.corpora.registry import published
+from serkit.corpora.table import voice_names
 from serkit.evaluation.left_out import headline
 from serkit.protocol import LEAVES_OUT
+from serkit.training import split_rows
 
 if TYPE_CHECKING:
     from serkit.bundle.manifest import Manifest
@@ -29,19 +31,25 @@ psychological diagnosis, and no monitoring of people who have not agreed to it. 
 """
 
 _ADAPTATION = """\
-Adaptation: without labels, the model adapts to a voice (3 to 30 s of it, `ser enrol`) or to a place (20 recordings made
-there or more, `ser adapt`). Use speech as varied as the speech to judge: if it is all in one mood, that mood becomes
-the zero point, and the answers get worse.
+Adaptation: the model can adapt to a voice, by 3 to 30 s of it, or to a place, by 20 or more recordings from there; they
+need no labels. Its answers are then relative to what is usual for that voice or place. Adapt with speech as varied as
+the speech to judge: if all of it is in one mood, that mood becomes the usual one, and the answers get worse.
 """
 
-_ACTED = """\
-- The voices are actors reading fixed sentences in North American English. Training included no
+_LANGUAGES = {"bn": "Bangla", "en": "North American English", "pl": "Polish", "ru": "Russian"}
+
+_ALL_ACTED = """\
+- The voices are actors who play emotions ({languages}). Training included no
   spontaneous speech, other languages or children, and few accents and old voices. Expect lower scores on these.
+- Training used one voice close to a microphone in a quiet room.
+"""
+
+_SOME_ACTED = """\
+- Many of the voices are actors who play emotions: expect lower scores on spontaneous speech.
 """
 
 _FAILURES = """\
-- Training used one voice close to a microphone in a quiet room: background noise, music, reverberation, several voices
-  at once and telephone bandwidth lower the score.
+- Background noise, music, reverberation, several voices at once and telephone bandwidth lower the score.
 - Very short utterances and whispering contain little of what the model relies on.
 - Scores differ a lot between speakers: good answers for one voice do not mean good answers for another.
 """
@@ -53,7 +61,7 @@ def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mappi
         f"# {manifest.name}, version {manifest.version}",
         f"{recipe.description}. It gives one probability for each of: {', '.join(manifest.labels)}.",
         "## Data",
-        _data(corpus),
+        _data(corpus, recipe),
         "## Scores",
         "\n\n".join(_scores(protocol, document) for protocol, document in scores.items())
         or "This bundle was made without scores. Run `ser evaluate` to measure how good it is.",
@@ -69,17 +77,20 @@ def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mappi
     return "\n\n".join(parts) + "\n"
 
 
-def _data(corpus: Corpus) -> str:
-    table = corpus.table
+def _data(corpus: Corpus, recipe: Recipe) -> str:
+    table = split_rows.trainable(corpus, recipe).table
     hours = float((table["end"] - table["start"]).sum()) / 3600
     speakers = len({(c, s) for c, s in zip(table["corpus"], table["speaker"], strict=True) if s})
     counts = Counter(table["emotion"])
     per_label = ", ".join(f"{label} {counts[label]}" for label in sorted(counts, key=lambda k: (-counts[k], k)))
     channels = ", ".join(f"{n} {name}" for name, n in sorted(Counter(table["channel"]).items()))
     people = f"{speakers} speakers" if speakers else "speakers not named"
+    all_of = "all" if len(table) == len(corpus) else f"{len(table)} of the"
+    unheard = sorted(set(recipe.unheard) & set(voice_names(corpus.table)))
+    never = f" It never heard these voices: {', '.join(unheard)}." if unheard else ""
     return (
-        f"Trained on all {len(table)} clips of the corpus `{corpus.name}` ({channels}; {people}; {hours:.1f} h): "
-        f"{per_label}."
+        f"Trained on {all_of} {len(corpus)} clips of the corpus `{corpus.name}` ({channels}; {people}; {hours:.1f} h): "
+        f"{per_label}.{never}"
     )
 
 
@@ -144,7 +155,13 @@ def _adapted(document: Mapping[str, Any]) -> str:
 
 def _failures(corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
     parts = [published().get(name) for name in corpus.name.split("+")]
-    lines = _ACTED + _FAILURES if all(part is not None and part.acted for part in parts) else _FAILURES
+    acted = [part for part in parts if part is not None and part.acted]
+    lines = _FAILURES
+    if len(acted) == len(parts):
+        languages = sorted({_LANGUAGES[part.language] for part in acted})
+        lines = _ALL_ACTED.format(languages=", ".join(languages)) + lines
+    elif acted:
+        lines = _SOME_ACTED + lines
     document = scores.get("speaker") or next(iter(scores.values()), None)
     if document is not None:
         labels, confusion = document["metrics"]["labels"], document["metrics"]["confusion"]

@@ -106,18 +106,18 @@ def export_bundle(
     serkit.train_final : Trains the estimator.
     serkit.read_bundle : Reads the bundle.
     """
-    by_protocol = check_scores(scores, recipe)
-    corpus = split_rows.trainable(corpus, recipe)
-    labels = fitting.corpus_labels(corpus)
+    by_protocol = check_scores(scores, recipe, corpus)
+    heard = split_rows.trainable(corpus, recipe)
+    labels = fitting.corpus_labels(heard)
     front_end = recipe.front_end
-    rows = corpus.table.iloc[np.unique(np.linspace(0, len(corpus.table) - 1, _MAX_CLIPS).round().astype(int))]
+    rows = heard.table.iloc[np.unique(np.linspace(0, len(heard.table) - 1, _MAX_CLIPS).round().astype(int))]
     wanted = requests(rows.assign(copy=0), chains=(), seed=0)
     arrays = compute_features(
         corpus, wanted, front_end, cache=cache or FeatureCache(), n_jobs=n_jobs, progress=progress
     )
     X = fitting.as_input(arrays, recipe.layout)
     reference = getattr(estimator, "reference_", None)
-    adapted = {}
+    adapted: dict[str, Any] = {}
     if reference is None:
         expected = fitting.label_probabilities(estimator, X, labels)
     else:
@@ -166,7 +166,7 @@ def export_bundle(
     verify(data, inputs, expected, names=names)
     if adapted:
         verify(data, inputs[:_ADAPTED], adapted["expected"], names=names[:_ADAPTED], given=adapted["given"])
-    clips = pack_clips(corpus.table["audio_hash"])
+    clips = pack_clips(heard.table["audio_hash"])
     return _write(out, data, manifest, recipe, corpus, by_protocol, clips, force=force)
 
 
@@ -215,12 +215,11 @@ def attach_scores(
         If the bundle was trained on another corpus.
     """
     recipe = parse_recipe(bundle.manifest.recipe, source=f"of {bundle.path}")
-    corpus = split_rows.trainable(corpus, recipe)
     if bundle.manifest.corpus != corpus.name:
         raise BundleError(
             f"{bundle.path} was trained on the corpus {bundle.manifest.corpus!r}, got {corpus.name!r}: give its own."
         )
-    by_protocol = check_scores(scores, recipe)
+    by_protocol = check_scores(scores, recipe, corpus)
     own = Path(out).resolve() == bundle.path.resolve()
     return _write(out, bundle.onnx, bundle.manifest, recipe, corpus, by_protocol, bundle.clips, force=own)
 
@@ -451,8 +450,10 @@ def check_exportable(recipe: Recipe) -> None:
         recipe.front_end.graph()
 
 
-def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[str, Mapping[str, Any]]:
-    """Results by protocol, after making sure that all are of ``recipe`` and no protocol occurs twice."""
+def check_scores(
+    scores: Sequence[Mapping[str, Any]], recipe: Recipe, corpus: Corpus | None = None
+) -> dict[str, Mapping[str, Any]]:
+    """Results by protocol, after making sure that all are of ``recipe`` and ``corpus`` and no protocol occurs twice."""
     found: dict[str, Mapping[str, Any]] = {}
     for document in scores:
         if document.get("transfer"):
@@ -464,6 +465,12 @@ def check_scores(scores: Sequence[Mapping[str, Any]], recipe: Recipe) -> dict[st
             raise TrainingError(
                 f"A results.json is of the recipe {document.get('recipe')!r} with other contents than {recipe.name!r}: "
                 "a model carries only scores of exactly its own recipe; run 'ser evaluate' again."
+            )
+        measured = str(document["corpus"]).split(" ")[0]
+        if corpus is not None and measured != corpus.name:
+            raise TrainingError(
+                f"A results.json was measured on the corpus {measured}, the model is trained on {corpus.name}: run "
+                "'ser evaluate' on the same corpora."
             )
         protocol = str(document["protocol"])
         if protocol in found:

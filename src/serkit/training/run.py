@@ -106,6 +106,7 @@ def run_evaluation(
     labels = fitting.corpus_labels(corpus)
     clips = split_rows.joined(split, corpus)
     given = fitting.known_labels(clips["corpus"].tolist(), clips["emotion"].tolist(), labels)
+    clips = split_rows.without_unheard(clips, recipe)
     chosen = _chosen(split, folds)
     _check_folds(recipe, split, clips, labels, chosen)
     out = Path(out_dir)
@@ -148,6 +149,12 @@ def _check_folds(
         train = clips[(clips["fold"] == k) & split_rows.trains(clips, recipe)]
         asked = _labels(split, train, labels)
         fitting.check_classes(recipe, train["emotion"].tolist(), asked, where=f"Fold {k}")
+        validates = (clips["fold"] == k) & (clips["role"] == "validation")
+        if recipe.unheard and recipe.validation.use != "none" and not validates.any():
+            raise TrainingError(
+                f"Fold {k} has no clip to validate with beside those of voices that the recipe keeps unheard: use "
+                'another seed, or set use = "none" in its [validation].'
+            )
 
 
 def _labels(split: Split, train: pd.DataFrame, labels: list[str]) -> list[str]:
@@ -207,8 +214,8 @@ def _tested(task: Task, split: Split, pipeline: Pipeline, clips: Clips, labels: 
     """Answer the test clips of a fold: the rows of its predictions, with a probability for each of `labels`."""
     test = clips.with_role("test")
     by = ADAPTED.get(split.protocol)
-    heard = {} if by is None else {"enrolled": clips.with_role("enrol"), "by": by}
-    probabilities = task.answers(pipeline, test, **heard)
+    enrolled = None if by is None else clips.with_role("enrol")
+    probabilities = task.answers(pipeline, test, enrolled=enrolled, by=by or "voice")
     could_be = split_rows.known(test.rows, task.given)
     if could_be is not None:
         probabilities = fitting.restrict(probabilities, could_be)

@@ -38,6 +38,7 @@ __all__ = [
     "trainable",
     "trains",
     "with_copies",
+    "without_unheard",
     "without_voices",
 ]
 
@@ -108,13 +109,17 @@ def with_copies(rows: pd.DataFrame, source: pd.DataFrame, corpus: Corpus, recipe
 
 
 def trains(rows: pd.DataFrame, recipe: Recipe) -> np.ndarray:
-    """Which rows the estimator is fitted on: train, and validation where the recipe has no other use for it.
-
-    Voices that the recipe keeps unheard are not among them.
-    """
+    """Which rows the estimator is fitted on: train, and validation where the recipe has no other use for it."""
     roles = ["train", "validation"] if recipe.validation.use == "none" else ["train"]
-    found = rows["role"].isin(roles).to_numpy()
-    return found & without_voices(rows, recipe.unheard) if recipe.unheard else found
+    return rows["role"].isin(roles).to_numpy()
+
+
+def without_unheard(rows: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    """Return rows in which voices that the recipe keeps unheard are tested, and enrol, but do not train or validate."""
+    if not recipe.unheard:
+        return rows
+    learns = rows["role"].isin(["train", "validation"]).to_numpy()
+    return rows[~learns | without_voices(rows, recipe.unheard)].reset_index(drop=True)
 
 
 def trainable(corpus: Corpus, recipe: Recipe) -> Corpus:
