@@ -177,10 +177,10 @@ def _longest(found: Timeline, start: float, end: float) -> str | None:
     return found.tracks[0].speech[best[1]].emotion if best[0] > 0 else None
 
 
-def long(model: str, made: Made, hours: tuple[float, ...]) -> str:
-    """Speed and memory for recordings of these lengths, each in a process of its own."""
+def long(models: list[str], made: Made, hours: tuple[float, ...]) -> str:
+    """Speed and memory of each model for recordings of these lengths, each in a process of its own."""
     rows = []
-    for length in hours:
+    for model, length in ((model, length) for length in hours for model in models):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "long.flac")
             with sf.SoundFile(path, "w", RATE, 1, subtype="PCM_16", format="FLAC") as file:
@@ -190,11 +190,11 @@ def long(model: str, made: Made, hours: tuple[float, ...]) -> str:
                     left -= len(made.samples)
             got = json.loads(run(sys.executable, "-c", LONG, path, model))
         rows.append(
-            f"| {60 * length:,.0f} min | {got['segments']:,} | {got['seconds'] / got['wall']:,.0f} | "
+            f"| `{model}` | {60 * length:,.0f} min | {got['segments']:,} | {got['seconds'] / got['wall']:,.0f} | "
             f"{got['seconds'] / got['cpu']:,.0f} | {got['mib']:,.0f} MiB |"
         )
-    head = "| FLAC of | segments | times real time | times real time by processor time | peak memory |"
-    return "\n".join([head, "| --- | --- | --- | --- | --- |", *rows])
+    head = "| model | FLAC of | segments | times real time | times real time by processor time | peak memory |"
+    return "\n".join([head, "| --- | --- | --- | --- | --- | --- |", *rows])
 
 
 def live(recognizer: serkit.Recognizer, made: Made) -> str:
@@ -233,7 +233,8 @@ def main() -> None:
     """Read the options, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=os.environ.get("SERKIT_DATA"), required=False)
-    parser.add_argument("--model", default="default")
+    parser.add_argument("--model", default="default", help="The model that answers.")
+    parser.add_argument("--models", default="default,fast", help="The models whose speed is measured.")
     parser.add_argument("--clips", type=int, default=240)
     parser.add_argument("--hours", default="0.1,1,10")
     parser.add_argument("--out", type=Path, default=PAGE)
@@ -245,13 +246,14 @@ def main() -> None:
     known = [path for path in choose(options.data, 2 * options.clips, seed=1) if emotion_of(path)]
     labelled = make(known, seed=1)
     hours = tuple(float(word) for word in options.hours.split(","))
+    models = options.models.split(",")
     manifest = recognizer.manifest
     parts = [
         f"Measured by `python benchmarks/long_recordings.py` on {datetime.now(timezone.utc):%Y-%m-%d}, model "
         f"{manifest.name} {manifest.version}. {machine()}",
         f"### Which detector\n\n{detectors(made)}",
         f"### One answer for an utterance\n\n{answers(recognizer, labelled)}",
-        f"### Speed and memory\n\n{long(options.model, made, hours)}",
+        f"### Speed and memory\n\n{long(options.models.split(','), made, hours)}",
         f"### Live\n\n{live(recognizer, made)}",
     ]
     text = "\n\n".join(parts)
