@@ -253,7 +253,7 @@ def main() -> None:
         f"{manifest.name} {manifest.version}. {machine()}",
         f"### Which detector\n\n{detectors(made)}",
         f"### One answer for an utterance\n\n{answers(recognizer, labelled)}",
-        f"### Speed and memory\n\n{long(options.models.split(','), made, hours)}",
+        f"### Speed and memory\n\n{long(models, made, hours)}",
         f"### Live\n\n{live(recognizer, made)}",
     ]
     text = "\n\n".join(parts)
