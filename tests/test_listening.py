@@ -199,6 +199,13 @@ def test_a_short_segment_joins_the_neighbour_that_suits_it() -> None:
     assert [part.answer for part in smoothed(windows)] == ["sad"]
 
 
+def test_a_short_segment_joins_the_later_neighbour_if_that_suits_it_better() -> None:
+    windows = [says(0.5 * k, 0.9, 0.05, length=1) for k in range(3)]
+    windows += [says(1.5, 0.0, 0.95, length=1), *(says(0.5 * k, 0.0, 0.1, length=1) for k in range(4, 7))]
+    # The middle one is calm for 0.5 s: after averaging, calm 0.51, happy 0.26, sad 0.23.
+    assert answers(smoothed(windows)) == [(0, 1.75, "sad"), (1.75, 4, "happy")]
+
+
 def test_unsure_stays_unsure() -> None:
     windows = [says(0, 0.9), says(1, 0.9), says(2, 0.34, 0.33), says(3, 0.34, 0.33), says(4, 0.34, 0.33), says(5, 0.9)]
     windows += [says(6, 0.9)]

@@ -230,7 +230,3 @@ def _without_short(groups: list[tuple[str | None, list[Prediction]]]) -> list[tu
         other = max(beside, key=lambda n: mean[groups[n][0] or ""])
         first, second = sorted((k, other))
         groups[first : second + 1] = [(groups[other][0], groups[first][1] + groups[second][1])]
-        # Two neighbours may now have one emotion.
-        for n in (first, first - 1):
-            if 0 <= n < len(groups) - 1 and groups[n][0] == groups[n + 1][0]:
-                groups[n : n + 2] = [(groups[n][0], groups[n][1] + groups[n + 1][1])]
