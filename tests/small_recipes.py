@@ -30,7 +30,7 @@ _SMALLER = {
     r"\bwidth = 32": "width = 8",
     r"widths = \[.*?\]": "widths = [8, 8]",
     r"channels = \[.*?\]": "channels = [8, 8]",
-    r"\bhidden = (64|256)": "hidden = 8",
+    r"\bhidden = (64|128|256)": "hidden = 8",
     r"hidden = \[.*?\]": "hidden = [16, 8]",
     r"hidden_layer_sizes = \[.*?\]": "hidden_layer_sizes = [16]",
     r"max_iter = \d+": "max_iter = 60",

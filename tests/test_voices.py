@@ -43,7 +43,7 @@ sha256 = "{weights_hash(HUB)}"
 blocks = [1, 3]
 precision = "int8"
 """
-ADAPTATION = "[adaptation]\nprior = 2.0\n"
+ADAPTATION = "[adaptation]\nprior = 2.0\ncaution = 0.0\n"
 TEXT = ENCODER + '[model]\nname = "softmax"\n' + ADAPTATION
 CALIBRATION = '[validation]\nuse = "calibration"\n'
 ADAPTIVE = parse_recipe(TEXT)
@@ -301,7 +301,7 @@ def test_an_unheard_voice_that_is_not_there_is_one_sentence(tmp_path: Path, soun
 def test_the_hash_follows_what_changes_numbers() -> None:
     base = parse_recipe(ENCODER + '[model]\nname = "softmax"\n').hash
     assert parse_recipe(with_top(TEXT, "min_confidence = 0.4")).hash == ADAPTIVE.hash
-    others = TEXT.replace("2.0", "3.0"), with_top(TEXT, 'unheard = ["a/s1"]')
+    others = TEXT.replace("2.0", "8.0"), with_top(TEXT, 'unheard = ["a/s1"]')
     assert len({base, ADAPTIVE.hash, *(parse_recipe(text).hash for text in others)}) == 4
     assert parse_recipe(TEXT.replace("prior = 2.0", "")).hash == parse_recipe(others[0]).hash
 
@@ -331,7 +331,7 @@ def test_a_mistake_in_a_recipe_is_one_sentence(text: str, says: str) -> None:
 
 NETWORK = '[model]\nname = "linear_network"\nparams = { hidden = 8, epochs = 3, batch_size = 64 }\n'
 SHIPPED = with_top(
-    ENCODER + NETWORK + '[balance]\nkind = "class_weight"\n' + ADAPTATION,
+    ENCODER + NETWORK + '[balance]\nkind = "class_weight"\n[adaptation]\nprior = 2.0\n',
     'unheard = ["crema_d/1003"]',
     "min_confidence = 0.999",
 )
@@ -397,16 +397,20 @@ def test_a_profile_gives_the_answers_of_the_estimator(joined: Corpus, shipped: t
     assert (who.utterances, who.seconds) == (9, pytest.approx(5.4))
     np.testing.assert_allclose(who.mean, X[:9].mean(0), rtol=1e-4, atol=1e-4)
     labels = list(recognizer.labels)
-    plain = fitting.label_probabilities(final, final.reference_.standardise(X), labels)
-    adapted = fitting.label_probabilities(final, final.reference_.standardise(X, X[:9]), labels)
+    strangers, usual = final.reference_.standardise(X), final.reference_
+
+    def answers(Z: np.ndarray) -> np.ndarray:
+        return np.asarray(final.distance_.soften(fitting.label_probabilities(final, Z, labels), strangers))
+
+    plain, adapted = answers(strangers), answers(usual.standardise(X, X[:9]))
     np.testing.assert_allclose(asked(recognizer.predict(paths)), plain, atol=1e-4)
-    found, usual = asked(recognizer.predict(paths, profile=who)), final.reference_
+    found = asked(recognizer.predict(paths, profile=who))
     # A profile is rounded to five digits, and this encoder's values are up to a thousand times their deviation: the
     # answers are those of the estimator for the rounded values, and near those for the exact ones.
     mean = 9 / 11 * who.mean + 2 / 11 * usual.mean
     deviation = np.sqrt(9 / 11 * np.square(who.deviation, dtype=float) + 2 / 11 * np.square(usual.deviation))
     Z = ((X - mean) / deviation).astype(np.float32)
-    np.testing.assert_allclose(found, fitting.label_probabilities(final, Z, labels), atol=1e-4)
+    np.testing.assert_allclose(found, answers(Z), atol=1e-4)
     np.testing.assert_allclose(found, adapted, atol=2e-3)
     assert np.abs(adapted - plain).max() > 0.02
 

@@ -46,6 +46,8 @@ class Manifest:
         unless given. A recording longer than ``max_seconds`` is answered window by window.
     licence, citation : str
         Licence of the weights; what to cite for the data.
+    description : str
+        What the model is, in a line.
     created : str
         Date, ISO 8601. Filled in on writing.
     serkit : str
@@ -104,6 +106,7 @@ class Manifest:
     input: dict[str, Any]
     licence: str
     citation: str = ""
+    description: str = ""
     created: str = ""
     serkit: str = __version__
     recipe: str = ""
@@ -121,7 +124,7 @@ class Manifest:
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
-        texts = ("name", "version", "licence", "citation", "created", "serkit")
+        texts = ("name", "version", "licence", "citation", "description", "created", "serkit")
         for key in (*texts, "recipe", "recipe_hash", "corpus", "split_hash", "calibration"):
             expect(key, getattr(self, key), str, "text")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -92,6 +93,7 @@ def _describe(name: str, bundle: Bundle) -> dict[str, Any]:
         "model": name,
         "name": manifest.name,
         "version": manifest.version,
+        "description": manifest.description,
         "bytes": bundle.size,
         "labels": list(manifest.labels),
         "sample_rate": manifest.sample_rate,
@@ -115,14 +117,21 @@ def _print_models(rows: list[dict[str, Any]]) -> None:
         typer.echo("No models found.")
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for title in ("model", "version", "size", "labels", "adapts", "scores", "licence"):
+    for title in ("model", "what it is", "version", "size", "labels", "adapts", "scores", "licence"):
         table.add_column(title, overflow="fold")
     for row in rows:
         scores = "\n".join(_score(protocol, score) for protocol, score in row["scores"].items())
         adapts = "yes" if row["adapts"] else "no"
-        cells = [row["model"], row["version"], f"{row['bytes'] / 1e6:.1f} MB", ", ".join(row["labels"]), adapts]
-        table.add_row(*(Text(_safe(cell)) for cell in cells), Text(scores), Text(_safe(row["licence"])))
+        size = f"{row['bytes'] / 1e6:.1f} MB"
+        cells = [row["model"], row["description"], row["version"], size, ", ".join(row["labels"]), adapts]
+        table.add_row(*(Text(_safe(cell)) for cell in cells), Text(scores), Text(_safe(_names(row["licence"]))))
     console().print(table)
+
+
+def _names(licence: str) -> str:
+    """Return the licences that a manifest names, each once, without addresses: ``CC BY 4.0, MIT``."""
+    parts = [re.sub(r"\s*\(https?://[^)]*\)", "", part) for part in licence.split(";")]
+    return ", ".join(dict.fromkeys(part.rpartition(": ")[2].strip() for part in parts))
 
 
 def _score(protocol: str, score: dict[str, Any]) -> str:

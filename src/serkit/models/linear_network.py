@@ -66,6 +66,8 @@ class LinearNetwork(VectorClassifier):
     classes_ : ndarray of str
         Sorted labels of the training clips.
     linear_ : SoftmaxRegression
+    n_iter_ : int
+        Steps of L-BFGS taken.
     networks_ : list of tuple
         Weights (h, d), biases (h,), weights (n_classes, h), biases (n_classes,) of each network, rounded to float16,
         as they are stored in a bundle.
@@ -162,6 +164,7 @@ class LinearNetwork(VectorClassifier):
         X, y = self._checked(X, y)
         X = np.ascontiguousarray(X, dtype=np.float32)
         self.linear_ = self._linear().fit(X, y, known=known, corpora=corpora)
+        self.n_iter_ = self.linear_.n_iter_
         self.classes_, target = np.unique(y, return_inverse=True)
         could, weights = self.linear_.could(known, target), self.linear_.clip_weights(target, corpora)
         self.networks_: list[Layers] = []

@@ -150,8 +150,9 @@ def export_bundle(
         version=version,
         labels=tuple(labels),
         input=given,
-        licence=corpus.licence or "unknown: ask the owner of the recordings",
-        citation=corpus.citation,
+        licence=_licence(recipe, corpus),
+        citation=" ".join(filter(None, (corpus.citation, recipe.encoder and recipe.encoder.citation))),
+        description=recipe.description,
         recipe=recipe.text,
         recipe_hash=recipe.hash,
         corpus=corpus.name,
@@ -176,6 +177,14 @@ def _expected(estimator: Pipeline, labels: Sequence[str], X: np.ndarray, heard: 
     found = fitting.label_probabilities(estimator, reference.standardise(X, heard), labels)
     softened: np.ndarray = estimator.distance_.soften(found, reference.standardise(X))
     return softened
+
+
+def _licence(recipe: Recipe, corpus: Corpus) -> str:
+    """The licences of the recordings, and of the encoder that the bundle contains."""
+    text = corpus.licence or "unknown: ask the owner of the recordings"
+    if recipe.encoder is None or not recipe.encoder.licence:
+        return text
+    return f"{text}; {recipe.encoder.name}: {recipe.encoder.licence}"
 
 
 def _heard(X: np.ndarray) -> dict[str, np.ndarray]:

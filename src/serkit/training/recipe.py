@@ -82,11 +82,14 @@ class Encoder(Section):
     """The ``[encoder]`` section, in place of ``[features]``: a pretrained encoder, frozen, as front end.
 
     ``name`` is a folder or the name of one (:func:`serkit.encoders.find_encoder`), ``sha256`` the hash of its weights;
-    ``blocks``, ``layout`` and ``precision`` are those of :class:`serkit.encoders.WhisperEncoder`.
+    ``licence`` and ``citation`` are those of these weights, which bundles contain. ``blocks``, ``layout`` and
+    ``precision`` are those of :func:`serkit.encoders.read_encoder`.
     """
 
     name: str = Field(min_length=1)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    licence: str = ""
+    citation: str = ""
     blocks: Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
     layout: Literal["mean_std", "frames"] = "mean_std"
     precision: Literal["float32", "float16", "int8"] = "float32"
@@ -219,7 +222,7 @@ class Recipe(Section):
         """SHA-256 (hex) of everything that can change a number: not of name, description, comments or formatting."""
         left_out: Any = {
             **dict.fromkeys(("name", "description", "system", "features", "min_confidence"), True),
-            "encoder": {"name"},
+            "encoder": {"name", "licence", "citation"},
         }
         content = self.model_dump(mode="json", exclude=left_out)
         if self.encoder is None:
