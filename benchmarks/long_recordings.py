@@ -166,8 +166,8 @@ def answers(recognizer: serkit.Recognizer, made: Made) -> str:
             f"{100 * right[1] / len(truth):.1f} % by one answer for each true cut"
         )
     return (
-        "The emotion of the segment that covers most of a clip: " + "; ".join(lines) + ". Unsure counts as wrong, and the "
-        "shipped model has learned from some of these clips, so only the difference says something."
+        "The emotion of the segment that covers most of a clip: " + "; ".join(lines) + ". Unsure counts as wrong, and "
+        "the shipped model has learned from some of these clips, so only the difference says something."
     )
 
 
