@@ -151,7 +151,7 @@ def export_bundle(
         labels=tuple(labels),
         input=given,
         licence=_licence(recipe, corpus),
-        citation=" ".join(filter(None, (corpus.citation, recipe.encoder and recipe.encoder.citation))),
+        citation=" ".join(filter(None, (corpus.citation, recipe.encoder.citation if recipe.encoder else ""))),
         description=recipe.description,
         recipe=recipe.text,
         recipe_hash=recipe.hash,
