@@ -137,9 +137,12 @@ def _scores(protocol: str, document: Mapping[str, Any]) -> str:
     spread = metrics["spread"]["speaker"]
     if spread["accuracy_sd"] is not None:
         mean, deviation = _percent(spread["accuracy_mean"]), _percent(spread["accuracy_sd"])
-        voices = metrics["groups"]["speaker"].items()
-        by_speaker = ", ".join(f"{name} {_percent(row['accuracy'])}" for name, row in voices if name != "unknown")
-        lines += ["", f"Accuracy over speakers: {mean} with a standard deviation of {deviation} ({by_speaker})."]
+        voices = {name: row["accuracy"] for name, row in metrics["groups"]["speaker"].items() if name != "unknown"}
+        if len(voices) > _MOST:
+            each = f"{_percent(min(voices.values()))} to {_percent(max(voices.values()))}"
+        else:
+            each = ", ".join(f"{name} {_percent(value)}" for name, value in voices.items())
+        lines += ["", f"Accuracy over speakers: {mean} with a standard deviation of {deviation} ({each})."]
     if rows:
         lines += ["", "| group | value | clips | accuracy | UAR |", "| --- | --- | --- | --- | --- |", *rows]
     return "\n".join(lines)
