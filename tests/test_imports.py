@@ -88,7 +88,7 @@ def test_ser_predict_loads_these_files_and_no_others(tmp_path: Path) -> None:
             "voice_activity waveform"
         ),
         "bundle": "checks clips manifest onnxfile outline store",
-        "cli": "info predict runs",
+        "cli": "info options predict runs",
         "recognition": "csv_text graph in_parallel inputs prediction recognizer rows runner",
     }
     expected = {"serkit", *(f"serkit_{room}" for room in ours if room)}

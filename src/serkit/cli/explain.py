@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from serkit.cli import app
-from serkit.cli.options import ForceOption, check_output
+from serkit.cli.options import ForceOption, LabelsOption, check_output
 from serkit.cli.standard_input import standard_input
 from serkit.errors import SerkitError
 
@@ -33,6 +33,7 @@ def explain(
             "--profile", metavar="FILE.json", help="Who speaks (a profile of ser enrol), or where (of ser adapt)."
         ),
     ] = None,
+    labels: LabelsOption = None,
     channel: Annotated[
         str,
         typer.Option("--channel", metavar="CHANNEL", help="Of a recording with several: mix, left, right or a number."),
@@ -53,7 +54,7 @@ def explain(
     from serkit.terminal import printable
 
     heard = check_channel(channel)
-    recognizer = load(model)
+    recognizer = load(model).among(labels)
     known = None if profile is None else Profile.load(profile)
     if known is not None:
         known.check(recognizer.manifest)

@@ -12,6 +12,7 @@ import typer
 
 from serkit import terminal
 from serkit.cli import app
+from serkit.cli.options import LabelsOption
 from serkit.errors import AudioError, MissingExtraError, SerkitError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def listen(
             help="Answer unsure if the emotion is less probable than P; if left out, the model's own limit. 0: never.",
         ),
     ] = None,
+    labels: LabelsOption = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", metavar="S", help="Stop after so many seconds; else Ctrl-C stops.")
     ] = None,
@@ -65,11 +67,12 @@ def listen(
     from serkit.recognition.recognizer import load
 
     chosen = _chosen(sound, device)
+    recognizer = load(model).among(labels)
     rate = round(chosen["default_samplerate"])
     watched = watched_terminal() and not as_json
     meter = _Meter(watched)
     live = LiveAnswers(
-        load(model),
+        recognizer,
         rate,
         1,
         as_json=as_json,

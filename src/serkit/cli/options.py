@@ -8,9 +8,19 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ForceOption", "check_output", "refuse_recording"]
+__all__ = ["ForceOption", "LabelsOption", "check_output", "refuse_recording"]
 
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what --out names if it exists.")]
+
+LabelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="LABELS",
+        help="Answer among these of the model's labels, with commas between: neutral,happy,sad,angry; calm=neutral "
+        "adds the probability of calm to that of neutral. By default all.",
+    ),
+]
 
 
 def refuse_recording(path: str | os.PathLike[str]) -> None:

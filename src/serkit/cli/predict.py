@@ -13,6 +13,7 @@ import typer
 
 from serkit import terminal
 from serkit.cli import app
+from serkit.cli.options import LabelsOption, check_output, refuse_recording
 from serkit.cli.runs import Tally, count, passed_over, progress
 from serkit.errors import SerkitError
 from serkit.recognition.rows import CsvWriter, JsonWriter, to_table
@@ -88,6 +89,7 @@ def predict(
             "--adapt", help="First adapt to these recordings, 20 or more, as ser adapt does; reads them twice."
         ),
     ] = False,
+    labels: LabelsOption = None,
     affect: Annotated[
         bool,
         typer.Option("--affect", help="Add valence and arousal to the table, derived from the probabilities."),
@@ -135,7 +137,7 @@ def predict(
     if min_confidence is not None:
         check_confidence(min_confidence)
     heard = check_channel(channel, each=True)
-    recognizer = load(model)
+    recognizer = load(model).among(labels)
     least = recognizer.least(min_confidence)
     known = None
     if profile is not None:
@@ -145,8 +147,6 @@ def predict(
         known.check(recognizer.manifest)
     for target in (out, csv):
         if target not in (None, "-"):
-            from serkit.cli.options import refuse_recording
-
             refuse_recording(str(target))
     inputs: list[Item] = []
     others: list[Path] = []
@@ -157,8 +157,6 @@ def predict(
         from serkit.cli.adapt import adapted_to
 
         if not resume:
-            from serkit.cli.options import check_output
-
             for target in (out, csv):
                 if target not in (None, "-"):  # before the recordings are heard, not after
                     check_output(str(target), force=force)
@@ -176,9 +174,16 @@ def predict(
 
             made_with = {"min_confidence": least, **({"profile": known.key} if known else {})}
             made_with |= {} if heard == "auto" else {"channel": heard}
+            made_with |= {} if recognizer.choice is None else {"labels": list(recognizer.choice.spelled)}
             answers = stack.enter_context(
                 AnswerFile(
-                    out, recognizer.bundle, options=made_with, resume=resume, retry_failed=retry_failed, force=force
+                    out,
+                    recognizer.bundle,
+                    options=made_with,
+                    labels=recognizer.labels,
+                    resume=resume,
+                    retry_failed=retry_failed,
+                    force=force,
                 )
             )
             put = answers.write

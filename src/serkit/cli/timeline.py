@@ -13,6 +13,7 @@ import typer
 
 from serkit import terminal
 from serkit.cli import app
+from serkit.cli.options import LabelsOption
 from serkit.errors import SerkitError
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def timeline(
             help="Who speaks (a profile of ser enrol), or where the recordings are from (of ser adapt).",
         ),
     ] = None,
+    labels: LabelsOption = None,
     window: Annotated[
         float | None,
         typer.Option("--window", metavar="S", help="Longer utterances are answered window by window, seconds."),
@@ -138,7 +140,7 @@ def timeline(
     if min_confidence is not None:
         check_confidence(min_confidence)
     heard = check_channel(channel, each=True)
-    recognizer = load(model)
+    recognizer = load(model).among(labels)
     known = None
     if profile is not None:
         from serkit.recognition.profile import Profile
@@ -170,6 +172,7 @@ def timeline(
     sources = [(item, name) for item, name in inputs if not isinstance(item, Prediction)]
     outputs = Outputs(given, sources, force=force, resume=resume)
     noted = {**asked, "speakers": None if speakers is None else str(speakers), "profile": known and known.key}
+    noted |= {} if recognizer.choice is None else {"labels": list(recognizer.choice.spelled)}
     outputs.check_note(recognizer.bundle, noted)
     tell = Printer(as_json, bool(given), many=len(inputs) > 1)
     failures = [(str(item.path), item.error or "") for item, _ in inputs if isinstance(item, Prediction)]

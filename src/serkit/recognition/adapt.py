@@ -65,7 +65,7 @@ class Adaptation:
 
     def __init__(self, recognizer: Runner) -> None:
         need_adaptation(recognizer.manifest)
-        self._recognizer = recognizer
+        self._recognizer = recognizer.among(recognizer.manifest.labels)  # what is asked is the whole model
         self._moments = Moments(recognizer.manifest.adaptation["size"])
         self._sum = np.zeros(len(recognizer.labels))
         self._labels: Counter[str] = Counter()

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +47,8 @@ class AnswerFile:
         The model that answers.
     options : dict, optional
         What else changes the rows, JSON-able, such as ``{"min_confidence": 0.6}``.
+    labels : sequence of str, optional
+        The labels that are answered, by default those of the model: each has a column.
     resume : bool
         Keep the rows that are there and add to them.
     retry_failed : bool
@@ -90,6 +92,7 @@ class AnswerFile:
         bundle: Bundle,
         *,
         options: dict[str, Any] | None = None,
+        labels: Sequence[str] | None = None,
         resume: bool = False,
         retry_failed: bool = False,
         force: bool = False,
@@ -101,7 +104,7 @@ class AnswerFile:
             raise SerkitError(f"A file of answers ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}: {self.name!r}.")
         if path.is_dir():
             raise SerkitError(f"Cannot write {self.name!r}: it is a folder.")
-        self._labels = bundle.manifest.labels
+        self._labels = bundle.manifest.labels if labels is None else tuple(labels)
         self._parquet = suffix == ".parquet"
         if self._parquet:
             from serkit.recognition import parquet  # now, so that a missing package shows before the first recording

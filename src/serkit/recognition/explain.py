@@ -159,6 +159,11 @@ def explain(
     Zeiler MD, Fergus R (2014). Visualizing and understanding convolutional networks. ECCV, 818-833.
     """
     manifest = recognizer.manifest
+    if emotion in manifest.labels and emotion not in recognizer.labels:
+        raise SerkitError(
+            f"{emotion!r} is not among the labels that are answered, so it cannot be explained: "
+            f"choose one of {', '.join(recognizer.labels)}."
+        )
     if emotion is not None and emotion not in recognizer.labels:
         raise SerkitError(
             f"The model {manifest.name} does not know {emotion!r}{nearest(emotion, recognizer.labels)} "

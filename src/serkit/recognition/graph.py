@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,9 +16,12 @@ from serkit.errors import BundleError, SerkitError
 from serkit.recognition.prediction import check_confidence
 
 if TYPE_CHECKING:
+    from serkit.recognition.label_choice import LabelChoice, Labels
     from serkit.recognition.profile import Profile
 
 __all__ = ["Graph", "Outputs"]
+
+_Self = TypeVar("_Self", bound="Graph")
 
 
 class Outputs(NamedTuple):
@@ -27,6 +30,7 @@ class Outputs(NamedTuple):
     Attributes
     ----------
     probabilities : np.ndarray, float32, shape=(n_labels,)
+        Of the labels that are answered.
     familiarity : float or None
         In [0, 1]; None for a model that does not tell.
     embedding : np.ndarray, float32, shape=(d,), or None
@@ -58,16 +62,18 @@ class Graph:
             raise ValueError(f"threads must be 1 or more, got {threads}.")
         self.bundle = bundle
         self._threads = threads or 1
+        self._choice: LabelChoice | None = None
         self._prepare = _preparation(bundle)
         self._made: Any = _session(bundle, self._threads)
         _graphs.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """The bundle, without the session: what another process needs."""
-        return {"bundle": self.bundle, "threads": self._threads}
+        return {"bundle": self.bundle, "threads": self._threads, "choice": self._choice}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         Graph.__init__(self, state["bundle"], threads=state["threads"])
+        self._choice = state["choice"]
 
     @property
     def _session(self) -> Any:
@@ -84,8 +90,13 @@ class Graph:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The emotions, in the order of the probabilities."""
-        return self.manifest.labels
+        """The emotions that are answered, in the order of the probabilities: the model's, or those of :meth:`among`."""
+        return self.manifest.labels if self._choice is None else self._choice.names
+
+    @property
+    def choice(self) -> LabelChoice | None:
+        """Which of the model's labels are answered; None: all of them."""
+        return self._choice
 
     @property
     def sample_rate(self) -> int:
@@ -95,6 +106,41 @@ class Graph:
     def __repr__(self) -> str:
         name, version = self.manifest.name, self.manifest.version
         return f"{type(self).__name__}({name!r}, version={version!r}, labels={len(self.labels)})"
+
+    def among(self: _Self, labels: Labels | None) -> _Self:
+        """Return this model, answering among some of its labels, or merging them.
+
+        Parameters
+        ----------
+        labels : str, iterable of str, mapping or None
+            As :meth:`serkit.recognition.label_choice.LabelChoice.parse` reads them, of all labels of the model. None:
+            those that are answered already.
+
+        Returns
+        -------
+        Graph
+            Of the same class and with the same session, so that this costs nothing. Profiles act before: what they
+            adapt is the answer among all labels.
+
+        Raises
+        ------
+        SerkitError
+            If these cannot be answered.
+
+        See Also
+        --------
+        serkit.Recognizer.predict : Its parameter `labels` does this for one call.
+        """
+        if labels is None:
+            return self
+        from serkit.recognition.label_choice import LabelChoice
+
+        choice = LabelChoice.parse(labels, self.manifest.labels)
+        shared = {**vars(self), "_made": self._session, "_choice": None if choice.everything else choice}
+        found = object.__new__(type(self))
+        vars(found).update(shared)
+        _graphs.add(found)
+        return found
 
     def probabilities(self, wave: Waveform, *, profile: Profile | None = None) -> np.ndarray:
         """Run the graph on one waveform of any content and length.
@@ -161,7 +207,7 @@ class Graph:
         self.check_profile(profile)
         manifest = self.manifest
         feed = {manifest.input["kind"]: self._prepare(audio.resample(wave, self.sample_rate))}
-        sizes: dict[str, tuple[int, ...]] = {"probabilities": (1, len(self.labels))}
+        sizes: dict[str, tuple[int, ...]] = {"probabilities": (1, len(manifest.labels))}
         if manifest.familiarity:
             sizes["distance"] = (1,)
         if embed:
@@ -175,7 +221,7 @@ class Graph:
         if result.shape != sizes["probabilities"]:
             raise BundleError(
                 f"The model {manifest.name} gives an array of shape {result.shape}, "
-                f"but its manifest names {len(self.labels)} labels."
+                f"but its manifest names {len(manifest.labels)} labels."
             )
         if not (np.isfinite(result).all() and result.min() >= -1e-6 and abs(float(result.sum()) - 1) < 1e-3):
             raise BundleError(f"The model {manifest.name} gives no probabilities: {result[0].tolist()}.")
@@ -186,7 +232,8 @@ class Graph:
                     "numbers that are not finite."
                 )
         familiarity = manifest.familiarity_of(float(found["distance"][0])) if "distance" in found else None
-        return Outputs(result[0], familiarity, found["embedding"][0] if embed else None)
+        values = result[0] if self._choice is None else self._choice.apply(result[0]).astype(result.dtype)
+        return Outputs(values, familiarity, found["embedding"][0] if embed else None)
 
     def check_profile(self, profile: Profile | None) -> None:
         """Raise ProfileError unless `profile` is None or a profile for this model."""

@@ -89,7 +89,7 @@ def make_timeline(
                         least=recognizer.manifest.min_seconds,
                         turns=turns,
                     )
-                    maker = SegmentMaker(recognizer.manifest, listener, min_confidence=least, smooth=smooth)
+                    maker = SegmentMaker(recognizer, listener, min_confidence=least, smooth=smooth)
                     names = [choice.name for choice in choices] if turns is None else list(turns.names)
                     rows = [[] for _ in names]
                     outline = Outline(track.rate)

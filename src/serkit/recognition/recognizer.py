@@ -18,6 +18,7 @@ from serkit.recognition.runner import Runner
 
 if TYPE_CHECKING:
     from serkit.recognition.explain import Explanation
+    from serkit.recognition.label_choice import Labels
     from serkit.recognition.loaded import Loaded
     from serkit.recognition.profile import Profile
     from serkit.recognition.speakers import Turns
@@ -69,6 +70,7 @@ def predict(
     channel: Literal["each"],
     min_confidence: float | None = None,
     profile: Profile | None = None,
+    labels: Labels | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
 ) -> list[Prediction]: ...
@@ -84,6 +86,7 @@ def predict(  # type: ignore[overload-overlap]
     channel: Channel = "auto",
     min_confidence: float | None = None,
     profile: Profile | None = None,
+    labels: Labels | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
 ) -> Prediction: ...
@@ -98,6 +101,7 @@ def predict(  # type: ignore[overload-overlap]
     channel: Channel = "auto",
     min_confidence: float | None = None,
     profile: Profile | None = None,
+    labels: Labels | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
 ) -> Prediction | Any: ...  # a folder gives a list, which types cannot express
@@ -112,6 +116,7 @@ def predict(
     channel: Channel = "auto",
     min_confidence: float | None = None,
     profile: Profile | None = None,
+    labels: Labels | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
 ) -> list[Prediction]: ...
@@ -125,6 +130,7 @@ def predict(
     channel: Channel | Literal["each"] = "auto",
     min_confidence: float | None = None,
     profile: Profile | None = None,
+    labels: Labels | None = None,
     strict: bool = False,
     model: str | os.PathLike[str] = "default",
 ) -> Prediction | list[Prediction]:
@@ -134,7 +140,7 @@ def predict(
 
     Parameters
     ----------
-    source, sample_rate, recursive, channel, min_confidence, profile, strict
+    source, sample_rate, recursive, channel, min_confidence, profile, labels, strict
         As for :meth:`Recognizer.predict`.
     model : str or path
         As for :func:`load`.
@@ -159,6 +165,7 @@ def predict(
             channel=channel,
             min_confidence=min_confidence,
             profile=profile,
+            labels=labels,
             strict=strict,
         ),
     )
@@ -206,6 +213,7 @@ class Recognizer(Runner):
         channel: Literal["each"],
         min_confidence: float | None = None,
         profile: Profile | None = None,
+        labels: Labels | None = None,
         strict: bool = False,
     ) -> list[Prediction]: ...
 
@@ -220,6 +228,7 @@ class Recognizer(Runner):
         channel: Channel = "auto",
         min_confidence: float | None = None,
         profile: Profile | None = None,
+        labels: Labels | None = None,
         strict: bool = False,
     ) -> Prediction: ...
 
@@ -233,6 +242,7 @@ class Recognizer(Runner):
         channel: Channel = "auto",
         min_confidence: float | None = None,
         profile: Profile | None = None,
+        labels: Labels | None = None,
         strict: bool = False,
     ) -> Prediction | Any: ...  # a folder gives a list, which types cannot express
 
@@ -246,6 +256,7 @@ class Recognizer(Runner):
         channel: Channel = "auto",
         min_confidence: float | None = None,
         profile: Profile | None = None,
+        labels: Labels | None = None,
         strict: bool = False,
     ) -> list[Prediction]: ...
 
@@ -258,6 +269,7 @@ class Recognizer(Runner):
         channel: Channel | Literal["each"] = "auto",
         min_confidence: float | None = None,
         profile: Profile | None = None,
+        labels: Labels | None = None,
         strict: bool = False,
     ) -> Prediction | list[Prediction]:
         """Recognise the emotion in one recording or in many.
@@ -280,6 +292,12 @@ class Recognizer(Runner):
         profile : Profile, optional
             What the answers are adapted to: a voice (:meth:`enrol`), if one person speaks in all recordings, or a place
             (:meth:`adapt`). By default nothing is known.
+        labels : str, iterable of str or mapping, optional
+            Answer among these labels of the model only, at least two of them: the others are dropped, and the rest is
+            rescaled to sum to 1. ``"calm=neutral"`` adds the probability of calm to that of neutral, which must be
+            among the labels itself: ``"neutral,happy,sad,angry,calm=neutral"``, the same parts in a sequence, or a
+            mapping such as ``{"neutral": "neutral", "calm": "neutral", "sad": "sad"}``. Confidence, `min_confidence`,
+            valence and arousal follow from what is answered; a profile acts before. By default all labels.
         strict : bool
             Refuse a recording that breaks off. By default it is answered as far as it goes, and ``warnings`` of the
             answer contain ``"truncated"``.
@@ -296,7 +314,8 @@ class Recognizer(Runner):
         AudioError
             If a single recording cannot be read or is too short, or if a folder holds no recording.
         SerkitError
-            If `min_confidence` is not a probability, or `profile` is for another model.
+            If `min_confidence` is not a probability, `profile` is for another model, or the model cannot answer among
+            `labels`.
 
         See Also
         --------
@@ -306,6 +325,7 @@ class Recognizer(Runner):
         """
         least = self.least(min_confidence)
         self.check_profile(profile)
+        answering = self.among(labels)
         asked: dict[str, Any] = {
             "channel": channel,
             "min_confidence": least,
@@ -314,12 +334,12 @@ class Recognizer(Runner):
         }
         items = many(source)
         if items is not None:
-            return list(self.predict_iter(items, sample_rate=sample_rate, **asked))
+            return list(answering.predict_iter(items, sample_rate=sample_rate, **asked))
         if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):  # noqa: PTH112 - also for bad names
-            return list(self.predict_iter(scan(Path(source), recursive), **asked))
+            return list(answering.predict_iter(scan(Path(source), recursive), **asked))
         one = cast("Source", source)
         wanted = check_channel(channel, each=True)
-        found = self.listen(one, sample_rate, profile=profile, strict=strict, channel=wanted)
+        found = answering.listen(one, sample_rate, profile=profile, strict=strict, channel=wanted)
         rows = [heard.answer.at_least(least) for heard in found]
         return rows if wanted == "each" else rows[0]
 
@@ -332,6 +352,7 @@ class Recognizer(Runner):
         channel: Channel | Literal["each"] = "auto",
         min_confidence: float | None = None,
         profile: Profile | None = None,
+        labels: Labels | None = None,
         strict: bool = False,
         detect_speech: bool = True,
     ) -> Iterator[Prediction]:
@@ -347,7 +368,7 @@ class Recognizer(Runner):
             Rate of arrays, Hz.
         workers : int, optional
             Recordings answered at the same time, by default one per core and at most four.
-        channel, min_confidence, profile, strict
+        channel, min_confidence, profile, labels, strict
             As for :meth:`predict`.
         detect_speech : bool
             False answers every recording without looking for speech, if all are known to hold a voice. Windows of long
@@ -366,6 +387,7 @@ class Recognizer(Runner):
         asked: dict[str, Any] = {
             "channel": channel,
             "profile": profile,
+            "labels": labels,
             "strict": strict,
             "detect_speech": detect_speech,
         }
@@ -383,6 +405,7 @@ class Recognizer(Runner):
         channel: Channel | Literal["each"] = "auto",
         min_confidence: float | None = None,
         profile: Profile | None = None,
+        labels: Labels | None = None,
         strict: bool = False,
         detect_speech: bool = True,
     ) -> Iterator[list[Prediction]]:
@@ -390,7 +413,7 @@ class Recognizer(Runner):
 
         Parameters
         ----------
-        sources, sample_rate, workers, channel, min_confidence, profile, strict, detect_speech
+        sources, sample_rate, workers, channel, min_confidence, profile, labels, strict, detect_speech
             As for :meth:`predict_iter`.
 
         Yields
@@ -404,10 +427,11 @@ class Recognizer(Runner):
         """
         least = self.least(min_confidence)
         self.check_profile(profile)
+        answering = self.among(labels)
         how: dict[str, Any] = {"channel": check_channel(channel, each=True), "strict": strict}
 
         def answer(source: Source, stop: Event) -> list[Prediction]:
-            found = self.listen(source, sample_rate, stop, profile, detect_speech=detect_speech, **how)
+            found = answering.listen(source, sample_rate, stop, profile, detect_speech=detect_speech, **how)
             return [heard.answer for heard in found]
 
         for rows in answer_many(answer, sources, workers):
@@ -425,6 +449,7 @@ class Recognizer(Runner):
         smooth: bool = True,
         min_confidence: float | None = None,
         profile: Profile | None = None,
+        labels: Labels | None = None,
         strict: bool = False,
         progress: Callable[[float], object] | None = None,
     ) -> Timeline:
@@ -452,7 +477,7 @@ class Recognizer(Runner):
             Smooth the answers within an utterance, as :mod:`serkit.recognition.segments` says.
         min_confidence : float, optional
             In [0, 1]. A less confident segment names no emotion. By default the model's own limit, which may be 0.
-        profile : Profile, optional
+        profile, labels : optional
             As for :meth:`predict`.
         strict : bool
             Refuse a recording that breaks off. By default it is answered as far as it goes, and ``error`` of the
@@ -485,7 +510,7 @@ class Recognizer(Runner):
         from serkit.recognition.long_recording import make_timeline
 
         return make_timeline(
-            self,
+            self.among(labels),
             source,
             sample_rate=sample_rate,
             channel=channel,
@@ -508,6 +533,7 @@ class Recognizer(Runner):
         offset: float = 0.0,
         duration: float | None = None,
         profile: Profile | None = None,
+        labels: Labels | None = None,
         channel: Channel = "auto",
     ) -> Explanation:
         """Measure which stretches and which frequency bands of a recording moved the answer.
@@ -522,6 +548,8 @@ class Recognizer(Runner):
             The part to explain, s; by default all of it. It may be as long as the model's longest input.
         profile : Profile, optional
             As for :meth:`predict`: what is explained is the adapted answer.
+        labels : str, iterable of str or mapping, optional
+            As for :meth:`predict`: what is explained is the answer among these.
         channel : {"auto", "mix", "left", "right"} or int
             As for :func:`serkit.audio.load`.
 
@@ -535,7 +563,7 @@ class Recognizer(Runner):
         AudioError
             If the recording cannot be read, is too short or too long, or holds no speech.
         SerkitError
-            If the model has no such label, or `profile` is for another model.
+            If the model has no such label or does not answer with it, or `profile` is for another model.
 
         See Also
         --------
@@ -544,7 +572,7 @@ class Recognizer(Runner):
         from serkit.recognition.explain import explain
 
         return explain(
-            self,
+            self.among(labels),
             source,
             sample_rate=sample_rate,
             emotion=emotion,

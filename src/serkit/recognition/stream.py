@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile, check_profile
 from serkit.recognition.runner import Runner
 from serkit.recognition.tracks import SegmentMaker
+
+if TYPE_CHECKING:
+    from serkit.recognition.label_choice import Labels
 
 __all__ = ["Event", "Stream"]
 
@@ -61,7 +64,7 @@ class Stream:
         Rate of the sound, Hz.
     channel : {"mix", "left", "right", "each"} or int
         Of chunks with several channels. ``"each"`` answers all; ``segment.channel`` says which.
-    window, pause, smooth, min_confidence, profile
+    window, pause, smooth, min_confidence, profile, labels
         As for :meth:`serkit.Recognizer.timeline`.
     partial : float or None
         A partial answer each time that so many seconds of an utterance have passed; None: none.
@@ -97,6 +100,7 @@ class Stream:
         smooth: bool = True,
         min_confidence: float | None = None,
         profile: Profile | None = None,
+        labels: Labels | None = None,
         partial: float | None = 0.5,
     ) -> None:
         self._least = recognizer.least(min_confidence)
@@ -106,7 +110,7 @@ class Stream:
             raise SerkitError(f"partial must be more than 0 s, or None, got {partial:g} s.")
         wanted = check_channel(channel, each=True)
         self._channel: Channel | Literal["each"] = "mix" if wanted == "auto" else wanted
-        self._recognizer = recognizer
+        self._recognizer = recognizer = recognizer.among(labels)
         self._rate = check_rate(sample_rate, "sample_rate")
         self._window, self._pause = check_window(recognizer, window), check_pause(pause)
         self._how: dict[str, Any] = {"min_confidence": self._least, "smooth": smooth}
@@ -190,7 +194,7 @@ class Stream:
             pause=self._pause,
             least=self._recognizer.manifest.min_seconds,
         )
-        self._maker = SegmentMaker(self._recognizer.manifest, listener, **self._how)
+        self._maker = SegmentMaker(self._recognizer, listener, **self._how)
         return listener
 
     def _pass_on(self, *, partial: bool = True) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from serkit.bundle import Manifest
-from serkit.recognition.graph import Outputs
+from serkit.recognition.graph import Graph, Outputs
 from serkit.recognition.listening import Heard, Listener
 from serkit.recognition.prediction import Prediction, check_confidence, in_order
 from serkit.recognition.segments import joined, segments, shares, smoothed
@@ -56,7 +55,7 @@ class Timeline:
     model : str
         Name and version of the model.
     labels : tuple of str
-        The emotions of the model.
+        The emotions that are answered: those of the model, or some of them.
     tracks : tuple of Track
         One for each channel or speaker.
     error : str or None
@@ -136,8 +135,8 @@ class SegmentMaker:
 
     Parameters
     ----------
-    manifest : Manifest
-        Of the model that answers.
+    model : Graph
+        What answers.
     listener : Listener
     min_confidence : float
         In [0, 1]. A less confident segment names no emotion.
@@ -145,11 +144,9 @@ class SegmentMaker:
         Whether :func:`serkit.recognition.segments.smoothed` makes the segments of an utterance.
     """
 
-    def __init__(
-        self, manifest: Manifest, listener: Listener, *, min_confidence: float = 0.0, smooth: bool = True
-    ) -> None:
+    def __init__(self, model: Graph, listener: Listener, *, min_confidence: float = 0.0, smooth: bool = True) -> None:
         check_confidence(min_confidence)
-        self._manifest, self._listener = manifest, listener
+        self._model, self._listener = model, listener
         self._least, self._smooth = min_confidence, smooth
         self._until: dict[int, float] = {}
 
@@ -178,7 +175,7 @@ class SegmentMaker:
 
     def named(self, start: float, end: float, answer: Outputs, channel: str | None) -> Prediction:
         """Return the answer for a window, whatever its confidence."""
-        found = dict(zip(self._manifest.labels, answer.probabilities.tolist(), strict=True))
+        found = dict(zip(self._model.labels, answer.probabilities.tolist(), strict=True))
         best = max(found, key=found.__getitem__)
         return Prediction(
             None,
@@ -189,7 +186,7 @@ class SegmentMaker:
             found,
             speech=True,
             channel=channel,
-            warnings=("unfamiliar",) if self._manifest.is_unfamiliar(answer.familiarity) else (),
+            warnings=("unfamiliar",) if self._model.manifest.is_unfamiliar(answer.familiarity) else (),
             familiarity=answer.familiarity,
         )
 
