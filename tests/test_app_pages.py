@@ -336,8 +336,10 @@ def test_two_models_answer_the_same_clip(tiny: Path) -> None:
         assert bar["text"] == [per_cent(share) for share in want.probabilities.values()]
 
 
-def test_one_model_alone_says_how_to_bring_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_model_alone_says_how_to_bring_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(MODEL_VARIABLE, raising=False)
+    monkeypatch.setattr("serkit.bundle.store._BUNDLES", tmp_path)
+    write_tiny(tmp_path / "default")
     page = opened("models_page", Path("default"))
     assert any("Only one model" in info.value for info in page.info)
 

@@ -292,14 +292,14 @@ def test_explanations_are_marked_and_profiles_tell(tiny: serkit.Recognizer) -> N
 def test_an_unexpected_error_is_a_row_and_ctrl_c_is_not(
     tiny: serkit.Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = tiny.answer
+    real = tiny.listen
 
-    def answer(source: Any, *args: Any, **rest: Any) -> Any:
+    def listen(source: Any, *args: Any, **rest: Any) -> Any:
         if isinstance(source, BaseException):
             raise source
         return real(source, *args, **rest)
 
-    monkeypatch.setattr(tiny, "answer", answer)
+    monkeypatch.setattr(tiny, "listen", listen)
     good = encode("WAV", "PCM_16", voice(3, 1))
     rows = tiny.predict([ZeroDivisionError("by zero"), good, MemoryError()])  # type: ignore[list-item]
     assert [row.error for row in rows] == [
