@@ -115,7 +115,7 @@ def test_any_choice_gives_probabilities_in_order_and_keeps_ratios(choice: LabelC
     )
     if by_hand.sum() > 0:
         np.testing.assert_allclose(found * by_hand.sum(), by_hand, atol=1e-12)
-    np.testing.assert_array_equal(choice.apply(np.stack([whole, whole]))[1], found)  # row by row
+    np.testing.assert_allclose(choice.apply(np.stack([whole, whole]))[1], found, rtol=1e-12)  # row by row
     assert LabelChoice.parse(",".join(choice.spelled), choice.labels) == choice
 
 
@@ -185,13 +185,14 @@ def test_all_labels_change_nothing(model: serkit.Recognizer) -> None:
 
 
 def test_confidence_is_that_of_the_answered_labels(model: serkit.Recognizer) -> None:
-    whole, some = model.predict(CLIP, sample_rate=RATE), model.predict(CLIP, sample_rate=RATE, labels=FOUR)
+    two = ["surprised", "sad"]
+    whole, some = model.predict(CLIP, sample_rate=RATE), model.predict(CLIP, sample_rate=RATE, labels=two)
     assert whole.confidence is not None
     assert some.confidence is not None
     between = (whole.confidence + some.confidence) / 2
     assert some.confidence > whole.confidence
     assert model.predict(CLIP, sample_rate=RATE, min_confidence=between).unsure
-    assert not model.predict(CLIP, sample_rate=RATE, min_confidence=between, labels=FOUR).unsure
+    assert not model.predict(CLIP, sample_rate=RATE, min_confidence=between, labels=two).unsure
 
 
 def test_a_profile_acts_before_labels_are_left_out(tmp_path: Path) -> None:
@@ -215,7 +216,7 @@ def test_an_explanation_is_about_the_answered_labels(model: serkit.Recognizer) -
     assert found.prediction.probabilities == pytest.approx(right, abs=1e-6)
     assert found.emotion == max(right, key=right.__getitem__)
     assert found.probability == pytest.approx(max(right.values()), abs=1e-6)
-    with pytest.raises(SerkitError, match="'calm' is not among the labels that are answered.*one of neutral, happy"):
+    with pytest.raises(SerkitError, match=r"'calm' is not among the labels that are answered.*one of neutral, happy"):
         model.explain(CLIP, sample_rate=RATE, labels=FOUR, emotion="calm")
     with pytest.raises(SerkitError, match="does not know 'hapy': did you mean 'happy'"):
         model.explain(CLIP, sample_rate=RATE, labels=FOUR, emotion="hapy")

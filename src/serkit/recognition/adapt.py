@@ -67,7 +67,7 @@ class Adaptation:
         need_adaptation(recognizer.manifest)
         self._recognizer = recognizer.among(recognizer.manifest.labels)  # what is asked is the whole model
         self._moments = Moments(recognizer.manifest.adaptation["size"])
-        self._sum = np.zeros(len(recognizer.labels))
+        self._sum = np.zeros(len(self._recognizer.labels))
         self._labels: Counter[str] = Counter()
         self._seconds = 0.0
         self._silent = 0
