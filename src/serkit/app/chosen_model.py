@@ -103,12 +103,22 @@ def _load(name: str) -> Recognizer:
     return load(name)
 
 
+def _where(corpus: str) -> str:
+    """Begin the sentence about a score: where it was measured."""
+    parts = corpus.count("+") + 1
+    if parts > 2:
+        return f"On the {parts} corpora that it learned from, it"
+    return f"On {plain(corpus.upper())}, it" if corpus else "It"
+
+
 def _describe(recognizer: Recognizer) -> None:
     manifest: Manifest = recognizer.manifest
     speaker = manifest.scores.get("speaker", {}).get("uar")
     if isinstance(speaker, (int, float)):
-        where = f"On {plain(manifest.corpus.upper())}, it" if manifest.corpus else "It"
-        st.markdown(f"{where} recognises **{per_cent(speaker)}** of the emotions of voices it has never heard (UAR).")
+        st.markdown(
+            f"{_where(manifest.corpus)} recognises **{per_cent(speaker)}** of the emotions of voices it has never heard "
+            "(UAR)."
+        )
     with st.expander("Scores and model card"):
         for protocol, score in manifest.scores.items():
             st.markdown(score_line(protocol, score))
