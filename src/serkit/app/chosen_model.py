@@ -115,10 +115,8 @@ def _describe(recognizer: Recognizer) -> None:
     manifest: Manifest = recognizer.manifest
     speaker = manifest.scores.get("speaker", {}).get("uar")
     if isinstance(speaker, (int, float)):
-        st.markdown(
-            f"{_where(manifest.corpus)} recognises **{per_cent(speaker)}** of the emotions of voices it has never heard "
-            "(UAR)."
-        )
+        where = _where(manifest.corpus)
+        st.markdown(f"{where} recognises **{per_cent(speaker)}** of the emotions of voices it has never heard (UAR).")
     with st.expander("Scores and model card"):
         for protocol, score in manifest.scores.items():
             st.markdown(score_line(protocol, score))
