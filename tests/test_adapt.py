@@ -136,9 +136,11 @@ def test_fifty_clips_pass_without_a_remark(tiny: serkit.Recognizer) -> None:
 
 
 def test_too_few_clips_with_speech_are_refused(tiny: serkit.Recognizer) -> None:
-    with pytest.raises(AudioError, match=r"^19 recordings hold speech \(6 more hold none\), adapting to a place needs"):
+    with pytest.raises(
+        AudioError, match=r"^19 recordings hold speech \(6 more hold none\), but a place needs"
+    ):
         tiny.adapt([*SOUNDS[:19], *[SILENCE] * 6], sample_rate=RATE)
-    with pytest.raises(AudioError, match=r"^1 recording holds speech, adapting to a place needs at least 20"):
+    with pytest.raises(AudioError, match=r"^1 recording holds speech, but a place needs at least 20"):
         tiny.adapt(SOUNDS[0], sample_rate=RATE)
     with pytest.raises(AudioError, match=r"^0 recordings hold speech, "):
         tiny.adapt([])
@@ -238,7 +240,7 @@ def ser(ser: Ser, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 REMARK = "The profile comes from 24 recordings; from 50 on it is more reliable."
-NOTES = "ser: 1 file was passed over, not being recordings: calls/notes.txt.\n"
+NOTES = "ser: 1 file was passed over (not a recording): calls/notes.txt.\n"
 
 
 def adapted(sources: str = "calls", **asked: object) -> Profile:
@@ -311,11 +313,14 @@ def test_failures_are_listed_and_the_others_are_used(ser: Ser) -> None:
         (["adapt", "calls", "-m", "tiny"], "--out here.json"),
         (["adapt", "calls", "-m", "plain", "--json"], "ser: The model plain 1.0 does not adapt to voices or places"),
         (["adapt", "-", "-m", "tiny", "--json"], "A place needs many recordings"),
-        (["adapt", "calls/more", "-m", "tiny", "--json"], "ser: 2 recordings hold speech, adapting to a place needs"),
+        (
+            ["adapt", "calls/more", "-m", "tiny", "--json"],
+            "ser: 2 recordings hold speech, but a place needs",
+        ),
         (["adapt", "missing", "-m", "tiny", "--json"], "no such file or folder: 'missing'"),
         (["adapt", "calls", "-m", "tiny", "--out", "calls"], "it is a folder"),
         (["adapt", "calls", "-m", "tiny", "--out", "calls/01.wav"], "is a recording, which is never replaced"),
-        (["predict", "calls/more", "-m", "tiny", "--adapt"], "ser: 2 recordings hold speech, adapting to a place"),
+        (["predict", "calls/more", "-m", "tiny", "--adapt"], "ser: 2 recordings hold speech, but adapting to a place"),
         (["predict", "calls", "-m", "plain", "--adapt"], "ser: The model plain 1.0 does not adapt"),
         (["predict", "-", "-m", "tiny", "--adapt"], "--adapt reads the recordings twice"),
         (["predict", "calls", "-m", "tiny", "--adapt", "--profile", "x.json"], "--adapt and --profile exclude each"),

@@ -143,7 +143,7 @@ def test_too_little_speech_is_one_sentence_and_more_can_be_added(tiny: Path) -> 
     page = enrolling(switched(opened(tiny)), {"1.wav": ANN["1.wav"]})
     (error,) = page.error
     assert error.value == plain(
-        "The recordings hold 2.0 s of speech, the profile of a voice needs at least 3 s: add recordings of this person."
+        "The recordings hold 2.0 s of speech, but a profile needs at least 3 s: add recordings of this person."
     )
     assert not page.session_state["voices"]
     page = enrolling(page, ANN)

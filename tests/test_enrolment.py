@@ -259,7 +259,10 @@ def test_only_the_first_30_s_are_used(tiny: serkit.Recognizer) -> None:
     [
         ([], "hold 0.0 s of speech"),
         ([np.zeros(160000, np.float32)], "hold 0.0 s of speech"),
-        ([voice(3, 1, seconds=2.9)], "hold 2.9 s of speech, the profile of a voice needs at least 3 s: add recordings"),
+        (
+            [voice(3, 1, seconds=2.9)],
+            "hold 2.9 s of speech, but a profile needs at least 3 s: add recordings",
+        ),
         ([voice(3, 1, seconds=2.0), voice(3, 1, seconds=0.2)], "lasts 0.200 s; the model tiny needs at least 0.25 s"),
         ([[voice(3, 1), voice(4, 1)]], r"one by one: enrol\(\*recordings\)"),
         ([""], "An empty path names no recording"),

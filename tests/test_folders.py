@@ -154,9 +154,7 @@ def test_ser_predict_answers_them_and_names_the_rest(ser: Ser, tmp_path: Path, m
     assert code == 0
     assert [row["path"] for row in json.loads(out)] == sorted(f"mix/{name}" for name in ["a.wav", *LIBSNDFILE])
     first = ", ".join(f"mix/{name}" for name in sorted(OTHERS)[:5])
-    assert (
-        err == f"ser: {len(OTHERS)} files were passed over, not being recordings: {first} and {len(OTHERS) - 5} more.\n"
-    )
+    assert err == f"ser: {len(OTHERS)} files were passed over (no recordings): {first} and {len(OTHERS) - 5} more.\n"
     assert ser("predict", "mix/a.wav", "-m", "tiny", "--json")[2] == ""
 
 

@@ -99,7 +99,7 @@ def test_a_folder_is_resumed(ser: Ser, call: Path, tiny: Path, tmp_path: Path) -
     (tmp_path / "calls" / "notes.txt").write_text("no sound")
     words = ["timeline", "calls", "-r", "-m", tiny, "--srt", "out/", "--csv", "all.csv"]
     code, _, err = ser(*words)
-    assert (code, err) == (0, "ser: 1 file was passed over, not being recordings.\n")
+    assert (code, err) == (0, "ser: 1 file was passed over (not a recording).\n")
     files = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.srt")}
     assert files == {"a.srt", "b.wav.srt", "b.flac.srt", "more/a.srt"}
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 21
@@ -163,6 +163,10 @@ def test_speakers_on_the_command_line(ser: Ser, call: Path, tiny: Path, tmp_path
     assert code == 0
     assert [line.split()[2] for line in out.splitlines()[2:4]] == ["ann", "bob"]
     assert [line.split(":")[0] for line in out.splitlines()[4:]] == ["ann", "bob"]
+    Path("odd.rttm").write_text("hello\n")
+    code, _, err = ser("timeline", call, "-m", tiny, "--speakers", "odd.rttm")
+    assert (code, "inputs failed" in err) == (2, False)
+    assert "'odd.rttm', line 1 is not RTTM" in err
 
 
 # --------------------------------------------------------------------------------------------------------- pipes
@@ -247,8 +251,12 @@ def test_a_pipe_is_answered_while_it_runs_and_ctrl_c_keeps_what_was_said(tmp_pat
     write_tiny(tmp_path / "tiny")
     words = ["timeline", "-", "-m", str(tmp_path / "tiny"), "--rate", str(RATE), "--json"]
     code = f"import sys; sys.argv = ['ser', *{words!r}]; from serkit.cli import main; main()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    # A shell makes what it starts in the background deaf to Ctrl-C, and tests started so would pass that on.
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", code],
+        **pipes,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdin is not None
     assert process.stdout is not None

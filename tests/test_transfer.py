@@ -449,7 +449,7 @@ def test_ser_transfer_refuses_and_stops(
         answers += 1
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Recognizer, "probabilities", stop)
+    monkeypatch.setattr(Recognizer, "outputs", stop)
     code, _, err = ser("transfer", bundle.path, "--data", foreign, "--out", out)
     assert (code, err) == (130, "ser: interrupted; nothing was written.\n")
     assert answers

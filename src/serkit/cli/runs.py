@@ -83,7 +83,8 @@ def passed_over(files: Sequence[Path]) -> None:
     names = [terminal.printable(str(file)) for file in files[:_SAY_PASSED_OVER]]
     more = f" and {len(files) - len(names)} more" if len(files) > len(names) else ""
     files_were = count(len(files), "file was", "files were")
-    typer.echo(f"ser: {files_were} passed over, not being recordings: {', '.join(names)}{more}.", err=True)
+    what = "not a recording" if len(files) == 1 else "no recordings"
+    typer.echo(f"ser: {files_were} passed over ({what}): {', '.join(names)}{more}.", err=True)
 
 
 def progress(rows: Iterator[_Rows], total: int) -> Iterator[_Rows]:

@@ -140,6 +140,10 @@ def timeline(
     if min_confidence is not None:
         check_confidence(min_confidence)
     heard = check_channel(channel, each=True)
+    if speakers is not None:
+        from serkit.recognition.speakers import read_rttm
+
+        read_rttm(speakers, paths[0])  # a mistake in it is the option's, not the recording's
     recognizer = load(model).among(labels)
     known = None
     if profile is not None:
@@ -167,8 +171,10 @@ def timeline(
         raise typer.Exit(answer_pipe(recognizer, outputs, rate=rate, **how, **asked))
     inputs, passed_over = _inputs(paths, recursive)
     if passed_over:
-        count = "1 file was" if len(passed_over) == 1 else f"{len(passed_over)} files were"
-        typer.echo(f"ser: {count} passed over, not being recordings.", err=True)
+        one = len(passed_over) == 1
+        text = "1 file was passed over (not a recording)"
+        text = text if one else f"{len(passed_over)} files were passed over (no recordings)"
+        typer.echo(f"ser: {text}.", err=True)
     sources = [(item, name) for item, name in inputs if not isinstance(item, Prediction)]
     outputs = Outputs(given, sources, force=force, resume=resume)
     noted = {**asked, "speakers": None if speakers is None else str(speakers), "profile": known and known.key}
@@ -177,7 +183,7 @@ def timeline(
     tell = Printer(as_json, bool(given), many=len(inputs) > 1)
     failures = [(str(item.path), item.error or "") for item, _ in inputs if isinstance(item, Prediction)]
     cut: list[tuple[str, str]] = []
-    interrupted = False
+    interrupted, answered = False, outputs.passed
     with outputs, tell:
         for item, _ in sources:
             if outputs.there(item):
@@ -191,6 +197,7 @@ def timeline(
                 failures.append((os.fspath(item), str(error)))
                 continue
             tell.put(found)
+            answered += 1
             if found.error is not None:
                 cut.append((os.fspath(item), f"{found.error} The first {found.duration:.2f} s are answered."))
     if outputs.passed:
@@ -201,7 +208,8 @@ def timeline(
     if cut:
         terminal.print_failures(f"ser: {len(cut)} of {len(inputs)} inputs break off", cut, total=len(cut))
     if interrupted:
-        typer.echo("ser: interrupted; the recordings that are done are kept.", err=True)
+        kept = "the recordings that are done are kept" if answered else "nothing was written"
+        typer.echo(f"ser: interrupted; {kept}.", err=True)
         raise typer.Exit(130)
     if not sources:
         raise typer.Exit(2)

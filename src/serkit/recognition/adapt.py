@@ -126,7 +126,7 @@ class Adaptation:
         if self.heard < LEAST:
             rest = f" ({self._silent} more hold none)" if self._silent else ""
             raise AudioError(
-                f"{_recordings(self.heard)} speech{rest}, adapting to a place needs at least {LEAST}: add recordings, "
+                f"{_recordings(self.heard)} speech{rest}, but a place needs at least {LEAST}: add recordings, "
                 "or answer without adapting."
             )
         label, count = self._labels.most_common(1)[0]

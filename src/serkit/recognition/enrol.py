@@ -43,7 +43,7 @@ def enrol(
             break
     if seconds < MIN_SECONDS:
         raise AudioError(
-            f"The recordings hold {seconds:.1f} s of speech, the profile of a voice needs at least {MIN_SECONDS:g} s: "
+            f"The recordings hold {seconds:.1f} s of speech, but a profile needs at least {MIN_SECONDS:g} s: "
             "add recordings of this person."
         )
     return moments.profile("voice", recognizer.manifest, utterances=utterances, seconds=seconds)
