@@ -136,9 +136,7 @@ def test_fifty_clips_pass_without_a_remark(tiny: serkit.Recognizer) -> None:
 
 
 def test_too_few_clips_with_speech_are_refused(tiny: serkit.Recognizer) -> None:
-    with pytest.raises(
-        AudioError, match=r"^19 recordings hold speech \(6 more hold none\), but a place needs"
-    ):
+    with pytest.raises(AudioError, match=r"^19 recordings hold speech \(6 more hold none\), but a place needs"):
         tiny.adapt([*SOUNDS[:19], *[SILENCE] * 6], sample_rate=RATE)
     with pytest.raises(AudioError, match=r"^1 recording holds speech, but a place needs at least 20"):
         tiny.adapt(SOUNDS[0], sample_rate=RATE)
