@@ -318,7 +318,7 @@ def test_failures_are_listed_and_the_others_are_used(ser: Ser) -> None:
         (["adapt", "missing", "-m", "tiny", "--json"], "no such file or folder: 'missing'"),
         (["adapt", "calls", "-m", "tiny", "--out", "calls"], "it is a folder"),
         (["adapt", "calls", "-m", "tiny", "--out", "calls/01.wav"], "is a recording, which is never replaced"),
-        (["predict", "calls/more", "-m", "tiny", "--adapt"], "ser: 2 recordings hold speech, but adapting to a place"),
+        (["predict", "calls/more", "-m", "tiny", "--adapt"], "ser: 2 recordings hold speech, but a place"),
         (["predict", "calls", "-m", "plain", "--adapt"], "ser: The model plain 1.0 does not adapt"),
         (["predict", "-", "-m", "tiny", "--adapt"], "--adapt reads the recordings twice"),
         (["predict", "calls", "-m", "tiny", "--adapt", "--profile", "x.json"], "--adapt and --profile exclude each"),
