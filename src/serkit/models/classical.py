@@ -26,10 +26,11 @@ Pair = tuple[np.ndarray, np.ndarray]
 SMALLEST = 1e-6
 
 
-def scale_probabilities(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+def scale_probabilities(probabilities: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
     """Soften (``temperature`` > 1) or sharpen (< 1) probabilities (n, n_classes); rows sum to 1.
 
-    Guo et al. (2017), "On Calibration of Modern Neural Networks", with log-probabilities in place of logits.
+    Guo et al. (2017), "On Calibration of Modern Neural Networks", with log-probabilities in place of logits. With a
+    temperature of shape (n, 1), each row has its own.
 
     Examples
     --------

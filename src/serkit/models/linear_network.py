@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from scipy.special import erf, log_softmax
+from scipy.special import erf, log_softmax, softmax
 
 from serkit.models import check_numbers
 from serkit.models.base import VectorClassifier
@@ -243,9 +243,7 @@ class LinearNetwork(VectorClassifier):
         )
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
-        logits = self._logits(X) / self.temperature_
-        e = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(e / e.sum(axis=1, keepdims=True))
+        return np.asarray(softmax(self._logits(X) / self.temperature_, axis=1))
 
     def vector_graph(self, width: int) -> onnx.ModelProto:
         """The fitted model as ONNX: ``input`` float32 (n, width) -> ``probabilities`` float32 (n, n_classes)."""

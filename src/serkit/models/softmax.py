@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from scipy.optimize import minimize, minimize_scalar
+from scipy.special import softmax
 
 from serkit.models import check_numbers
 from serkit.models.base import VectorClassifier
@@ -120,7 +121,7 @@ class SoftmaxRegression(VectorClassifier):
 
         def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
             coef, intercept = flat[: -shape[0]].reshape(shape), flat[-shape[0] :]
-            p = _softmax(np.where(could, X @ coef.T.astype(np.float32) + intercept, _NEVER))
+            p = softmax(np.where(could, X @ coef.T.astype(np.float32) + intercept, _NEVER), axis=1)
             error = weights[:, None] * (p - truth)
             of_truth = np.maximum((p * truth).sum(axis=1), 1e-30)
             value = -float(weights @ np.log(of_truth)) + self.penalty * float((coef**2).sum())
@@ -168,7 +169,7 @@ class SoftmaxRegression(VectorClassifier):
         rows = np.arange(len(target))
 
         def loss(log_t: float) -> float:
-            return -float(np.log(np.maximum(_softmax(logits / np.exp(log_t))[rows, target], 1e-30)).mean())
+            return -float(np.log(np.maximum(softmax(logits / np.exp(log_t), axis=1)[rows, target], 1e-30)).mean())
 
         return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded").x))
 
@@ -178,7 +179,7 @@ class SoftmaxRegression(VectorClassifier):
         return np.asarray(product + self.intercept_)
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
-        return _softmax(self.logits(X) / self.temperature_)
+        return np.asarray(softmax(self.logits(X) / self.temperature_, axis=1))
 
     def vector_graph(self, width: int) -> onnx.ModelProto:
         """The fitted model as ONNX: ``input`` float32 (n, width) -> ``probabilities`` float32 (n, n_classes)."""
@@ -194,11 +195,6 @@ class SoftmaxRegression(VectorClassifier):
             [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()],
         )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    e = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
 def build(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> SoftmaxRegression:

@@ -50,7 +50,7 @@ class Reference:
     @classmethod
     def of(cls, clips: Clips, prior: float) -> Reference:
         """Measure the training clips; altered copies are left out."""
-        own = clips.where((clips.rows["copy"] == 0).to_numpy())
+        own = clips.originals()
         X = np.stack(own.arrays).astype(np.float64)
         places, voices = group_names(own.rows, "place"), group_names(own.rows, "voice")
         means, variances = [], []
@@ -116,7 +116,7 @@ class Reference:
         As a stranger's; by eight clips of their own voice, drawn by `seed`, if it is heard with at least three labels;
         by all of their own place. Altered copies are a stranger's only.
         """
-        own = clips.where((clips.rows["copy"] == 0).to_numpy())
+        own = clips.originals()
         voices, labels = group_names(own.rows, "voice"), own.labels
         varied = [voice for voice in sorted(set(voices)) if len(set(labels[voices == voice])) >= _LABELS]
         spoken = own.where(np.isin(voices, varied))

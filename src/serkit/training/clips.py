@@ -54,6 +54,10 @@ class Clips:
         arrays = [self.arrays[i] for i in np.flatnonzero(mask)]
         return Clips(self.rows[mask].reset_index(drop=True), arrays)
 
+    def originals(self) -> Clips:
+        """Return the rows that are no altered copies."""
+        return self.where((self.rows["copy"] == 0).to_numpy())
+
     def with_role(self, *roles: str) -> Clips:
         """Return the rows that have one of these roles."""
         return self.where(self.rows["role"].isin(roles).to_numpy())

@@ -173,9 +173,9 @@ def export_bundle(
 
 def _expected(estimator: Pipeline, labels: Sequence[str], X: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
     """What a model that adapts answers for the embeddings X (n, d), after hearing others."""
-    reference = estimator.reference_
-    found = fitting.label_probabilities(estimator, reference.standardise(X, heard), labels)
-    softened: np.ndarray = estimator.distance_.soften(found, reference.standardise(X))
+    plain = estimator.reference_.standardise(X)
+    adapted = plain if heard is None else estimator.reference_.standardise(X, heard)
+    softened: np.ndarray = estimator.distance_.soften(fitting.label_probabilities(estimator, adapted, labels), plain)
     return softened
 
 

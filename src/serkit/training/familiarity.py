@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.linalg import eigh
 
-from serkit.models.classical import SMALLEST
+from serkit.models.classical import scale_probabilities
 from serkit.training.adaptation import Reference
 from serkit.training.clips import Clips, group_names
 
@@ -53,7 +53,7 @@ class Distance:
     @classmethod
     def of(cls, clips: Clips, usual: Reference, settings: Adaptation) -> Distance:
         """Measure training clips, of which altered copies are left out; places count alike."""
-        own = usual.adapted(clips.where((clips.rows["copy"] == 0).to_numpy()))
+        own = usual.adapted(clips.originals())
         Z, places = np.stack(own.arrays), group_names(own.rows, "place")
         counts = dict(zip(*np.unique(places, return_counts=True), strict=True))
         weights = np.array([1 / counts[place] for place in places])
@@ -73,9 +73,7 @@ class Distance:
     def soften(self, probabilities: np.ndarray, Z: np.ndarray) -> np.ndarray:
         """Return the probabilities (n, n_labels) of the clips ``Z`` (n, d), softened by how far these are."""
         temperature = 1 + self.caution * np.maximum(self(Z) - _USUAL, 0)
-        logs = np.log(np.maximum(probabilities, SMALLEST)) / temperature[:, None]
-        e = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return np.asarray(e / e.sum(axis=1, keepdims=True))
+        return scale_probabilities(probabilities, temperature[:, None])
 
 
 def familiarity(clips: Clips, settings: Adaptation) -> dict[str, Any]:
@@ -84,7 +82,7 @@ def familiarity(clips: Clips, settings: Adaptation) -> dict[str, Any]:
     Its percentiles are those of clips that took no part in the distance: of each corpus in turn, measured by the
     others, corpora counting alike; of a fifth of the voices in turn, where there is one corpus.
     """
-    own = clips.where((clips.rows["copy"] == 0).to_numpy())
+    own = clips.originals()
     places = group_names(own.rows, "place")
     if len(set(places)) > 1:
         parts = places

@@ -121,9 +121,10 @@ class Task:
         reference, distance = pipeline.reference_, pipeline.distance_
         if reference is None or not len(clips):
             return fitting.label_probabilities(pipeline, self.inputs(clips), self.labels)
-        adapted = reference.adapted(clips, enrolled, by)
+        plain = reference.adapted(clips)
+        adapted = plain if enrolled is None else reference.adapted(clips, enrolled, by)
         found = fitting.label_probabilities(pipeline, self.inputs(adapted), self.labels)
-        softened: np.ndarray = distance.soften(found, np.stack(reference.adapted(clips).arrays))
+        softened: np.ndarray = distance.soften(found, np.stack(plain.arrays))
         return softened
 
     def inputs(self, clips: Clips) -> np.ndarray:

@@ -159,7 +159,7 @@ def _check_folds(
 
 def _labels(split: Split, train: pd.DataFrame, labels: list[str]) -> list[str]:
     """Return the labels that a fold's model can learn; a corpus that is left out may be the only one with a label."""
-    if not split.protocol.startswith("corpus"):
+    if not split.by_corpus:
         return labels
     given = set(train["emotion"])
     return [label for label in labels if label in given]
