@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from serkit.cli import app
-from serkit.cli.options import ForceOption, check_output
+from serkit.cli.options import ForceOption, ModelOption, RecursiveOption, check_output
 from serkit.cli.runs import Tally, passed_over, progress
 from serkit.errors import SerkitError
 
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 def adapt(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Recordings, or folders of them.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.json", help="Profile to write.")] = None,
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Also look into sub-folders and linked folders.")
-    ] = False,
+    model: ModelOption = "default",
+    recursive: RecursiveOption = False,
     channel: Annotated[
         str,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from serkit.cli import app
-from serkit.cli.options import ForceOption, check_output
+from serkit.cli.options import ForceOption, ModelOption, check_output
 from serkit.cli.runs import count
 from serkit.cli.standard_input import standard_input
 
@@ -22,7 +22,7 @@ def enrol(
         ),
     ],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.json", help="Profile to write.")] = None,
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
+    model: ModelOption = "default",
     channel: Annotated[
         str,
         typer.Option(

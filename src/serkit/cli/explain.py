@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from serkit.cli import app
-from serkit.cli.options import ForceOption, LabelsOption, check_output
+from serkit.cli.options import ForceOption, LabelsOption, ModelOption, check_output, profile_for
 from serkit.cli.standard_input import standard_input
 from serkit.errors import SerkitError
 
@@ -22,7 +22,7 @@ def explain(
     emotion: Annotated[
         str | None, typer.Option("--emotion", "-e", metavar="LABEL", help="Explain this label instead of the answer.")
     ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
+    model: ModelOption = "default",
     offset: Annotated[float, typer.Option("--offset", metavar="S", help="Where to begin, in seconds.")] = 0.0,
     duration: Annotated[
         float | None, typer.Option("--duration", metavar="S", help="How many seconds to explain; all by default.")
@@ -49,15 +49,12 @@ def explain(
         raise typer.BadParameter("Say where the page should go, as in --out page.html, or use --json.")
     from serkit.audio import check_channel
     from serkit.recognition.explain_page import findings, write_explanation
-    from serkit.recognition.profile import Profile
     from serkit.recognition.recognizer import load
     from serkit.terminal import printable
 
     heard = check_channel(channel)
     recognizer = load(model).among(labels)
-    known = None if profile is None else Profile.load(profile)
-    if known is not None:
-        known.check(recognizer.manifest)
+    known = profile_for(recognizer, profile)
     if out is not None and out.is_dir():
         raise SerkitError(f"Cannot write '{out}': it is a folder.")
     if out is not None:

@@ -12,7 +12,7 @@ import typer
 
 from serkit import terminal
 from serkit.cli import app
-from serkit.cli.options import LabelsOption
+from serkit.cli.options import LabelsOption, MinConfidenceOption, ModelOption
 from serkit.errors import AudioError, MissingExtraError, SerkitError
 
 if TYPE_CHECKING:
@@ -26,20 +26,13 @@ _RANGE_DB = 60.0
 
 @app.command()
 def listen(
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
+    model: ModelOption = "default",
     device: Annotated[
         str | None, typer.Option("--device", metavar="NAME", help="Number or part of the name of a microphone.")
     ] = None,
     show_devices: Annotated[bool, typer.Option("--list", help="List the microphones and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each event.")] = False,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence",
-            metavar="P",
-            help="Answer unsure if the emotion is less probable than P; if left out, the model's own limit. 0: never.",
-        ),
-    ] = None,
+    min_confidence: MinConfidenceOption = None,
     labels: LabelsOption = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", metavar="S", help="Stop after so many seconds; else Ctrl-C stops.")

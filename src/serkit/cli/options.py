@@ -4,13 +4,46 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-__all__ = ["ForceOption", "LabelsOption", "check_output", "refuse_recording"]
+if TYPE_CHECKING:
+    from serkit.recognition.profile import Profile
+    from serkit.recognition.recognizer import Recognizer
+
+__all__ = [
+    "ForceOption",
+    "LabelsOption",
+    "MinConfidenceOption",
+    "ModelOption",
+    "RecursiveOption",
+    "StrictOption",
+    "check_output",
+    "profile_for",
+    "refuse_recording",
+]
 
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what --out names if it exists.")]
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")]
+
+RecursiveOption = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Also look into sub-folders and linked folders.")
+]
+
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Refuse recordings that break off instead of answering what is there.")
+]
+
+MinConfidenceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-confidence",
+        metavar="P",
+        help="Answer unsure if the emotion is less probable than P; if left out, the model's own limit. 0: never.",
+    ),
+]
 
 LabelsOption = Annotated[
     str | None,
@@ -21,6 +54,17 @@ LabelsOption = Annotated[
         "adds the probability of calm to that of neutral. By default all.",
     ),
 ]
+
+
+def profile_for(recognizer: Recognizer, path: str | os.PathLike[str] | None) -> Profile | None:
+    """Read the profile that ``--profile`` names, which must be one of this model; None without one."""
+    if path is None:
+        return None
+    from serkit.recognition.profile import Profile
+
+    found = Profile.load(path)
+    found.check(recognizer.manifest)
+    return found
 
 
 def refuse_recording(path: str | os.PathLike[str]) -> None:

@@ -13,7 +13,16 @@ import typer
 
 from serkit import terminal
 from serkit.cli import app
-from serkit.cli.options import LabelsOption, check_output, refuse_recording
+from serkit.cli.options import (
+    LabelsOption,
+    MinConfidenceOption,
+    ModelOption,
+    RecursiveOption,
+    StrictOption,
+    check_output,
+    profile_for,
+    refuse_recording,
+)
 from serkit.cli.runs import Tally, count, passed_over, progress
 from serkit.errors import SerkitError
 from serkit.recognition.rows import CsvWriter, JsonWriter, to_table
@@ -31,7 +40,7 @@ def predict(
         list[str],
         typer.Argument(metavar="PATH...", help="Recordings, folders, or - for a recording on standard input."),
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
+    model: ModelOption = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of rows and nothing else.")] = False,
     csv: Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write rows as CSV; - prints them.")] = None,
     out: Annotated[
@@ -55,9 +64,7 @@ def predict(
             help="How many probabilities to give; if left out, 3 in the table, all in JSON.",
         ),
     ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Also look into sub-folders and linked folders.")
-    ] = False,
+    recursive: RecursiveOption = False,
     channel: Annotated[
         str,
         typer.Option(
@@ -67,14 +74,7 @@ def predict(
             "By default the mix, or the channel with the voice where the mix would lose it.",
         ),
     ] = "auto",
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence",
-            metavar="P",
-            help="Answer unsure if the emotion is less probable than P; if left out, the model's own limit. 0: never.",
-        ),
-    ] = None,
+    min_confidence: MinConfidenceOption = None,
     profile: Annotated[
         str | None,
         typer.Option(
@@ -98,9 +98,7 @@ def predict(
         int | None,
         typer.Option("--rate", metavar="HZ", help="Standard input is raw PCM: 16 bits, little-endian, mono."),
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse recordings that break off instead of answering what is there.")
-    ] = False,
+    strict: StrictOption = False,
 ) -> None:
     """Recognise the emotion in recordings.
 
@@ -139,12 +137,7 @@ def predict(
     heard = check_channel(channel, each=True)
     recognizer = load(model).among(labels)
     least = recognizer.least(min_confidence)
-    known = None
-    if profile is not None:
-        from serkit.recognition.profile import Profile
-
-        known = Profile.load(profile)
-        known.check(recognizer.manifest)
+    known = profile_for(recognizer, profile)
     for target in (out, csv):
         if target not in (None, "-"):
             refuse_recording(str(target))

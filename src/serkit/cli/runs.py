@@ -76,15 +76,18 @@ def count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def passed_over(files: Sequence[Path]) -> None:
-    """Say on standard error which files in folders are not recordings, if any."""
+def passed_over(files: Sequence[Path], *, named: bool = True) -> None:
+    """Say on standard error how many files in folders are not recordings, if any, and which."""
     if not files:
         return
-    names = [terminal.printable(str(file)) for file in files[:_SAY_PASSED_OVER]]
-    more = f" and {len(files) - len(names)} more" if len(files) > len(names) else ""
     files_were = count(len(files), "file was", "files were")
+    which = ""
+    if named:
+        names = [terminal.printable(str(file)) for file in files[:_SAY_PASSED_OVER]]
+        more = f" and {len(files) - len(names)} more" if len(files) > len(names) else ""
+        which = f": {', '.join(names)}{more}"
     what = "not a recording" if len(files) == 1 else "no recordings"
-    typer.echo(f"ser: {files_were} passed over ({what}): {', '.join(names)}{more}.", err=True)
+    typer.echo(f"ser: {files_were} passed over ({what}){which}.", err=True)
 
 
 def progress(rows: Iterator[_Rows], total: int) -> Iterator[_Rows]:

@@ -13,13 +13,22 @@ import typer
 
 from serkit import terminal
 from serkit.cli import app
-from serkit.cli.options import LabelsOption
+from serkit.cli.options import (
+    LabelsOption,
+    MinConfidenceOption,
+    ModelOption,
+    RecursiveOption,
+    StrictOption,
+    profile_for,
+)
+from serkit.cli.runs import count, passed_over
 from serkit.errors import SerkitError
 
 if TYPE_CHECKING:
     from serkit.cli.timeline_files import Outputs
     from serkit.recognition.prediction import Prediction
     from serkit.recognition.recognizer import Recognizer
+    from serkit.recognition.speakers import Turns
     from serkit.recognition.tracks import Timeline
 
 
@@ -33,7 +42,7 @@ def timeline(
         list[str],
         typer.Argument(metavar="PATH...", help="Recordings, folders, or - for sound on standard input."),
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")] = "default",
+    model: ModelOption = "default",
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print JSON and nothing else: a list of timelines; for -, a line for each event."),
@@ -72,14 +81,7 @@ def timeline(
         Path | None,
         typer.Option("--speakers", metavar="FILE.rttm", help="Who speaks when, of any diarisation: a track for each."),
     ] = None,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence",
-            metavar="P",
-            help="Answer unsure if the emotion is less probable than P; if left out, the model's own limit. 0: never.",
-        ),
-    ] = None,
+    min_confidence: MinConfidenceOption = None,
     profile: Annotated[
         str | None,
         typer.Option(
@@ -108,16 +110,12 @@ def timeline(
     partial: Annotated[
         bool, typer.Option("--partial", help="For -: also tell the answer so far, every half second.")
     ] = False,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Also look into sub-folders and linked folders.")
-    ] = False,
+    recursive: RecursiveOption = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Pass over recordings whose files are all there from an earlier run.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse recordings that break off instead of answering what is there.")
-    ] = False,
+    strict: StrictOption = False,
 ) -> None:
     """Recognise emotion over time: a call, a meeting, a podcast of any length.
 
@@ -140,17 +138,13 @@ def timeline(
     if min_confidence is not None:
         check_confidence(min_confidence)
     heard = check_channel(channel, each=True)
+    turns = None
     if speakers is not None:
         from serkit.recognition.speakers import read_rttm
 
-        read_rttm(speakers, paths[0])  # a mistake in it is the option's, not the recording's
+        turns = read_rttm(speakers, paths[0])  # here, because a mistake in it is the option's, not the recording's
     recognizer = load(model).among(labels)
-    known = None
-    if profile is not None:
-        from serkit.recognition.profile import Profile
-
-        known = Profile.load(profile)
-        known.check(recognizer.manifest)
+    known = profile_for(recognizer, profile)
     asked: dict[str, Any] = {
         "profile": known,
         "channel": heard,
@@ -169,12 +163,8 @@ def timeline(
         outputs = Outputs(given, [("-", Path("standard-input"))], force=force)
         how = {"as_json": as_json, "partial": partial, "printed": not given and not as_json}
         raise typer.Exit(answer_pipe(recognizer, outputs, rate=rate, **how, **asked))
-    inputs, passed_over = _inputs(paths, recursive)
-    if passed_over:
-        one = len(passed_over) == 1
-        text = "1 file was passed over (not a recording)"
-        text = text if one else f"{len(passed_over)} files were passed over (no recordings)"
-        typer.echo(f"ser: {text}.", err=True)
+    inputs, others = _inputs(paths, recursive)
+    passed_over(others, named=False)
     sources = [(item, name) for item, name in inputs if not isinstance(item, Prediction)]
     outputs = Outputs(given, sources, force=force, resume=resume)
     noted = {**asked, "speakers": None if speakers is None else str(speakers), "profile": known and known.key}
@@ -189,7 +179,7 @@ def timeline(
             if outputs.there(item):
                 continue
             try:
-                found = _answer(recognizer, item, outputs, speakers, strict, asked)
+                found = _answer(recognizer, item, outputs, turns, strict, asked)
             except KeyboardInterrupt:
                 interrupted = True
                 break
@@ -201,8 +191,7 @@ def timeline(
             if found.error is not None:
                 cut.append((os.fspath(item), f"{found.error} The first {found.duration:.2f} s are answered."))
     if outputs.passed:
-        done = "1 recording was" if outputs.passed == 1 else f"{outputs.passed} recordings were"
-        typer.echo(f"ser: {done} there already.", err=True)
+        typer.echo(f"ser: {count(outputs.passed, 'recording was', 'recordings were')} there already.", err=True)
     if failures:
         terminal.print_failures(f"ser: {len(failures)} of {len(inputs)} inputs failed", failures, total=len(failures))
     if cut:
@@ -234,7 +223,7 @@ def _check_usage(
         raise typer.BadParameter("Only one of the outputs can be printed: give the others a file.")
     if (rate is not None or partial) and paths != ["-"]:
         raise typer.BadParameter("--rate and --partial are for standard input: give - as the recording.")
-    if speakers is not None and (len(paths) != 1 or paths == ["-"]):
+    if speakers is not None and (len(paths) != 1 or paths == ["-"] or Path(paths[0]).is_dir()):
         raise typer.BadParameter("--speakers is about one recording: give one file.")
     if annotate is not None and (len(paths) != 1 or paths == ["-"] or given or as_json or speakers is not None):
         raise typer.BadParameter("--annotate takes one recording, and --out is its only output.")
@@ -253,21 +242,21 @@ def _inputs(
     from serkit.recognition.inputs import find_inputs
     from serkit.recognition.prediction import Prediction
 
-    passed_over: list[Path] = []
+    others: list[Path] = []
     found: list[tuple[str | os.PathLike[str] | Prediction, Path]] = []
     for path in paths:
-        for item in find_inputs([path], recursive=recursive, passed_over=passed_over.append):
+        for item in find_inputs([path], recursive=recursive, passed_over=others.append):
             name = Path() if isinstance(item, Prediction) else Path(item)
             inside = name.is_relative_to(path) and name != Path(path)
             found.append((item, name.relative_to(path) if inside else Path(name.name)))
-    return found, passed_over
+    return found, others
 
 
 def _answer(
     recognizer: Recognizer,
     item: str | os.PathLike[str],
     outputs: Outputs,
-    speakers: Path | None,
+    turns: Turns | None,
     strict: bool,
     asked: dict[str, Any],
 ) -> Timeline:
@@ -278,7 +267,7 @@ def _answer(
         sound = stack.enter_context(outputs.sound())
         progress = stack.enter_context(RecordingProgress(item))
         found = make_timeline(
-            recognizer, item, speakers=speakers, strict=strict, progress=progress, on_block=sound.add, **asked
+            recognizer, item, speakers=turns, strict=strict, progress=progress, on_block=sound.add, **asked
         )
         outputs.write(item, found, sound)
     return replace(found, path=os.fspath(item))
