@@ -19,7 +19,7 @@ from serkit.recognition.adapt import evenly
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
 from tests.conftest import Ser, voice
-from tests.test_imports import HEAVY, loaded_after
+from tests.test_imports import HEAVY, loaded_after, running
 from tests.tiny_models import PLAIN_HEAD, adapted_answer, embedding_graph, embedding_of, write_adaptable, write_tiny
 
 RATE = 16000
@@ -354,16 +354,9 @@ def test_a_profile_that_exists_is_replaced_only_when_asked(ser: Ser) -> None:
 
 
 def test_adapting_loads_nothing_of_the_learn_road(ser: Ser, tmp_path: Path) -> None:
-    code = "\n".join(
-        [
-            "import sys, serkit.cli",
-            "def ser(*words):",
-            "    sys.argv = ['ser', *words]",
-            "    try: serkit.cli.main()",
-            "    except SystemExit as done: assert not done.code, done.code",
-            "ser('adapt', 'calls', '-m', 'tiny', '--out', 'here.json')",
-            "ser('predict', 'calls', '-m', 'tiny', '--adapt', '--out', 'rows.jsonl')",
-        ]
+    code = running(
+        ("adapt", "calls", "-m", "tiny", "--out", "here.json"),
+        ("predict", "calls", "-m", "tiny", "--adapt", "--out", "rows.jsonl"),
     )
     assert not loaded_after(code) & HEAVY
     assert Profile.load(tmp_path / "here.json").utterances == 22

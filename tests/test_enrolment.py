@@ -23,7 +23,7 @@ from serkit.recognition.moments import Moments
 from serkit.recognition.profile import Profile
 from tests.conftest import Ser, voice
 from tests.known_speech import timeline_of
-from tests.test_imports import HEAVY, loaded_after
+from tests.test_imports import HEAVY, loaded_after, running
 from tests.tiny_models import PLAIN_HEAD, adapted_answer, embedding_graph, embedding_of, write_adaptable, write_tiny
 
 RATE = 16000
@@ -513,16 +513,9 @@ def test_a_wrong_profile_shows_before_anything_is_written(ser: Ser, tmp_path: Pa
 
 
 def test_enrolling_loads_nothing_of_the_learn_road(ser: Ser, tmp_path: Path) -> None:
-    code = "\n".join(
-        [
-            "import sys, serkit.cli",
-            "def ser(*words):",
-            "    sys.argv = ['ser', *words]",
-            "    try: serkit.cli.main()",
-            "    except SystemExit as done: assert not done.code, done.code",
-            "ser('enrol', 'ann', '-m', 'tiny', '--out', 'ann.json')",
-            "ser('predict', 'a.wav', '-m', 'tiny', '--profile', 'ann.json')",
-        ]
+    code = running(
+        ("enrol", "ann", "-m", "tiny", "--out", "ann.json"),
+        ("predict", "a.wav", "-m", "tiny", "--profile", "ann.json"),
     )
     assert not loaded_after(code) & HEAVY
     assert Profile.load(tmp_path / "ann.json").seconds == 4.0

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile as sf
@@ -21,6 +22,19 @@ def loaded_after(code: str) -> set[str]:
     script = f"{code}\nimport json, sys; print('\\n' + json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def running(*commands: Sequence[str]) -> str:
+    """Code that runs `ser` once for each of these words, and stops at the first exit code that is not 0."""
+    lines = [
+        "import sys, serkit.cli",
+        "def ser(*words):",
+        "    sys.argv = ['ser', *words]",
+        "    try: serkit.cli.main()",
+        "    except SystemExit as done: assert not done.code, done.code",
+        *(f"ser(*{list(words)!r})" for words in commands),
+    ]
+    return "\n".join(lines)
 
 
 def test_import_serkit_loads_next_to_nothing() -> None:
@@ -46,25 +60,12 @@ def test_predicting_loads_nothing_of_the_learn_road(tmp_path: Path) -> None:
     extractor = Extractor(16000, Window(), (Feature("mfcc", {"n_mfcc": 4}), Feature("chroma")), "mean_std")
     given = {"kind": "features", "extractor": extractor.to_dict()}
     write_tiny(tmp_path / "features", graph=features_graph(np.zeros((32, 8))), input=given)
-    code = "\n".join(
-        [
-            "import sys, serkit.cli",
-            "def ser(*words):",
-            "    sys.argv = ['ser', *words]",
-            "    try: serkit.cli.main()",
-            "    except SystemExit as done: assert not done.code, done.code",
-            *(
-                f"ser('predict', {str(tmp_path / 'a.wav')!r}, '-m', {str(tmp_path / m)!r})"
-                for m in ("waves", "features")
-            ),
-            f"ser('predict', {str(tmp_path / 'a.wav')!r}, '-m', {str(tmp_path / 'waves')!r}, '--json')",
-            *(
-                f"ser('explain', {str(tmp_path / 'a.wav')!r}, '-m', {str(tmp_path / m)!r}, "
-                f"'--out', {str(tmp_path / m) + '.html'!r})"
-                for m in ("waves", "features")
-            ),
-            f"ser('models', '--folder', {str(tmp_path)!r})",
-        ]
+    clip, models = str(tmp_path / "a.wav"), [str(tmp_path / name) for name in ("waves", "features")]
+    code = running(
+        *(("predict", clip, "-m", model) for model in models),
+        ("predict", clip, "-m", models[0], "--json"),
+        *(("explain", clip, "-m", model, "--out", f"{model}.html") for model in models),
+        ("models", "--folder", str(tmp_path)),
     )
     loaded = loaded_after(code)
     assert not loaded & HEAVY

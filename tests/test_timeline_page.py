@@ -13,23 +13,12 @@ import pytest
 import soundfile as sf
 
 from serkit.emotions import colour
-from serkit.recognition.prediction import Prediction
 from serkit.recognition.timeline_page import Sound, timeline_page
 from serkit.recognition.tracks import Timeline, Track
+from tests.made_segments import LABELS, part
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-LABELS = ("happy", "sad")
-
-
-def part(start: float, end: float, sad: float | None = None, *, unsure: bool = False) -> Prediction:
-    if sad is None:
-        return Prediction(None, start, end, None, None, {}, speech=False)
-    label = "sad" if sad >= 0.5 else "happy"
-    values = {"happy": 1 - sad, "sad": sad}
-    return Prediction(None, start, end, None if unsure else label, max(sad, 1 - sad), values, True, unsure=unsure)
-
 
 ANN = Track("<ann>", (part(0, 2), part(2, 5, 0.75), part(5, 6, 0.55, unsure=True), part(6, 10)))
 BOB = Track("bob", (part(0, 6), part(6, 9, 0.125), part(9, 10)))

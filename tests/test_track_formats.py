@@ -10,20 +10,9 @@ from pathlib import Path
 import pytest
 
 import serkit
-from serkit.recognition.prediction import Prediction
 from serkit.recognition.track_formats import to_csv, to_eaf, to_json, to_rttm, to_srt, to_textgrid, to_vtt
 from serkit.recognition.tracks import Timeline, Track
-
-LABELS = ("happy", "sad")
-
-
-def part(start: float, end: float, sad: float | None = None, *, unsure: bool = False) -> Prediction:
-    if sad is None:
-        return Prediction(None, start, end, None, None, {}, speech=False)
-    label = "sad" if sad >= 0.5 else "happy"
-    values = {"happy": 1 - sad, "sad": sad}
-    return Prediction(None, start, end, None if unsure else label, max(sad, 1 - sad), values, True, unsure=unsure)
-
+from tests.made_segments import LABELS, part
 
 ANN = Track("ann", (part(0.0, 1.25), part(1.25, 2.5, 0.75), part(2.5, 3.0, 0.55, unsure=True), part(3.0, 4.125)))
 BOB = Track('bob "B" <b&co>', (part(0.0, 2.0), part(2.0, 4.0, 0.125), part(4.0, 4.125)))
