@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCORES = ROOT / "docs" / "scores"
 BENCHMARKS = ROOT / "docs" / "benchmarks.md"
 MODELS = ("default", "fast", "open")
-NOT_OURS = "not measured here: those corpora are not ours"
+NOT_OURS = "not measured here: we do not have these corpora"
 NONE = "–"
 
 #: What, best elsewhere, before, target, measured; a name of a cell in :func:`_measured` is replaced by its value.
@@ -44,8 +44,8 @@ TARGETS = (
     ("calibration error, RAVDESS speech, `speaker`", "3.2", "2.2", "3", "ece speech"),
     ("calibration error, six left out in turn, `corpus`", NONE, NONE, "6", "ece corpus"),
     ("calibration error, the four, `corpus`", NONE, "cnn ece", "6", "ece never heard"),
-    ("accuracy of the surest half, nine other corpora, plain / adapted", NONE, NONE, "75 / 82", NOT_OURS),
-    ("accuracy of the surest half, six left out in turn, plain / adapted", NONE, NONE, NONE, "halves"),
+    ("accuracy of the most confident half, nine other corpora, plain / adapted", NONE, NONE, "75 / 82", NOT_OURS),
+    ("accuracy of the most confident half, six left out in turn, plain / adapted", NONE, NONE, NONE, "halves"),
     ("`fast`: RAVDESS speech, `speaker`", "WavLM-large, 316 M: 72.0", NONE, "74", "fast speech"),
     ("`open`: CREMA-D (Opus), `speaker`", NONE, NONE, "73", "open crema"),
     ("`open`: nine other corpora, plain / adapted", NONE, NONE, "53 / 62", NOT_OURS),

@@ -82,7 +82,10 @@ def test_targets_take_corpora_left_out_from_the_files_and_compare_the_same_corpo
     ]
     assert cells(shown, "calibration error, six left out in turn, `corpus`")[-1] == "8.0 ± 0.0"
     assert cells(shown, "calibration error, the four, `corpus`")[2:] == ["20.0", "6", "15.0 ± 0.0"]
-    assert cells(shown, "accuracy of the surest half, six left out in turn, plain / adapted")[-1] == "75.0 ± 0.0 / –"
+    assert (
+        cells(shown, "accuracy of the most confident half, six left out in turn, plain / adapted")[-1]
+        == "75.0 ± 0.0 / –"
+    )
     assert cells(shown, "RAVDESS speech, EmoBox's folds")[-1] == "80.0 [75.0, 85.0]"
     assert cells(shown, "nine other corpora, plain / adapted")[-1].startswith("not measured here")
 

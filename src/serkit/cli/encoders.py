@@ -1,4 +1,4 @@
-"""``ser encoders``: fetch pretrained encoders and list those at hand."""
+"""``ser encoders``: download pretrained encoders and list them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from serkit.cli import app
 
-encoders = typer.Typer(help="List the pretrained encoders at hand, or fetch one.")
+encoders = typer.Typer(help="List your pretrained encoders, or download one.")
 app.add_typer(encoders, name="encoders")
 
 
@@ -22,7 +22,7 @@ def list_encoders(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only a JSON list.")] = False,
 ) -> None:
-    """List the encoders at hand: type, blocks, size and checksum of each, for the section [encoder] of a recipe."""
+    """List your encoders: type, blocks, size and checksum of each, for the section [encoder] of a recipe."""
     if context.invoked_subcommand is not None:
         return
     import json
