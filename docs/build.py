@@ -1,12 +1,11 @@
-"""Write the generated parts of the documentation: the demo, scores, the comparison, the command reference.
+"""Write the generated parts of the documentation: the demo, the scores, the command reference.
 
-Run ``make docs``. In README.md only the marked regions change.
+Run ``make docs``. In README.md and docs/models.md only the marked regions change.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import re
 import subprocess
@@ -14,19 +13,12 @@ import sys
 from pathlib import Path
 
 import typer
-from score_tables import scores, targets
+from score_tables import headline, scores, targets
 from typer.cli import get_docs_for_click
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPARISON = ROOT / "docs" / "results.json"
 PACKAGED = ROOT / "src" / "serkit" / "protocol" / "yardstick" / "results.json"
-
-
-def comparison() -> str:
-    """Return the first table of docs/results.md, with its warning."""
-    from serkit.compare.page import overview
-
-    return overview(json.loads(COMPARISON.read_text(encoding="utf-8")))
 
 
 def fill(path: Path, region: str, text: str) -> None:
@@ -60,9 +52,9 @@ def reference() -> str:
 def main() -> None:
     """Write README's regions, docs/cli.md and the results that ``ser score`` compares with."""
     fill(ROOT / "README.md", "demo", demo())
-    fill(ROOT / "README.md", "scores", scores())
-    fill(ROOT / "README.md", "targets", targets())
-    fill(ROOT / "README.md", "comparison", comparison())
+    fill(ROOT / "README.md", "headline", headline())
+    fill(ROOT / "docs" / "models.md", "scores", scores())
+    fill(ROOT / "docs" / "models.md", "targets", targets())
     PACKAGED.write_bytes(COMPARISON.read_bytes())
     (ROOT / "docs" / "cli.md").write_text(reference(), encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""The README's two tables of the models that ship, from the files in docs/scores and the bundles.
+"""The tables of the models that ship, in README and docs/models.md, from the files in docs/scores and the bundles.
 
 ``docs/measure.py`` writes ``{recipe}-{protocol}-{seed}.json``. ``cnn-transfer-{corpus}.json`` is the result of
 ``ser transfer`` with the CNN that shipped before. A cell whose file is missing is –.
@@ -97,12 +97,12 @@ class Scores:
         return {path.stem.rsplit("-", 1)[1]: json.loads(path.read_text(encoding="utf-8"))["metrics"] for path in paths}
 
 
-def mean(rows: Sequence[dict[str, Any]], score: str) -> str:
+def mean(rows: Sequence[dict[str, Any]], score: str, *, spread: bool = True) -> str:
     """Return the mean of a score over seeds in percent, with the standard deviation if there are several."""
     values = [100 * row[score] for row in rows]
     if not values:
         return NONE
-    return f"{fmean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+    return f"{fmean(values):.1f}" + (f" ± {stdev(values):.1f}" if spread and len(values) > 1 else "")
 
 
 def uar(rows: Sequence[dict[str, Any]]) -> str:
@@ -157,6 +157,23 @@ def scores(folder: Path = SCORES) -> str:
             whole = [document["metrics"] for document in found.of(recipe, voice)]
             rows.append([*first, adapted, *cells, uar(means), f"{mean(whole, 'ece')} / {mean(means, 'ece')}"])
     return table(head, rows) + "\n\n" + made(found)
+
+
+def headline(folder: Path = SCORES) -> str:
+    """Return README's small table: each model for a new voice, for a new place, and for a place after adapting."""
+    found = Scores(folder)
+    head = ["model", "size", "commercial use", "new voice: RAVDESS speech / CREMA-D", "new place / adapted"]
+    head += ["calibration error: voice / place"]
+    rows = []
+    for recipe in MODELS:
+        voices = (("ravdess", "speech"), ("crema_d", "speech"))
+        voice = " / ".join(mean(found.channel(recipe, "speaker", *where), "uar", spread=False) for where in voices)
+        plain, adapted = (found.means(recipe, protocol) for protocol in ("corpus", "corpus+adapted"))
+        place = f"{mean(plain, 'uar', spread=False)} / {mean(adapted, 'uar', spread=False)}"
+        whole = [document["metrics"] for document in found.of(recipe, "speaker")]
+        errors = f"{mean(whole, 'ece', spread=False)} / {mean(plain, 'ece', spread=False)}"
+        rows.append([f"`{recipe}`", megabytes(recipe), commercial(found, recipe), voice, place, errors])
+    return table(head, rows)
 
 
 def made(found: Scores) -> str:

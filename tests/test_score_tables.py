@@ -1,4 +1,4 @@
-"""The README's tables of scores say what the result files hold, and – where a file is missing."""
+"""The tables of scores in README and docs/models.md say what the result files hold, and – where a file is missing."""
 
 from __future__ import annotations
 
@@ -60,6 +60,18 @@ def test_scores_are_means_over_seeds_with_spread_and_averaged_interval(tables: M
         "Measured with an earlier recipe: default, open."
     )
     assert [cells(shown, f"**{name}**")[1] for name in ("open", "fast")] == ["yes", "–"]
+
+
+def test_headline_shows_means_over_seeds_and_plain_beside_adapted(tables: ModuleType, tmp_path: Path) -> None:
+    for seed, uar in enumerate((0.70, 0.74)):
+        groups = {"corpus": {"ravdess": {}, "crema_d": {}}, "channel": {"ravdess/speech": row(uar, 0.6, 0.8)}}
+        write(tmp_path, f"default-speaker-{seed}", "speaker", seed, groups=groups, ece=0.03)
+        for protocol, moved in (("corpus", 0.0), ("corpus+adapted", 0.1)):
+            means = {"n": 2, **row(uar - 0.3 + moved, 0.3, 0.5, ece=0.1)}
+            name = f"default-{protocol.replace('+', '-')}-{seed}"
+            write(tmp_path, name, protocol, seed, groups={"corpus": {}, "channel": {}}, mean_over_corpora=means)
+    shown = cells(tables.headline(tmp_path), "`default`")
+    assert shown[2:] == ["no", "72.0 / –", "42.0 / 52.0", "3.0 / 10.0"]
 
 
 def test_targets_take_corpora_left_out_from_the_files_and_compare_the_same_corpora(

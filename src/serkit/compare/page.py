@@ -12,7 +12,7 @@ from serkit.evaluation.plots import pct
 from serkit.files import write_atomic, write_json
 from serkit.protocol import PROTOCOLS
 
-__all__ = ["markdown", "overview", "picture", "write"]
+__all__ = ["markdown", "picture", "write"]
 
 _ANSWERS = {
     "augmented-random": "leaks on purpose: altered copies of the test clips are in training",
@@ -96,12 +96,6 @@ def markdown(document: Mapping[str, Any]) -> str:
         lines += ["", "## Failed", ""]
         lines += [f"- `{f['recipe']}`, {f['protocol']}, seed {f['seed']}: {f['error']}" for f in document["failed"]]
     return _page(lines, notes)
-
-
-def overview(document: Mapping[str, Any]) -> str:
-    """Return only the first table, for a README: reported and measured accuracy."""
-    notes: list[str] = []
-    return _page(_overview(document, notes), notes).rstrip()
 
 
 def _page(lines: Sequence[str], notes: Sequence[str]) -> str:
