@@ -4,7 +4,8 @@
 # make mutants   change the core modules in small ways and say which changes the tests catch (MUTANTS_ARGS="--seed 1")
 # make app    serve the web app on this machine
 # make lint   ruff, mypy and import-linter (which room may import which)
-# make docs   write the scores, the model card and the command reference into README and docs
+# make docs   write what is generated (scores, demo, command reference) into README and docs, then build the site
+# make site   build the documentation as a site, into site/; a broken link is an error
 # make results SERKIT_DATA=folder   run or resume the whole comparison, write docs/results.md and everything based on it
 # make scores SERKIT_DATA=folder SERKIT_ENCODERS=folder   measure the recipes of the shipped models, into docs/scores
 # make yardstick SERKIT_DATA=folder   write the fold files from the corpora in the folder
@@ -18,7 +19,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-dependencies mutants lint format app bench fuzz docs results scores yardstick averages notebooks \
+.PHONY: demo test test-dependencies mutants lint format app bench fuzz docs site results scores yardstick averages notebooks \
 	screenshots chromium espeak clean
 
 demo: $(VENV)/.runtime
@@ -60,6 +61,10 @@ benchmarks/.venv-%/.made: benchmarks/peers/%.txt
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/build.py
+	$(MAKE) site
+
+site: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 results: $(VENV)/.dev
 	$(BIN)/ser compare --all --data $(SERKIT_DATA) --corpus ravdess --out docs
@@ -105,7 +110,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e '.[app,dev,encoders,train,formats,notebooks,parquet]'
+	$(PIP) install -c constraints.txt -e '.[app,dev,docs,encoders,train,formats,notebooks,parquet]'
 	touch $@ $(VENV)/.runtime $(VENV)/.app
 
 $(VENV)/.app: pyproject.toml constraints.txt | $(VENV)/bin/python
@@ -113,4 +118,4 @@ $(VENV)/.app: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.runtime
 
 clean:
-	rm -rf $(VENV) runs build dist
+	rm -rf $(VENV) runs build dist site

@@ -1,0 +1,91 @@
+"""What the pages show works: every `ser` line has commands and options that exist, every block of Python runs."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+import typer
+
+import serkit
+from serkit.cli import COMMANDS, app
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NEEDS = re.compile(r"# needs (.+)")  # a block with this comment needs what is not here, such as a corpus
+
+
+def blocks(page: Path, *kinds: str) -> list[str]:
+    return [content for kind, content in BLOCK.findall(page.read_text(encoding="utf-8")) if kind in kinds]
+
+
+def commands(page: Path) -> list[str]:
+    """The `ser` lines of a page, without comments; a line that ends in a backslash goes on in the next."""
+    lines = "\n".join(blocks(page, "", "console", "bash", "sh")).replace("\\\n", " ").splitlines()
+    found = []
+    for line in lines:
+        for part in re.split(r" [|&]+ ", re.sub(r"(^| )# .*", "", line.removeprefix("$ "))):
+            command = re.sub(r" <? ?(2>&1|[0-9]?>>? ?\S+|< ?\S+)", "", part.strip())
+            if command.startswith("ser "):
+                found.append(command)
+    return found
+
+
+@pytest.fixture(scope="module")
+def ser() -> Any:
+    for name in sorted(set(COMMANDS.values())):
+        importlib.import_module(f"serkit.cli.{name}")
+    return typer.main.get_command(app)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_on_pages_have_options_that_exist(page: Path, ser: Any) -> None:
+    if page.name == "cli.md":  # generated from the commands
+        return
+    for line in commands(page):
+        command, words = ser, shlex.split(line)[1:]
+        context = typer.Context(command, info_name="ser")
+        while hasattr(command, "commands") and words and not words[0].startswith("-"):
+            name, found, words = command.resolve_command(context, words)
+            assert found is not None, line
+            command, context = found, typer.Context(found, info_name=name, parent=context)
+        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        used = [word.split("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)]
+        assert set(used) <= options | {"--help", "-h"}, line
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the pages name."""
+    folder = tmp_path_factory.mktemp("pages")
+    clips = sorted((ROOT / "examples").glob("*.opus"))
+    (folder / "calls").mkdir()
+    for k in range(24):
+        shutil.copy(clips[k % len(clips)], folder / "calls" / f"{k:02}.opus")
+    samples = serkit.load_audio(clips[0], target_rate=16000).samples
+    for name in ("call.wav", "meeting.wav", "ann1.wav", "ann2.wav", "ann3.wav", "clip-16k-mono.wav"):
+        soundfile.write(folder / name, samples, 16000)
+    shutil.copy(folder / "meeting.wav", folder / "meeting.mp4")  # the content counts, not the name
+    (folder / "examples").symlink_to(ROOT / "examples")
+    (folder / "src").symlink_to(ROOT / "src")
+    (folder / "model.onnx").symlink_to(ROOT / "src/serkit/bundles/default/model.onnx")
+    serkit.load().adapt(folder / "calls").save(folder / "here.json")
+    for folds in (ROOT / "src/serkit/protocol/yardstick").glob("*.csv"):
+        (folder / folds.name).symlink_to(folds)
+    return folder
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
+def test_python_on_pages_runs(page: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shutil.copytree(folder, tmp_path / "own", symlinks=True))
+    names: dict[str, object] = {}
+    for content in blocks(page, "python"):
+        if not NEEDS.search(content):
+            exec(compile(content, page.name, "exec"), names)
