@@ -1,4 +1,4 @@
-"""What the site needs beyond docs/: pages from elsewhere in the checkout, an API page for each room, and links between them.
+"""What the site needs beyond docs/: pages from elsewhere in the checkout, an API page a room, and links between them.
 
 MkDocs calls the functions (``hooks`` in mkdocs.yml).
 """
