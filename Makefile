@@ -47,7 +47,7 @@ format: $(VENV)/.dev
 app: $(VENV)/.app
 	$(BIN)/ser app $(APP_ARGS)
 
-bench: $(VENV)/.dev benchmarks/.venv-keras/.made benchmarks/.venv-smile/.made
+bench: $(VENV)/.dev benchmarks/.venv-keras/.made benchmarks/.venv-smile/.made benchmarks/.venv-transformers/.made
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 fuzz: $(VENV)/.dev

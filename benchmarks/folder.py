@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
-from measure import HEAD, KERAS, SMILE, race, row, run, spread
+from measure import ENCODER, HEAD, KERAS, SMILE, race, row, run, spread
 from predict import peers, ser
 from threadpoolctl import threadpool_limits
 
@@ -42,10 +42,10 @@ def measure(folder: Path, clips: Sequence[Path], sample: int, repeats: int, mode
             times.append(perf_counter() - start)
     rows = []
     few = clips[:: max(1, len(clips) // sample)][:sample]
-    scale = len(clips) / len(few)
     for peer, saved in peers():
+        tried = few[::10] if peer is ENCODER else few  # about a second a clip
         with peer.serve(saved, clips[0], threads=2) as served:
-            theirs = [scale * served.seconds(few) for _ in times]
+            theirs = [len(clips) / len(tried) * served.seconds(tried) for _ in times]
         rows.append(row(f"`ser predict FOLDER`, {len(clips):,} clips; {peer.name}", times, theirs, unit="s"))
     recognizer = serkit.load(model)
     chosen = clips[:: max(1, len(clips) // 400)]
@@ -61,8 +61,8 @@ def measure(folder: Path, clips: Sequence[Path], sample: int, repeats: int, mode
     about = (
         f"{len(clips):,} clips, {seconds / 3600:.2f} h of sound, in {spread(times, 2)} s, including process start, "
         f"with as many workers as cores: {spread(real_time, 0)} times real time, {spread(pace, 0)} files per second. "
-        f"{repeats} runs. Peers run in a loop, warm, with 2 threads, over {len(few):,} of the clips; their time is "
-        "scaled up to all clips."
+        f"{repeats} runs. Peers run in a loop, warm, with 2 threads, over {len(few):,} of the clips (transformers: "
+        f"{len(few[::10])}); their time is scaled up to all clips."
     )
-    left_out = [f"{peer.missing}." for peer in (KERAS, SMILE) if peer.missing]
-    return "\n".join(["## A folder", "", " ".join([about, *left_out]), "", HEAD, *rows])
+    left_out = [f"{peer.missing}." for peer in (KERAS, SMILE, ENCODER) if peer.missing]
+    return "\n".join([f"## A folder: `{recognizer.manifest.name}`", "", " ".join([about, *left_out]), "", HEAD, *rows])

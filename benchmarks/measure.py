@@ -98,6 +98,7 @@ class Served:
 
 KERAS = Peer("librosa + Keras CNN (S3's way)", "keras_cnn.py", ".venv-keras")
 SMILE = Peer("openSMILE ComParE + SVM", "smile.py", ".venv-smile")
+ENCODER = Peer("frozen Whisper base through transformers", "frozen_encoder.py", ".venv-transformers")
 
 
 def race(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[list[float], list[float]]:

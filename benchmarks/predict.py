@@ -9,14 +9,14 @@ from pathlib import Path
 from time import perf_counter
 
 import joblib
-from measure import HEAD, KERAS, MODELS, ROOT, SMILE, Peer, race, row, run
+from measure import ENCODER, HEAD, KERAS, MODELS, ROOT, SMILE, Peer, race, row, run
 from peers import forest
 from threadpoolctl import threadpool_limits
 
 import serkit
 
 FOREST = ROOT / "benchmarks" / "peers" / "forest.py"
-PEERS = {"keras": (KERAS, "s3.keras"), "smile": (SMILE, "svm.joblib")}
+PEERS = {"keras": (KERAS, "s3.keras"), "smile": (SMILE, "svm.joblib"), "encoder": (ENCODER, "whisper-base")}
 
 
 def ser() -> str:
@@ -84,9 +84,9 @@ def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
     about = (
         f"Model {recognizer.manifest.name} {recognizer.manifest.version}. Peers have untrained weights, since only "
         "their speed matters here: a forest of 200 trees on 120 librosa features; 2,376 librosa features and a Keras "
-        "CNN of 7.19 million parameters; 6,373 openSMILE functionals and a linear SVM. Fresh process: `ser predict "
-        "CLIP` and "
+        "CNN of 7.19 million parameters; 6,373 openSMILE functionals and a linear SVM; the encoder of Whisper base, "
+        "padded to 30 s, and a logistic regression. Fresh process: `ser predict CLIP` and "
         f"the peer's script, one clip, {repeats} runs after an uncounted one. Warm: `Recognizer.predict` and "
         f"the peer's call, starting from the file, {len(clips)} clips, {repeats} runs each, one thread."
     )
-    return "\n".join(["## One clip", "", " ".join([about, *left_out]), "", HEAD, *rows])
+    return "\n".join([f"## One clip: `{recognizer.manifest.name}`", "", " ".join([about, *left_out]), "", HEAD, *rows])

@@ -7,7 +7,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +22,13 @@ from serkit import audio
 from serkit.audio import voice_activity
 from serkit.audio.waveform import QUALITY
 
+#: Operators of ONNX Runtime by kind of work.
+KINDS = {
+    "matrix products of 8-bit integers": ("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulInteger"),
+    "convolutions": ("Conv", "FusedConv"),
+    "matrix products of floats": ("MatMul", "FusedMatMul", "Gemm", "FusedGemm"),
+}
+
 
 def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
     """Time the stages of `Recognizer.predict` on each clip, one thread, warm.
@@ -32,54 +39,51 @@ def measure(clips: Sequence[Path], repeats: int, model: str) -> str:
         Markdown.
     """
     recognizer = serkit.load(model)
-    graph = _Graph(recognizer.bundle.onnx)
     sums: dict[str, list[float]] = defaultdict(list)
+    kinds: dict[str, list[float]] = defaultdict(list)
     with threadpool_limits(1):
-        products, transforms = _products_per_second(), _transforms_per_second()
+        transforms = _transforms_per_second()
         for clip in clips:
-            for key, value in _clip(recognizer, graph, clip, repeats).items():
+            for key, value in _clip(recognizer, clip, repeats).items():
                 sums[key].append(value)
+            for key, value in _by_kind(recognizer, clip).items():
+                kinds[key].append(value)
     typical = {key: mean(values) for key, values in sums.items()}
     typical["voice activity, limit"] = typical["transforms"] / transforms
-    for stage in ("front end", "network"):
-        typical[f"{stage}, limit"] = typical[f"{stage}, work"] / products
     stages = {
         "decode": f"{typical['bytes'] / 1024:.0f} KiB; libsndfile alone",
         "resample": "soxr alone",
         "voice activity": f"{typical['transforms']:.0f} transforms of {voice_activity._N_FFT} samples",
-        "front end": f"{typical['front end, work'] / 1e6:.0f} million multiply-adds",
-        "network": f"{typical['network, work'] / 1e6:.0f} million multiply-adds",
+        "graph": "log-mel, encoder and head",
     }
-    rows = []
-    for stage, work in stages.items():
-        rows.append(_row(stage, typical[stage], typical["whole"], work, typical[f"{stage}, limit"]))
+    rows = [
+        _row(stage, typical[stage], typical["whole"], work, typical.get(f"{stage}, limit", 0.0))
+        for stage, work in stages.items()
+    ]
     rest = typical["whole"] - sum(typical[stage] for stage in stages)
-    limit = sum(typical[f"{stage}, limit"] for stage in stages)
     rows += [
         _row("the rest (Python)", rest, typical["whole"], "", 0.0),
-        _row("total", typical["whole"], typical["whole"], "", limit),
+        _row("total", typical["whole"], typical["whole"], "", 0.0),
     ]
     length = typical["seconds of sound"]
     about = (
-        f"{len(clips)} clips of {length:.1f} s on average, from file to answer, warm, one thread, the fastest "
-        f"of {repeats} runs, mean over the clips: {length / typical['whole']:.0f} times real time on a core. The limit "
-        "is the time of the same work under ideal conditions, measured in the same run: "
-        f"{products / 1e9:.0f} billion multiply-adds per second in a matrix product, "
-        f"{1e6 / transforms:.1f} µs for a real transform of {voice_activity._N_FFT} samples, libsndfile and soxr "
-        "called directly. Network and front end share one graph; ONNX Runtime's own profile gives the time of each."
+        f"Model {recognizer.manifest.name} {recognizer.manifest.version}. {len(clips)} clips of {length:.1f} s on "
+        f"average, from file to answer, warm, one thread, the fastest of {repeats} runs, mean over the clips: "
+        f"{length / typical['whole']:.0f} times real time on a core. The limit is the time of the same work under "
+        f"ideal conditions, measured in the same run: {1e6 / transforms:.1f} µs for a real transform of "
+        f"{voice_activity._N_FFT} samples, libsndfile and soxr called directly. Inside the graph, by ONNX Runtime's "
+        f"own profile: {_shares(kinds)}."
     )
     head = "| stage | ms | share | work | limit, ms | ratio to limit |\n| --- | --- | --- | --- | --- | --- |"
     return "\n".join(["## Where the time goes", "", about, "", head, *rows])
 
 
-def _clip(recognizer: serkit.Recognizer, graph: _Graph, clip: Path, repeats: int) -> dict[str, float]:
+def _clip(recognizer: serkit.Recognizer, clip: Path, repeats: int) -> dict[str, float]:
     """Return the seconds and the amount of work of each stage for one clip."""
     rate = recognizer.sample_rate
     raw = audio.load(clip)
     wave = audio.resample(raw, rate)
-    inputs = {recognizer.manifest.input["kind"]: recognizer._prepare(wave)}
-    run = _fast(lambda: graph.session.run(None, inputs), repeats)
-    front, rest, work_front, work_rest = graph.profile(inputs)
+    session, inputs = _session(recognizer), {recognizer.manifest.input["kind"]: recognizer._prepare(wave)}
     alone = _fast(lambda: soxr.resample(raw.samples, raw.sample_rate, rate, quality=QUALITY), repeats)
     return {
         "seconds of sound": wave.duration,
@@ -91,10 +95,7 @@ def _clip(recognizer: serkit.Recognizer, graph: _Graph, clip: Path, repeats: int
         "resample, limit": alone if raw.sample_rate != rate else 0.0,
         "voice activity": _fast(lambda: voice_activity.speech_activity(wave), repeats),
         "transforms": _transforms(wave),
-        "front end": run * front / (front + rest) + _fast(lambda: recognizer._prepare(wave), repeats),
-        "front end, work": work_front,
-        "network": run * rest / (front + rest),
-        "network, work": work_rest,
+        "graph": _fast(lambda: session.run(None, inputs), repeats),
     }
 
 
@@ -135,59 +136,40 @@ def _fast(call: Callable[[], Any], repeats: int) -> float:
     return min(seconds)
 
 
-def _products_per_second() -> float:
-    """Multiply-adds a second of a product of single-precision matrices."""
-    a = np.ones((512, 512), np.float32)
-    return 512**3 / _fast(lambda: a @ a, 20)
-
-
 def _transforms_per_second() -> float:
     """Real transforms a second of the size that the search for speech uses."""
     rows = np.ones((32, voice_activity._N_FFT), np.float32)
     return 32 / _fast(lambda: np.fft.rfft(rows), 20)
 
 
-class _Graph:
-    """A session that keeps a profile, to tell the front end from the network and to count their arithmetic."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.session = self._open(None)
-
-    def _open(self, prefix: str | None) -> Any:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        if prefix is not None:
-            options.enable_profiling = True
-            options.profile_file_prefix = prefix
-        return onnxruntime.InferenceSession(self._data, options, providers=["CPUExecutionProvider"])
-
-    def profile(self, inputs: dict[str, np.ndarray]) -> tuple[float, float, float, float]:
-        """Time and multiply-adds of the front end and of the rest; times are medians of ten runs."""
-        with tempfile.TemporaryDirectory() as folder:
-            session = self._open(str(Path(folder, "profile")))
-            for _ in range(10):
-                session.run(None, inputs)
-            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-        times: dict[str, list[float]] = defaultdict(list)
-        work: dict[str, float] = {}
-        for event in events:
-            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-                times[event["name"]].append(event["dur"])
-                work[event["name"]] = _multiply_adds(event["args"])
-        front = [name for name in times if name.startswith("frontend_")]
-        others = [name for name in times if name not in front]
-        took = [sum(median(times[name]) for name in names) for names in (front, others)]
-        return took[0], max(took[1], 1e-3), sum(work[name] for name in front), sum(work[name] for name in others)
+def _session(recognizer: serkit.Recognizer, profile: str | None = None) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = profile
+    return onnxruntime.InferenceSession(recognizer.bundle.onnx, options, providers=["CPUExecutionProvider"])
 
 
-def _multiply_adds(node: dict[str, Any]) -> float:
-    """Multiply-adds of a convolution or product, from the shapes that ONNX Runtime saw."""
-    shapes = [next(iter(shape.values())) for shape in node["input_type_shape"]]
-    made = float(np.prod(next(iter(node["output_type_shape"][0].values()))))
-    if node["op_name"] in ("Conv", "FusedConv"):
-        return made * float(np.prod(shapes[1][1:]))
-    if node["op_name"] in ("MatMul", "Gemm", "FusedMatMul", "FusedGemm"):
-        return made * shapes[0][-1]
-    return 0.0
+def _by_kind(recognizer: serkit.Recognizer, clip: Path) -> dict[str, float]:
+    """Seconds of the graph by kind of operator, from a profile of ten runs."""
+    wave = audio.load(clip, target_rate=recognizer.sample_rate)
+    inputs = {recognizer.manifest.input["kind"]: recognizer._prepare(wave)}
+    with tempfile.TemporaryDirectory() as folder:
+        session = _session(recognizer, str(Path(folder, "profile")))
+        for _ in range(10):
+            session.run(None, inputs)
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    found: dict[str, float] = dict.fromkeys([*KINDS, "other"], 0.0)
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            name = event["args"]["op_name"]
+            kind = next((kind for kind, operators in KINDS.items() if name in operators), "other")
+            found[kind] += event["dur"]
+    return found
+
+
+def _shares(kinds: dict[str, list[float]]) -> str:
+    whole = sum(map(sum, kinds.values()))
+    return ", ".join(f"{kind} {100 * sum(times) / whole:.0f} %" for kind, times in kinds.items())

@@ -17,25 +17,51 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 def test_benchmarks_write_their_page(tmp_path: Path) -> None:
     write_tiny(tmp_path / "model")
-    words = [str(BENCHMARKS / "run.py"), "--quick", "--model", str(tmp_path / "model"), "--out", str(tmp_path / "b.md")]
+    words = [
+        str(BENCHMARKS / "run.py"),
+        "--quick",
+        "--models",
+        str(tmp_path / "model"),
+        "--out",
+        str(tmp_path / "b.md"),
+    ]
     done = subprocess.run(
         [sys.executable, *words, "--data", str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "b.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (.+?) \| .+ m?s \| .+ m?s \| [\d.]+ \[", page, re.MULTILINE)
-    kinds = [re.split("[;:,]", row)[0] for row in rows if "Keras" not in row and "openSMILE" not in row]
+    kinds = [
+        re.split("[;:,]", row)[0]
+        for row in rows
+        if not any(peer in row for peer in ("Keras", "openSMILE", "transformers"))
+    ]
     assert kinds == ["fresh process", "warm", "2 workers (left) and 1 worker (right)", "S0", "S1", "S3"]
-    for peer in ("librosa + Keras CNN (S3's way)", "openSMILE ComParE + SVM"):
+    for peer in (
+        "librosa + Keras CNN (S3's way)",
+        "openSMILE ComParE + SVM",
+        "frozen Whisper base through transformers",
+    ):
         rows_of_peer = [row for row in rows if row.endswith(peer)]
         left_out = page.count(f"{peer}: left out: no benchmarks/.venv-")
         assert (len(rows_of_peer), left_out > 0) in ((3, False), (0, True))
     assert re.search(r"^\| arithmetic \| [\d.]+ TFLOP \| [\d.]+ TFLOP \| \d+ \| \d+ \|$", page, re.MULTILINE)
     assert re.search(r"^\| 1 min \| [\d,]+ MiB \| [\d,]+ MiB \|$", page, re.MULTILINE)
-    stages = ["decode", "resample", "voice activity", "front end", "network", "the rest (Python)", "total"]
+    stages = ["decode", "resample", "voice activity", "graph", "the rest (Python)", "total"]
     assert re.findall(r"^\| ([\w ()]+) \| [\d.-]+ \| [\d-]+ % \|", page, re.MULTILINE) == stages
     assert "synthetic speech" in page
     assert "Model tiny 1.0" in page
+
+
+def test_targets_are_judged_by_the_medians_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from run import targets
+
+    rows = "| fresh process: peer | 0.71 [0.6, 0.8] s | 2 [2, 2] s | 3 |\n| warm: peer | 29.9 [28, 31] ms | 9 ms | 1 |"
+    assert targets({"default": rows}).splitlines()[-2:] == [
+        "| `default`, a clip, warm, one thread | 30 ms | 29.9 ms | reached |",
+        "| `default`, `ser predict` in a fresh process | 0.7 s | 0.71 s | **missed** |",
+    ]
 
 
 def test_values_that_differ_from_the_peers_stop_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
