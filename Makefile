@@ -13,13 +13,14 @@
 # make notebooks SERKIT_DATA=folder   run the notebooks and save their output
 # make screenshots   take the pictures of the app for README and docs
 # make fuzz   read 100,000 damaged recordings of every container, write docs/fuzz.md
+# make dist   build what is published, into dist/, and check it
 # make bench  measure serkit beside what users would otherwise run, write docs/benchmarks.md
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-dependencies mutants lint format app bench fuzz docs site results scores yardstick averages notebooks \
+.PHONY: demo test test-dependencies mutants lint format app bench dist fuzz docs site results scores yardstick averages notebooks \
 	screenshots chromium espeak clean
 
 demo: $(VENV)/.runtime
@@ -49,6 +50,12 @@ app: $(VENV)/.app
 
 bench: $(VENV)/.dev benchmarks/.venv-keras/.made benchmarks/.venv-smile/.made benchmarks/.venv-transformers/.made
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	@find dist -name '*.whl' -size +39M | grep . && { echo 'The wheel has 40 MB or more.'; exit 1; } || true
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python benchmarks/fuzz_audio.py --page docs/fuzz.md $(FUZZ_ARGS)

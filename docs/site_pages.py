@@ -24,6 +24,7 @@ _LINK = re.compile(r"(\]\()(?!\w+:|#)([^)\s#]+)((?:#[^)\s]*)?\))|(src=\")(?!\w+:
 def _moved() -> dict[str, str]:
     """Files outside docs/ that become pages: path in the checkout -> path in the site."""
     found = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "examples/README.md": "examples.md"}
+    found |= {"SECURITY.md": "security-policy.md"}
     for card in sorted(ROOT.glob("src/serkit/bundles/*/README.md")):
         found[card.relative_to(ROOT).as_posix()] = f"cards/{card.parent.name}.md"
     for notebook in sorted(ROOT.glob("notebooks/*.ipynb")):
