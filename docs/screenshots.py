@@ -73,7 +73,7 @@ def pages(browser: Browser, address: str) -> Iterator[tuple[str, Image.Image]]:
         yield "clip", shot(page)
         go(page, "Many clips")
         page.locator("input[type=file][multiple]").set_input_files(EXAMPLES)
-        page.get_by_role("button", name="CSV", exact=True).wait_for()
+        page.get_by_role("button", name="Download CSV", exact=True).wait_for()
         page.get_by_test_id("stDataFrame").scroll_into_view_if_needed()
         yield "clips", shot(page)
         go(page, "Long recording")
@@ -107,7 +107,7 @@ def demo(browser: Browser, address: str) -> Iterator[tuple[Image.Image, int]]:
         settled(page)
         yield shot(page), 1000
         page.locator("input[type=file][multiple]").set_input_files(EXAMPLES)
-        page.get_by_role("button", name="CSV", exact=True).wait_for()
+        page.get_by_role("button", name="Download CSV", exact=True).wait_for()
         settled(page)
         yield shot(page), 2500
         go(page, "Long recording")

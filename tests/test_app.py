@@ -228,7 +228,11 @@ def test_downloads_are_what_ser_predict_writes(batch: AppTest, tiny: Path, tmp_p
 
     assert clips.as_csv(rows, LABELS) == ser("--csv", "-")
     assert clips.as_json(rows) == ser("--json")
-    assert [button.label for button in batch.get("download_button")] == ["CSV", "JSON", "HTML"]
+    assert [button.label for button in batch.get("download_button")] == [
+        "Download CSV",
+        "Download JSON",
+        "Download HTML",
+    ]
 
 
 def test_answers_are_kept_until_the_file_goes(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

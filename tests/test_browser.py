@@ -30,7 +30,7 @@ PATIENCE = 120_000  # ms; a machine may have much else to do
 #: What stands on each page once it is drawn.
 PAGES: dict[str, Callable[[Page], Locator]] = {
     "One clip": lambda page: answer(page),
-    "Many clips": lambda page: page.get_by_role("button", name="CSV", exact=True),
+    "Many clips": lambda page: page.get_by_role("button", name="Download CSV", exact=True),
     "Long recording": lambda page: page.get_by_role("heading", name="Share of the time"),
     "Features": lambda page: page.get_by_role("heading", name="Harmonic and percussive"),
     "Models": lambda page: page.get_by_role("heading", name="Two models on the same clip"),
@@ -60,7 +60,7 @@ def tiny(models: Path) -> Path:
 def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with served("--model", str(models), folder=tmp_path_factory.mktemp("server") / "home") as running:
         yield running
-        assert "Traceback" not in running.log()
+        assert "Traceback" not in running.log(), running.log()
 
 
 @pytest.fixture(scope="module")
@@ -124,14 +124,9 @@ def wav(samples: np.ndarray) -> bytes:
 
 
 def go(page: Page, name: str) -> None:
-    """Open a page of the app through its navigation, which a phone folds into the sidebar."""
-    link = page.get_by_role("link", name=name, exact=True)
-    link.wait_for(state="attached")
-    if link.get_attribute("aria-current") == "page":
-        return
-    if page.viewport_size == PHONE["viewport"]:
-        page.get_by_test_id("stExpandSidebarButton").click()
-    link.click()
+    """Open a page of the app with one click on its name."""
+    page.get_by_test_id("stMain").get_by_role("link", name=name, exact=True).click()
+    page.get_by_role("heading", name=name, exact=True).wait_for()
 
 
 def tour(page: Page, clips: list[Path]) -> Iterator[str]:
@@ -183,6 +178,22 @@ def test_a_clip_is_answered(visit: Visit, tiny: Path, clips: list[Path]) -> None
     expect(page.get_by_test_id("stAudio")).to_be_visible()
 
 
+def test_a_clip_stays_on_all_pages_until_it_is_removed(visit: Visit, tiny: Path, clips: list[Path]) -> None:
+    page = visit()
+    upload(page, clips[-1])
+    expect(answer(page)).to_contain_text(says(tiny, clips[-1]))
+    expect(page.get_by_text(re.compile(rf"{clips[-1].name} · 0.6 s · 16 kHz · mono · -\d+ dBFS"))).to_be_visible()
+    for name in ("Features", "Long recording", "Models"):
+        go(page, name)
+        expect(page.get_by_role("radio", name=clips[-1].name)).to_be_checked()
+    go(page, "One clip")
+    assert page.title() == "One clip · serkit"
+    expect(answer(page)).to_contain_text(says(tiny, clips[-1]))
+    page.get_by_role("button", name="Remove the recording").click()
+    expect(page.get_by_role("radio", name=clips[-1].name)).to_have_count(0)
+    expect(answer(page)).not_to_contain_text(says(tiny, clips[-1]))
+
+
 def test_twenty_clips_with_two_broken_give_the_csv_of_the_command(visit: Visit, tiny: Path, clips: list[Path]) -> None:
     page = visit()
     go(page, "Many clips")
@@ -191,7 +202,7 @@ def test_twenty_clips_with_two_broken_give_the_csv_of_the_command(visit: Visit, 
         expect(page.get_by_text(reason)).to_be_visible()
     expect(page.get_by_text(re.compile(r"\b2 of 20\b"))).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_role("button", name="CSV", exact=True).click()
+        page.get_by_role("button", name="Download CSV", exact=True).click()
     command = [sys.executable, "-c", "from serkit.cli import main; main()", "predict", *(clip.name for clip in clips)]
     done = subprocess.run(
         [*command, "--model", str(tiny), "--csv", "-"], cwd=clips[0].parent, capture_output=True, check=False
@@ -392,7 +403,7 @@ def test_an_upload_leaves_nothing_on_the_disk(visit: Visit, server: Server, tiny
     expect(answer(page)).to_contain_text(says(tiny, clips[-1]))
     go(page, "Many clips")
     upload(page, *clips)
-    page.get_by_role("button", name="CSV", exact=True).wait_for()
+    page.get_by_role("button", name="Download CSV", exact=True).wait_for()
     # Python tries once whether it may write there; the table is made in a file that goes at once
     harmless = re.compile(r"/[a-z0-9_]{8}|/serkit-\w+(/\.?rows\.csv(\.part|\.lock)?)?")
     written = [path.removeprefix(str(server.folder)) for path in server.written()]

@@ -194,9 +194,11 @@ def _downloads(
 ) -> None:
     labels = recognizer.labels
     left, middle, right = st.columns(3)
-    left.download_button("CSV", as_csv(rows, labels), "emotions.csv", "text/csv", on_click="ignore", width="stretch")
+    left.download_button(
+        "Download CSV", as_csv(rows, labels), "emotions.csv", "text/csv", on_click="ignore", width="stretch"
+    )
     middle.download_button(
-        "JSON", as_json(rows), "emotions.json", "application/json", on_click="ignore", width="stretch"
+        "Download JSON", as_json(rows), "emotions.json", "application/json", on_click="ignore", width="stretch"
     )
     manifest = recognizer.manifest
     page = batch_report.page(
@@ -205,7 +207,7 @@ def _downloads(
         model=f"{manifest.name} {manifest.version}",
         comparison=comparison,
     )
-    right.download_button("HTML", page, "emotions.html", "text/html", on_click="ignore", width="stretch")
+    right.download_button("Download HTML", page, "emotions.html", "text/html", on_click="ignore", width="stretch")
 
 
 def _answered(rows: Sequence[Prediction]) -> list[Prediction]:

@@ -22,6 +22,7 @@ from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
 from serkit.recognition.rows import CsvWriter, to_json
+from serkit.terminal import printable
 from serkit.zips import open_zip, read_head, read_member
 
 __all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "opened", "pick", "unpacked", "uploaded"]
@@ -90,6 +91,8 @@ def pick(
 ) -> Clip | None:
     """Let the user bring a recording, and return it.
 
+    What was uploaded or recorded on one page is offered first on all others, until it is removed or replaced.
+
     Parameters
     ----------
     place : str
@@ -105,20 +108,54 @@ def pick(
     """
     if known is None:
         known = {_shown(clip.name): clip for clip in examples()}
-    ways = [*(["Example"] if known else []), "Upload", *(["Record"] if microphone else [])]
-    key = f"{place} way"
-    way = st.radio("Where the recording comes from", ways, horizontal=True, label_visibility="collapsed", key=key)
+    kept: Clip | None = st.session_state.get("clip")
+    ways = [*(["kept"] if kept else []), *(["Example"] if known else []), "Upload", *(["Record"] if microphone else [])]
+    if st.session_state.get(f"{place} way") not in ways:
+        st.session_state[f"{place} way"] = ways[0]
+    way = st.radio(
+        "Where the recording comes from",
+        ways,
+        horizontal=True,
+        label_visibility="collapsed",
+        key=f"{place} way",
+        format_func=lambda way: printable(kept.name) if kept and way == "kept" else way,
+    )
+    if way == "kept" and kept is not None:
+        st.button("Remove the recording", on_click=_keep, args=(place, None), type="tertiary", key=f"{place} remove")
+        return kept
     if way == "Example":
-        name = next(iter(known))
-        if len(known) > 1:
-            name = st.selectbox("Example", list(known), label_visibility="collapsed", key=f"{place} example")
-        st.caption(note)
-        return known[name]
+        return _example(place, known, note)
     if way == "Record":
-        recording = st.audio_input("Record a sentence", key=f"{place} record")
-        return None if recording is None else uploaded(recording, name="recording.wav")
-    file = st.file_uploader(label, key=f"{place} upload")
-    return None if file is None else uploaded(file)
+        st.audio_input("Record a sentence", key=f"{place} record", on_change=_brought, args=(place, "record"))
+    else:
+        st.file_uploader(label, key=f"{place} upload", on_change=_brought, args=(place, "upload"))
+    return None
+
+
+def _example(place: str, known: Mapping[str, Clip], note: str) -> Clip:
+    """Let the user choose among the examples; the last choice holds on every page that has it."""
+    name = next(iter(known))
+    if len(known) > 1:
+        key = f"{place} example"
+        last = st.session_state.get("example")
+        if key not in st.session_state and last in known:
+            st.session_state[key] = last
+        name = st.selectbox("Example", list(known), label_visibility="collapsed", key=key)
+        st.session_state["example"] = name
+    st.caption(note)
+    return known[name]
+
+
+def _brought(place: str, way: str) -> None:
+    """Keep what was just uploaded or recorded for the whole session."""
+    file = st.session_state[f"{place} {way}"]
+    if file is not None:
+        _keep(place, uploaded(file, name="recording.wav" if way == "record" else None))
+
+
+def _keep(place: str, clip: Clip | None) -> None:
+    st.session_state["clip"] = clip
+    st.session_state[f"{place} way"] = "kept" if clip else None
 
 
 def unpacked(file: Any) -> tuple[list[Clip], str | None]:

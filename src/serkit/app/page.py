@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
+import pandas  # noqa: F401 - Plotly takes a pandas that another visitor's thread is still importing for a whole one
 import streamlit as st
 
 from serkit.app import batch, chosen_model, features, models_page, recording, results_page, single
+from serkit.recognition.recognizer import Recognizer
 
 __all__ = ["main"]
 
@@ -19,27 +22,41 @@ _LETTERS = """<style>
 }
 </style>"""
 
+
+#: Title, what it is for, how it is drawn, path in the address.
 _PAGES = (
-    ("One clip", single.show, "clip"),
-    ("Many clips", batch.show, "clips"),
-    ("Long recording", recording.show, "recording"),
-    ("Features", features.show, "features"),
-    ("Models", models_page.show, "models"),
-    ("Results", results_page.show, "results"),
+    ("One clip", "Which emotion a short recording carries, and what in it led to the answer.", single.show, "clip"),
+    ("Many clips", "A table of answers for a folder of recordings, with charts and downloads.", batch.show, "clips"),
+    ("Long recording", "A call, a meeting, a podcast: the emotion of each utterance.", recording.show, "recording"),
+    ("Features", "What can be measured in a voice, beside the average of each emotion.", features.show, "features"),
+    ("Models", "How good each model is, what it confuses, and two of them on one clip.", models_page.show, "models"),
+    ("Results", "Published recipes and what they reach for a new voice.", results_page.show, "results"),
 )
 
 
 def main() -> None:
     """Draw the page."""
-    # An emoji, because every visitor's browser would fetch a Material icon from Google
-    st.set_page_config(page_title="serkit", page_icon="🎙️", layout="centered")
-    st.html(_LETTERS)
-    name, recognizer = chosen_model.choose()
+    chosen: list[tuple[str, Recognizer]] = []
+
+    def drawn(title: str, purpose: str, show: Callable[[str, Recognizer], None]) -> None:
+        st.title(title)
+        st.caption(purpose)
+        show(*chosen[0])
+
     pages = [
-        st.Page(partial(show, name, recognizer), title=title, url_path=path, default=k == 0)
-        for k, (title, show, path) in enumerate(_PAGES)
+        st.Page(partial(drawn, title, purpose, show), title=title, url_path=path, default=k == 0)
+        for k, (title, purpose, show, path) in enumerate(_PAGES)
     ]
-    st.navigation(pages, position="top").run()
+    page = st.navigation(pages, position="hidden")
+    # An emoji, because every visitor's browser would fetch a Material icon from Google
+    st.set_page_config(page_title=f"{page.title} · serkit", page_icon="🎙️", layout="centered")
+    st.html(_LETTERS)
+    st.session_state["pages"] = {one.title: one for one in pages}
+    with st.container(horizontal=True, gap="small"):
+        for one in pages:
+            st.page_link(one)
+    chosen.append(chosen_model.choose())
+    page.run()
 
 
 if __name__ == "__main__":

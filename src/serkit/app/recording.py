@@ -21,6 +21,8 @@ from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
 from serkit.recognition.segments import shares
+from serkit.recognition.timeline_page import timeline_page
+from serkit.recognition.track_formats import FORMATS
 from serkit.recognition.tracks import Timeline
 from serkit.recognition.windows import default_window, window_limits
 from serkit.waiting import clock
@@ -77,14 +79,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     _player(clip, parts, recognizer)
     _summary(parts, recognizer)
     _segments(parts, place)
-    left, right = st.columns(2)
-    labels = recognizer.labels
-    left.download_button(
-        "CSV", as_csv(parts, labels), "segments.csv", "text/csv", on_click="ignore", width="stretch", key="long csv"
-    )
-    right.download_button(
-        "JSON", as_json(parts), "segments.json", "application/json", on_click="ignore", width="stretch", key="long json"
-    )
+    _downloads(replace(heard.timeline.at_least(least), path=clip.name), parts)
 
 
 def listen(
@@ -249,12 +244,26 @@ def _player(clip: Clip, parts: Sequence[Prediction], recognizer: Recognizer) -> 
     st.audio(sound, format="audio/wav", autoplay=index is not None)
     if told := remarks(part):
         st.caption(plain(told))
-    st.caption("Click the strip or select a row of the table to hear that stretch.")
+    st.caption("Click the strip or select a row of the table to hear that stretch. Hatched: unsure. Palest: no speech.")
 
 
 def _summary(parts: Sequence[Prediction], recognizer: Recognizer) -> None:
     st.subheader("Share of the time")
     st.plotly_chart(pictures.bars(shares(parts, recognizer.labels)), key="long shares", width="stretch", config=_CONFIG)
+
+
+def _downloads(timeline: Timeline, parts: Sequence[Prediction]) -> None:
+    """CSV and JSON as of ``ser predict``, and what ``ser timeline`` writes for other programs."""
+    files = {
+        "CSV": (as_csv(parts, timeline.labels), "segments.csv"),
+        "JSON": (as_json(parts), "segments.json"),
+        "HTML": (timeline_page(timeline), "timeline.html"),
+        **{name.upper(): (write(timeline), f"segments{ending}") for name, (ending, write) in FORMATS.items()},
+    }
+    with st.container(horizontal=True):
+        for name, (content, file) in files.items():
+            st.download_button(f"Download {name}", content, file, on_click="ignore", key=f"long {name.lower()}")
+    st.caption("SRT and VTT are subtitles. Praat opens TextGrid, ELAN opens EAF, tools for diarisation read RTTM.")
 
 
 def _segments(parts: Sequence[Prediction], place: str) -> None:

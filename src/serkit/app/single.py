@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from serkit import audio
-from serkit.app import channel, pictures, voice
+from serkit.app import channel, input_line, pictures, voice
 from serkit.app.chosen_model import least
 from serkit.app.clips import Clip, answers, pick
 from serkit.app.words import GREY, headline, per_cent, plain, remarks
@@ -28,6 +28,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     profile = voice.choose(recognizer)
     if clip is None:
         return
+    input_line.show(clip)
     wanted = channel.choose("one", clip)
     ((found,),) = answers("one", model, recognizer, [clip], profile=profile, channel=wanted)
     if found.error is not None:
@@ -46,6 +47,7 @@ def show(model: str, recognizer: Recognizer) -> None:
             draw = pictures.pie if as_pie else pictures.bars
             st.plotly_chart(draw(answer.probabilities), key="bars", width="stretch", config=_CONFIG)
     _sound(clip, answer, recognizer, profile)
+    _next(answer)
     if answer.valence is not None and answer.arousal is not None:
         st.subheader("Valence and arousal")
         st.plotly_chart(pictures.circumplex(answer.probabilities), key="affect", width="stretch", config=_CONFIG)
@@ -53,6 +55,16 @@ def show(model: str, recognizer: Recognizer) -> None:
             f"Valence {answer.valence:+.2f}, arousal {answer.arousal:+.2f}. Derived from the probabilities above, "
             "not measured: the cross is the weighted mean of the emotions' positions."
         )
+
+
+def _next(answer: Prediction) -> None:
+    """Offer what to try next, on the pages that keep this recording."""
+    pages = st.session_state.get("pages", {})
+    if answer.speech and pages:
+        with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+            st.caption("Next, with this recording:", width="content")
+            st.page_link(pages["Features"], label="What its voice is like")
+            st.page_link(pages["Models"], label="What another model says")
 
 
 def explained(why: Explanation) -> str:

@@ -33,7 +33,7 @@ def strip(
 ) -> go.Figure:
     """Draw the outline of a recording, and below it a strip with the answer of each segment in its colour.
 
-    Speech without an answer is grey; stretches without speech are a paler grey.
+    Unsure stretches are hatched; stretches without speech are a pale grey.
 
     Parameters
     ----------
@@ -66,7 +66,11 @@ def strip(
             y=[0] * len(parts),
             width=1,
             orientation="h",
-            marker={"color": [_hue(part) for part in parts], "line": {"width": 0}},
+            marker={
+                "color": [_hue(part) for part in parts],
+                "line": {"width": 0},
+                "pattern": {"shape": ["/" if part.unsure else "" for part in parts], "solidity": 0.3},
+            },
             selected=whole,
             unselected=whole,
             customdata=[[k] for k in range(len(parts))],
