@@ -14,15 +14,18 @@ import difflib
 import os
 from pathlib import Path, PurePosixPath
 
+import pandas as pd
+
 from serkit.corpora import folders, manifest
 from serkit.corpora.files import list_audio, list_zip
 from serkit.corpora.joined import join
 from serkit.corpora.named import Published
 from serkit.corpora.registry import published
 from serkit.corpora.table import CHANNELS, COLUMNS, Corpus, Listing, build
+from serkit.corpora.tables import SUFFIXES
 from serkit.errors import CorpusError, nearest
 
-__all__ = ["CHANNELS", "COLUMNS", "KINDS", "Corpus", "read_corpus"]
+__all__ = ["CHANNELS", "COLUMNS", "KINDS", "Corpus", "from_frame", "read_corpus"]
 
 #: The kinds of corpus that can be read.
 KINDS = (*published(), "folders", "manifest")
@@ -38,9 +41,9 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     ----------
     folder : path
         A published corpus (:func:`serkit.corpora.registry.published`) under its original file names, in folders of any
-        depth or, for RAVDESS, as the published zip archives, read in place; a folder per emotion; or a CSV or TSV
-        manifest (the file, or a folder with ``manifest.csv``). Or a folder that holds folders of corpora, such as
-        ``ravdess/`` and ``crema_d/``.
+        depth or, for RAVDESS, as the published zip archives, read in place; a folder per emotion; or a table in CSV, TSV
+        or Parquet (the file, or the folder that holds it; :func:`serkit.corpora.manifest.read`). Or a folder that holds
+        folders of corpora, such as ``ravdess/`` and ``crema_d/``.
     kind : str, optional
         One of :data:`KINDS`, or several published corpora joined by ``+``, such as ``ravdess+crema_d``,
         from a folder that holds the folders of all (:func:`serkit.corpora.joined.join`). By default it is recognised
@@ -80,6 +83,33 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     return build(_list(root, kind, channel), channel=channel)
 
 
+def from_frame(frame: pd.DataFrame, *, root: str | os.PathLike[str] = ".", name: str | None = None) -> Corpus:
+    """Read the recordings that a pandas data frame describes.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A row for each clip, with the columns of a manifest (:func:`serkit.corpora.manifest.read`); audformat's index of
+        file, start and end is understood.
+    root : path
+        The folder of relative paths.
+    name : str, optional
+        What the corpus is called; by default as the folder.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    CorpusError
+        If a column is missing or a row is wrong, which the message names, counted from 0; or if a recording is missing
+        or cannot be read.
+    """
+    folder = Path(root).expanduser()
+    return build(manifest.listing_of_frame(frame, folder, name or folder.resolve().name), channel="both")
+
+
 def _several(root: Path, kind: str, channel: str) -> Corpus:
     """Read and join the corpora that `kind` names."""
     names = kind.split("+")
@@ -115,9 +145,9 @@ def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
     """Return the folder of the corpus and its kind."""
     if root.is_file():
         suffix = root.suffix.lower()
-        if suffix not in (".csv", ".tsv", ".zip") and kind is None:
+        if suffix not in (*SUFFIXES, ".zip") and kind is None:
             raise CorpusError(
-                f"{root} is not a corpus: expected a folder, a CSV or TSV manifest, or a RAVDESS zip archive."
+                f"{root} is not a corpus: expected a folder, a CSV, TSV or Parquet table, or a RAVDESS zip archive."
             )
         return root, kind or ("ravdess" if suffix == ".zip" else "manifest")
     inside = _corpora_inside(root)
@@ -131,9 +161,14 @@ def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
     if inside:
         found, path = next(iter(inside.items()))
         return path, found
-    if manifest.find_manifest(root):
+    if any((root / f"manifest{suffix}").is_file() for suffix in SUFFIXES) and manifest.find_manifest(root):
         return root, "manifest"
-    return root, _recognise_names(root)
+    paths = [PurePosixPath(name) for name in list_audio(root)]
+    paths += [PurePosixPath(name) for archive in sorted(root.glob("*.zip")) for name in list_zip(archive)]
+    by_names = _published_by_names(root, paths)
+    if by_names is None and manifest.find_manifest(root):
+        return root, "manifest"
+    return root, by_names or _recognise_names(root, paths)
 
 
 def _corpora_inside(root: Path) -> dict[str, Path]:
@@ -145,19 +180,22 @@ def _corpora_inside(root: Path) -> dict[str, Path]:
     return {_FOLDER_NAMES[key]: root / name for name, key in keys.items() if key in _FOLDER_NAMES}
 
 
-def _recognise_names(root: Path) -> str:
-    """Detect the kind of corpus from its file names: the kind that fits all of them, else one that fits some."""
+def _published_by_names(root: Path, paths: list[PurePosixPath]) -> str | None:
+    """The published corpus whose archives are there or whose names all files have."""
     for name, corpus in published().items():
         if any((root / f"{archive}{end}").is_file() for archive in corpus.archives.values() for end in ("", ".part")):
             return name
-    paths = [PurePosixPath(name) for name in list_audio(root)]
-    paths += [PurePosixPath(name) for archive in sorted(root.glob("*.zip")) for name in list_zip(archive)]
-    parsed = {name: sum(_parses(corpus, path.stem) for path in paths) for name, corpus in published().items()}
-    whole = [name for name, count in parsed.items() if paths and count == len(paths)]
+    whole = [
+        name for name, corpus in published().items() if paths and all(_parses(corpus, path.stem) for path in paths)
+    ]
     if len(whole) > 1:  # BanglaSER's names have the form of RAVDESS'
         raise CorpusError(f"{root} could be {' or '.join(whole)} by its file names: name one, with kind or --kind.")
-    if whole:
-        return whole[0]
+    return next(iter(whole), None)
+
+
+def _recognise_names(root: Path, paths: list[PurePosixPath]) -> str:
+    """The kind of corpus whose names some of the files have."""
+    parsed = {name: sum(_parses(corpus, path.stem) for path in paths) for name, corpus in published().items()}
     fits: dict[str, int] = {}
     alike = {corpus.stem.pattern for corpus in published().values()}
     for pattern in alike:  # of corpora whose names look alike, the one whose codes fit best
@@ -176,7 +214,7 @@ def _recognise_names(root: Path) -> str:
         raise CorpusError(f"{root} looks like a mixture ({', '.join(some)}): name the kind, with kind or --kind.")
     raise CorpusError(
         f"{root} is not a corpus that serkit knows ({len(paths)} audio files): expected "
-        f"{', '.join(corpus.title for corpus in published().values())}, a folder per emotion, or a manifest.csv with "
+        f"{', '.join(corpus.title for corpus in published().values())}, a folder per emotion, or a table such as manifest.csv with "
         "the columns path and emotion."
     )
 
