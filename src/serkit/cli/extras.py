@@ -40,6 +40,8 @@ def read_to_learn(data: Path, corpus: str | None, channel: str) -> Corpus:
     from serkit.corpora.known import with_known_labels
 
     recordings, left_out = with_known_labels(read_corpus(data, kind=corpus, channel=channel))
+    for note in recordings.notes:
+        print(note, file=sys.stderr)
     for label, count in left_out.items():
         print(f"{count:,} clips of {label} are left out: it is none of the labels that recipes know.", file=sys.stderr)
     return recordings

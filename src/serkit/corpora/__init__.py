@@ -33,6 +33,8 @@ KINDS = (*published(), "folders", "manifest")
 # Names that folders of corpora may have.
 _FOLDER_NAMES = {folder: name for name, corpus in published().items() for folder in (name, *corpus.folders)}
 
+_NEARLY = 0.9  # of the files: a published corpus, even if the others have names of another kind
+
 
 def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, channel: str = "both") -> Corpus:
     """Read labelled recordings into one table.
@@ -41,8 +43,8 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     ----------
     folder : path
         A published corpus (:func:`serkit.corpora.registry.published`) under its original file names, in folders of any
-        depth or, for RAVDESS, as the published zip archives, read in place; a folder per emotion; or a table in CSV, TSV
-        or Parquet (the file, or the folder that holds it; :func:`serkit.corpora.manifest.read`). Or a folder that holds
+        depth or, for RAVDESS, as the published zip archives, read in place; a folder per emotion; or a table in CSV,
+        TSV or Parquet (the file, or the folder that holds it; :func:`serkit.corpora.manifest.read`). Or a folder that holds
         folders of corpora, such as ``ravdess/`` and ``crema_d/``.
     kind : str, optional
         One of :data:`KINDS`, or several published corpora joined by ``+``, such as ``ravdess+crema_d``,
@@ -138,7 +140,7 @@ def _list(root: Path, kind: str, channel: str) -> Listing:
     corpus = published().get(kind)
     if root.is_file() and not (corpus and corpus.archives and root.suffix.lower() == ".zip"):
         raise CorpusError(f"{root} is a file: a corpus of the kind {kind} is a folder.")
-    return folders.read(root) if corpus is None else corpus.read(root, channel)
+    return folders.read(root) if corpus is None else corpus.listing(root, channel)
 
 
 def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
@@ -185,9 +187,10 @@ def _published_by_names(root: Path, paths: list[PurePosixPath]) -> str | None:
     for name, corpus in published().items():
         if any((root / f"{archive}{end}").is_file() for archive in corpus.archives.values() for end in ("", ".part")):
             return name
-    whole = [
-        name for name, corpus in published().items() if paths and all(_parses(corpus, path.stem) for path in paths)
-    ]
+        if corpus.mark and (root / corpus.mark).is_file():
+            return name
+    told = [corpus for corpus in published().values() if not corpus.mark]
+    whole = [corpus.name for corpus in told if paths and all(_parses(corpus, path) for path in paths)]
     if len(whole) > 1:  # BanglaSER's names have the form of RAVDESS'
         raise CorpusError(f"{root} could be {' or '.join(whole)} by its file names: name one, with kind or --kind.")
     return next(iter(whole), None)
@@ -195,13 +198,17 @@ def _published_by_names(root: Path, paths: list[PurePosixPath]) -> str | None:
 
 def _recognise_names(root: Path, paths: list[PurePosixPath]) -> str:
     """The kind of corpus whose names some of the files have."""
-    parsed = {name: sum(_parses(corpus, path.stem) for path in paths) for name, corpus in published().items()}
+    told = {name: corpus for name, corpus in published().items() if not corpus.mark}
+    parsed = {name: sum(_parses(corpus, path) for path in paths) for name, corpus in told.items()}
+    nearly = [name for name, count in parsed.items() if count >= _NEARLY * len(paths) > 0]
+    if len(nearly) == 1:  # its reader names the files that do not fit
+        return nearly[0]
     fits: dict[str, int] = {}
-    alike = {corpus.stem.pattern for corpus in published().values()}
+    alike = {corpus.stem.pattern for corpus in told.values()}
     for pattern in alike:  # of corpora whose names look alike, the one whose codes fit best
-        names = [name for name, corpus in published().items() if corpus.stem.pattern == pattern]
+        names = [name for name, corpus in told.items() if corpus.stem.pattern == pattern]
         best = max(names, key=lambda name: (parsed[name], name))
-        fits[best] = sum(published()[best].stem.fullmatch(path.stem) is not None for path in paths)
+        fits[best] = sum(told[best].fits(str(path)) for path in paths)
     fits = dict(sorted(fits.items(), reverse=True))
     fits["folders"] = sum(any(folders.is_emotion(part) for part in path.parts[:-1]) for path in paths)
     for kind, count in fits.items():
@@ -214,14 +221,14 @@ def _recognise_names(root: Path, paths: list[PurePosixPath]) -> str:
         raise CorpusError(f"{root} looks like a mixture ({', '.join(some)}): name the kind, with kind or --kind.")
     raise CorpusError(
         f"{root} is not a corpus that serkit knows ({len(paths)} audio files): expected "
-        f"{', '.join(corpus.title for corpus in published().values())}, a folder per emotion, or a table such as manifest.csv with "
-        "the columns path and emotion."
+        f"{', '.join(corpus.title for corpus in published().values())}, a folder per emotion, or a table such as "
+        "manifest.csv with the columns path and emotion."
     )
 
 
-def _parses(corpus: Published, stem: str) -> bool:
+def _parses(corpus: Published, path: PurePosixPath) -> bool:
     try:
-        corpus.parse(stem)
+        corpus.parse(corpus.name_of(str(path)))
     except CorpusError:
         return False
     return True

@@ -51,6 +51,8 @@ class Corpus:
         is ``""``.
     licence, citation : str
         How to cite the recordings.
+    notes : tuple of str
+        What the reader has to say about the folder, such as how many clips of a published corpus are missing.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Corpus:
     table: pd.DataFrame
     licence: str
     citation: str
+    notes: tuple[str, ...] = ()
     _store: Store = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +106,7 @@ class Listing:
     """The result of a corpus reader, before any sound is decoded.
 
     ``rows`` hold at least ``path`` and ``emotion``; ``start`` and ``end`` where only a piece of the file is meant.
+    ``notes`` are sentences for the user.
     """
 
     name: str
@@ -110,6 +114,7 @@ class Listing:
     rows: list[dict[str, Any]]
     licence: str
     citation: str
+    notes: tuple[str, ...] = ()
 
 
 def voice_names(rows: pd.DataFrame) -> pd.Series:
@@ -168,4 +173,4 @@ def build(listing: Listing, *, channel: str) -> Corpus:
             else f"{len(twice)} clips are listed more than once in {listing.root}, first {first['path']} from "
             f"{first['start']:g} to {first['end']:g} s: list each clip once."
         )
-    return Corpus(listing.name, listing.root, table, listing.licence, listing.citation)
+    return Corpus(listing.name, listing.root, table, listing.licence, listing.citation, listing.notes)

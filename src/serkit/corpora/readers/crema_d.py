@@ -140,4 +140,9 @@ CORPUS = Published(
     commercial=True,
     acted=True,
     folders=("cremad",),
+    labels=tuple(sorted(_VOTES.values())),
+    clips=7442,
+    speakers=91,
+    source="https://github.com/CheyneyComputerScience/CREMA-D, or ser data get crema_d",
+    defects="1076_MTI_SAD_XX is silent. One name ends in a single X. Six clips are duplicates of others with another label.",
 )
