@@ -17,12 +17,6 @@ data_app = typer.Typer(no_args_is_help=True, help="Download, describe and split 
 app.add_typer(data_app, name="data")
 
 
-class Source(str, Enum):
-    """Corpora that can be downloaded."""
-
-    ravdess = "ravdess"
-
-
 class Channel(str, Enum):
     """Which recordings to take."""
 
@@ -43,26 +37,45 @@ ChannelOption = Annotated[Channel, typer.Option(help="Which recordings to take."
 
 @data_app.command()
 def get(
-    corpus: Annotated[Source, typer.Argument(help="Which corpus.")],
-    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the archives; created if missing.")],
+    corpus: Annotated[str, typer.Argument(help="Which corpus: a name of 'ser data list'.")],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the recordings; created if missing.")],
     channel: ChannelOption = Channel.both,
     mirror: Annotated[
-        str | None, typer.Option(metavar="URL", help="Another server's folder with the same archives.")
+        str | None, typer.Option(metavar="URL", help="Another server's folder with the same archives, or repository.")
     ] = None,
 ) -> None:
-    """Download the published archives and verify their checksums; an interrupted download resumes."""
+    """Download a corpus as published and verify its checksums; an interrupted download resumes.
+
+    ravdess, crema_d, ased, baved, turev and urdu can be fetched; for the others it says where to get them.
+    """
     need_train("Fetching a corpus")
     from serkit.corpora import download
-    from serkit.corpora.readers.ravdess import CORPUS
+    from serkit.corpora.registry import published
+    from serkit.corpora.repositories import fetch_repository
+    from serkit.errors import CorpusError, nearest
 
-    typer.echo(f"{corpus.value.upper()} is licensed {CORPUS.licence}: not for commercial use. Cite:")
-    typer.echo(f"{CORPUS.citation}\n")
+    if corpus not in published():
+        raise CorpusError(f"Unknown corpus {corpus!r}{nearest(corpus, published())} 'ser data list' names all.")
+    known = published()[corpus]
+    use = "" if known.commercial else ": not for commercial use"
+    typer.echo(f"{known.title} is licensed: {known.licence}{use}. Cite:")
+    typer.echo(f"{known.citation}\n")
+    if not known.archives and known.repository is None:
+        raise CorpusError(
+            f"serkit cannot fetch {known.title}: get it from {known.source}, unpack it, and give its folder to "
+            f"'ser data check DIR --kind {corpus}'."
+        )
+    if known.repository is not None:
+        paths = fetch_repository(known.repository, to, address=mirror)
+        typer.echo(f"{to}  {len(paths):,} recordings, checksums correct")
+        typer.echo(f"Next: ser data check {to}")
+        return
     paths = download.fetch_ravdess(
         to, channel=channel.value, base_url=mirror or download.ZENODO, checksums=download.CHECKSUMS
     )
     for path in paths:
         typer.echo(f"{path}  {path.stat().st_size / 1e6:,.1f} MB, checksum correct")
-    typer.echo(f"They can stay zipped. Next: ser data describe {to}")
+    typer.echo(f"They can stay zipped. Next: ser data check {to}")
 
 
 @data_app.command("list")
@@ -83,6 +96,12 @@ def list_corpora(
             "commercial": corpus.commercial,
             "licence": corpus.licence,
             "citation": corpus.citation,
+            "labels": list(corpus.labels),
+            "clips": corpus.clips or None,
+            "speakers": corpus.speakers or None,
+            "source": corpus.source,
+            "fetched_by_serkit": bool(corpus.archives or corpus.repository),
+            "defects": corpus.defects,
         }
         for name, corpus in published().items()
     ]
@@ -91,8 +110,12 @@ def list_corpora(
         return
     for row in rows:
         use = "commercial use allowed" if row["commercial"] else "no commercial use"
-        typer.echo(f"{row['name']:<10} {row['title']}, {row['language'] or 'several languages'}: {use}")
-        typer.echo(f"           {row['licence']}\n           {row['citation']}\n")
+        where = f"ser data get {row['name']}" if row["fetched_by_serkit"] else row["source"]
+        size = f"{row['clips']:,} clips, {row['speakers']:,} speakers" if row["clips"] else "clips not counted"
+        typer.echo(f"{row['name']:<15} {row['title']}, {row['language'] or 'several languages'}, {size}: {use}")
+        for line in (row["licence"], row["citation"], where):
+            typer.echo(f"{'':<15} {line}")
+        typer.echo()
 
 
 @data_app.command()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from serkit.corpora.files import list_audio
+from serkit.corpora.repositories import Repository
 from serkit.corpora.table import Listing
 from serkit.errors import CorpusError
 
@@ -52,6 +53,8 @@ class Published:
         Where to get it.
     defects : str
         What is known to be wrong with it.
+    repository : Repository, optional
+        Where ``ser data get`` fetches it from.
     mark : str
         A file that tells it from others, relative to its folder, for names that say nothing.
     """
@@ -74,6 +77,7 @@ class Published:
     source: str = ""
     defects: str = ""
     mark: str = ""
+    repository: Repository | None = None
 
     def name_of(self, path: str) -> str:
         """Return the part of a path that is a recording's name: what :attr:`stem` finds at its end, else its stem."""
@@ -105,7 +109,7 @@ def by_names(
     citation: str,
     labels: Sequence[str],
     complete: Callable[[Path, list[Fields]], None] | None = None,
-    **facts: str | int | tuple[str, ...],
+    **facts: str | int | tuple[str, ...] | Repository,
 ) -> Published:
     """Describe a corpus whose recordings are told by their names.
 

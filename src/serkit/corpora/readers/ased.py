@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from serkit.corpora.named import Fields, by_names
+from serkit.corpora.repositories import Repository
 
 __all__ = ["CORPUS"]
 
@@ -44,4 +45,10 @@ CORPUS = by_names(
     source="https://github.com/Ethio2021/ASED_V1",
     defects="Five speakers' numbers occur with both sexes. One name has S in place of s. Clips that judges rejected are "
     "missing.",
+    repository=Repository(
+        "https://github.com/Ethio2021/ASED_V1",
+        "30fee0345cbd37e12dd725fbe69f90522cffb046",
+        "e46112ab96ec6cc3657c99da62bf4ca351c25653ef5066a9b13368607e0b136e",
+        2474,
+    ),
 )

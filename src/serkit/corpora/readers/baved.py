@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from serkit.corpora.named import Fields, by_names
+from serkit.corpora.repositories import Repository
 
 __all__ = ["CORPUS"]
 
@@ -42,4 +43,10 @@ CORPUS = by_names(
     source="https://github.com/40uf411/Basic-Arabic-Vocal-Emotions-Dataset",
     defects="Levels, not emotions. The authors write of 61 speakers, the names have 60. Most speakers are male (1,109 of "
     "1,935 clips).",
+    repository=Repository(
+        "https://github.com/40uf411/Basic-Arabic-Vocal-Emotions-Dataset",
+        "6e3d51261a15ec4d6f68ee082b1488147b706f2f",
+        "cea42f3b2c8af051ec869316600d192d2ca018a50b41aa1d2720e6de45ff35a3",
+        1935,
+    ),
 )

@@ -83,6 +83,6 @@ CORPUS = Published(
     labels=LABELS,
     clips=2452,
     speakers=24,
-    source="https://zenodo.org/records/1188976, or ser data get ravdess",
+    source="https://zenodo.org/records/1188976",
     defects="03-01-03-01-02-01-07 and 03-01-03-01-02-02-07 are the same recording. Actor 18 does not sing.",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from serkit.corpora.named import Fields, by_names
+from serkit.corpora.repositories import Repository
 
 __all__ = ["CORPUS"]
 
@@ -32,7 +33,14 @@ CORPUS = by_names(
     folders=("turev_db", "turevdb"),
     clips=1735,
     speakers=6,
-    source="https://github.com/Xeonen/TurEV-DB (give its folder Sound Source)",
+    source="https://github.com/Xeonen/TurEV-DB",
     defects="The repository also holds filtered copies of 698 clips in Model Output for Test Data: give the folder Sound "
     "Source. The sex of the speakers is not published.",
+    repository=Repository(
+        "https://github.com/Xeonen/TurEV-DB",
+        "be9873eccbc40538acbeb5e67c718bda96763cf3",
+        "45b0f3d35b41d4d1ef6611ae86cab0cdf4881c1c20cefb10c7407a208ed3748a",
+        1735,
+        under="Sound Source/",
+    ),
 )

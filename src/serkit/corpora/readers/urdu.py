@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from serkit.corpora.named import Fields, by_names
+from serkit.corpora.repositories import Repository
 
 __all__ = ["CORPUS"]
 
@@ -37,4 +38,10 @@ CORPUS = by_names(
     speakers=29,
     source="https://github.com/siddiquelatif/URDU-Dataset",
     defects="The authors write of 38 speakers, the names have 29.",
+    repository=Repository(
+        "https://github.com/siddiquelatif/URDU-Dataset",
+        "4b546d4e0fa36d1c86c53a281631b2ab7ce2fdec",
+        "59f8106064841ab91939afd579f2542577ec54614a8fa781a14e907c8c809307",
+        400,
+    ),
 )
