@@ -37,7 +37,15 @@ def table() -> str:
         get = f"`ser data get {name}`" if fetched else f"<{corpus.source.split(' ')[0]}>"
         counts = (f"{corpus.speakers:,}", f"{corpus.clips:,}") if corpus.clips else ("not stated", "not stated")
         licence = corpus.licence.partition(" (http")[0]
-        cells = (f"`{name}`", corpus.title, _LANGUAGES[corpus.language], *counts, ", ".join(corpus.labels), licence, get)
+        cells = (
+            f"`{name}`",
+            corpus.title,
+            _LANGUAGES[corpus.language],
+            *counts,
+            ", ".join(corpus.labels),
+            licence,
+            get,
+        )
         lines.append(f"| {' | '.join(cells)} |")
         if corpus.defects:
             defects.append(f"- **{corpus.title}**: {corpus.defects}")

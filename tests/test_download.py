@@ -175,7 +175,12 @@ def repository() -> Iterator[tuple[Server, Repository]]:
         archive.writestr("Corpus-0123/README.md", "Read me.")
     lines = "".join(sorted(f"{digest}  {path}\n" for path, digest in digests.items()))
     known = Repository(
-        "https://example.org/Corpus", "0123", hashlib.sha256(lines.encode()).hexdigest(), 3, "Audio/", ("tables/people.csv",)
+        "https://example.org/Corpus",
+        "0123",
+        hashlib.sha256(lines.encode()).hexdigest(),
+        3,
+        "Audio/",
+        ("tables/people.csv",),
     )
     with Server({"0123.zip": packed.getvalue(), "c.wav": sounds["Audio/c.wav"]}) as server, server.running():
         yield server, known
@@ -205,7 +210,9 @@ def test_recordings_that_do_not_arrive_are_named_and_the_next_call_goes_on(
     if wrong:
         server.files["c.wav"] = wrong
     reason = "wrong checksum" if wrong else "the server answered 404"
-    with pytest.raises(CorpusError, match=f"1 of 3 recordings did not arrive: .*c.wav: {reason}.*run the command again"):
+    with pytest.raises(
+        CorpusError, match=f"1 of 3 recordings did not arrive: .*c.wav: {reason}.*run the command again"
+    ):
         fetch_repository(known, tmp_path, address=server.url)
     server.files["c.wav"] = right
     fetch_repository(known, tmp_path, address=server.url)

@@ -217,7 +217,7 @@ def test_a_layout_that_is_nearly_right_names_what_does_not_fit(tmp_path: Path) -
         write(tmp_path / f"DC/a{number:02d}.wav", seed)
     for name in ("noise", "b01", "take", "zzz"):
         write(tmp_path / "DC" / f"{name}.wav", 1)
-    with pytest.raises(CorpusError, match="4 of 40 audio files in .* do not have SAVEE names") as caught:
+    with pytest.raises(CorpusError, match=r"4 of 40 audio files in .* do not have SAVEE names") as caught:
         read_corpus(tmp_path)
     assert "expected one such as DC/a01" in str(caught.value)
     assert [name in str(caught.value) for name in ("b01", "noise", "take", "zzz")] == [True, True, True, False]
@@ -233,10 +233,10 @@ def test_aiff_under_the_name_of_a_wav_is_read(tmp_path: Path) -> None:
 def test_emozionalmente_needs_its_tables(tmp_path: Path) -> None:
     miniature(tmp_path, "emozionalmente")
     write(tmp_path / "audio" / "1613655062439.wav", 9)
-    with pytest.raises(CorpusError, match="1 of 4 recordings .* are not in metadata/samples.csv: audio/1613655062439"):
+    with pytest.raises(CorpusError, match=r"1 of 4 recordings .* are not in metadata/samples.csv: audio/1613655062439"):
         read_corpus(tmp_path)
     (tmp_path / "metadata/samples.csv").unlink()
-    with pytest.raises(CorpusError, match="no metadata/samples.csv"):
+    with pytest.raises(CorpusError, match=r"no metadata/samples.csv"):
         read_corpus(tmp_path, kind="emozionalmente")
     with pytest.raises(CorpusError, match="not a corpus that serkit knows"):  # numbers could be anybody's
         read_corpus(tmp_path)

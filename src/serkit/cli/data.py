@@ -1,4 +1,4 @@
-"""``ser data``: download, describe and split a corpus."""
+"""``ser data``: download, check, describe and split a corpus."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import typer
 
 from serkit.cli import app
 from serkit.cli.extras import need_train
-from serkit.cli.options import ForceOption
+from serkit.cli.options import DropOption, ForceOption
 from serkit.files import check_new
 
-data_app = typer.Typer(no_args_is_help=True, help="Download, describe and split a corpus.")
+data_app = typer.Typer(no_args_is_help=True, help="Download, check, describe and split a corpus.")
 app.add_typer(data_app, name="data")
 
 
@@ -141,6 +141,8 @@ def describe(
         check_new(plot, force=force)
     corpus = read_corpus(folder, kind=kind, channel=channel.value)
     numbers = numbers_of(corpus)
+    for note in corpus.notes:
+        typer.echo(note, err=True)
     if as_json:
         typer.echo(json.dumps(numbers, indent=2, ensure_ascii=False))
     else:
@@ -194,6 +196,43 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+@data_app.command()
+def check(
+    folder: Folder,
+    kind: KindOption = None,
+    channel: ChannelOption = Channel.both,
+    drop: DropOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Show what serkit reads from your recordings, and what would go wrong in training.
+
+    The exit code is 1 if recordings cannot be read.
+    """
+    need_train("Reading a corpus")
+    import json
+
+    from serkit.corpora import read_corpus, recognise
+    from serkit.corpora.check import findings
+    from serkit.corpora.describe import describe as numbers_of
+    from serkit.corpora.known import without_labels
+
+    corpus = read_corpus(folder, kind=kind, channel=channel.value, skip_broken=True)
+    if drop is not None:
+        corpus = without_labels(corpus, [label.strip() for label in drop.split(",") if label.strip()])
+    read_as = kind if kind and "+" in kind else recognise(folder.expanduser(), kind)[1]
+    numbers, found = numbers_of(corpus), findings(corpus)
+    if as_json:
+        document = {"read_as": read_as, **numbers, "findings": found, "broken": list(corpus.broken)}
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        typer.echo(f"Read as {read_as}, from {corpus.root}")
+        _show(numbers)
+        typer.echo("\nTo know:" if found else "\nNothing is wrong with it.")
+        for sentence in found:
+            typer.echo(f"- {sentence}")
+    raise typer.Exit(1 if corpus.broken else 0)
 
 
 @data_app.command()

@@ -25,7 +25,7 @@ from serkit.corpora.table import CHANNELS, COLUMNS, Corpus, Listing, build
 from serkit.corpora.tables import SUFFIXES
 from serkit.errors import CorpusError, nearest
 
-__all__ = ["CHANNELS", "COLUMNS", "KINDS", "Corpus", "from_frame", "read_corpus"]
+__all__ = ["CHANNELS", "COLUMNS", "KINDS", "Corpus", "from_frame", "read_corpus", "recognise"]
 
 #: The kinds of corpus that can be read.
 KINDS = (*published(), "folders", "manifest")
@@ -36,7 +36,9 @@ _FOLDER_NAMES = {folder: name for name, corpus in published().items() for folder
 _NEARLY = 0.9  # of the files: a published corpus, even if the others have names of another kind
 
 
-def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, channel: str = "both") -> Corpus:
+def read_corpus(
+    folder: str | os.PathLike[str], *, kind: str | None = None, channel: str = "both", skip_broken: bool = False
+) -> Corpus:
     """Read labelled recordings into one table.
 
     Parameters
@@ -44,14 +46,16 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     folder : path
         A published corpus (:func:`serkit.corpora.registry.published`) under its original file names, in folders of any
         depth or, for RAVDESS, as the published zip archives, read in place; a folder per emotion; or a table in CSV,
-        TSV or Parquet (the file, or the folder that holds it; :func:`serkit.corpora.manifest.read`). Or a folder that holds
-        folders of corpora, such as ``ravdess/`` and ``crema_d/``.
+        TSV or Parquet (the file, or the folder that holds it; :func:`serkit.corpora.manifest.read`). Or a folder that
+        holds folders of corpora, such as ``ravdess/`` and ``crema_d/``.
     kind : str, optional
         One of :data:`KINDS`, or several published corpora joined by ``+``, such as ``ravdess+crema_d``,
         from a folder that holds the folders of all (:func:`serkit.corpora.joined.join`). By default it is recognised
         from the names of the files.
     channel : {"both", "speech", "song"}
         Which recordings to take.
+    skip_broken : bool
+        Leave out recordings that cannot be read, and list them in ``broken``; by default they are an error.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     if channel not in CHANNELS:
         raise CorpusError(f"Unknown channel {channel!r}: expected one of {', '.join(CHANNELS)}.")
     if kind is not None and "+" in kind:
-        return _several(Path(folder).expanduser(), kind, channel)
+        return _several(Path(folder).expanduser(), kind, channel, skip_broken)
     if kind is not None and kind not in KINDS:
         near = difflib.get_close_matches(kind, KINDS, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
@@ -81,11 +85,13 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     root = Path(folder).expanduser()
     if not root.exists():
         raise CorpusError(f"There is no corpus at {root}: the path does not exist.")
-    root, kind = _recognise(root, kind)
-    return build(_list(root, kind, channel), channel=channel)
+    root, kind = recognise(root, kind)
+    return build(_list(root, kind, channel), channel=channel, skip_broken=skip_broken)
 
 
-def from_frame(frame: pd.DataFrame, *, root: str | os.PathLike[str] = ".", name: str | None = None) -> Corpus:
+def from_frame(
+    frame: pd.DataFrame, *, root: str | os.PathLike[str] = ".", name: str | None = None, skip_broken: bool = False
+) -> Corpus:
     """Read the recordings that a pandas data frame describes.
 
     Parameters
@@ -97,6 +103,8 @@ def from_frame(frame: pd.DataFrame, *, root: str | os.PathLike[str] = ".", name:
         The folder of relative paths.
     name : str, optional
         What the corpus is called; by default as the folder.
+    skip_broken : bool
+        As for :func:`read_corpus`.
 
     Returns
     -------
@@ -109,10 +117,12 @@ def from_frame(frame: pd.DataFrame, *, root: str | os.PathLike[str] = ".", name:
         or cannot be read.
     """
     folder = Path(root).expanduser()
-    return build(manifest.listing_of_frame(frame, folder, name or folder.resolve().name), channel="both")
+    return build(
+        manifest.listing_of_frame(frame, folder, name or folder.resolve().name), channel="both", skip_broken=skip_broken
+    )
 
 
-def _several(root: Path, kind: str, channel: str) -> Corpus:
+def _several(root: Path, kind: str, channel: str, skip_broken: bool) -> Corpus:
     """Read and join the corpora that `kind` names."""
     names = kind.split("+")
     unknown = [name for name in names if name not in published()]
@@ -131,7 +141,8 @@ def _several(root: Path, kind: str, channel: str) -> Corpus:
                 f"{kind} needs {name!r} below {root}, but {there}: give a folder that holds the folders of "
                 f"{' and '.join(names)}."
             )
-    return join([read_corpus(folders_of[name], kind=name, channel=channel) for name in names], root)
+    read = [read_corpus(folders_of[name], kind=name, channel=channel, skip_broken=skip_broken) for name in names]
+    return join(read, root)
 
 
 def _list(root: Path, kind: str, channel: str) -> Listing:
@@ -143,8 +154,14 @@ def _list(root: Path, kind: str, channel: str) -> Listing:
     return folders.read(root) if corpus is None else corpus.listing(root, channel)
 
 
-def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
-    """Return the folder of the corpus and its kind."""
+def recognise(root: Path, kind: str | None = None) -> tuple[Path, str]:
+    """Return the folder or file of the corpus and its kind, one of :data:`KINDS`.
+
+    Raises
+    ------
+    CorpusError
+        If it is no corpus, or may be several.
+    """
     if root.is_file():
         suffix = root.suffix.lower()
         if suffix not in (*SUFFIXES, ".zip") and kind is None:

@@ -116,11 +116,11 @@ def _common_root(rows: list[dict[str, Any]], root: Path, source: str) -> Path:
     """Return the folder that all paths are below, and make them relative to it."""
     if not any(Path(row["path"]).is_absolute() for row in rows):
         return root
-    full = [os.path.normpath(os.path.abspath(root / row["path"])) for row in rows]
-    base = os.path.abspath(root)
+    full = [os.path.normpath(Path.cwd() / root / row["path"]) for row in rows]
+    base = os.path.normpath(Path.cwd() / root)
     try:
         below = all(os.path.commonpath([path, base]) == base for path in full)
-        common = base if below else os.path.commonpath([os.path.dirname(path) for path in full])
+        common = base if below else os.path.commonpath([str(Path(path).parent) for path in full])
     except ValueError:
         raise CorpusError(f"The files of {source} are on several drives: copy them to one.") from None
     for row, path in zip(rows, full, strict=True):

@@ -72,8 +72,8 @@ def fetch_repository(repository: Repository, to: str | os.PathLike[str], *, addr
     to : path
         Folder for them; created if missing. The recordings keep their paths.
     address : str, optional
-        Another server with the same repository; ``<address>/archive/<commit>.zip`` and ``<address>/raw/<commit>/<path>``
-        are read.
+        Another server with the same repository; it is asked for ``<address>/archive/<commit>.zip`` and
+        ``<address>/raw/<commit>/<path>``.
 
     Returns
     -------
@@ -172,8 +172,8 @@ def _store(files: list[_File], folder: Path, raw: str, waiting: Waiting) -> None
         pool.shutdown(wait=True, cancel_futures=True)
     if failed:
         raise CorpusError(
-            f"{len(failed):,} of {len(files):,} recordings did not arrive: {'; '.join(failed[:3])}. What arrived is kept: "
-            "run the command again to resume."
+            f"{len(failed):,} of {len(files):,} recordings did not arrive: {'; '.join(failed[:3])}. What arrived is "
+            "kept: run the command again to resume."
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from serkit import audio
-from serkit.corpora.digests import Clip, digest_clips
+from serkit.corpora.digests import Clip, Digest, digest_clips, digest_readable
 from serkit.corpora.files import Store
 from serkit.errors import CorpusError
 
@@ -53,6 +53,8 @@ class Corpus:
         How to cite the recordings.
     notes : tuple of str
         What the reader has to say about the folder, such as how many clips of a published corpus are missing.
+    broken : tuple of str
+        What is wrong with each recording that was left out because it cannot be read.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Corpus:
     licence: str
     citation: str
     notes: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
     _store: Store = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -128,8 +131,8 @@ def voice_names(rows: pd.DataFrame) -> pd.Series:
     return rows["corpus"] + "/" + rows["speaker"]
 
 
-def build(listing: Listing, *, channel: str) -> Corpus:
-    """Decode and hash the clips of a listing and return the corpus.
+def build(listing: Listing, *, channel: str, skip_broken: bool = False) -> Corpus:
+    """Decode and hash the clips of a listing and return the corpus; with `skip_broken`, of those that can be read.
 
     Raises
     ------
@@ -144,7 +147,12 @@ def build(listing: Listing, *, channel: str) -> Corpus:
             else f"{listing.root} contains no recordings."
         )
     clips = [Clip(row["path"], row.get("start"), row.get("end")) for row in rows]
-    digests = digest_clips(Store(listing.root), clips)
+    digests: Sequence[Digest | None]
+    broken: dict[Clip, str] = {}
+    if skip_broken:
+        digests, broken = digest_readable(Store(listing.root), clips)
+    else:
+        digests = digest_clips(Store(listing.root), clips)
     extra = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in COLUMNS]
     table = pd.DataFrame(
         [
@@ -158,6 +166,7 @@ def build(listing: Listing, *, channel: str) -> Corpus:
                 "audio_hash": digest.audio_hash,
             }
             for row, digest in zip(rows, digests, strict=True)
+            if digest is not None
         ],
         columns=[*COLUMNS, *extra],
     )
@@ -173,4 +182,12 @@ def build(listing: Listing, *, channel: str) -> Corpus:
             else f"{len(twice)} clips are listed more than once in {listing.root}, first {first['path']} from "
             f"{first['start']:g} to {first['end']:g} s: list each clip once."
         )
-    return Corpus(listing.name, listing.root, table, listing.licence, listing.citation, listing.notes)
+    return Corpus(
+        listing.name,
+        listing.root,
+        table,
+        listing.licence,
+        listing.citation,
+        listing.notes,
+        tuple(sorted(broken.values())),
+    )

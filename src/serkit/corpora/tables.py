@@ -1,4 +1,4 @@
-"""Tables of clips as people have them: CSV, TSV and Parquet files, and data frames, as rows of text under serkit's names."""
+"""Tables of clips as people have them, files and data frames, become rows of text under serkit's names."""
 
 from __future__ import annotations
 

@@ -34,7 +34,8 @@ CORPUS = by_names(
     fields=_fields,
     example="a5-03-01-02-50",
     licence="none stated: ask its authors (https://github.com/Ethio2021/ASED_V1)",
-    citation="Retta EA, Almekhlafi E, Sutcliffe R, Mhamed M, Ali H, Feng J (2023). A new Amharic speech emotion dataset "
+    citation="Retta EA, Almekhlafi E, Sutcliffe R, Mhamed M, Ali H, Feng J (2023). A new Amharic speech emotion "
+    "dataset "
     "and classification benchmark. ACM TALLIP 22(1): 1-22. https://doi.org/10.1145/3529759",
     labels=tuple(_EMOTIONS.values()),
     language="am",
@@ -43,7 +44,8 @@ CORPUS = by_names(
     clips=2474,
     speakers=65,
     source="https://github.com/Ethio2021/ASED_V1",
-    defects="Five speakers' numbers occur with both sexes. One name has S in place of s. Clips that judges rejected are "
+    defects="Five speakers' numbers occur with both sexes. One name has S in place of s. Clips that judges "
+    "rejected are "
     "missing.",
     repository=Repository(
         "https://github.com/Ethio2021/ASED_V1",

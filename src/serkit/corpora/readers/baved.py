@@ -41,7 +41,8 @@ CORPUS = by_names(
     clips=1935,
     speakers=60,
     source="https://github.com/40uf411/Basic-Arabic-Vocal-Emotions-Dataset",
-    defects="Levels, not emotions. The authors write of 61 speakers, the names have 60. Most speakers are male (1,109 of "
+    defects="Levels, not emotions. The authors write of 61 speakers, the names have 60. Most speakers are male "
+    "(1,109 of "
     "1,935 clips).",
     repository=Repository(
         "https://github.com/40uf411/Basic-Arabic-Vocal-Emotions-Dataset",

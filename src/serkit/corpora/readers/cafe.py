@@ -38,7 +38,8 @@ CORPUS = by_names(
     fields=_fields,
     example="03-P-1-5",
     licence="CC BY-NC-SA 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/)",
-    citation="Gournay P, Lahaie O, Lefebvre R (2018). A Canadian French emotional speech dataset. ACM Multimedia Systems "
+    citation="Gournay P, Lahaie O, Lefebvre R (2018). A Canadian French emotional speech dataset. ACM Multimedia "
+    "Systems "
     "2018: 399-402. https://doi.org/10.1145/3204949.3208121",
     labels=tuple(_EMOTIONS.values()),
     language="fr",

@@ -145,7 +145,8 @@ CORPUS = Published(
     clips=7442,
     speakers=91,
     source="https://github.com/CheyneyComputerScience/CREMA-D",
-    defects="1076_MTI_SAD_XX is silent. One name ends in a single X. Six clips are duplicates of others with another label.",
+    defects="1076_MTI_SAD_XX is silent. One name ends in a single X. Six clips are duplicates of others with "
+    "another label.",
     repository=Repository(
         "https://github.com/CheyneyComputerScience/CREMA-D",
         "1658cd342dff90010aa843eaeebd53610a08b1dc",

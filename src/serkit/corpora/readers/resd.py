@@ -102,6 +102,7 @@ CORPUS = Published(
     clips=1396,
     speakers=50,
     source="https://huggingface.co/datasets/Aniemore/resd_annotated",
-    defects="Speakers are dialogues, because the actors are not named. The published train and test share dialogues, so they "
+    defects="Speakers are dialogues, because the actors are not named. The published train and test share "
+    "dialogues, so they "
     "are not used.",
 )

@@ -25,7 +25,8 @@ CORPUS = by_names(
     fields=_fields,
     example="1157_kz_acik",
     licence="CC BY-NC-ND 4.0 (https://creativecommons.org/licenses/by-nc-nd/4.0/)",
-    citation="Canpolat SF, Ormanoğlu Z, Zeyrek D (2020). Turkish Emotion Voice Database (TurEV-DB). SLTU and CCURL 2020: "
+    citation="Canpolat SF, Ormanoğlu Z, Zeyrek D (2020). Turkish Emotion Voice Database (TurEV-DB). SLTU and "
+    "CCURL 2020: "
     "368-375.",
     labels=tuple(_EMOTIONS.values()),
     language="tr",
@@ -34,7 +35,8 @@ CORPUS = by_names(
     clips=1735,
     speakers=6,
     source="https://github.com/Xeonen/TurEV-DB",
-    defects="The repository also holds filtered copies of 698 clips in Model Output for Test Data: give the folder Sound "
+    defects="The repository also holds filtered copies of 698 clips in Model Output for Test Data: give the "
+    "folder Sound "
     "Source. The sex of the speakers is not published.",
     repository=Repository(
         "https://github.com/Xeonen/TurEV-DB",
