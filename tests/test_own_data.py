@@ -33,7 +33,10 @@ def test_check_says_what_it_reads_and_what_is_wrong(own: Path, capsys: pytest.Ca
     assert f"Read as manifest, from {own}" in said
     assert "12 clips" in said
     assert "speakers   3" in said
-    assert "- angry has 4 clips, too few for five folds: add some, or leave the label out with --drop angry." in said
+    assert (
+        "- Too few clips for five folds: angry 4, calm 4, happy 4. Add some, or leave labels out, as in --drop angry."
+        in said
+    )
     (own / "calls/3.wav").write_text("no sound")
     write(own / "calls/5.wav", 4)
     assert call_ser("data", "check", own / "labels.csv", "--json") == 1
@@ -43,7 +46,7 @@ def test_check_says_what_it_reads_and_what_is_wrong(own: Path, capsys: pytest.Ca
     assert "3.wav" in found["broken"][0]
     said = " ".join(found["findings"])
     assert "1 of 12 clips cannot be read: " in said
-    assert "1 recordings are there twice with another emotion, first calls/4.wav (calm), calls/5.wav (happy)" in said
+    assert "1 recording is there twice with another emotion, first calls/4.wav (calm), calls/5.wav (happy)" in said
 
 
 def test_damaged_clips_are_refused_or_left_out_aloud(own: Path) -> None:
@@ -107,10 +110,10 @@ def test_a_report_lists_what_was_left_out(
     assert call_ser(*words, "--skip-broken", "--drop", "calm") == 0
     err = capsys.readouterr().err
     assert "4 clips of calm are left out, as asked." in err
-    assert "1 recordings cannot be read and are left out:\n  " in err
+    assert "Left out, because they cannot be read: 1 recordings.\n  " in err
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["notes"] == ["4 clips of calm are left out, as asked."]
     assert "3.wav" in results["broken"][0]
     page = (tmp_path / "run/report.html").read_text()
-    assert "1 recordings cannot be read and were left out:" in page
+    assert "Left out, because they cannot be read (1):" in page
     assert "3.wav" in page

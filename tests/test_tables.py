@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 import pytest
 
-from serkit.corpora import from_frame, read_corpus
-from serkit.errors import CorpusError
+from serkit import audio
+from serkit.corpora import from_dataset, from_frame, read_corpus
+from serkit.errors import AudioError, CorpusError
+from tests.conftest import call_ser
 from tests.test_corpora import own_cache, write
 
 __all__ = ["own_cache"]
@@ -118,3 +121,70 @@ def test_a_column_with_serkits_own_name_wins_over_its_other_names(root: Path) ->
     (root / "x.csv").write_text("path,file,emotion\nwavs/a.wav,recorder 7,angry\n")
     assert read_corpus(root / "x.csv").table["file"].tolist() == ["recorder 7"]
     assert PurePosixPath(read_corpus(root / "x.csv").table["path"][0]).name == "a.wav"
+
+
+# --- data sets of Hugging Face ----------------------------------------------------------------------------------------
+
+
+def dataset_rows(root: Path) -> list[dict[str, object]]:
+    """Rows as a data set gives them, with the names of classes as numbers."""
+    data = [(root / "wavs" / f"{name}.wav").read_bytes() for name in "ab"]
+    return [
+        {"audio": {"bytes": data[0], "path": "a.wav"}, "label": 1, "speaker_id": "x", "sex": "f"},
+        {"audio": {"bytes": data[1], "path": None}, "label": 0, "speaker_id": "y", "sex": "m"},
+    ]
+
+
+def saved(root: Path, folder: Path) -> Path:
+    """A data set as save_to_disk writes it: a stream of Arrow, and what it holds as JSON."""
+    pa = pytest.importorskip("pyarrow")
+    folder.mkdir()
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    schema = pa.schema({"audio": kind, "label": pa.int64(), "speaker_id": pa.string(), "sex": pa.string()})
+    with pa.ipc.new_stream(str(folder / "data-00000-of-00001.arrow"), schema) as writer:
+        writer.write_table(pa.Table.from_pylist(dataset_rows(root), schema=schema))
+    features = {
+        "audio": {"sampling_rate": 8000, "_type": "Audio"},
+        "label": {"names": ["happy", "angry"], "_type": "ClassLabel"},
+        "speaker_id": {"dtype": "string", "_type": "Value"},
+    }
+    (folder / "dataset_info.json").write_text(json.dumps({"features": features}))
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}))
+    return folder
+
+
+def test_a_saved_data_set_is_unpacked(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = saved(root, root / "saved")
+    with pytest.raises(CorpusError, match="is a data set of Hugging Face: 'ser data unpack"):
+        read_corpus(folder)
+    assert call_ser("data", "unpack", folder, "--to", root / "new") == 0
+    assert "2 clips and manifest.csv. Next: ser data check" in capsys.readouterr().out
+    table = read_corpus(root / "new").table
+    assert table["emotion"].tolist() == ["angry", "happy"]
+    assert table[["speaker", "sex"]].to_numpy().tolist() == [["x", "female"], ["y", "male"]]
+    assert table["audio_hash"].tolist() == [audio.load(root / "wavs" / f"{name}.wav").digest for name in "ab"]
+    with pytest.raises(CorpusError, match="holds files: give a folder that is empty"):
+        from_dataset(folder, root / "new")
+
+
+def test_rows_of_a_data_set_become_a_corpus_and_a_wrong_one_is_named(root: Path) -> None:
+    wave = audio.load(root / "wavs/b.wav")
+    rows = [{**row, "label": name} for row, name in zip(dataset_rows(root), ("angry", "happy"), strict=True)]
+    rows[1]["audio"] = {"array": wave.samples, "sampling_rate": wave.sample_rate}
+    corpus = from_dataset(rows, root / "new")
+    assert corpus.table["audio_hash"].tolist() == [audio.load(root / "wavs/a.wav").digest, wave.digest]
+    rows[1]["audio"] = {"bytes": None, "path": None}
+    with pytest.raises(CorpusError, match="Row 1 of the data set has no recording that can be read: it has neither"):
+        from_dataset(rows, root / "other")
+    with pytest.raises(CorpusError, match="Row 0 of the data set has no recording in its column 'sound'"):
+        from_dataset(rows, root / "third", column="sound")
+
+
+def test_rows_that_are_not_decoded_are_recordings(root: Path) -> None:
+    file = root / "wavs/a.wav"
+    wave = audio.load(file)
+    assert audio.load({"bytes": file.read_bytes(), "path": None}) == wave
+    assert audio.load({"bytes": None, "path": str(file)}, target_rate=4000).sample_rate == 4000
+    assert [piece.duration for piece in audio.stream({"bytes": file.read_bytes(), "path": "x.mp3"})] == [0.5]
+    with pytest.raises(AudioError, match="both are empty"):
+        audio.load({"bytes": None, "path": None})

@@ -10,7 +10,7 @@ import typer
 
 from serkit.cli import app
 from serkit.cli.extras import need_train
-from serkit.cli.options import DropOption, ForceOption
+from serkit.cli.options import DropOption, ForceOption, SkipBrokenOption
 from serkit.files import check_new
 
 data_app = typer.Typer(no_args_is_help=True, help="Download, check, describe and split a corpus.")
@@ -233,6 +233,21 @@ def check(
         for sentence in found:
             typer.echo(f"- {sentence}")
     raise typer.Exit(1 if corpus.broken else 0)
+
+
+@data_app.command()
+def unpack(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set of Hugging Face, saved by save_to_disk.")],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="New folder for clips/ and manifest.csv.")],
+    column: Annotated[str, typer.Option(help="The column of the recordings.")] = "audio",
+    skip_broken: SkipBrokenOption = False,
+) -> None:
+    """Write the recordings of a saved data set of Hugging Face as files, with a table that describes them."""
+    need_train("Reading a corpus")
+    from serkit.corpora import from_dataset
+
+    corpus = from_dataset(folder, to, column=column, skip_broken=skip_broken)
+    typer.echo(f"{to}: {len(corpus):,} clips and manifest.csv. Next: ser data check {to}")
 
 
 @data_app.command()

@@ -63,7 +63,7 @@ def read_to_learn(
     for note in recordings.notes:
         print(note, file=sys.stderr)
     if recordings.broken:
-        print(f"{len(recordings.broken):,} recordings cannot be read and are left out:", file=sys.stderr)
+        print(f"Left out, because they cannot be read: {len(recordings.broken):,} recordings.", file=sys.stderr)
         for reason in recordings.broken:
             print(f"  {reason}", file=sys.stderr)
     return recordings

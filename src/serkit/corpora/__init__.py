@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from serkit.corpora import folders, manifest
+from serkit.corpora.datasets import from_dataset, is_saved
 from serkit.corpora.files import list_audio, list_zip
 from serkit.corpora.joined import join
 from serkit.corpora.named import Published
@@ -25,7 +26,7 @@ from serkit.corpora.table import CHANNELS, COLUMNS, Corpus, Listing, build
 from serkit.corpora.tables import SUFFIXES
 from serkit.errors import CorpusError, nearest
 
-__all__ = ["CHANNELS", "COLUMNS", "KINDS", "Corpus", "from_frame", "read_corpus", "recognise"]
+__all__ = ["CHANNELS", "COLUMNS", "KINDS", "Corpus", "from_dataset", "from_frame", "read_corpus", "recognise"]
 
 #: The kinds of corpus that can be read.
 KINDS = (*published(), "folders", "manifest")
@@ -169,6 +170,11 @@ def recognise(root: Path, kind: str | None = None) -> tuple[Path, str]:
                 f"{root} is not a corpus: expected a folder, a CSV, TSV or Parquet table, or a RAVDESS zip archive."
             )
         return root, kind or ("ravdess" if suffix == ".zip" else "manifest")
+    if is_saved(root):
+        raise CorpusError(
+            f"{root} is a data set of Hugging Face: 'ser data unpack {root} --to FOLDER' writes its recordings as "
+            "files, which can be read."
+        )
     inside = _corpora_inside(root)
     if kind is not None:
         return inside.get(kind, root), kind

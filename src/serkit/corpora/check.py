@@ -41,12 +41,12 @@ def _labels(corpus: Corpus) -> list[str]:
     counts = known.table["emotion"].value_counts()
     if len(counts) < 2:
         found.append("There is one label: a model needs two or more to tell apart.")
-    found += [
-        f"{label} has {count} clip{'s' if count > 1 else ''}, too few for five folds: add some, or leave the label out "
-        f"with --drop {label}."
-        for label, count in sorted(counts.items())
-        if count < _FEW
-    ]
+    few = {str(label): int(count) for label, count in sorted(counts.items()) if count < _FEW}
+    if few:
+        listed = ", ".join(f"{label} {count}" for label, count in few.items())
+        found.append(
+            f"Too few clips for five folds: {listed}. Add some, or leave labels out, as in --drop {next(iter(few))}."
+        )
     return found
 
 
@@ -89,14 +89,18 @@ def _copies(corpus: Corpus) -> list[str]:
             first = clash[0]
             pairs = ", ".join(f"{row.path} ({getattr(row, column) or 'unknown'})" for row in first.head(2).itertuples())
             found.append(
-                f"{len(clash):,} recordings are there twice with another {column}, first {pairs}: {advice}, or "
+                f"{_some(len(clash), 'recording')} there twice with another {column}, first {pairs}: {advice}, or "
                 f"remove one."
             )
     copies = sum(len(rows) - 1 for _, rows in groups)
     if copies:
-        found.append(f"{copies:,} clips have the same sound as another; they stay on one side of every split.")
+        found.append(f"{_some(copies, 'clip')} of the same sound as another: they stay on one side of every split.")
     return found
 
 
 def _first(reasons: Sequence[str], between: str) -> str:
     return between.join(reasons[:_SHOWN]) + (" ..." if len(reasons) > _SHOWN else "")
+
+
+def _some(count: int, noun: str) -> str:
+    return f"{count:,} {noun}s are" if count > 1 else f"{count} {noun} is"

@@ -17,7 +17,7 @@ import pandas as pd
 
 from serkit.errors import CorpusError, MissingExtraError
 
-__all__ = ["ALIASES", "SUFFIXES", "Rows", "columns", "from_frame", "read", "seconds"]
+__all__ = ["ALIASES", "SUFFIXES", "Rows", "columns", "from_frame", "read", "seconds", "text_of"]
 
 #: Other names of serkit's columns; case, and ``-`` or a blank for ``_``, do not matter.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -125,7 +125,7 @@ def from_frame(frame: pd.DataFrame, *, source: str = "the data frame") -> Rows:
     if levels:
         frame = frame.reset_index(levels)
     names = _names([str(name).strip() for name in frame.columns], source)
-    columns = [[_text(value) for value in frame.iloc[:, at]] for at in range(frame.shape[1])]
+    columns = [[text_of(value) for value in frame.iloc[:, at]] for at in range(frame.shape[1])]
     return Rows(
         source,
         names,
@@ -238,7 +238,7 @@ def _parquet_columns(file: Path) -> list[str]:
         raise CorpusError(f"{file} cannot be read as Parquet ({error}).") from None
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     if isinstance(value, str):
         return "" if value.strip().lower() in _BLANK else value.strip()
     if value is None or value is pd.NaT or value is pd.NA:

@@ -192,7 +192,7 @@ def _recordings(results: Mapping[str, Any]) -> str:
     body = "".join(f"<p>{escape(note)}</p>" for note in notes)
     if broken:
         items = "".join(f"<li>{reason}</li>" for reason in shown)
-        body += f"<p>{len(broken):,} recordings cannot be read and were left out:</p><ul>{items}</ul>"
+        body += f"<p>Left out, because they cannot be read ({len(broken):,}):</p><ul>{items}</ul>"
     return f'<section class="card"><h2>The recordings</h2>{body}</section>'
 
 
