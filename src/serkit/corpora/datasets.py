@@ -87,8 +87,8 @@ def _undecoded(dataset: Any, column: str) -> Iterable[Any]:
     features = getattr(dataset, "features", None)
     if features is not None and column in features and hasattr(features[column], "decode"):
         feature = type(features[column])(decode=False)
-        return dataset.cast_column(column, feature)  # type: ignore[no-any-return]
-    return dataset  # type: ignore[no-any-return]
+        return dataset.cast_column(column, feature)
+    return dataset
 
 
 def _write(recording: Mapping[str, Any], target: Path) -> Path:
