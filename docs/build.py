@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import typer
+from corpora_table import table as corpora
 from score_tables import headline, scores, targets
 from typer.cli import get_docs_for_click
 
@@ -55,6 +56,7 @@ def main() -> None:
     fill(ROOT / "README.md", "headline", headline())
     fill(ROOT / "docs" / "models.md", "scores", scores())
     fill(ROOT / "docs" / "models.md", "targets", targets())
+    fill(ROOT / "docs" / "corpora.md", "corpora", corpora())
     PACKAGED.write_bytes(COMPARISON.read_bytes())
     (ROOT / "docs" / "cli.md").write_text(reference(), encoding="utf-8")
 

@@ -39,7 +39,9 @@ def test_the_choices_are_those_of_the_library() -> None:
 def test_list_names_every_published_corpus_and_whether_it_may_be_used_at_work() -> None:
     rows = json.loads(ser("list", "--json").stdout)
     assert [row["name"] for row in rows] == list(published())
-    assert {row["name"] for row in rows if row["commercial"]} == {"banglaser", "crema_d", "resd"}
+    commercial = {row["name"] for row in rows if row["commercial"]}
+    assert {"banglaser", "crema_d", "resd"} < commercial
+    assert not commercial & {"ravdess", "nemo", "emospeech", "tess", "esd"}
     shown = ser("list").stdout
     assert all(row["title"] in shown and row["licence"] in shown for row in rows)
 
@@ -59,7 +61,8 @@ def test_describe_where_only_ascii_can_be_written(tiny_corpus: Path) -> None:
     code = "import sys, serkit.cli; sys.argv = ['ser', 'data', 'describe', sys.argv[1]]; serkit.cli.main()"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "100"}
     done = subprocess.run([sys.executable, "-c", code, tiny_corpus], capture_output=True, text=True, env=environment)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr.startswith("RAVDESS has 2,452 clips of 24 speakers; ")
     assert "############" in done.stdout
 
 

@@ -358,8 +358,10 @@ def test_mistakes_are_sentences(tiny_corpus: Path, capsys: pytest.CaptureFixture
         plan(["line.toml"], protocols=["speakr"])
     with pytest.raises(TrainingError, match="There are 5 folds, got 6"):
         plan(["line.toml"], folds=6)
-    with pytest.raises(RecipeError, match="Two recipes are called 'line'"):
-        plan(["line.toml", "line.toml"])
+    assert plan(["line.toml", "line.toml"]) == plan(["line.toml"])
+    Path("changed.toml").write_text(Path("line.toml").read_text("utf-8").replace("C = 1.0", "C = 2.0"), "utf-8")
+    with pytest.raises(RecipeError, match="Two different recipes are called 'line'"):
+        plan(["line.toml", "changed.toml"])
     assert ser("compare", "--data", tiny_corpus) == 2
     assert "Name recipes to compare, or use --all" in capsys.readouterr().err
     assert ser("compare", "line.toml", "--data", tiny_corpus, "--seeds", "0,one") == 2

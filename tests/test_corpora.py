@@ -324,7 +324,7 @@ def test_a_table_written_as_manifest_reads_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["file,label", "a.wav,sad"], "lacks the column path: its header is file, label"),
+        (["file,mood", "a.wav,sad"], "lacks the column emotion: its header is path, mood"),
         (["path,emotion,emotion", "a.wav,sad,sad"], "two columns named 'emotion'"),
         (
             ["path,emotion", "a.wav,sad", "a.wav,bordom"],
@@ -332,8 +332,11 @@ def test_a_table_written_as_manifest_reads_back(tmp_path: Path) -> None:
         ),
         (["path,emotion", "a.wav,sad,1"], r"line 2: 3 fields, expected the 2 of the header"),
         (["path,emotion", ",sad"], "line 2: the path is empty"),
-        (["path,emotion", "/a.wav,sad"], "line 2: /a.wav is an absolute path"),
-        (["path,emotion", "a.wav,sad", "b.wav,sad", "c.wav,sad"], "2 of 3 files .* line 3: b.wav; line 4: c.wav"),
+        (["path,emotion", "/no/a.wav,sad"], "1 of 1 files .* are missing: line 2: /no/a.wav"),
+        (
+            ["path,emotion", "a.wav,sad", *(f"{x}.wav,sad" for x in "bcde")],
+            "4 of 5 .*: b.wav; .* line 5: d.wav; \\.\\.\\.",
+        ),
         (["path,emotion,start,end", "a.wav,sad,0.2,0.1"], "line 2: end 0.1 s is not after start 0.2 s"),
         (["path,emotion,start,end", "a.wav,sad,-1,"], "line 2: start is '-1': expected seconds"),
         (["path,emotion,start,end", "a.wav,sad,x,"], "line 2: start is 'x': expected seconds"),
@@ -344,6 +347,7 @@ def test_a_table_written_as_manifest_reads_back(tmp_path: Path) -> None:
         (["path,emotion"], "a header but no clips"),
         ([], "lacks the column path: its header is empty"),
         (["path,emotion", '"a.wav,sad'], "cannot be read as a table"),
+        (["wav,audio,label", "a.wav,a.wav,sad"], "columns 'wav', 'audio', which all mean path: rename one"),
     ],
 )
 def test_manifest_mistakes_are_named(tmp_path: Path, lines: list[str], message: str) -> None:
@@ -385,7 +389,7 @@ def test_what_is_no_corpus_says_why(tmp_path: Path) -> None:
     file = write(tmp_path / "x" / "hello.wav", 0)
     with pytest.raises(CorpusError, match=r"not a corpus that serkit knows \(1 audio files\)"):
         read_corpus(tmp_path)
-    with pytest.raises(CorpusError, match="expected a folder, a CSV or TSV manifest"):
+    with pytest.raises(CorpusError, match="expected a folder, a CSV, TSV or Parquet table"):
         read_corpus(file)
     write(tmp_path / f"{NAMES[0]}.wav", 0)
     write(tmp_path / "1001_DFA_ANG_XX.wav", 1)

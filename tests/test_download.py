@@ -1,8 +1,12 @@
-"""Fetching RAVDESS, against a server on this machine that also breaks off, forgets ranges and sends rubbish."""
+"""Fetching corpora, against a server on this machine that also breaks off, forgets ranges and sends rubbish."""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,8 @@ from serkit.cli import app
 from serkit.corpora import download
 from serkit.corpora.download import CHECKSUMS, ZENODO, fetch_ravdess
 from serkit.corpora.readers import ravdess
+from serkit.corpora.registry import published
+from serkit.corpora.repositories import Repository, fetch_repository
 from serkit.errors import CorpusError
 from tests.file_server import Server
 
@@ -148,4 +154,85 @@ def test_the_command_shows_the_licence_and_fetches(
     failed = ser("get", "ravdess", "--to", tmp_path, "--mirror", server.url)
     assert isinstance(failed.exception, CorpusError)
     assert "CC BY-NC-SA 4.0" in failed.output
-    assert ser("get", "iemocap", "--to", tmp_path).exit_code == 2
+    with pytest.raises(CorpusError, match="Unknown corpus 'iemocap'"):
+        raise ser("get", "iemocap", "--to", tmp_path).exception  # type: ignore[misc]
+    elsewhere = ser("get", "tess", "--to", tmp_path)
+    assert "CC BY-NC-ND 4.0" in elsewhere.output
+    assert "get it from https://tspace.library.utoronto.ca/handle/1807/24487" in str(elsewhere.exception)
+
+
+@pytest.fixture
+def repository() -> Iterator[tuple[Server, Repository]]:
+    """Two recordings in the archive and one apart from it, as CREMA-D has all of its recordings."""
+    sounds = {"Audio/a.wav": b"RIFF one", "Audio/b.wav": b"RIFF two", "Audio/c.wav": b"RIFF three"}
+    digests = {path: hashlib.sha256(data).hexdigest() for path, data in sounds.items()}
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digests['Audio/c.wav']}\nsize 10\n"
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path, data in {**sounds, "Audio/c.wav": pointer.encode(), "Copies/a.wav": b"RIFF copy"}.items():
+            archive.writestr(f"Corpus-0123/{path}", data)
+        archive.writestr("Corpus-0123/tables/people.csv", "who,sex")
+        archive.writestr("Corpus-0123/README.md", "Read me.")
+    lines = "".join(sorted(f"{digest}  {path}\n" for path, digest in digests.items()))
+    known = Repository(
+        "https://example.org/Corpus",
+        "0123",
+        hashlib.sha256(lines.encode()).hexdigest(),
+        3,
+        "Audio/",
+        ("tables/people.csv",),
+    )
+    with Server({"0123.zip": packed.getvalue(), "c.wav": sounds["Audio/c.wav"]}) as server, server.running():
+        yield server, known
+
+
+def test_a_repository_arrives_checked_and_is_not_fetched_twice(
+    repository: tuple[Server, Repository], tmp_path: Path
+) -> None:
+    server, known = repository
+    paths = fetch_repository(known, tmp_path / "new", address=server.url)
+    found = {path.relative_to(tmp_path / "new").as_posix() for path in (tmp_path / "new").rglob("*") if path.is_file()}
+    assert found == {"Audio/a.wav", "Audio/b.wav", "Audio/c.wav", "people.csv"}
+    assert [path.read_bytes() for path in sorted(paths)] == [b"RIFF one", b"RIFF two", b"RIFF three"]
+    assert server.paths == ["/files/archive/0123.zip", "/files/raw/0123/Audio/c.wav"]
+    (tmp_path / "new/Audio/a.wav").write_bytes(b"RIFF odd")
+    fetch_repository(known, tmp_path / "new", address=server.url)
+    assert (tmp_path / "new/Audio/a.wav").read_bytes() == b"RIFF one"
+    assert server.paths[2:] == ["/files/archive/0123.zip"]  # c.wav is there
+
+
+@pytest.mark.parametrize("wrong", [None, b"RIFF throo"])
+def test_recordings_that_do_not_arrive_are_named_and_the_next_call_goes_on(
+    repository: tuple[Server, Repository], tmp_path: Path, wrong: bytes | None
+) -> None:
+    server, known = repository
+    right = server.files.pop("c.wav")
+    if wrong:
+        server.files["c.wav"] = wrong
+    reason = "wrong checksum" if wrong else "the server answered 404"
+    with pytest.raises(
+        CorpusError, match=f"1 of 3 recordings did not arrive: .*c.wav: {reason}.*run the command again"
+    ):
+        fetch_repository(known, tmp_path, address=server.url)
+    server.files["c.wav"] = right
+    fetch_repository(known, tmp_path, address=server.url)
+    assert [path.rsplit("/", 1)[-1] for path in server.paths] == ["0123.zip", "c.wav", "c.wav"]
+
+
+def test_a_repository_with_other_recordings_is_refused(repository: tuple[Server, Repository], tmp_path: Path) -> None:
+    server, known = repository
+    with pytest.raises(CorpusError, match="3 recordings that are not the 3 published ones"):
+        fetch_repository(replace(known, digest="0" * 64), tmp_path, address=server.url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_published_commits() -> None:
+    """Worked out from the repositories at these commits, for CREMA-D from its pointers of Git LFS."""
+    known = {name: corpus.repository for name, corpus in published().items() if corpus.repository}
+    assert {name: (entry.files, entry.commit[:8], entry.digest[:8]) for name, entry in known.items()} == {
+        "ased": (2474, "30fee034", "e46112ab"),
+        "baved": (1935, "6e3d5126", "cea42f3b"),
+        "crema_d": (7442, "1658cd34", "f721bb0a"),
+        "turev": (1735, "be9873ec", "45b0f3d3"),
+        "urdu": (400, "4b546d4e", "59f81060"),
+    }

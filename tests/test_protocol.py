@@ -292,7 +292,7 @@ def test_too_few_speakers_say_so(protocol: str) -> None:
 def test_clips_without_a_speaker_are_counted() -> None:
     rows = grid()
     rows[0]["speaker"] = rows[1]["speaker"] = ""
-    with pytest.raises(ProtocolError, match=f"2 of {len(rows)} clips have no speaker"):
+    with pytest.raises(ProtocolError, match=f"2 of {len(rows)} clips of made have no speaker"):
         make_split(corpus_of(rows), "speaker")
     assert make_split(corpus_of(rows), "random").n_folds == 5
 

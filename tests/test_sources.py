@@ -112,7 +112,9 @@ def test_a_row_of_a_data_set_is_a_recording(tiny: serkit.Recognizer) -> None:
     assert answer.path == "cv/0.mp3"
     assert answer.probabilities == tiny.predict(VOICE, sample_rate=RATE).probabilities
     assert [one.speech for one in tiny.predict([row, {**row, "path": None}])] == [True, True]
-    with pytest.raises(AudioError, match="'array' and 'sampling_rate', this one has 'audio', 'label'"):
+    with pytest.raises(
+        AudioError, match="'array' and 'sampling_rate', or 'bytes' or 'path'; this one has 'audio', 'label'"
+    ):
         tiny.predict({"audio": row, "label": 3})
     with pytest.raises(AudioError, match="sample_rate=8000 was given, but the mapping has 16000 Hz"):
         tiny.predict(row, sample_rate=8000)

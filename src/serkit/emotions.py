@@ -109,6 +109,14 @@ OTHERS: dict[str, str] = {
     "frustration": "frustration",
     "frustrated": "frustration",
     "fru": "frustration",
+    "anxious": "anxious",
+    "apologetic": "apologetic",
+    "assertive": "assertive",
+    "concerned": "concerned",
+    "encouraging": "encouraging",
+    "level_0": "level_0",
+    "level_1": "level_1",
+    "level_2": "level_2",
 }
 
 _BY_LABEL = {e.label: e for e in EMOTIONS}

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 #: One recording in memory, or live on a pipe. A mapping is a row of
-#: Hugging Face datasets: ``{"array": ..., "sampling_rate": ...}``.
+#: Hugging Face datasets: ``{"array": ..., "sampling_rate": ...}`` or ``{"bytes": ..., "path": ...}``.
 Recording: TypeAlias = "bytes | bytearray | memoryview | BinaryIO | np.ndarray | Waveform | Mapping[str, Any] | LivePcm"
 #: Called with a sentence that says what is wrong with a recording that breaks off.
 OnBreak: TypeAlias = "Callable[[str], object]"
@@ -68,7 +68,7 @@ def load(
         WebM, Matroska, AMR, WMA, AC3, AVI, FLV and MPEG-TS. The content decides, not the suffix. File objects are
         read from the start. Arrays have shape (n,), (n, channels) or (channels, n): the shorter axis is the channels.
         Integers are scaled by the range of their type, floats are kept as they are. A mapping has ``"array"`` and
-        ``"sampling_rate"``, as rows of Hugging Face datasets do.
+        ``"sampling_rate"``, or ``"bytes"`` and ``"path"``, as rows of Hugging Face datasets do, decoded or not.
     sample_rate : int, optional
         Rate of an array in Hz, 4,000 to 192,000. Files state their own.
     target_rate : int, optional
@@ -351,7 +351,8 @@ def _choice(blocks: Iterable[np.ndarray], reader: Reader) -> Choice:
 def _open(source: Source, sample_rate: int | None) -> Iterator[Reader]:
     """Open any source, and determine its rate."""
     if isinstance(source, Mapping):
-        source, sample_rate = _row(source, sample_rate)
+        decoded = _row(source, sample_rate)
+        source, sample_rate = decoded if isinstance(decoded, tuple) else (decoded, sample_rate)
     given = None if sample_rate is None else check_rate(sample_rate, "sample_rate")
     if hasattr(source, "chunks"):  # the module of live sound need not be loaded to know it
         live = cast("LivePcm", source)
@@ -374,11 +375,24 @@ def _open(source: Source, sample_rate: int | None) -> Iterator[Reader]:
     yield reader
 
 
-def _row(row: Mapping[str, Any], sample_rate: int | None) -> tuple[np.ndarray, int]:
-    """The array and the rate of a row of Hugging Face datasets, whose arrays of two axes are (channels, n) too."""
+def _row(row: Mapping[str, Any], sample_rate: int | None) -> tuple[np.ndarray, int] | bytes | str:
+    """The array and the rate of a row of Hugging Face datasets, whose arrays of two axes are (channels, n) too.
+
+    A row that is not decoded has the bytes of a file, or only its path.
+    """
+    if "array" not in row and ("bytes" in row or "path" in row):
+        content = row.get("bytes") or row.get("path")
+        if not content:
+            raise AudioError(
+                "a mapping with 'bytes' and 'path' is a recording if one of them is given, both are empty."
+            )
+        return cast("bytes | str", content)
     if "array" not in row or "sampling_rate" not in row:
         keys = ", ".join(map(repr, list(row)[:5])) or "none"
-        raise AudioError(f"a mapping is a recording if it has 'array' and 'sampling_rate', this one has {keys}.")
+        raise AudioError(
+            "a mapping is a recording if it has 'array' and 'sampling_rate', or 'bytes' or 'path'; this one has "
+            f"{keys}."
+        )
     rate = check_rate(row["sampling_rate"], "'sampling_rate'")
     if sample_rate not in (None, rate):
         raise AudioError(f"sample_rate={sample_rate} was given, but the mapping has {rate} Hz: leave it out.")

@@ -1,4 +1,4 @@
-"""``ser data``: download, describe and split a corpus."""
+"""``ser data``: download, check, describe and split a corpus."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ import typer
 
 from serkit.cli import app
 from serkit.cli.extras import need_train
-from serkit.cli.options import ForceOption
+from serkit.cli.options import DropOption, ForceOption, SkipBrokenOption
 from serkit.files import check_new
 
-data_app = typer.Typer(no_args_is_help=True, help="Download, describe and split a corpus.")
+data_app = typer.Typer(no_args_is_help=True, help="Download, check, describe and split a corpus.")
 app.add_typer(data_app, name="data")
-
-
-class Source(str, Enum):
-    """Corpora that can be downloaded."""
-
-    ravdess = "ravdess"
 
 
 class Channel(str, Enum):
@@ -43,26 +37,45 @@ ChannelOption = Annotated[Channel, typer.Option(help="Which recordings to take."
 
 @data_app.command()
 def get(
-    corpus: Annotated[Source, typer.Argument(help="Which corpus.")],
-    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the archives; created if missing.")],
+    corpus: Annotated[str, typer.Argument(help="Which corpus: a name of 'ser data list'.")],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the recordings; created if missing.")],
     channel: ChannelOption = Channel.both,
     mirror: Annotated[
-        str | None, typer.Option(metavar="URL", help="Another server's folder with the same archives.")
+        str | None, typer.Option(metavar="URL", help="Another server's folder with the same archives, or repository.")
     ] = None,
 ) -> None:
-    """Download the published archives and verify their checksums; an interrupted download resumes."""
+    """Download a corpus as published and verify its checksums; an interrupted download resumes.
+
+    ravdess, crema_d, ased, baved, turev and urdu can be fetched; for the others it says where to get them.
+    """
     need_train("Fetching a corpus")
     from serkit.corpora import download
-    from serkit.corpora.readers.ravdess import CORPUS
+    from serkit.corpora.registry import published
+    from serkit.corpora.repositories import fetch_repository
+    from serkit.errors import CorpusError, nearest
 
-    typer.echo(f"{corpus.value.upper()} is licensed {CORPUS.licence}: not for commercial use. Cite:")
-    typer.echo(f"{CORPUS.citation}\n")
+    if corpus not in published():
+        raise CorpusError(f"Unknown corpus {corpus!r}{nearest(corpus, published())} 'ser data list' names all.")
+    known = published()[corpus]
+    use = "" if known.commercial else ": not for commercial use"
+    typer.echo(f"{known.title} is licensed: {known.licence}{use}. Cite:")
+    typer.echo(f"{known.citation}\n")
+    if not known.archives and known.repository is None:
+        raise CorpusError(
+            f"serkit cannot fetch {known.title}: get it from {known.source}, unpack it, and give its folder to "
+            f"'ser data check DIR --kind {corpus}'."
+        )
+    if known.repository is not None:
+        paths = fetch_repository(known.repository, to, address=mirror)
+        typer.echo(f"{to}  {len(paths):,} recordings, checksums correct")
+        typer.echo(f"Next: ser data check {to}")
+        return
     paths = download.fetch_ravdess(
         to, channel=channel.value, base_url=mirror or download.ZENODO, checksums=download.CHECKSUMS
     )
     for path in paths:
         typer.echo(f"{path}  {path.stat().st_size / 1e6:,.1f} MB, checksum correct")
-    typer.echo(f"They can stay zipped. Next: ser data describe {to}")
+    typer.echo(f"They can stay zipped. Next: ser data check {to}")
 
 
 @data_app.command("list")
@@ -83,6 +96,12 @@ def list_corpora(
             "commercial": corpus.commercial,
             "licence": corpus.licence,
             "citation": corpus.citation,
+            "labels": list(corpus.labels),
+            "clips": corpus.clips or None,
+            "speakers": corpus.speakers or None,
+            "source": corpus.source,
+            "fetched_by_serkit": bool(corpus.archives or corpus.repository),
+            "defects": corpus.defects,
         }
         for name, corpus in published().items()
     ]
@@ -91,8 +110,12 @@ def list_corpora(
         return
     for row in rows:
         use = "commercial use allowed" if row["commercial"] else "no commercial use"
-        typer.echo(f"{row['name']:<10} {row['title']}, {row['language'] or 'several languages'}: {use}")
-        typer.echo(f"           {row['licence']}\n           {row['citation']}\n")
+        where = f"ser data get {row['name']}" if row["fetched_by_serkit"] else row["source"]
+        size = f"{row['clips']:,} clips, {row['speakers']:,} speakers" if row["clips"] else "clips not counted"
+        typer.echo(f"{row['name']:<15} {row['title']}, {row['language'] or 'several languages'}, {size}: {use}")
+        for line in (row["licence"], row["citation"], where):
+            typer.echo(f"{'':<15} {line}")
+        typer.echo()
 
 
 @data_app.command()
@@ -118,6 +141,8 @@ def describe(
         check_new(plot, force=force)
     corpus = read_corpus(folder, kind=kind, channel=channel.value)
     numbers = numbers_of(corpus)
+    for note in corpus.notes:
+        typer.echo(note, err=True)
     if as_json:
         typer.echo(json.dumps(numbers, indent=2, ensure_ascii=False))
     else:
@@ -171,6 +196,58 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+@data_app.command()
+def check(
+    folder: Folder,
+    kind: KindOption = None,
+    channel: ChannelOption = Channel.both,
+    drop: DropOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Show what serkit reads from your recordings, and what would go wrong in training.
+
+    The exit code is 1 if recordings cannot be read.
+    """
+    need_train("Reading a corpus")
+    import json
+
+    from serkit.corpora import read_corpus, recognise
+    from serkit.corpora.check import findings
+    from serkit.corpora.describe import describe as numbers_of
+    from serkit.corpora.known import without_labels
+
+    corpus = read_corpus(folder, kind=kind, channel=channel.value, skip_broken=True)
+    if drop is not None:
+        corpus = without_labels(corpus, [label.strip() for label in drop.split(",") if label.strip()])
+    read_as = kind if kind and "+" in kind else recognise(folder.expanduser(), kind)[1]
+    numbers, found = numbers_of(corpus), findings(corpus)
+    if as_json:
+        document = {"read_as": read_as, **numbers, "findings": found, "broken": list(corpus.broken)}
+        typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        typer.echo(f"Read as {read_as}, from {corpus.root}")
+        _show(numbers)
+        typer.echo("\nTo know:" if found else "\nNothing is wrong with it.")
+        for sentence in found:
+            typer.echo(f"- {sentence}")
+    raise typer.Exit(1 if corpus.broken else 0)
+
+
+@data_app.command()
+def unpack(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A data set of Hugging Face, saved by save_to_disk.")],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="New folder for clips/ and manifest.csv.")],
+    column: Annotated[str, typer.Option(help="The column of the recordings.")] = "audio",
+    skip_broken: SkipBrokenOption = False,
+) -> None:
+    """Write the recordings of a saved data set of Hugging Face as files, with a table that describes them."""
+    need_train("Reading a corpus")
+    from serkit.corpora import from_dataset
+
+    corpus = from_dataset(folder, to, column=column, skip_broken=skip_broken)
+    typer.echo(f"{to}: {len(corpus):,} clips and manifest.csv. Next: ser data check {to}")
 
 
 @data_app.command()

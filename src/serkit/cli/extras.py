@@ -34,12 +34,36 @@ def need_train(what: str) -> None:
             raise MissingExtraError(what, package, "train")
 
 
-def read_to_learn(data: Path, corpus: str | None, channel: str) -> Corpus:
-    """Read a corpus without the clips whose label no model knows, and report their number on stderr."""
-    from serkit.corpora import read_corpus
-    from serkit.corpora.known import with_known_labels
+def read_to_learn(
+    data: Path, corpus: str | None, channel: str, *, skip_broken: bool = False, drop: str | None = None
+) -> Corpus:
+    """Read a corpus to train on, and report on stderr what was left out and how many clips that are.
 
-    recordings, left_out = with_known_labels(read_corpus(data, kind=corpus, channel=channel))
-    for label, count in left_out.items():
-        print(f"{count:,} clips of {label} are left out: it is none of the labels that recipes know.", file=sys.stderr)
+    Parameters
+    ----------
+    data, corpus, channel, skip_broken
+        As for :func:`serkit.read_corpus`.
+    drop : str, optional
+        Labels to leave out, with commas between them. Labels that no model knows are left out anyway.
+    """
+    from dataclasses import replace
+
+    from serkit.corpora import read_corpus
+    from serkit.corpora.known import with_known_labels, without_labels
+
+    recordings = read_corpus(data, kind=corpus, channel=channel, skip_broken=skip_broken)
+    if drop is not None:
+        recordings = without_labels(recordings, [label.strip() for label in drop.split(",") if label.strip()])
+    recordings, left_out = with_known_labels(recordings)
+    notes = [
+        f"{count:,} clips of {label} are left out: it is none of the labels that recipes know."
+        for label, count in left_out.items()
+    ]
+    recordings = replace(recordings, notes=(*recordings.notes, *notes))
+    for note in recordings.notes:
+        print(note, file=sys.stderr)
+    if recordings.broken:
+        print(f"Left out, because they cannot be read: {len(recordings.broken):,} recordings.", file=sys.stderr)
+        for reason in recordings.broken:
+            print(f"  {reason}", file=sys.stderr)
     return recordings

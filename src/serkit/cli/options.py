@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from serkit.recognition.recognizer import Recognizer
 
 __all__ = [
+    "DropOption",
     "ForceOption",
     "LabelsOption",
     "MinConfidenceOption",
     "ModelOption",
     "RecursiveOption",
+    "SkipBrokenOption",
     "StrictOption",
     "check_output",
     "profile_for",
@@ -53,6 +55,15 @@ LabelsOption = Annotated[
         help="Answer among these of the model's labels, with commas between: neutral,happy,sad,angry; calm=neutral "
         "adds the probability of calm to that of neutral. By default all.",
     ),
+]
+
+
+SkipBrokenOption = Annotated[
+    bool, typer.Option("--skip-broken", help="Leave out recordings that cannot be read; the report lists them.")
+]
+
+DropOption = Annotated[
+    str | None, typer.Option("--drop", metavar="LABELS", help="Leave out clips of these labels: calm,disgust.")
 ]
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from serkit.cli import app
 from serkit.cli.extras import need_train, read_to_learn
-from serkit.cli.options import ForceOption
+from serkit.cli.options import DropOption, ForceOption, SkipBrokenOption
 from serkit.errors import TrainingError
 from serkit.waiting import Waiting
 
@@ -65,6 +65,8 @@ def evaluate(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default below runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    drop: DropOption = None,
+    skip_broken: SkipBrokenOption = False,
     jobs: JobsOption = JOBS,
 ) -> None:
     """Train and test a recipe fold by fold; write predictions, results and a report.
@@ -83,7 +85,7 @@ def evaluate(
         print("The protocol emobox has speech alone: song is left out.", file=sys.stderr)
         channel = "speech"
     try:
-        recordings = read_to_learn(data, corpus, channel)
+        recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop)
         copies = {"n_copies": loaded.augment.copies} if loaded.augment else {}
         split = make_split(recordings, protocol, seed=seed, n_folds=folds, n_adapt=adapt_clips, **copies)
         what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"
@@ -116,6 +118,8 @@ def train(
     seed: SeedOption = 0,
     results: ResultsOption = None,
     model_version: Annotated[str, typer.Option(help="The model's version, for its manifest.")] = "1",
+    drop: DropOption = None,
+    skip_broken: SkipBrokenOption = False,
     jobs: JobsOption = JOBS,
     force: ForceOption = False,
 ) -> None:
@@ -131,7 +135,7 @@ def train(
     check_exportable(loaded)
     check_target(out, force=force)
     try:
-        recordings = read_to_learn(data, corpus, channel)
+        recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop)
         with Waiting() as waiting:
             fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=waiting)
             waiting.line("Writing the bundle, and checking it on clips.")

@@ -102,13 +102,16 @@ def plan(
         raise TrainingError(f"There are {N_FOLDS} folds, got {folds}: give 1 to {N_FOLDS}.")
     grid = read_grid()
     default = _grid_file()["folds"]
-    cells, taken = [], set()
+    cells: list[Cell] = []
+    taken: dict[str, str] = {}
     for name in recipes:
         row = grid.get(name, Row(name, cells={p: (0,) for p in PROTOCOLS if p in default}, folds=default))
         whole = load_recipe(name)
+        if taken.get(whole.name) == whole.hash:  # such as a packaged recipe and what 'ser recipes show' printed of it
+            continue
         if whole.name in taken:
-            raise RecipeError(f"Two recipes are called '{whole.name}': give each its own name.")
-        taken.add(whole.name)
+            raise RecipeError(f"Two different recipes are called '{whole.name}': give each its own name.")
+        taken[whole.name] = whole.hash
         cap = epochs or (None if full else row.epochs)
         recipe = whole if cap is None else shortened(whole, cap)
         reduced = None if recipe.epochs == whole.epochs else f"{recipe.epochs} of {whole.epochs} epochs"

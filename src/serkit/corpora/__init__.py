@@ -14,15 +14,19 @@ import difflib
 import os
 from pathlib import Path, PurePosixPath
 
+import pandas as pd
+
 from serkit.corpora import folders, manifest
+from serkit.corpora.datasets import from_dataset, is_saved
 from serkit.corpora.files import list_audio, list_zip
 from serkit.corpora.joined import join
 from serkit.corpora.named import Published
 from serkit.corpora.registry import published
 from serkit.corpora.table import CHANNELS, COLUMNS, Corpus, Listing, build
+from serkit.corpora.tables import SUFFIXES
 from serkit.errors import CorpusError, nearest
 
-__all__ = ["CHANNELS", "COLUMNS", "KINDS", "Corpus", "read_corpus"]
+__all__ = ["CHANNELS", "COLUMNS", "KINDS", "Corpus", "from_dataset", "from_frame", "read_corpus", "recognise"]
 
 #: The kinds of corpus that can be read.
 KINDS = (*published(), "folders", "manifest")
@@ -30,23 +34,29 @@ KINDS = (*published(), "folders", "manifest")
 # Names that folders of corpora may have.
 _FOLDER_NAMES = {folder: name for name, corpus in published().items() for folder in (name, *corpus.folders)}
 
+_NEARLY = 0.9  # of the files: a published corpus, even if the others have names of another kind
 
-def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, channel: str = "both") -> Corpus:
+
+def read_corpus(
+    folder: str | os.PathLike[str], *, kind: str | None = None, channel: str = "both", skip_broken: bool = False
+) -> Corpus:
     """Read labelled recordings into one table.
 
     Parameters
     ----------
     folder : path
         A published corpus (:func:`serkit.corpora.registry.published`) under its original file names, in folders of any
-        depth or, for RAVDESS, as the published zip archives, read in place; a folder per emotion; or a CSV or TSV
-        manifest (the file, or a folder with ``manifest.csv``). Or a folder that holds folders of corpora, such as
-        ``ravdess/`` and ``crema_d/``.
+        depth or, for RAVDESS, as the published zip archives, read in place; a folder per emotion; or a table in CSV,
+        TSV or Parquet (the file, or the folder that holds it; :func:`serkit.corpora.manifest.read`). Or a folder that
+        holds folders of corpora, such as ``ravdess/`` and ``crema_d/``.
     kind : str, optional
         One of :data:`KINDS`, or several published corpora joined by ``+``, such as ``ravdess+crema_d``,
         from a folder that holds the folders of all (:func:`serkit.corpora.joined.join`). By default it is recognised
         from the names of the files.
     channel : {"both", "speech", "song"}
         Which recordings to take.
+    skip_broken : bool
+        Leave out recordings that cannot be read, and list them in ``broken``; by default they are an error.
 
     Returns
     -------
@@ -68,7 +78,7 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     if channel not in CHANNELS:
         raise CorpusError(f"Unknown channel {channel!r}: expected one of {', '.join(CHANNELS)}.")
     if kind is not None and "+" in kind:
-        return _several(Path(folder).expanduser(), kind, channel)
+        return _several(Path(folder).expanduser(), kind, channel, skip_broken)
     if kind is not None and kind not in KINDS:
         near = difflib.get_close_matches(kind, KINDS, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
@@ -76,11 +86,44 @@ def read_corpus(folder: str | os.PathLike[str], *, kind: str | None = None, chan
     root = Path(folder).expanduser()
     if not root.exists():
         raise CorpusError(f"There is no corpus at {root}: the path does not exist.")
-    root, kind = _recognise(root, kind)
-    return build(_list(root, kind, channel), channel=channel)
+    root, kind = recognise(root, kind)
+    return build(_list(root, kind, channel), channel=channel, skip_broken=skip_broken)
 
 
-def _several(root: Path, kind: str, channel: str) -> Corpus:
+def from_frame(
+    frame: pd.DataFrame, *, root: str | os.PathLike[str] = ".", name: str | None = None, skip_broken: bool = False
+) -> Corpus:
+    """Read the recordings that a pandas data frame describes.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A row for each clip, with the columns of a manifest (:func:`serkit.corpora.manifest.read`); audformat's index of
+        file, start and end is understood.
+    root : path
+        The folder of relative paths.
+    name : str, optional
+        What the corpus is called; by default as the folder.
+    skip_broken : bool
+        As for :func:`read_corpus`.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    CorpusError
+        If a column is missing or a row is wrong, which the message names, counted from 0; or if a recording is missing
+        or cannot be read.
+    """
+    folder = Path(root).expanduser()
+    return build(
+        manifest.listing_of_frame(frame, folder, name or folder.resolve().name), channel="both", skip_broken=skip_broken
+    )
+
+
+def _several(root: Path, kind: str, channel: str, skip_broken: bool) -> Corpus:
     """Read and join the corpora that `kind` names."""
     names = kind.split("+")
     unknown = [name for name in names if name not in published()]
@@ -99,7 +142,8 @@ def _several(root: Path, kind: str, channel: str) -> Corpus:
                 f"{kind} needs {name!r} below {root}, but {there}: give a folder that holds the folders of "
                 f"{' and '.join(names)}."
             )
-    return join([read_corpus(folders_of[name], kind=name, channel=channel) for name in names], root)
+    read = [read_corpus(folders_of[name], kind=name, channel=channel, skip_broken=skip_broken) for name in names]
+    return join(read, root)
 
 
 def _list(root: Path, kind: str, channel: str) -> Listing:
@@ -108,18 +152,29 @@ def _list(root: Path, kind: str, channel: str) -> Listing:
     corpus = published().get(kind)
     if root.is_file() and not (corpus and corpus.archives and root.suffix.lower() == ".zip"):
         raise CorpusError(f"{root} is a file: a corpus of the kind {kind} is a folder.")
-    return folders.read(root) if corpus is None else corpus.read(root, channel)
+    return folders.read(root) if corpus is None else corpus.listing(root, channel)
 
 
-def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
-    """Return the folder of the corpus and its kind."""
+def recognise(root: Path, kind: str | None = None) -> tuple[Path, str]:
+    """Return the folder or file of the corpus and its kind, one of :data:`KINDS`.
+
+    Raises
+    ------
+    CorpusError
+        If it is no corpus, or may be several.
+    """
     if root.is_file():
         suffix = root.suffix.lower()
-        if suffix not in (".csv", ".tsv", ".zip") and kind is None:
+        if suffix not in (*SUFFIXES, ".zip") and kind is None:
             raise CorpusError(
-                f"{root} is not a corpus: expected a folder, a CSV or TSV manifest, or a RAVDESS zip archive."
+                f"{root} is not a corpus: expected a folder, a CSV, TSV or Parquet table, or a RAVDESS zip archive."
             )
         return root, kind or ("ravdess" if suffix == ".zip" else "manifest")
+    if is_saved(root):
+        raise CorpusError(
+            f"{root} is a data set of Hugging Face: 'ser data unpack {root} --to FOLDER' writes its recordings as "
+            "files, which can be read."
+        )
     inside = _corpora_inside(root)
     if kind is not None:
         return inside.get(kind, root), kind
@@ -131,9 +186,14 @@ def _recognise(root: Path, kind: str | None) -> tuple[Path, str]:
     if inside:
         found, path = next(iter(inside.items()))
         return path, found
-    if manifest.find_manifest(root):
+    if any((root / f"manifest{suffix}").is_file() for suffix in SUFFIXES) and manifest.find_manifest(root):
         return root, "manifest"
-    return root, _recognise_names(root)
+    paths = [PurePosixPath(name) for name in list_audio(root)]
+    paths += [PurePosixPath(name) for archive in sorted(root.glob("*.zip")) for name in list_zip(archive)]
+    by_names = _published_by_names(root, paths)
+    if by_names is None and manifest.find_manifest(root):
+        return root, "manifest"
+    return root, by_names or _recognise_names(root, paths)
 
 
 def _corpora_inside(root: Path) -> dict[str, Path]:
@@ -145,25 +205,33 @@ def _corpora_inside(root: Path) -> dict[str, Path]:
     return {_FOLDER_NAMES[key]: root / name for name, key in keys.items() if key in _FOLDER_NAMES}
 
 
-def _recognise_names(root: Path) -> str:
-    """Detect the kind of corpus from its file names: the kind that fits all of them, else one that fits some."""
+def _published_by_names(root: Path, paths: list[PurePosixPath]) -> str | None:
+    """The published corpus whose archives are there or whose names all files have."""
     for name, corpus in published().items():
         if any((root / f"{archive}{end}").is_file() for archive in corpus.archives.values() for end in ("", ".part")):
             return name
-    paths = [PurePosixPath(name) for name in list_audio(root)]
-    paths += [PurePosixPath(name) for archive in sorted(root.glob("*.zip")) for name in list_zip(archive)]
-    parsed = {name: sum(_parses(corpus, path.stem) for path in paths) for name, corpus in published().items()}
-    whole = [name for name, count in parsed.items() if paths and count == len(paths)]
+        if corpus.mark and (root / corpus.mark).is_file():
+            return name
+    told = [corpus for corpus in published().values() if not corpus.mark]
+    whole = [corpus.name for corpus in told if paths and all(_parses(corpus, path) for path in paths)]
     if len(whole) > 1:  # BanglaSER's names have the form of RAVDESS'
         raise CorpusError(f"{root} could be {' or '.join(whole)} by its file names: name one, with kind or --kind.")
-    if whole:
-        return whole[0]
+    return next(iter(whole), None)
+
+
+def _recognise_names(root: Path, paths: list[PurePosixPath]) -> str:
+    """The kind of corpus whose names some of the files have."""
+    told = {name: corpus for name, corpus in published().items() if not corpus.mark}
+    parsed = {name: sum(_parses(corpus, path) for path in paths) for name, corpus in told.items()}
+    nearly = [name for name, count in parsed.items() if count >= _NEARLY * len(paths) > 0]
+    if len(nearly) == 1:  # its reader names the files that do not fit
+        return nearly[0]
     fits: dict[str, int] = {}
-    alike = {corpus.stem.pattern for corpus in published().values()}
+    alike = {corpus.stem.pattern for corpus in told.values()}
     for pattern in alike:  # of corpora whose names look alike, the one whose codes fit best
-        names = [name for name, corpus in published().items() if corpus.stem.pattern == pattern]
+        names = [name for name, corpus in told.items() if corpus.stem.pattern == pattern]
         best = max(names, key=lambda name: (parsed[name], name))
-        fits[best] = sum(published()[best].stem.fullmatch(path.stem) is not None for path in paths)
+        fits[best] = sum(told[best].fits(str(path)) for path in paths)
     fits = dict(sorted(fits.items(), reverse=True))
     fits["folders"] = sum(any(folders.is_emotion(part) for part in path.parts[:-1]) for path in paths)
     for kind, count in fits.items():
@@ -176,14 +244,14 @@ def _recognise_names(root: Path) -> str:
         raise CorpusError(f"{root} looks like a mixture ({', '.join(some)}): name the kind, with kind or --kind.")
     raise CorpusError(
         f"{root} is not a corpus that serkit knows ({len(paths)} audio files): expected "
-        f"{', '.join(corpus.title for corpus in published().values())}, a folder per emotion, or a manifest.csv with "
-        "the columns path and emotion."
+        f"{', '.join(corpus.title for corpus in published().values())}, a folder per emotion, or a table such as "
+        "manifest.csv with the columns path and emotion."
     )
 
 
-def _parses(corpus: Published, stem: str) -> bool:
+def _parses(corpus: Published, path: PurePosixPath) -> bool:
     try:
-        corpus.parse(stem)
+        corpus.parse(corpus.name_of(str(path)))
     except CorpusError:
         return False
     return True

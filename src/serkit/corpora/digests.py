@@ -7,7 +7,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from serkit.errors import AudioError, CorpusError, SerkitError
 from serkit.files import write_atomic
 from serkit.waiting import Waiting
 
-__all__ = ["Clip", "Digest", "cache_dir", "digest_clips"]
+__all__ = ["Clip", "Digest", "cache_dir", "digest_clips", "digest_readable"]
 
 _FORMAT = 1
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -54,6 +54,33 @@ def cache_dir() -> Path:
 def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) -> list[Digest]:
     """Decode every clip once and return the hash of its content and its position in the file.
 
+    Parameters
+    ----------
+    store, clips, progress
+        As for :func:`digest_readable`.
+
+    Returns
+    -------
+    list of Digest
+        In the order of the clips.
+
+    Raises
+    ------
+    CorpusError
+        If a file cannot be decoded or a clip is outside its file. All are counted and five are shown: clips are
+        never left out silently.
+    """
+    digests, broken = digest_readable(store, clips, progress=progress)
+    if broken:
+        raise _unreadable(store, clips, broken)
+    return [digest for digest in digests if digest is not None]
+
+
+def digest_readable(
+    store: Store, clips: Sequence[Clip], *, progress: bool = True
+) -> tuple[list[Digest | None], dict[Clip, str]]:
+    """Decode every clip once; those that cannot be read come back with the reason.
+
     Results are cached in :func:`cache_dir` by path, size and modification time of the file, so reading the
     same corpus again is quick. A damaged cache is discarded and rebuilt.
 
@@ -68,20 +95,21 @@ def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) 
 
     Returns
     -------
-    list of Digest
+    list of Digest, or None for a clip that cannot be read
         In the order of the clips.
+    dict
+        Clip -> what is wrong with it.
 
     Raises
     ------
     CorpusError
-        If a file cannot be decoded or a clip is outside its file. All are counted and five are shown: clips are
-        never left out silently.
+        If no clip can be read.
     """
     memory_file = _memory_file(store.root)
     memory = _read_memory(memory_file)
     keys = [_key(clip) for clip in clips]
     stamps: dict[str, list[int]] = {}
-    failures: list[str] = []
+    failures: dict[Clip, str] = {}
     for path in {clip.path for clip in clips}:
         try:
             stamps[path] = list(store.stamp(path))
@@ -95,19 +123,24 @@ def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) 
     try:
         for i, outcome in zip(todo, _decode_all(store, [clips[i] for i in todo], progress), strict=True):
             if isinstance(outcome, str):
-                failures.append(outcome)
+                failures[clips[i]] = outcome
             else:
                 memory[keys[i]] = [*stamps[clips[i].path], outcome.audio_hash, outcome.start, outcome.end]
     finally:  # on Ctrl-C too
         if todo:
             _write_memory(memory_file, memory)
-    if failures:
-        shown = "; ".join(sorted(failures)[:5]) + ("; ..." if len(failures) > 5 else "")
-        raise CorpusError(
-            f"{len(failures)} of {len(clips)} clips below {store.root} cannot be read: {shown} "
-            "Repair or remove them: serkit never leaves out clips silently."
-        )
-    return [Digest(*memory[key][2:]) for key in keys]
+    if failures and len(failures) == len(set(clips)):
+        raise _unreadable(store, clips, failures)
+    found = [None if clip in failures else Digest(*memory[key][2:]) for clip, key in zip(clips, keys, strict=True)]
+    return found, failures
+
+
+def _unreadable(store: Store, clips: Sequence[Clip], failures: Mapping[Clip, str]) -> CorpusError:
+    shown = "; ".join(sorted(failures.values())[:5]) + ("; ..." if len(failures) > 5 else "")
+    return CorpusError(
+        f"{len(failures)} of {len(clips)} clips below {store.root} cannot be read: {shown} Repair or remove them, or "
+        "leave them out with --skip-broken (skip_broken=True): serkit never leaves out clips silently."
+    )
 
 
 def _decode_all(store: Store, clips: list[Clip], progress: bool) -> Iterator[Digest | str]:

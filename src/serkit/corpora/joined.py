@@ -58,4 +58,6 @@ def join(corpora: Sequence[Corpus], root: Path) -> Corpus:
         table,
         "; ".join(f"{corpus.name}: {corpus.licence}" for corpus in corpora),
         " ".join(corpus.citation for corpus in corpora if corpus.citation),
+        tuple(note for corpus in corpora for note in corpus.notes),
+        tuple(reason for corpus in corpora for reason in corpus.broken),
     )

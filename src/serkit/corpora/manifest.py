@@ -1,103 +1,152 @@
-"""A CSV or TSV manifest: any recordings, described by a table."""
+"""Any recordings, described by a table: a CSV, TSV or Parquet file, or a data frame."""
 
 from __future__ import annotations
 
-import csv
-import math
+import os
 import posixpath
+import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from serkit.corpora import tables
 from serkit.corpora.table import CHANNELS, Listing
 from serkit.emotions import canonical
 from serkit.errors import CorpusError
 
-__all__ = ["find_manifest", "read"]
+__all__ = ["find_manifest", "listing", "listing_of_frame", "read"]
 
 _SEX = {"": "", "f": "female", "female": "female", "m": "male", "male": "male"}
 _REQUIRED = ("path", "emotion")
+#: Stems of files that say nothing about the corpus: it is named after the folder.
+_GENERIC = {"manifest", "labels", "label", "metadata", "data", "dataset", "files", "index", "list", "clips", "samples"}
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
 def find_manifest(folder: Path) -> Path | None:
-    """Return ``manifest.csv`` or ``manifest.tsv`` of a folder if its header has the columns path and emotion."""
-    for name in ("manifest.csv", "manifest.tsv"):
-        file = folder / name
-        if file.is_file():
-            header, _ = _records(file)
-            if set(_REQUIRED) <= set(header):
-                return file
-    return None
+    """Return the table of a folder: ``manifest.csv`` or ``.tsv``, else the only one that describes clips.
+
+    Raises
+    ------
+    CorpusError
+        If the folder has several tables with a column for the path and one for the emotion.
+    """
+    files = [file for file in folder.iterdir() if file.suffix.lower() in tables.SUFFIXES and file.is_file()]
+    found = [file for file in sorted(files) if set(_REQUIRED) <= set(tables.columns(file))]
+    named = [file for file in found if file.stem.lower() == "manifest"]
+    if named or len(found) < 2:
+        return next(iter(named or found), None)
+    names = ", ".join(file.name for file in found)
+    raise CorpusError(f"{folder} has several tables of clips ({names}): give the file that you mean.")
 
 
 def read(file: Path) -> Listing:
-    """List a corpus that a manifest describes.
+    """List a corpus that a table describes.
 
-    The file is UTF-8 with a header: columns ``path`` (relative to the manifest's folder, with ``/``) and
-    ``emotion`` (a label, an alias, or one of :data:`serkit.emotions.OTHERS`); optional are ``start`` and ``end``
-    (seconds; empty: the file's start, its end), ``speaker``, ``sex`` (female, male, f, m), ``channel`` (speech, song),
-    ``intensity``, ``statement``, ``repetition`` and ``corpus``.
-    Other columns are kept as text; ``audio_hash`` is always recomputed. ``.tsv`` files are separated by tabs, all
-    others by commas.
+    The columns are ``path`` and ``emotion`` (a label, an alias, or one of :data:`serkit.emotions.OTHERS`); optional are
+    ``start`` and ``end`` (seconds, or timedeltas as in audformat's tables; empty: the file's start, its end),
+    ``speaker``, ``sex`` (female, male, f, m), ``channel`` (speech, song), ``intensity``, ``statement``, ``repetition``
+    and ``corpus``. :data:`serkit.corpora.tables.ALIASES` has other names for four of them. Other columns are kept as
+    text; ``audio_hash`` is always recomputed.
+
+    Paths are absolute or relative to the table's folder, with ``/`` or ``\\``.
 
     Parameters
     ----------
     file : Path
-        The manifest, or a folder with ``manifest.csv`` or ``manifest.tsv``.
+        The table, or a folder that holds one.
 
     Raises
     ------
     CorpusError
         For a wrong header, a wrong line (the message names the line), an unknown label or missing files.
+
+    See Also
+    --------
+    serkit.corpora.tables.read : Encodings and separators.
     """
     if file.is_dir():
         found = find_manifest(file)
         if found is None:
-            raise CorpusError(f"{file} has no manifest.csv or manifest.tsv with the columns path and emotion.")
+            raise CorpusError(
+                f"{file} has no manifest.csv or other table (.csv, .tsv, .parquet) with the columns path and emotion."
+            )
         file = found
-    header, records = _records(file)
-    missing = [name for name in _REQUIRED if name not in header]
+    name = file.resolve().parent.name if file.stem.lower() in _GENERIC else file.stem
+    return listing(tables.read(file), file.parent, name)
+
+
+def listing_of_frame(frame: pd.DataFrame, root: Path, name: str) -> Listing:
+    """List a corpus that a data frame describes; `root` is the folder of relative paths."""
+    return listing(tables.from_frame(frame), root, name)
+
+
+def listing(table: tables.Rows, root: Path, name: str) -> Listing:
+    """List the clips of a table whose relative paths begin at `root`; see :func:`read`."""
+    missing = [column for column in _REQUIRED if column not in table.header]
     if missing:
+        others = ", ".join(tables.ALIASES[missing[0]])
         raise CorpusError(
-            f"{file} lacks the column {missing[0]}: its header is {', '.join(header) or 'empty'}; it needs path and "
-            f"emotion."
+            f"{table.source} lacks the column {missing[0]}: its header is {', '.join(table.header) or 'empty'}; it "
+            f"needs path and emotion ({missing[0]} may also be called {others})."
         )
-    repeated = [name for name in header if header.count(name) > 1]
-    if repeated:
-        raise CorpusError(f"{file} has two columns named {repeated[0]!r}: name each column once.")
     rows: list[dict[str, Any]] = []
     absent: list[str] = []
-    for line, values in records:
-        if len(values) != len(header):
-            raise CorpusError(f"{file}, line {line}: {len(values)} fields, expected the {len(header)} of the header.")
+    for where, values in table.rows:
         try:
-            row = _row(dict(zip(header, values, strict=True)), file.parent)
+            row = _row(values, root)
         except CorpusError as error:
-            raise CorpusError(f"{file}, line {line}: {error}") from None
-        if not (file.parent / row["path"]).is_file():
-            absent.append(f"line {line}: {row['path']}")
+            raise CorpusError(f"{table.source}, {where}: {error}") from None
+        if not (root / row["path"]).is_file():
+            absent.append(f"{where}: {values['path']}")
         rows.append(row)
     if absent:
         raise CorpusError(
-            f"{len(absent)} of {len(rows)} files of {file} are missing: {'; '.join(absent[:5])}"
-            + ("; ..." if len(absent) > 5 else "")
-            + ". Paths are relative to the folder of the manifest."
+            f"{len(absent)} of {len(rows)} files of {table.source} are missing: {'; '.join(absent[:3])}"
+            + ("; ..." if len(absent) > 3 else "")
+            + f". Paths are absolute, or relative to {root}."
         )
     if not rows:
-        raise CorpusError(f"{file} has a header but no clips.")
-    name = file.resolve().parent.name if file.stem.lower() == "manifest" else file.stem
-    return Listing(name, file.parent, rows, "unknown", "unknown")
+        raise CorpusError(f"{table.source} has a header but no clips.")
+    return Listing(name, _common_root(rows, root, table.source), rows, "unknown", "unknown")
+
+
+def _common_root(rows: list[dict[str, Any]], root: Path, source: str) -> Path:
+    """Return the folder that all paths are below, and make them relative to it."""
+    if not any(Path(row["path"]).is_absolute() for row in rows):
+        return root
+    full = [os.path.normpath(Path.cwd() / root / row["path"]) for row in rows]
+    base = os.path.normpath(Path.cwd() / root)
+    try:
+        below = all(os.path.commonpath([path, base]) == base for path in full)
+        common = base if below else os.path.commonpath([str(Path(path).parent) for path in full])
+    except ValueError:
+        raise CorpusError(f"The files of {source} are on several drives: copy them to one.") from None
+    for row, path in zip(rows, full, strict=True):
+        row["path"] = Path(os.path.relpath(path, common)).as_posix()
+    return root if below else Path(common)
+
+
+def _path(given: str, root: Path) -> str:
+    """Return a path with ``/``; a backslash separates folders unless the file's own name has it."""
+    if not given:
+        raise CorpusError("the path is empty.")
+    if "\\" in given and not (root / given).is_file():
+        if _DRIVE.match(given) and os.name != "nt":
+            raise CorpusError(
+                f"{given} is a path on a Windows drive, which this computer does not have: give it relative to {root}."
+            )
+        given = given.replace("\\", "/")
+    return posixpath.normpath(given)
 
 
 def _row(values: dict[str, str], root: Path) -> dict[str, Any]:
-    row: dict[str, Any] = {name: value.strip() for name, value in values.items() if name != "audio_hash"}
-    if not row["path"]:
-        raise CorpusError("the path is empty.")
-    if Path(row["path"]).is_absolute():
-        raise CorpusError(f"{row['path']} is an absolute path: give it relative to {root}.")
-    row["path"] = posixpath.normpath(row["path"])
+    row: dict[str, Any] = {name: value for name, value in values.items() if name != "audio_hash"}
+    row["path"] = _path(row["path"], root)
     row["emotion"] = canonical(row["emotion"], others=True)
     for name in ("start", "end"):
-        row[name] = _seconds(name, row.get(name, ""))
+        row[name] = tables.seconds(name, row.get(name, ""))
     if row["end"] is not None and row["end"] <= (row["start"] or 0.0):
         raise CorpusError(f"end {row['end']:g} s is not after start {row['start'] or 0:g} s.")
     if row.get("sex", "").lower() not in _SEX:
@@ -109,28 +158,3 @@ def _row(values: dict[str, str], root: Path) -> dict[str, Any]:
     if not row.get("corpus", ""):
         row.pop("corpus", None)
     return row
-
-
-def _seconds(name: str, text: str) -> float | None:
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise CorpusError(f"{name} is {text!r}: expected seconds, such as 1.25.")
-    return round(value, 6)
-
-
-def _records(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header and the non-empty lines, each with its number."""
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as opened:
-            reader = csv.reader(opened, delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            return header, [(reader.line_num, values) for values in reader if any(value.strip() for value in values)]
-    except UnicodeDecodeError:
-        raise CorpusError(f"{file} is not UTF-8 text: save the table as CSV in UTF-8.") from None
-    except (csv.Error, OSError) as error:
-        raise CorpusError(f"{file} cannot be read as a table ({error}).") from None

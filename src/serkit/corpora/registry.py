@@ -18,8 +18,8 @@ def published() -> dict[str, Published]:
 
     Examples
     --------
-    >>> sorted(name for name, corpus in published().items() if corpus.commercial)
-    ['banglaser', 'crema_d', 'resd']
+    >>> published()["nemo"].language
+    'pl'
     """
     modules = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     found = [importlib.import_module(f"{package.__name__}.{name}").CORPUS for name in modules]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from serkit import audio
-from serkit.corpora.digests import Clip, digest_clips
+from serkit.corpora.digests import Clip, Digest, digest_clips, digest_readable
 from serkit.corpora.files import Store
 from serkit.errors import CorpusError
 
@@ -51,6 +51,10 @@ class Corpus:
         is ``""``.
     licence, citation : str
         How to cite the recordings.
+    notes : tuple of str
+        What the reader has to say about the folder, such as how many clips of a published corpus are missing.
+    broken : tuple of str
+        What is wrong with each recording that was left out because it cannot be read.
     """
 
     name: str
@@ -58,6 +62,8 @@ class Corpus:
     table: pd.DataFrame
     licence: str
     citation: str
+    notes: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
     _store: Store = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +109,7 @@ class Listing:
     """The result of a corpus reader, before any sound is decoded.
 
     ``rows`` hold at least ``path`` and ``emotion``; ``start`` and ``end`` where only a piece of the file is meant.
+    ``notes`` are sentences for the user.
     """
 
     name: str
@@ -110,6 +117,7 @@ class Listing:
     rows: list[dict[str, Any]]
     licence: str
     citation: str
+    notes: tuple[str, ...] = ()
 
 
 def voice_names(rows: pd.DataFrame) -> pd.Series:
@@ -123,8 +131,8 @@ def voice_names(rows: pd.DataFrame) -> pd.Series:
     return rows["corpus"] + "/" + rows["speaker"]
 
 
-def build(listing: Listing, *, channel: str) -> Corpus:
-    """Decode and hash the clips of a listing and return the corpus.
+def build(listing: Listing, *, channel: str, skip_broken: bool = False) -> Corpus:
+    """Decode and hash the clips of a listing and return the corpus; with `skip_broken`, of those that can be read.
 
     Raises
     ------
@@ -139,7 +147,12 @@ def build(listing: Listing, *, channel: str) -> Corpus:
             else f"{listing.root} contains no recordings."
         )
     clips = [Clip(row["path"], row.get("start"), row.get("end")) for row in rows]
-    digests = digest_clips(Store(listing.root), clips)
+    digests: Sequence[Digest | None]
+    broken: dict[Clip, str] = {}
+    if skip_broken:
+        digests, broken = digest_readable(Store(listing.root), clips)
+    else:
+        digests = digest_clips(Store(listing.root), clips)
     extra = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in COLUMNS]
     table = pd.DataFrame(
         [
@@ -153,6 +166,7 @@ def build(listing: Listing, *, channel: str) -> Corpus:
                 "audio_hash": digest.audio_hash,
             }
             for row, digest in zip(rows, digests, strict=True)
+            if digest is not None
         ],
         columns=[*COLUMNS, *extra],
     )
@@ -168,4 +182,12 @@ def build(listing: Listing, *, channel: str) -> Corpus:
             else f"{len(twice)} clips are listed more than once in {listing.root}, first {first['path']} from "
             f"{first['start']:g} to {first['end']:g} s: list each clip once."
         )
-    return Corpus(listing.name, listing.root, table, listing.licence, listing.citation)
+    return Corpus(
+        listing.name,
+        listing.root,
+        table,
+        listing.licence,
+        listing.citation,
+        listing.notes,
+        tuple(sorted(broken.values())),
+    )

@@ -139,6 +139,7 @@ def write_report(
                 sections.training(curves or []),
                 sections.choices(results),
                 sections.mistakes(predictions),
+                _recordings(results),
                 sections.appendix(results),
             ]
         ),
@@ -178,6 +179,21 @@ def _transfer(results: Mapping[str, Any]) -> str:
         "often "
         "one of the other labels was the answer before that.</p></section>"
     )
+
+
+def _recordings(results: Mapping[str, Any]) -> str:
+    """Return what was noted about the recordings and which could not be read; empty if there is nothing."""
+    notes, broken = results.get("notes") or [], results.get("broken") or []
+    if not notes and not broken:
+        return ""
+    shown = [escape(reason) for reason in broken[: sections.MOST_ROWS]]
+    if len(broken) > len(shown):
+        shown.append(f"and {len(broken) - len(shown):,} more in results.json")
+    body = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    if broken:
+        items = "".join(f"<li>{reason}</li>" for reason in shown)
+        body += f"<p>Left out, because they cannot be read ({len(broken):,}):</p><ul>{items}</ul>"
+    return f'<section class="card"><h2>The recordings</h2>{body}</section>'
 
 
 def summary_table(results: Mapping[str, Any]) -> Table:

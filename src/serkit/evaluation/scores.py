@@ -75,8 +75,9 @@ RUN_INFO = (
     "environment",
     "time",
 )
-#: What only some results contain: those of a finished model on another corpus, and those of ``corpus+adapted``.
-SOME_INFO = ("model", "transfer", "adapted")
+#: What only some results contain: those of a finished model on another corpus, of ``corpus+adapted``, and what was
+#: noted about the recordings.
+SOME_INFO = ("model", "transfer", "adapted", "notes", "broken")
 
 
 def evaluate(predictions: pd.DataFrame, labels: Sequence[str], *, n_boot: int = 1000, seed: int = 0) -> dict[str, Any]:
@@ -242,7 +243,8 @@ def results(
         protocol), ``environment`` (name -> version; :func:`environment` where absent) and ``time`` (stage ->
         seconds). Missing entries become ``None``. ``model`` and ``transfer``, from
         :func:`serkit.training.transfer.run_transfer`, and ``adapted`` (corpus -> how many of its clips were set aside
-        to adapt) are included if given.
+        to adapt), ``notes`` (sentences about the recordings) and ``broken`` (what is wrong with those that were left
+        out) are included if given.
     predictions, labels, n_boot, seed
         As in :func:`evaluate`; `seed` is for the intervals, and the seed of the run is in `run_info`.
 

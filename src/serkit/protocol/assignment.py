@@ -155,10 +155,12 @@ def speaker_roles(clips: pd.DataFrame, protocol: str, seed: int, n_folds: int) -
 
 def _people(clips: pd.DataFrame, protocol: str, n_folds: int) -> dict[str, tuple[str, frozenset[str]]]:
     """Return each voice with its sex and its classes, after checking that there are enough voices."""
+    name = "+".join(sorted(set(clips["corpus"])))
     nameless = int((clips["speaker"] == "").sum())
     if nameless:
         raise ProtocolError(
-            f"{nameless} of {len(clips)} clips have no speaker, which {protocol} needs: give the speakers (in "
+            f"{nameless} of {len(clips)} clips of {name} have no speaker, which {protocol} needs: give the "
+            f"speakers (in "
             "sub-folders or the manifest), or use the protocol random."
         )
     needed = 3 if protocol == "leave-one-speaker-out" else max(3, n_folds)
@@ -167,7 +169,8 @@ def _people(clips: pd.DataFrame, protocol: str, n_folds: int) -> dict[str, tuple
         why = "one or more each to train, validate and test" if needed == 3 else f"one for each of {n_folds} folds"
         fewer = "use fewer folds, " if number >= 3 else ""
         raise ProtocolError(
-            f"The corpus has {number} speaker{'s' if number > 1 else ''}, but {protocol} needs at least {needed} "
+            f"The corpus {name} has {number} speaker{'s' if number > 1 else ''}, but {protocol} needs at least "
+            f"{needed} "
             f"({why}): "
             f"{fewer}add speakers, or use the protocol random."
         )

@@ -203,6 +203,8 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
             "seed": split.seed,
             "warning": split.warning,
             "time": {"folds": round(seconds, 3)},
+            **({"notes": list(corpus.notes)} if corpus.notes else {}),
+            **({"broken": list(corpus.broken)} if corpus.broken else {}),
             **_adapted(corpus, split, chosen),
         },
         predictions,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from serkit.corpora.files import list_audio
 from serkit.corpora.named import Published, rows_by_name
+from serkit.corpora.repositories import Repository
 from serkit.corpora.table import Listing
 from serkit.emotions import canonical
 from serkit.errors import CorpusError
@@ -140,4 +141,18 @@ CORPUS = Published(
     commercial=True,
     acted=True,
     folders=("cremad",),
+    labels=tuple(sorted(_VOTES.values())),
+    clips=7442,
+    speakers=91,
+    source="https://github.com/CheyneyComputerScience/CREMA-D",
+    defects="1076_MTI_SAD_XX is silent. One name ends in a single X. Six clips are duplicates of others with "
+    "another label.",
+    repository=Repository(
+        "https://github.com/CheyneyComputerScience/CREMA-D",
+        "1658cd342dff90010aa843eaeebd53610a08b1dc",
+        "f721bb0aa21e8a03128e06b926f6ab615079100d9b4dba61bc38288329e742e1",
+        7442,
+        under="AudioWAV/",
+        tables=("VideoDemographics.csv", "SentenceFilenames.csv", "processedResults/summaryTable.csv"),
+    ),
 )

@@ -81,12 +81,15 @@ def read(root: Path, channel: str = "both") -> Listing:
     CorpusError
         If a recording has another name, or occurs twice.
     """
-    rows = rows_by_name(root, list_audio(root), _known, "EmoSpeech")
+    paths = list_audio(root)
+    rows = rows_by_name(root, paths, _known, "EmoSpeech")
     if not rows:
         raise CorpusError(
             f"{root} holds no EmoSpeech recordings of known users: expected names such as go-safe-angry-..."
         )
-    return Listing("emospeech", root, rows, _LICENCE, _CITATION)
+    left_out = len(paths) - len(rows)
+    note = f"{left_out:,} recordings of EmoSpeech are left out: they are of unknown people or without speech."
+    return Listing("emospeech", root, rows, _LICENCE, _CITATION, (note,) if left_out else ())
 
 
 def _known(stem: str) -> dict[str, str] | None:
@@ -105,4 +108,7 @@ CORPUS = Published(
     licence=_LICENCE,
     citation=_CITATION,
     folders=("emospeech_dataset_v1", "emospeech_dataset"),
+    labels=("angry", "calm", "fearful", "happy"),
+    source="https://github.com/RakshakTeam/emospeech-dataset-v1",
+    defects="Recordings of unknown people and those without speech are left out. Some files are identical.",
 )

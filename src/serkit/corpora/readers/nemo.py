@@ -106,4 +106,8 @@ CORPUS = Published(
     citation=_CITATION,
     language="pl",
     acted=True,
+    labels=("angry", "fearful", "happy", "neutral", "sad", "surprised"),
+    clips=4481,
+    speakers=9,
+    source="https://github.com/amu-cai/nEMO",
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from serkit.corpora.files import list_audio, list_zip
 from serkit.corpora.named import Published, rows_by_name
 from serkit.corpora.table import Listing
+from serkit.emotions import LABELS
 from serkit.errors import CorpusError
 from serkit.ravdess_names import STEM, parse_stem
 
@@ -58,7 +59,9 @@ def read(root: Path, channel: str = "both") -> Listing:
             f"{root} holds no RAVDESS recordings: expected {ARCHIVES['speech']}, Actor_NN folders, or files such as "
             "03-01-06-01-02-01-12.wav."
         )
-    return Listing("ravdess", root, rows, _LICENCE, _CITATION)
+    films = len(paths) - len(rows)
+    note = f"{films:,} recordings of RAVDESS with video are left out."
+    return Listing("ravdess", root, rows, _LICENCE, _CITATION, (note,) if films else ())
 
 
 def _audio_only(stem: str) -> dict[str, str] | None:
@@ -77,4 +80,9 @@ CORPUS = Published(
     language="en",
     acted=True,
     archives=ARCHIVES,
+    labels=LABELS,
+    clips=2452,
+    speakers=24,
+    source="https://zenodo.org/records/1188976",
+    defects="03-01-03-01-02-01-07 and 03-01-03-01-02-02-07 are the same recording. Actor 18 does not sing.",
 )

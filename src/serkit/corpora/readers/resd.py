@@ -98,4 +98,11 @@ CORPUS = Published(
     language="ru",
     commercial=True,
     acted=True,
+    labels=("angry", "disgust", "enthusiasm", "fearful", "happy", "neutral", "sad"),
+    clips=1396,
+    speakers=50,
+    source="https://huggingface.co/datasets/Aniemore/resd_annotated",
+    defects="Speakers are dialogues, because the actors are not named. The published train and test share "
+    "dialogues, so they "
+    "are not used.",
 )
