@@ -103,6 +103,14 @@ class Cutter:
         """The time that the utterance that goes on surely reaches to, s."""
         return max(round(self._last * FRAME - _SHORTER, 3), 0.0)
 
+    @property
+    def paused(self) -> Utterance | None:
+        """The utterance that goes on, as it is if the silence that has begun lasts; None in speech and in silence."""
+        if self._start is None or self._frame == self._last or not self._counts():
+            return None
+        start, end = self._time_of_start(), self.until
+        return Utterance(start, end, self._speech()) if end > start else None
+
     def feed(self, probabilities: Iterable[float]) -> list[Utterance]:
         """Return the utterances that end within these frames."""
         found: list[Utterance] = []
@@ -144,7 +152,10 @@ class Cutter:
         if not counts or end <= start:
             return []
         self._before = end
-        return [Utterance(start, end, round(FRAME * sum(p >= _SPEECH for p in self._heard), 3))]
+        return [Utterance(start, end, self._speech())]
+
+    def _speech(self) -> float:
+        return round(FRAME * sum(p >= _SPEECH for p in self._heard), 3)
 
     def _cut(self) -> list[Utterance]:
         """End the utterance where there is least speech, and begin another there."""

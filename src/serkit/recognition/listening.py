@@ -124,6 +124,10 @@ class Listener:
         """
         return self._lanes[track].latest()
 
+    def paused(self, track: int) -> Heard | None:
+        """The utterance that goes on on a track as it is if it has just ended, once for each silence; else None."""
+        return self._lanes[track].paused()
+
     def _went_on(self, heard: Sequence[np.ndarray], duration: float | None) -> list[Heard]:
         frames = self._masked(np.array(heard))
         found = [one for lane, row in zip(self._lanes, frames, strict=True) for one in lane.feed(row, duration)]
@@ -226,6 +230,8 @@ class _Lane:
         self._answer, self._window, self._least = answer, window, least
         self._early: list[WindowAnswer] = []  # of the utterance that goes on
         self._early_of: float | None = None  # its start
+        self._paused: tuple[float, float] | None = None  # start and end of the utterance that paused last
+        self._last: WindowAnswer | None = None  # its last window
 
     @property
     def needs_from(self) -> float:
@@ -251,6 +257,18 @@ class _Lane:
         start, end = self._reach(begun, self.cutter.until)
         start = max(start, end - self._window)
         return max(start, begun), end, self.ear.between(start, end)
+
+    def paused(self) -> Heard | None:
+        utterance = self.cutter.paused
+        if utterance is None or self._paused == (utterance.start, utterance.end) or not self._enough(utterance):
+            return None
+        missing = max(self._least + FRAME - (utterance.end - utterance.start + 2 * CONTEXT), 0.0)
+        if self.ear.end < utterance.end + CONTEXT + missing / 2:
+            return None  # the model will hear more of it
+        self._paused = utterance.start, utterance.end
+        found = self._finished(utterance)
+        self._last = found.windows[-1]
+        return found
 
     def _reach(self, start: float, end: float) -> tuple[float, float]:
         """What the model hears of an utterance: a little more on both sides, and no less than it needs."""
@@ -295,4 +313,6 @@ class _Lane:
             self._early.append(self._asked(at, at + self._window))
 
     def _asked(self, start: float, end: float) -> WindowAnswer:
+        if self._last is not None and (self._last.start, self._last.end) == (start, end):
+            return self._last  # asked in the pause that has ended the utterance
         return WindowAnswer(start, end, self._answer(self.ear.between(start, end)))

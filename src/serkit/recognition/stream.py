@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Event", "Stream"]
 
 _MOST_CHANNELS = 64
-_CHUNK = 0.032  # s; less is kept until there is more
+_CHUNK = 0.01  # s; less is kept until there is more
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,20 @@ class Event:
         of an utterance that has ended. ``"silence"``: a stretch without speech, told when it ends.
     segment : Prediction
         Start and end in seconds from the beginning of the stream, and the answer.
+    paused : bool
+        Of a partial answer: a silence has just begun. If it lasts, the final segment (of a long utterance, the last
+        one) will have this answer.
     """
 
     kind: Literal["partial", "final", "silence"]
     segment: Prediction
+    paused: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return one row ready for JSON."""
         row = self.segment.to_dict()
-        return {"event": self.kind, **{name: value for name, value in row.items() if name not in ("path", "error")}}
+        head = {"event": self.kind, **({"paused": self.paused} if self.kind == "partial" else {})}
+        return {**head, **{name: value for name, value in row.items() if name not in ("path", "error")}}
 
 
 class Stream:
@@ -67,7 +72,8 @@ class Stream:
     window, pause, smooth, min_confidence, profile, labels
         As for :meth:`serkit.Recognizer.timeline`.
     partial : float or None
-        A partial answer each time that so many seconds of an utterance have passed; None: none.
+        A partial answer each time that so many seconds of an utterance have passed, and one as soon as a silence
+        begins, within which the utterance may end; None: none.
 
     Raises
     ------
@@ -220,6 +226,12 @@ class Stream:
 
     def _tell_partial(self, track: int, every: float) -> None:
         assert self._listener is not None
+        heard = self._listener.paused(track)
+        if heard is not None:
+            last = self._maker.parts(heard, [window.answer for window in heard.windows])[-1]
+            self._events.append(Event("partial", last, paused=True))
+            self._told[track] = self._listener.duration
+            return
         found = self._listener.latest(track)
         if found is None:
             self._told.pop(track, None)

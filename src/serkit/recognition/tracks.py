@@ -152,9 +152,13 @@ class SegmentMaker:
 
     def heard(self, one: Heard, answers: Sequence[Outputs]) -> list[Prediction]:
         """Return the silence before an utterance, if any, and its segments; `answers` are those for its windows."""
+        found = self.silence(one.track, one.utterance.start)
+        self._until[one.track] = one.utterance.end
+        return found + self.parts(one, answers)
+
+    def parts(self, one: Heard, answers: Sequence[Outputs]) -> list[Prediction]:
+        """Return the segments of an utterance; `answers` are those for its windows."""
         utterance = one.utterance
-        found = self.silence(one.track, utterance.start)
-        self._until[one.track] = utterance.end
         name = self._listener.choice(one.track).name
         windows = []
         for window, given in zip(one.windows, answers, strict=True):
@@ -162,8 +166,8 @@ class SegmentMaker:
             answer = self.named(start, end, given, name)
             windows.append(replace(answer, warnings=in_order([*one.warnings, *answer.warnings])))
         if self._smooth:
-            return found + smoothed(windows, self._least)
-        return found + segments(window.at_least(self._least) for window in windows)
+            return smoothed(windows, self._least)
+        return segments(window.at_least(self._least) for window in windows)
 
     def silence(self, track: int, end: float) -> list[Prediction]:
         """Return the stretch without speech up to `end`, in a list; an empty one if there is none."""
