@@ -347,7 +347,7 @@ def test_a_profile_that_exists_is_replaced_only_when_asked(ser: Ser) -> None:
     Path("here.json").write_text("precious")
     code, out, err = ser("adapt", "calls", "-m", "tiny", "--out", "here.json")
     assert (code, out) == (2, "")
-    assert err == "ser: 'here.json' exists: add --force (force=True) to replace it, or choose another name.\n"
+    assert err == "ser: 'here.json' exists: add --force to replace it, or choose another name.\n"
     assert Path("here.json").read_text() == "precious"
     assert ser("adapt", "calls", "-m", "tiny", "--out", "here.json", "--force")[0] == 0
     assert Profile.load("here.json").utterances == 22

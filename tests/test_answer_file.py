@@ -257,8 +257,7 @@ def test_what_exists_is_not_replaced_unasked(ser: Ser, tmp_path: Path, suffix: s
     code, _, err = ser(*words)
     assert (code, err) == (
         2,
-        f"ser: 'x.{suffix}' exists: add --resume (resume=True) to continue it, or --force (force=True) to replace "
-        "it.\n",
+        f"ser: 'x.{suffix}' exists: add --resume to continue it, or --force to replace it.\n",
     )
     assert (tmp_path / f"x.{suffix}").read_bytes() == before
     assert ser("predict", "clips/1.wav", *words[2:], "--force")[0] == 0
@@ -394,7 +393,10 @@ def test_ctrl_c_leaves_what_resume_continues(ser: Ser, tmp_path: Path, monkeypat
     [
         (["-m", "other"], "was begun with the model tiny 1.0, this run has tiny 2.0: take the same model"),
         (["-m", "same"], "this run has tiny 1.0 of the same name, but another graph: take the same model"),
-        (["-m", "tiny", "--min-confidence", "0.5"], "with the options {'min_confidence': 0.0}, this run has"),
+        (
+            ["-m", "tiny", "--min-confidence", "0.5"],
+            "other options: min-confidence was 0.0, now 0.5. Take the same",
+        ),
     ],
 )
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -244,11 +244,7 @@ def test_folders_and_recursion(ser: Ser, clips: Path, tmp_path: Path) -> None:
         (["explain", "missing.wav", "-m", "tiny", "--json"], "missing.wav"),
         (["explain", "", "-m", "tiny", "--json"], "ser: An empty path names no recording"),
         (["explain", "clips", "-m", "tiny", "--json"], "ser: 'clips' is a folder: ser explain takes one recording."),
-        (["explain", "clips/d empty.wav", "-m", "tiny", "--json"], "is empty (0 bytes)."),
-        (["explain", "clips/e text.mp3", "-m", "tiny", "--json"], "is text, not audio"),
-        (["explain", "clips/c silent.wav", "-m", "tiny", "--json"], "There is no speech in clips/c silent.wav"),
         (["explain", "clips/a.wav", "-m", "tiny", "--json", "--emotion", "sadd"], "'sadd': did you mean 'sad'?"),
-        (["explain", "clips/a.wav", "-m", "tiny", "--json", "--offset", "0.9"], "The recording lasts 0.1"),
         (["explain", "clips/a.wav", "-m", "tiny", "--out", "clips"], "ser: Cannot write 'clips': it is a folder."),
         (["explain", "clips/a.wav", "-m", "tiny", "--out", "clips/a.wav/x.html"], "ser: Cannot write"),
         (["explain", "clips/a.wav", "-m", "huge", "--json"], "ser: No model 'huge'"),
@@ -261,6 +257,37 @@ def test_wrong_usage_is_one_sentence_and_code_2(ser: Ser, clips: Path, words: li
     assert (code, out) == (2, "")
     assert says in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["clips/d empty.wav"], "is empty (0 bytes)."),
+        (["clips/e text.mp3"], "is text, not audio, despite its name."),
+        (["clips/c silent.wav"], "ser: There is no speech in clips/c silent.wav"),
+        (["clips/a.wav", "--offset", "0.9"], "The recording lasts 0.1"),
+    ],
+)
+def test_a_recording_that_cannot_be_explained_is_code_1(ser: Ser, clips: Path, words: list[str], says: str) -> None:
+    code, out, err = ser("explain", *words, "-m", "tiny", "--json")
+    assert (code, out) == (1, "")
+    assert says in err
+
+
+def test_text_that_does_not_pretend_to_be_audio(ser: Ser, clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no sound at all")
+    code, _, err = ser("predict", tmp_path / "notes.txt", "-m", "tiny")
+    assert (code, err.splitlines()[0]) == (1, "ser: the input failed:")
+    assert err.endswith("is text, not audio.\n")
+
+
+def test_stereo_on_standard_input_is_what_the_file_is(ser: Ser, clips: Path, tmp_path: Path) -> None:
+    speech, rate = sf.read("clips/a.wav")
+    sf.write("two.wav", np.stack([np.zeros_like(speech), speech], axis=1), rate)
+    for words in ([], ["--channel", "right"], ["--channel", "each"]):
+        want = json.loads(ser("predict", "two.wav", "-m", "tiny", "--json", *words)[1])
+        code, out, _ = ser("predict", "-", "-m", "tiny", "--json", *words, stdin=Path("two.wav").read_bytes())
+        assert (code, json.loads(out)) == (0, [{**row, "path": "-"} for row in want])
 
 
 def test_ctrl_c_keeps_what_is_there(ser: Ser, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

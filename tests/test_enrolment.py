@@ -435,7 +435,7 @@ def test_a_profile_or_page_that_exists_is_replaced_only_when_asked(ser: Ser) -> 
         Path(name).write_text("precious")
         code, out, err = ser(*words, "-m", "tiny")
         assert (code, out) == (2, "")
-        assert err == f"ser: '{name}' exists: add --force (force=True) to replace it, or choose another name.\n"
+        assert err == f"ser: '{name}' exists: add --force to replace it, or choose another name.\n"
         assert Path(name).read_text() == "precious"
         assert ser(*words, "-m", "tiny", "--force")[0] == 0
         assert Path(name).read_text(encoding="utf-8") != "precious"

@@ -136,7 +136,7 @@ def test_dropping_is_what_scores_on_other_corpora_do() -> None:
         ("happy,sad,calm=neutral", "'calm' cannot be merged into 'neutral', which is not among the answered labels"),
         ("happy,sad,neutral=sad,calm=neutral", "'calm' cannot be merged into 'neutral', which is not among"),
         ("happy,sad,calm,calm=sad", "The label 'calm' is given twice, as 'calm' and 'calm=sad'"),
-        ("happy,sad,happy", "The label 'happy' is given twice, as 'happy' and 'happy'"),
+        ("happy,sad,happy", "The label 'happy' is given twice: give it once"),
         ("happy,calm=happy", "An answer needs at least two labels to choose from, got happy"),
         ("", "An answer needs at least two labels to choose from, got none"),
         ([], "got none"),

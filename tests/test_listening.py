@@ -481,6 +481,24 @@ def test_partial_answers_come_every_half_second_and_change_nothing(tiny: serkit.
 
 
 @pytest.mark.usefixtures("loud")
+def test_a_silence_is_answered_at_once_and_its_final_segment_says_the_same(tiny: serkit.Recognizer) -> None:
+    first = joined(silence(1.024), noise(2.4, 0.3), silence(0.16), noise(1.2, 0.03, 1), silence(0.992))
+    sound = joined(first, noise(9, 0.2, 2), silence(0.8))
+    stream = serkit.Stream(tiny, sample_rate=RATE)
+    said: list[tuple[float, Prediction]] = []
+    ends: list[Prediction] = []
+    for piece in np.array_split(sound, len(sound) // 320):
+        stream.feed(piece)
+        events = list(stream.events())
+        said += [(stream.seconds, event.segment) for event in events if event.paused]
+        ends += [event.segment for event in events if event.kind == "final"][-1:]
+    assert len(said) == 3  # also in the pause of 0.16 s, which ends nothing
+    assert [segment for _, segment in said[1:]] == ends
+    for at, segment in said:
+        assert at - segment.end < 0.15  # of sound
+
+
+@pytest.mark.usefixtures("loud")
 def test_a_bad_chunk_is_refused_and_the_stream_goes_on(tiny: serkit.Recognizer) -> None:
     sound = joined(silence(1.024), noise(2.4, 0.3), silence(0.992))
     stream = serkit.Stream(tiny, sample_rate=RATE, partial=None)

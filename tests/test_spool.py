@@ -100,7 +100,7 @@ def test_too_much_on_standard_input_costs_that_row_alone(
 
 def test_nothing_on_standard_input_is_called_so(ser: Ser, clips: Path) -> None:
     code, _, err = ser("predict", "-", "-m", "tiny", "--json", stdin=b"")
-    assert (code, err) == (1, "ser: 1 of 1 inputs failed:\n  -: 'standard input' is empty (0 bytes).\n")
+    assert (code, err) == (1, "ser: the input failed:\n  -: 'standard input' is empty (0 bytes).\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes differ there")

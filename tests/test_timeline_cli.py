@@ -112,7 +112,35 @@ def test_a_folder_is_resumed(ser: Ser, call: Path, tiny: Path, tmp_path: Path) -
     assert (tmp_path / "out" / "a.srt").is_file()
     assert (tmp_path / "out" / "b.wav.srt").read_text() == "kept"
     code, _, err = ser(*again, "--pause", 0.5)
-    assert (code, "'out' were made with other options" in err) == (2, True)
+    assert (code, "'out' were made with other options (pause was 0.24, now 0.5): choose" in err) == (2, True)
+
+
+def test_ctrl_c_in_a_recording_keeps_its_answers_and_a_rerun_does_it_again(
+    ser: Ser, call: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "calls").mkdir()
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / "calls" / name).write_bytes(call.read_bytes())
+    words = ["timeline", "calls", "-m", tiny, "--srt", "out/", "--resume"]
+
+    def at_4_s(self: RecordingProgress, seconds: float) -> None:
+        if seconds >= 4:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RecordingProgress, "__call__", at_4_s)
+        code, _, err = ser(*words)
+    assert code == 130
+    assert re.search(r"a\.wav: the first 4\.\d\d s are answered\.", err)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    begun = (tmp_path / "out" / "a.srt").read_text()
+    assert "00:00:00,994 --> 00:00:02,990" in begun
+    assert "00:00:04,002" not in begun
+    assert not (tmp_path / "out" / "b.srt").exists()
+    assert ser(*words)[0] == 0
+    for name in "ab":
+        assert "00:00:04,002 --> 00:00:05,582" in (tmp_path / "out" / f"{name}.srt").read_text()
+    assert "2 recordings were there already" in ser(*words)[2]
 
 
 def test_one_bad_recording_does_not_stop_the_others(ser: Ser, call: Path, tiny: Path, tmp_path: Path) -> None:
@@ -368,6 +396,20 @@ def test_listening(ser: Ser, call: Path, tiny: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "sounddevice", Microphone(CALL, refuse=True))  # type: ignore[arg-type]
     code, _, err = ser("listen", "-m", tiny, "--device", "head")
     assert (code, "The microphone Headset cannot be used (Invalid number of channels)" in err) == (1, True)
+    for sound in (CALL.copy(), np.zeros(0, np.float32)):
+        sound[40_000:40_010] = np.nan
+        monkeypatch.setitem(sys.modules, "sounddevice", Microphone(sound))  # type: ignore[arg-type]
+        code, out, err = ser("listen", "-m", tiny)
+        assert code == 1
+        assert ("went away. The 0.0 s before" in err) == (not len(sound))
+        assert ("1 block of sound was passed over" in err) == bool(len(sound))
+        assert len(out.splitlines()) == (2 if len(sound) else 0)
+    bare = Microphone(CALL)
+    monkeypatch.setattr(bare, "query_devices", lambda kind=None: [])
+    monkeypatch.setitem(sys.modules, "sounddevice", bare)  # type: ignore[arg-type]
+    for words in (["--list"], ["-m", tiny]):
+        code, _, err = ser("listen", *words)
+        assert (code, err) == (2, "ser: There is no microphone: plug one in, or allow this program to use it.\n")
     monkeypatch.setitem(sys.modules, "sounddevice", None)  # type: ignore[arg-type]
     code, _, err = ser("listen")
     assert (code, "pip install 'serkit[live]'" in err) == (2, True)

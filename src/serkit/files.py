@@ -45,6 +45,26 @@ def check_new(path: str | os.PathLike[str], *, force: bool) -> None:
         )
 
 
+def differences(was: object, now: dict[str, object]) -> str:
+    """Name the options of two runs that differ.
+
+    Examples
+    --------
+    >>> differences({"min_confidence": 0.0, "channel": "left"}, {"min_confidence": 0.5})
+    "channel was 'left', now the default; min-confidence was 0.0, now 0.5"
+    """
+    before = was if isinstance(was, dict) else {}
+
+    def value(options: dict[str, object], name: str) -> str:
+        return "the default" if options.get(name) is None else repr(options[name])
+
+    return "; ".join(
+        f"{name.replace('_', '-')} was {value(before, name)}, now {value(now, name)}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    )
+
+
 @contextlib.contextmanager
 def hold(target: str | os.PathLike[str]) -> Iterator[None]:
     """Keep other processes from writing `target`, a file or a folder, while the ``with`` block runs.

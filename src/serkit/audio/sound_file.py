@@ -126,7 +126,10 @@ class SoundFileReader:
 
     def _refused(self, error: sf.LibsndfileError, head: bytes) -> AudioError:
         if headers.looks_like_text(head):
-            return AudioError(f"{self.name} is text, not audio, despite its name.")
+            from serkit.audio.folders import has_audio_suffix
+
+            odd = ", despite its name" if has_audio_suffix(self.name.strip("'")) else ""
+            return AudioError(f"{self.name} is text, not audio{odd}.")
         if error.code == 1:  # SF_ERR_UNRECOGNISED_FORMAT
             return NotForLibsndfileError(
                 f"{self.name} is not an audio file of a known format (it begins with {head[:8]!r})."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import re
 import sys
 
 import typer
@@ -62,6 +63,7 @@ def main() -> None:
         says = str(error)
         if isinstance(error, OSError) and error.strerror:  # a full disk, a folder that may not be written
             says = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+        says = re.sub(r" \((force|resume)=True\)", "", says)  # which is for those who call from Python
         print(f"ser: {printable(says)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ import typer
 from serkit.cli import app
 from serkit.cli.options import ForceOption, LabelsOption, ModelOption, check_output, profile_for
 from serkit.cli.standard_input import standard_input
-from serkit.errors import SerkitError
+from serkit.errors import AudioError, SerkitError
 
 
 @app.command()
@@ -44,6 +44,8 @@ def explain(
     """Show which stretches and which frequency bands of a recording moved the answer.
 
     Each part is covered in turn and the model answers again. The page is one file: open it in a browser.
+
+    Exit code 0: explained. 1: the recording holds no speech, cannot be read or breaks off. 2: wrong usage or no recording.
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the page should go, as in --out page.html, or use --json.")
@@ -60,7 +62,15 @@ def explain(
     if out is not None:
         check_output(out, force=force)
     source = standard_input() if clip == "-" else _file(clip)
-    found = recognizer.explain(source, emotion=emotion, offset=offset, duration=duration, profile=known, channel=heard)
+    try:
+        found = recognizer.explain(
+            source, emotion=emotion, offset=offset, duration=duration, profile=known, channel=heard
+        )
+    except AudioError as error:
+        if clip != "-" and not Path(clip).exists():
+            raise
+        typer.echo(f"ser: {printable(str(error))}", err=True)
+        raise typer.Exit(1) from None
     if clip == "-":
         found = replace(found, prediction=replace(found.prediction, path="-"))
     if out is not None:

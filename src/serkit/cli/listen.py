@@ -13,6 +13,7 @@ import typer
 from serkit import terminal
 from serkit.cli import app
 from serkit.cli.options import LabelsOption, MinConfidenceOption, ModelOption
+from serkit.cli.runs import count
 from serkit.errors import AudioError, MissingExtraError, SerkitError
 
 if TYPE_CHECKING:
@@ -76,8 +77,12 @@ def listen(
     )
     typer.echo(f"ser: listening to {terminal.printable(chosen['name'])}; Ctrl-C stops.", err=True)
     gone: str | None = None
+    odd = 0
     try:
         for chunk in _chunks(sound, chosen, rate):
+            if not np.isfinite(chunk).all():  # a driver that hiccups
+                odd += 1
+                chunk = np.zeros_like(chunk)
             meter.show(chunk, live.feed(chunk))
             if seconds is not None and live.stream.seconds >= seconds:
                 break
@@ -87,6 +92,9 @@ def listen(
         gone = str(error)
     meter.clear()
     found = live.finish()
+    if odd:
+        blocks = count(odd, "block of sound was", "blocks of sound were")
+        typer.echo(f"ser: {blocks} passed over: the microphone gave NaN.", err=True)
     if gone is not None:
         typer.echo(f"ser: {gone} The {found.duration:.1f} s before are answered.", err=True)
         raise typer.Exit(1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, current_thread, main_thread
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,7 +20,7 @@ from serkit import terminal
 if TYPE_CHECKING:
     from serkit.recognition.prediction import Prediction
 
-__all__ = ["Tally", "count", "passed_over", "progress"]
+__all__ = ["Tally", "count", "failures_of", "interruptible", "passed_over", "progress"]
 
 _SHOW_PROGRESS = 20  # recordings; fewer are done before anyone could read a bar
 _SAY_PROGRESS = 30.0  # s; between lines if there is no terminal for a bar
@@ -62,7 +65,7 @@ class Tally:
         """
         if self.failed:
             reasons = ((row.path or "-", row.error or "") for row in self.first)
-            heading = f"ser: {self.failed} of {self.total} inputs failed"
+            heading = f"ser: {failures_of(self.failed, self.total)}"
             terminal.print_failures(heading, reasons, total=self.failed, rest_in=rest_in)
         if self.truncated:
             ends = ((row.path or "-", f"It breaks off after {row.end:.2f} s.") for row in self.first_truncated)
@@ -74,6 +77,31 @@ class Tally:
 def count(number: int, one: str, many: str) -> str:
     """Return a number with the word for it."""
     return f"{number} {one if number == 1 else many}"
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Event]:
+    """Yield what the first Ctrl-C sets, so that work ends in good order; the second one interrupts it at once."""
+    stop = Event()
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or current_thread() is not main_thread():
+        yield stop
+        return
+
+    def first(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def failures_of(failed: int, total: int) -> str:
+    """Say how many inputs failed."""
+    return "the input failed" if total == 1 else f"{failed} of {total} inputs failed"
 
 
 def passed_over(files: Sequence[Path], *, named: bool = True) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from serkit.cli.options import (
     StrictOption,
     profile_for,
 )
-from serkit.cli.runs import count, passed_over
+from serkit.cli.runs import count, failures_of, interruptible, passed_over
 from serkit.errors import SerkitError
 
 if TYPE_CHECKING:
@@ -123,8 +124,10 @@ def timeline(
     for several recordings, a folder, which gets a file named after each recording (--csv: also one file for all).
     Sound on standard input is answered while it comes: WAV, or raw PCM with --rate.
 
+    Ctrl-C keeps what is answered, also of a recording in the middle, which --resume begins again.
+
     Exit code 0: all are answered. 1: some failed or break off; standard error names them. 2: wrong usage or no
-    recording.
+    recording. 130: stopped by Ctrl-C.
     """
     from serkit.audio import check_channel
     from serkit.cli.timeline_files import Outputs
@@ -179,7 +182,8 @@ def timeline(
             if outputs.there(item):
                 continue
             try:
-                found = _answer(recognizer, item, outputs, turns, strict, asked)
+                with interruptible() as stop:
+                    found = _answer(recognizer, item, outputs, turns, strict, asked, stop)
             except KeyboardInterrupt:
                 interrupted = True
                 break
@@ -188,12 +192,19 @@ def timeline(
                 continue
             tell.put(found)
             answered += 1
+            if stop.is_set():
+                interrupted = True
+                typer.echo(
+                    f"ser: {terminal.printable(os.fspath(item))}: the first {found.duration:.2f} s are answered.",
+                    err=True,
+                )
+                break
             if found.error is not None:
                 cut.append((os.fspath(item), f"{found.error} The first {found.duration:.2f} s are answered."))
     if outputs.passed:
         typer.echo(f"ser: {count(outputs.passed, 'recording was', 'recordings were')} there already.", err=True)
     if failures:
-        terminal.print_failures(f"ser: {len(failures)} of {len(inputs)} inputs failed", failures, total=len(failures))
+        terminal.print_failures(f"ser: {failures_of(len(failures), len(inputs))}", failures, total=len(failures))
     if cut:
         terminal.print_failures(f"ser: {len(cut)} of {len(inputs)} inputs break off", cut, total=len(cut))
     if interrupted:
@@ -259,6 +270,7 @@ def _answer(
     turns: Turns | None,
     strict: bool,
     asked: dict[str, Any],
+    stop: threading.Event,
 ) -> Timeline:
     from serkit.cli.recording_progress import RecordingProgress
     from serkit.recognition.long_recording import make_timeline
@@ -267,7 +279,8 @@ def _answer(
         sound = stack.enter_context(outputs.sound())
         progress = stack.enter_context(RecordingProgress(item))
         found = make_timeline(
-            recognizer, item, speakers=turns, strict=strict, progress=progress, on_block=sound.add, **asked
+            recognizer, item, speakers=turns, strict=strict, progress=progress, on_block=sound.add, stop=stop, **asked
         )
+        outputs.mark(item, unfinished=stop.is_set())
         outputs.write(item, found, sound)
     return replace(found, path=os.fspath(item))

@@ -16,7 +16,7 @@ import numpy as np
 from serkit._version import __version__
 from serkit.cli.options import check_output
 from serkit.errors import SerkitError
-from serkit.files import write_atomic, write_json
+from serkit.files import differences, write_atomic, write_json
 
 if TYPE_CHECKING:
     from serkit.bundle import Bundle
@@ -84,6 +84,8 @@ class Outputs:
     ) -> None:
         self._targets, self._resume, self._force = targets, resume, force
         self.passed = 0
+        self._unfinished: dict[Path, set[str]] = {}  # files in a folder that end before their recording
+        self._note: dict[str, Any] = {}
         self._rows: list[Timeline] = []  # for one CSV of all
         self._folders = {
             name: Path(target)
@@ -136,29 +138,53 @@ class Outputs:
         SerkitError
             If the model or an option is another one.
         """
-        note = {"serkit": __version__, "model_sha256": bundle.manifest.files["model.onnx"], "options": options}
+        self._note = note = {
+            "serkit": __version__,
+            "model_sha256": bundle.manifest.files["model.onnx"],
+            "options": options,
+        }
         for folder in set(self._folders.values()):
             place = folder / NOTE
+            before: dict[str, Any] = {}
             if not self._force and place.is_file():
-                try:
+                with contextlib.suppress(ValueError):
                     before = json.loads(place.read_text(encoding="utf-8"))
-                except ValueError:
-                    before = {}
                 changed = {key for key in note if before.get(key) != note[key]} - {"serkit"}
                 if changed:
-                    what = "another model" if "model_sha256" in changed else "other options"
+                    named = f"other options ({differences(before.get('options'), options)})"
+                    what = "another model" if "model_sha256" in changed else named
                     raise SerkitError(
                         f"The files in '{folder}' were made with {what}: choose another folder, or replace them with "
                         "--force."
                     )
-            write_json(note, place)
+            self._unfinished[folder] = set(before.get("unfinished", []))
+            self._write_note(folder)
+
+    def _write_note(self, folder: Path) -> None:
+        write_json({**self._note, "unfinished": sorted(self._unfinished[folder])}, folder / NOTE)
 
     def there(self, source: str | os.PathLike[str]) -> bool:
         """Whether all files of a recording are there, with `resume`."""
         places = [place for (path, _), place in self._files.items() if path == os.fspath(source)]
-        found = self._resume and all(place is not None and place.is_file() for place in places)
+        found = self._resume and all(
+            place is not None and place.is_file() and str(place) not in self._marked() for place in places
+        )
         self.passed += found
         return found
+
+    def _marked(self) -> set[str]:
+        return {str(folder / name) for folder, names in self._unfinished.items() for name in names}
+
+    def mark(self, source: str | os.PathLike[str], *, unfinished: bool) -> None:
+        """Note whether the files of a recording end before it, because the run was stopped: ``--resume`` redoes them."""
+        for kind, folder in self._folders.items():
+            place = self._files[os.fspath(source), kind]
+            if place is None or folder not in self._unfinished:
+                continue
+            name, names = str(place.relative_to(folder)), self._unfinished[folder]
+            if unfinished != (name in names):
+                names.symmetric_difference_update({name})
+                self._write_note(folder)
 
     @contextlib.contextmanager
     def sound(self) -> Iterator[SoundKeeper]:

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, TypeVar
 from serkit._version import __version__
 from serkit.bundle import Bundle
 from serkit.errors import SerkitError
-from serkit.files import hold, write_atomic
+from serkit.files import differences, hold, write_atomic
 from serkit.recognition.answer_codecs import CODECS
 from serkit.recognition.csv_text import canonical
 from serkit.recognition.prediction import Prediction
@@ -216,12 +216,16 @@ class AnswerFile:
             return None
         for key in ("model_key", "options"):
             if known.get(key) != self._made[key]:
-                shown = "model" if key == "model_key" else key
-                was, now = known.get(shown), self._made[shown]
+                if key == "options":
+                    raise SerkitError(
+                        f"{self.name!r} was begun with other options: {differences(known.get(key), self._made[key])}. "
+                        "Take the same options, or give another file."
+                    )
+                was, now = known.get("model"), self._made["model"]
                 same = " of the same name, but another graph" if was == now else ""
                 raise SerkitError(
-                    f"{self.name!r} was begun with the {shown} {was}, this run has {now}{same}: take the same "
-                    f"{shown}, or give another file."
+                    f"{self.name!r} was begun with the model {was}, this run has {now}{same}: take the same model, or "
+                    "give another file."
                 )
         if known.get("columns") != self._made["columns"]:
             raise SerkitError(

@@ -76,8 +76,9 @@ class LabelChoice:
                         f"{', '.join(labels)}."
                     )
             if label in answers:
-                both = f"{_spelled(label, answers[label])!r} and {_spelled(label, answer)!r}"
-                raise SerkitError(f"The label {label!r} is given twice, as {both}: give it once.")
+                both = f", as {_spelled(label, answers[label])!r} and {_spelled(label, answer)!r}"
+                same = answers[label] == answer
+                raise SerkitError(f"The label {label!r} is given twice{'' if same else both}: give it once.")
             answers[label] = answer
         kept = [label for label in labels if answers.get(label) == label]
         for label, answer in answers.items():

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from typing import Literal
 
 import numpy as np
@@ -45,10 +46,12 @@ def make_timeline(
     strict: bool = False,
     progress: Callable[[float], object] | None = None,
     on_block: Callable[[np.ndarray, int], object] | None = None,
+    stop: Event | None = None,
 ) -> Timeline:
     """Answer a recording of any length; see :meth:`serkit.Recognizer.timeline`.
 
-    `on_block` is called with each block of the recording, float32, shape (n, channels), and its rate, Hz.
+    `on_block` is called with each block of the recording, float32, shape (n, channels), and its rate, Hz. Once `stop`
+    is set, what was heard is answered, and the timeline's error says so.
     """
     least = recognizer.least(min_confidence)
     if profile is not None:
@@ -101,6 +104,9 @@ def make_timeline(
                     on_block(block, track.rate)
                 if progress is not None:
                     progress(listener.duration)
+                if stop is not None and stop.is_set():
+                    broken = f"Stopped after {listener.duration:.2f} s."
+                    break
             if listener is None or outline is None:
                 raise AudioError("The recording holds no samples.")
             _check_length(recognizer, listener.duration, broken)
