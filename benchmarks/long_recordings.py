@@ -238,8 +238,8 @@ def live(recognizer: serkit.Recognizer, made: Made) -> str:
         f"{100 * np.mean(np.array(answers) < 150):.0f} % of these come within 150 ms, and {same} name what the final "
         f"segment names. {needless} more came in silences that were too short to end an utterance. The final segment "
         f"comes {c:.0f} ms (95 %: {d:.0f} ms) after the end, because a pause is at least 240 ms. All times include the "
-        f"processor time of the answer, {np.median(work):.0f} ms (95 %: {np.quantile(work, 0.95):.0f} ms). In speech, a "
-        f"partial answer comes every {np.median(gaps):.2f} s (95 %: {np.quantile(gaps, 0.95):.2f} s)."
+        f"processor time of the answer, {np.median(work):.0f} ms (95 %: {np.quantile(work, 0.95):.0f} ms). In speech, "
+        f"a partial answer comes every {np.median(gaps):.2f} s (95 %: {np.quantile(gaps, 0.95):.2f} s)."
     )
 
 

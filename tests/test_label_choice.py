@@ -272,7 +272,7 @@ def test_a_file_of_answers_is_not_resumed_with_other_labels(ser: Ser, clip: str,
     for other in ([], ["--labels", "neutral,happy,sad,angry"]):
         code, _, err = ser(*words, *other, "--resume")
         assert code == 2
-        assert "was begun with the options" in err
+        assert "was begun with other options: labels was neutral,calm=neutral," in err
     same = "angry,calm=neutral,sad,happy,neutral"  # in another order
     code, _, err = ser(*words, "--labels", same, "--resume")
     assert code == 0

@@ -56,7 +56,8 @@ def differences(was: object, now: dict[str, object]) -> str:
     before = was if isinstance(was, dict) else {}
 
     def value(options: dict[str, object], name: str) -> str:
-        return "the default" if options.get(name) is None else repr(options[name])
+        found = options.get(name)
+        return "the default" if found is None else ",".join(found) if isinstance(found, list) else repr(found)
 
     return "; ".join(
         f"{name.replace('_', '-')} was {value(before, name)}, now {value(now, name)}"

@@ -45,7 +45,8 @@ def explain(
 
     Each part is covered in turn and the model answers again. The page is one file: open it in a browser.
 
-    Exit code 0: explained. 1: the recording holds no speech, cannot be read or breaks off. 2: wrong usage or no recording.
+    Exit code 0: explained. 1: the recording holds no speech, cannot be read or breaks off. 2: wrong usage or no
+    recording.
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the page should go, as in --out page.html, or use --json.")

@@ -176,7 +176,7 @@ class Outputs:
         return {str(folder / name) for folder, names in self._unfinished.items() for name in names}
 
     def mark(self, source: str | os.PathLike[str], *, unfinished: bool) -> None:
-        """Note whether the files of a recording end before it, because the run was stopped: ``--resume`` redoes them."""
+        """Note whether the files of a recording end early because the run was stopped: ``--resume`` redoes them."""
         for kind, folder in self._folders.items():
             place = self._files[os.fspath(source), kind]
             if place is None or folder not in self._unfinished:
