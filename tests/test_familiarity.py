@@ -199,7 +199,7 @@ def test_a_file_of_answers_is_resumed_with_the_same_limit(tmp_path: Path, ser: S
     assert ser(*words)[0] == 0
     assert ser(*words, "--resume", "--min-confidence", "0.4")[0] == 0
     code, _, err = ser(*words, "--resume", "--min-confidence", "0")
-    assert (code, "with the options {'min_confidence': 0.4}, this run has {'min_confidence': 0.0}" in err) == (2, True)
+    assert (code, "with other options: min-confidence was 0.4, now 0.0" in err) == (2, True)
 
 
 # ------------------------------------------------------------------------------------------------- the manifest

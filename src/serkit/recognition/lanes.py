@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from serkit.audio import Choice
+from serkit.audio.quality import Meter
 from serkit.audio.speech_frames import FRAME
 from serkit.audio.utterances import LONGEST, Cutter, Utterance
 from serkit.recognition.prediction import in_order
 
-if TYPE_CHECKING:
-    from serkit.recognition.listening import _Ear
-
-__all__ = ["CONTEXT", "Heard", "Lane", "WindowAnswer"]
+__all__ = ["CONTEXT", "Ear", "Heard", "Lane", "WindowAnswer"]
 
 #: Sound before and after an utterance that the model hears too, s.
 CONTEXT = 0.1
@@ -44,13 +43,28 @@ class Heard:
     warnings: tuple[str, ...]
 
 
+class Ear(Protocol):
+    """The sound of one channel, of which the last part is kept."""
+
+    choice: Choice
+    meter: Meter
+
+    @property
+    def start(self) -> float: ...
+
+    @property
+    def end(self) -> float: ...
+
+    def between(self, start: float, end: float) -> np.ndarray: ...
+
+
 class Lane:
     """One track: the utterances of a channel, or of a speaker on it."""
 
     def __init__(
         self,
         track: int,
-        ear: _Ear,
+        ear: Ear,
         cutter: Cutter,
         answer: Callable[[np.ndarray], Any],
         window: float,
