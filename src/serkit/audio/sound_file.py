@@ -13,6 +13,7 @@ import soundfile as sf
 from serkit.audio import headers
 from serkit.audio.mp3 import mp3_header, mp3_note
 from serkit.audio.reader import SLACK, AudioInfo
+from serkit.audio.suffixes import has_audio_suffix
 from serkit.audio.virtual_file import Sound, VirtualFile
 from serkit.errors import AudioError, TruncatedError
 
@@ -126,8 +127,6 @@ class SoundFileReader:
 
     def _refused(self, error: sf.LibsndfileError, head: bytes) -> AudioError:
         if headers.looks_like_text(head):
-            from serkit.audio.folders import has_audio_suffix
-
             odd = ", despite its name" if has_audio_suffix(self.name.strip("'")) else ""
             return AudioError(f"{self.name} is text, not audio{odd}.")
         if error.code == 1:  # SF_ERR_UNRECOGNISED_FORMAT
