@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from serkit.audio import headers, signatures
+from serkit.audio.bounded import Bounded, Most
 from serkit.audio.mp3 import mp3_header, mp3_parts
 from serkit.audio.reader import Reader
 from serkit.audio.sound_file import NotForLibsndfileError, SoundFileReader
@@ -50,8 +51,9 @@ def open_reader(source: Any) -> Iterator[Reader]:
                 f"cannot read audio from an object of type {type(source).__name__}: give a path, bytes, a binary file "
                 "object, a NumPy array or a Waveform."
             )
+        most = source.most if isinstance(source, Bounded) else None
         with guarded(name):
-            reader = _Guarded(_reader(file, name, source, stack))
+            reader = _Guarded(_reader(file, name, source, stack), most)
         yield reader
 
 
@@ -71,15 +73,18 @@ def guarded(name: str) -> Iterator[None]:
 
 
 class _Guarded:
-    """A reader whose failures are AudioErrors."""
+    """A reader whose failures are AudioErrors; with `most`, it gives no more sound than that."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, reader: Reader, most: Most | None = None) -> None:
+        self._reader, self._most = reader, most
         self.name, self.info, self.broken = reader.name, reader.info, reader.broken
+        if most is not None:
+            most.check(self.name, self.info)
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         with guarded(self.name):
-            yield from self._reader.blocks(start, stop)
+            blocks = self._reader.blocks(start, stop)
+            yield from blocks if self._most is None else self._most.counted(blocks, self.name, self.info)
 
 
 def _reader(file: BinaryIO, name: str, source: Any, stack: contextlib.ExitStack) -> Reader:

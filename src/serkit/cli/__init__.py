@@ -33,6 +33,7 @@ COMMANDS = {
     "doctor": "info",
     "predict": "predict",
     "score": "score",
+    "serve": "serve",
     "timeline": "timeline",
     "listen": "listen",
     "train": "train",

@@ -1,0 +1,99 @@
+"""The service as an ASGI application."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
+
+from serkit._version import __version__
+from serkit.service import routes
+from serkit.service.gate import Gate
+from serkit.service.keys import Keys
+from serkit.service.metrics import Metrics
+from serkit.service.models import Models
+from serkit.service.pool import Pool
+from serkit.service.problems import add_handlers
+from serkit.service.schemas import ProblemDetails
+from serkit.service.settings import Settings
+from serkit.service.state import State
+
+__all__ = ["create"]
+
+_ABOUT = "Emotions in recordings of speech. Errors are problems as RFC 9457 describes them."
+
+
+def create(settings: Settings) -> FastAPI:
+    """Return the application; models are loaded when it starts.
+
+    Raises
+    ------
+    SerkitError
+        If a model or the file of keys is missing or wrong.
+    """
+    state = State(
+        settings=settings,
+        models=Models(settings.models),
+        keys=Keys(settings.keys, settings.keys_file),
+        pool=Pool(settings.threads_used, settings.queue, settings.request_seconds),
+        metrics=Metrics(),
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        _on_hang_up(state)
+        await run_in_threadpool(state.models.load)
+        yield
+        await run_in_threadpool(state.pool.end)
+
+    app = FastAPI(title="serkit", version=__version__, description=_ABOUT, lifespan=lifespan, redoc_url=None)
+    app.state.serkit = state
+    app.include_router(routes.router)
+    add_handlers(app)
+    app.add_middleware(Gate, settings=settings, keys=state.keys, metrics=state.metrics, pool=state.pool)
+    if settings.cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "Content-Type"],
+            expose_headers=["Retry-After", "X-Request-ID", "Serkit-Left-Out"],
+        )
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """What /openapi.json says: with the schema of problems and the key."""
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        parts = found.setdefault("components", {})
+        schema = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
+        for name, one in schema.pop("$defs", {}).items():
+            parts["schemas"].setdefault(name, one)
+        parts["schemas"]["ProblemDetails"] = schema
+        for unused in ("HTTPValidationError", "ValidationError"):
+            parts["schemas"].pop(unused, None)
+        parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        found["security"] = [{"key": []}, {}]
+        app.openapi_schema = found
+    return app.openapi_schema
+
+
+def _on_hang_up(state: State) -> None:
+    """At SIGHUP, look at keys and models at once."""
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
+        return
+
+    def look(number: int, frame: object) -> None:
+        state.keys.look(now=True)
+        state.models.look()
+
+    signal.signal(signal.SIGHUP, look)

@@ -1,0 +1,109 @@
+"""Start the service: a socket, one or several worker processes, and a clean end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from serkit.errors import SerkitError
+from serkit.service import logs
+from serkit.service.settings import Settings
+
+__all__ = ["listen", "serve"]
+
+
+@dataclass(frozen=True)
+class _Application:
+    """Makes the application in the process that serves it."""
+
+    settings: Settings
+
+    def __call__(self) -> Any:
+        logs.start()
+        from serkit.service.application import create
+
+        return create(self.settings)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Return a socket that listens on the address of the settings.
+
+    Raises
+    ------
+    SerkitError
+        If that cannot be.
+    """
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        found = socket.socket(family, socket.SOCK_STREAM)
+        if sys.platform != "win32":
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((settings.host, settings.port))
+        found.listen(2048)
+    except OSError as error:
+        raise SerkitError(
+            f"Cannot listen on port {settings.port} of {settings.host} ({error.strerror or error}): choose others with "
+            "--port and --host."
+        ) from None
+    found.set_inheritable(True)
+    return found
+
+
+def serve(settings: Settings, ready: Callable[[str], object]) -> None:
+    """Serve until a signal ends it; what was begun is finished.
+
+    Parameters
+    ----------
+    settings : Settings
+    ready : callable
+        Called with the address once it can be connected to.
+
+    Raises
+    ------
+    SerkitError
+        If it cannot listen, or the certificate cannot be read.
+    """
+    from serkit.service.metrics import FOLDER
+
+    with tempfile.TemporaryDirectory(prefix="serkit-serve-") as folder:
+        if settings.jobs_folder is None:
+            settings = settings.model_copy(update={"jobs_folder": Path(folder) / "jobs"})
+        if settings.workers > 1:
+            counters = Path(folder) / "metrics"
+            counters.mkdir()
+            os.environ[FOLDER] = str(counters)
+        config = uvicorn.Config(
+            _Application(settings),
+            factory=True,
+            workers=settings.workers,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=round(settings.shutdown_seconds),
+            timeout_worker_healthcheck=60,
+            ws_max_size=settings.stream_message_bytes,
+            ws_max_queue=16,
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+        )
+        logs.start()
+        with listen(settings) as found:
+            host, port = found.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            ready(f"{'https' if settings.tls_certificate else 'http'}://{shown}:{port}")
+            if settings.workers > 1:
+                Multiprocess(config, sockets=[found]).run()
+            else:
+                uvicorn.Server(config).run(sockets=[found])
+        shutil.rmtree(folder, ignore_errors=True)
