@@ -14,9 +14,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from serkit._version import __version__
-from serkit.service import routes
+from serkit.service import job_runner, routes, stream
 from serkit.service.gate import Gate
-from serkit.service.keys import Keys
+from serkit.service.job_runner import Runner
+from serkit.service.jobs import Jobs
+from serkit.service.keys import Keys, Rates
 from serkit.service.metrics import Metrics
 from serkit.service.models import Models
 from serkit.service.pool import Pool
@@ -44,20 +46,29 @@ def create(settings: Settings) -> FastAPI:
         keys=Keys(settings.keys, settings.keys_file),
         pool=Pool(settings.threads_used, settings.queue, settings.request_seconds),
         metrics=Metrics(),
+        rates=Rates(settings.rate_per_minute, settings.rate_burst),
+        jobs=_jobs(settings),
     )
+    runner = Runner(state.jobs, state.models, settings, state.metrics) if state.jobs is not None else None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _on_hang_up(state)
         await run_in_threadpool(state.models.load)
+        if runner is not None:
+            runner.start()
         yield
+        if runner is not None:
+            await run_in_threadpool(runner.end)
         await run_in_threadpool(state.pool.end)
 
     app = FastAPI(title="serkit", version=__version__, description=_ABOUT, lifespan=lifespan, redoc_url=None)
     app.state.serkit = state
     app.include_router(routes.router)
+    app.include_router(job_runner.router)
+    app.include_router(stream.router)
     add_handlers(app)
-    app.add_middleware(Gate, settings=settings, keys=state.keys, metrics=state.metrics, pool=state.pool)
+    app.add_middleware(Gate, state=state)
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,
@@ -68,6 +79,12 @@ def create(settings: Settings) -> FastAPI:
         )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _jobs(settings: Settings) -> Jobs | None:
+    if settings.jobs_folder is None or not settings.jobs_waiting:
+        return None
+    return Jobs(settings.jobs_folder, kept=settings.jobs_kept_seconds, most=settings.jobs_waiting)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -10,11 +10,10 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from serkit.service.keys import Keys, Rates
-from serkit.service.metrics import Metrics
-from serkit.service.pool import Gone, Pool
+from serkit.service.pool import Gone
 from serkit.service.problems import Problem, unexpected
 from serkit.service.settings import Settings
+from serkit.service.state import State
 
 __all__ = ["Gate", "given_key"]
 
@@ -42,13 +41,13 @@ class Gate:
     Parameters
     ----------
     app : ASGI application
-    settings, keys, metrics, pool
+    state : State
         Of the service.
     """
 
-    def __init__(self, app: _App, *, settings: Settings, keys: Keys, metrics: Metrics, pool: Pool) -> None:
-        self._app, self._settings, self._keys, self._metrics, self._pool = app, settings, keys, metrics, pool
-        self._rates = Rates(settings.rate_per_minute, settings.rate_burst)
+    def __init__(self, app: _App, *, state: State) -> None:
+        self._app, self._settings, self._keys = app, state.settings, state.keys
+        self._metrics, self._pool, self._rates = state.metrics, state.pool, state.rates
         self._inside = 0
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
@@ -87,9 +86,9 @@ class Gate:
                 if not status:
                     await problem.response()(scope, receive, answer)
             except Exception as error:
-                problem = unexpected(error, number)
+                found = unexpected(error, number)
                 if not status:
-                    await problem.response()(scope, receive, answer)
+                    await found.response()(scope, receive, answer)
         finally:
             self._inside -= 1
             self._tell(scope, number, status or 499, limited.bytes, time.perf_counter() - start)

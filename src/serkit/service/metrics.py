@@ -19,20 +19,26 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        own = {"registry": self._registry}
-        live = {**own, "multiprocess_mode": "livesum"}
-        self.requests = Counter("serkit_requests_total", "Requests answered.", ["route", "status"], **own)
-        self.seconds = Histogram("serkit_request_seconds", "From head to answer.", ["route"], buckets=_SECONDS, **own)
-        self.recordings = Counter("serkit_recordings_total", "Recordings by outcome.", ["outcome"], **own)
-        self.sound = Counter("serkit_sound_seconds_total", "Seconds of sound that were answered.", **own)
-        self.waiting = Gauge("serkit_queue", "Requests that wait for a thread.", **live)
-        self.streams = Gauge("serkit_streams", "Streams that are open.", **live)
-        self.jobs = Counter("serkit_jobs_total", "Jobs by outcome.", ["outcome"], **own)
+        to = self._registry
+        self.requests = Counter("serkit_requests_total", "Requests answered.", ["route", "status"], registry=to)
+        self.seconds = Histogram(
+            "serkit_request_seconds", "From head to answer.", ["route"], buckets=_SECONDS, registry=to
+        )
+        self.recordings = Counter("serkit_recordings_total", "Recordings by outcome.", ["outcome"], registry=to)
+        self.sound = Counter("serkit_sound_seconds_total", "Seconds of sound that were answered.", registry=to)
+        self.waiting = _live("serkit_queue", "Requests that wait for a thread.", to)
+        self.streams = _live("serkit_streams", "Streams that are open.", to)
+        self.jobs = Counter("serkit_jobs_total", "Jobs by outcome.", ["outcome"], registry=to)
 
     def text(self) -> bytes:
         """Return all of them, of all workers."""
         if FOLDER not in os.environ:
             return bytes(generate_latest(self._registry))
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        multiprocess.MultiProcessCollector(registry)
         return bytes(generate_latest(registry))
+
+
+def _live(name: str, says: str, registry: CollectorRegistry) -> Gauge:
+    """A value whose sum over the workers that run is of interest."""
+    return Gauge(name, says, registry=registry, multiprocess_mode="livesum")

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 
@@ -36,6 +36,7 @@ class Pool:
 
     def __init__(self, threads: int, queue: int, seconds: float) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="serkit-answer")
+        self._feeding = ThreadPoolExecutor(threads, thread_name_prefix="serkit-stream")
         self._most, self._threads, self._seconds = threads + queue, threads, seconds
         self._taken = 0
 
@@ -68,7 +69,8 @@ class Pool:
         answer = asyncio.wrap_future(begun)
         left = asyncio.ensure_future(_disconnected(request))
         try:
-            await asyncio.wait({answer, left}, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+            both: set[asyncio.Future[Any]] = {answer, left}
+            await asyncio.wait(both, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
             if left.done():
@@ -81,6 +83,10 @@ class Pool:
             if answer.done() and not answer.cancelled():
                 answer.exception()  # seen, so that nothing is logged about it
 
+    async def feed(self, work: Callable[[], _T]) -> _T:
+        """Return what `work` returns, called in one of the threads for streams, which no queue bounds."""
+        return await asyncio.get_running_loop().run_in_executor(self._feeding, work)
+
     def _give_back(self, loop: asyncio.AbstractEventLoop) -> None:
         def less() -> None:
             self._taken -= 1
@@ -91,6 +97,7 @@ class Pool:
     def end(self) -> None:
         """Wait for what runs, drop what waits."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+        self._feeding.shutdown(wait=True, cancel_futures=True)
 
 
 async def _disconnected(request: Request) -> None:

@@ -173,7 +173,7 @@ async def models(request: Request) -> Response:
     state = state_of(request)
 
     def listed() -> list[dict[str, Any]]:
-        found = []
+        found: list[dict[str, Any]] = []
         for name in state.models.names:
             manifest = state.models.get(name).manifest
             found.append(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from serkit.errors import SerkitError
 from serkit.service import logs
+from serkit.service.protocol import Protocol
 from serkit.service.settings import Settings
 
 __all__ = ["listen", "serve"]
@@ -75,7 +75,7 @@ def serve(settings: Settings, ready: Callable[[str], object]) -> None:
     """
     from serkit.service.metrics import FOLDER
 
-    with tempfile.TemporaryDirectory(prefix="serkit-serve-") as folder:
+    with tempfile.TemporaryDirectory(prefix="serkit-serve-", ignore_cleanup_errors=True) as folder:
         if settings.jobs_folder is None:
             settings = settings.model_copy(update={"jobs_folder": Path(folder) / "jobs"})
         if settings.workers > 1:
@@ -86,6 +86,7 @@ def serve(settings: Settings, ready: Callable[[str], object]) -> None:
             _Application(settings),
             factory=True,
             workers=settings.workers,
+            http=Protocol,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -106,4 +107,3 @@ def serve(settings: Settings, ready: Callable[[str], object]) -> None:
                 Multiprocess(config, sockets=[found]).run()
             else:
                 uvicorn.Server(config).run(sockets=[found])
-        shutil.rmtree(folder, ignore_errors=True)

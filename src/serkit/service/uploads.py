@@ -87,7 +87,7 @@ async def _form(request: Request, most_files: int) -> AsyncIterator[Body]:
         fields: dict[str, Any] = {}
         for name, value in form.multi_items():
             if name == "file" and isinstance(value, UploadFile):
-                uploads.append(Upload(cast("BinaryIO", value.file), value.filename or None))
+                uploads.append(Upload(value.file, value.filename or None))
             elif name == "file":
                 raise Problem(422, "The field file holds text: send a recording, as curl -F file=@a.wav.")
             elif name in fields:

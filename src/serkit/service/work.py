@@ -18,7 +18,7 @@ from serkit.service.problems import Problem
 from serkit.service.schemas import PredictOptions, TimelineOptions
 from serkit.service.uploads import Upload
 
-__all__ = ["MEDIA_TYPES", "adapted", "answers", "enrolled", "timeline"]
+__all__ = ["MEDIA_TYPES", "adapted", "answers", "enrolled", "profile_of", "timeline"]
 
 #: What /v1/timeline returns for each format.
 MEDIA_TYPES = {
@@ -49,7 +49,7 @@ def answers(
     """
     answering = recognizer.among(asked.labels)
     least = answering.least(asked.min_confidence)
-    channel, profile = check_channel(asked.channel, each=True), _profile(answering, asked.profile)
+    channel, profile = check_channel(asked.channel, each=True), profile_of(answering, asked.profile)
     explain = isinstance(asked, PredictOptions) and asked.explain
     rows: list[dict[str, Any]] = []
     for upload in uploads:
@@ -114,7 +114,7 @@ def timeline(
             pause=asked.pause,
             smooth=asked.smooth,
             min_confidence=asked.min_confidence,
-            profile=_profile(answering, asked.profile),
+            profile=profile_of(answering, asked.profile),
             strict=asked.strict,
             progress=heard,
             **more,
@@ -153,7 +153,8 @@ def adapted(
     return made.profile().to_json(), left_out
 
 
-def _profile(recognizer: Recognizer, text: str | None) -> Profile | None:
+def profile_of(recognizer: Recognizer, text: str | None) -> Profile | None:
+    """Read a profile from its JSON, for this model."""
     if text is None:
         return None
     profile = Profile.from_json(text.encode("utf-8", "surrogateescape"), name="profile")
