@@ -71,8 +71,6 @@ def serve(
         key, line = made(new_key)
         typer.echo(f"key   {key}\nline  {line}")
         return
-    from serkit.service.keys import Keys
-    from serkit.service.models import Models
     from serkit.service.server import serve as run
     from serkit.service.settings import load_settings
 
@@ -86,6 +84,4 @@ def serve(
         tls_certificate=tls_certificate,
         tls_key=tls_key,
     )
-    Keys(settings.keys, settings.keys_file)  # report errors here, not in a worker
-    Models(settings.models)
     run(settings, lambda address: typer.echo(f"ser: serving {', '.join(settings.models)} on {address}", err=True))

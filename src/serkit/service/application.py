@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import AsyncIterator
@@ -22,7 +23,7 @@ from serkit.service.keys import Keys, Rates
 from serkit.service.metrics import Metrics
 from serkit.service.models import Models
 from serkit.service.pool import Pool
-from serkit.service.problems import add_handlers
+from serkit.service.problems import Problem, add_handlers
 from serkit.service.schemas import ProblemDetails
 from serkit.service.settings import Settings
 from serkit.service.state import State
@@ -32,8 +33,14 @@ __all__ = ["create"]
 _ABOUT = "Emotions in recordings of speech. Errors are problems as RFC 9457 describes them."
 
 
-def create(settings: Settings) -> FastAPI:
-    """Return the application; models are loaded when it starts.
+def create(settings: Settings, models: Models | None = None) -> FastAPI:
+    """Return the application.
+
+    Parameters
+    ----------
+    settings : Settings
+    models : Models, optional
+        By default those of the settings, which are loaded when the application starts.
 
     Raises
     ------
@@ -42,7 +49,7 @@ def create(settings: Settings) -> FastAPI:
     """
     state = State(
         settings=settings,
-        models=Models(settings.models),
+        models=models or Models(settings.models),
         keys=Keys(settings.keys, settings.keys_file),
         pool=Pool(settings.threads_used, settings.queue, settings.request_seconds),
         metrics=Metrics(),
@@ -54,7 +61,7 @@ def create(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _on_hang_up(state)
-        await run_in_threadpool(state.models.load)
+        await run_in_threadpool(_load, state.models)
         if runner is not None:
             runner.start()
         yield
@@ -79,6 +86,13 @@ def create(settings: Settings) -> FastAPI:
         )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _load(models: Models) -> None:
+    try:
+        models.load()
+    except Problem as error:  # /health/ready says so, and each request tries again
+        logging.getLogger("serkit.service").error("not ready", extra={"fields": {"error": error.detail}})
 
 
 def _jobs(settings: Settings) -> Jobs | None:

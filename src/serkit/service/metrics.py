@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
@@ -34,9 +35,24 @@ class Metrics:
         """Return all of them, of all workers."""
         if FOLDER not in os.environ:
             return bytes(generate_latest(self._registry))
+        for file in Path(os.environ[FOLDER]).glob("gauge_live*_*.db"):
+            number = file.stem.rpartition("_")[2]
+            if number.isdigit() and not _runs(int(number)):
+                multiprocess.mark_process_dead(int(number))
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)
         return bytes(generate_latest(registry))
+
+
+def _runs(process: int) -> bool:
+    """Whether a worker still runs; one that was killed could not take its values back."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _live(name: str, says: str, registry: CollectorRegistry) -> Gauge:

@@ -64,8 +64,8 @@ class Models:
 
         Raises
         ------
-        BundleError
-            If one is not a whole model.
+        Problem
+            503 if one is not a whole model.
         """
         for name in self._places:
             self.get(name)
@@ -76,7 +76,7 @@ class Models:
         Raises
         ------
         Problem
-            404 if it is not among those that are served.
+            404 if it is not among those that are served, 503 if it cannot be loaded.
         """
         chosen = self.names[0] if name is None else name
         if chosen not in self._places:
@@ -104,7 +104,8 @@ class Models:
             found = self._loaded.get(self._places[name])
         except (BundleError, OSError) as error:
             if before is None:
-                raise
+                says = f"The model {name} cannot be loaded: {error}"
+                raise Problem(503, says, headers={"Retry-After": "2"}) from None
             found = before
             _log.warning("model not replaced", extra={"fields": {"model": name, "error": str(error)}})
         else:

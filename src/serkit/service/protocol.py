@@ -62,7 +62,5 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, status: int, reason: bytes) -> None:
         self._stop()
         if not self.transport.is_closing():
-            self.transport.write(
-                b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % (status, reason)
-            )
+            self.transport.write(b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % (status, reason))
             self.transport.close()

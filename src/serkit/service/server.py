@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
 import socket
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,12 @@ from typing import Any
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from serkit.bundle import read_bundle
 from serkit.errors import SerkitError
 from serkit.service import logs
+from serkit.service.keys import Keys
+from serkit.service.models import Models
+from serkit.service.problems import Problem
 from serkit.service.protocol import Protocol
 from serkit.service.settings import Settings
 
@@ -27,12 +34,17 @@ class _Application:
     """Makes the application in the process that serves it."""
 
     settings: Settings
+    models: Models | None
 
     def __call__(self) -> Any:
         logs.start()
         from serkit.service.application import create
 
-        return create(self.settings)
+        try:
+            return create(self.settings, self.models)
+        except SerkitError as error:  # what was right when the first worker started has become wrong
+            logging.getLogger("serkit.service").error("not started", extra={"fields": {"error": str(error)}})
+            sys.exit(1)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -71,10 +83,23 @@ def serve(settings: Settings, ready: Callable[[str], object]) -> None:
     Raises
     ------
     SerkitError
-        If it cannot listen, or the certificate cannot be read.
+        If it cannot listen, or a model, the file of keys or the certificate cannot be read.
     """
     from serkit.service.metrics import FOLDER
 
+    models = Models(settings.models)
+    Keys(settings.keys, settings.keys_file)
+    if settings.workers > 1:
+        for name in settings.models:
+            read_bundle(name)
+    else:
+        with ThreadPoolExecutor(1) as executor:
+            loading = executor.submit(models.load)
+            importlib.import_module("serkit.service.application")  # takes as long
+            try:
+                loading.result()
+            except Problem as error:
+                raise SerkitError(error.detail) from None
     with tempfile.TemporaryDirectory(prefix="serkit-serve-", ignore_cleanup_errors=True) as folder:
         if settings.jobs_folder is None:
             settings = settings.model_copy(update={"jobs_folder": Path(folder) / "jobs"})
@@ -82,22 +107,7 @@ def serve(settings: Settings, ready: Callable[[str], object]) -> None:
             counters = Path(folder) / "metrics"
             counters.mkdir()
             os.environ[FOLDER] = str(counters)
-        config = uvicorn.Config(
-            _Application(settings),
-            factory=True,
-            workers=settings.workers,
-            http=Protocol,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=15,
-            timeout_graceful_shutdown=round(settings.shutdown_seconds),
-            timeout_worker_healthcheck=60,
-            ws_max_size=settings.stream_message_bytes,
-            ws_max_queue=16,
-            ssl_certfile=settings.tls_certificate,
-            ssl_keyfile=settings.tls_key,
-        )
+        config = _config(settings, models)
         logs.start()
         with listen(settings) as found:
             host, port = found.getsockname()[:2]
@@ -107,3 +117,26 @@ def serve(settings: Settings, ready: Callable[[str], object]) -> None:
                 Multiprocess(config, sockets=[found]).run()
             else:
                 uvicorn.Server(config).run(sockets=[found])
+
+
+def _config(settings: Settings, models: Models) -> uvicorn.Config:
+    for file in (settings.tls_certificate, settings.tls_key):
+        if file is not None and not file.is_file():
+            raise SerkitError(f"There is no file '{file}': TLS needs a certificate and its key as PEM files.")
+    found = uvicorn.Config(
+        _Application(settings, models if settings.workers == 1 else None),
+        http=Protocol,
+        factory=True,
+        workers=settings.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=round(settings.shutdown_seconds),
+        timeout_worker_healthcheck=60,
+        ws_max_size=settings.stream_message_bytes,
+        ws_max_queue=16,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+    )
+    return found
