@@ -133,10 +133,10 @@ def test_a_timeline_in_other_formats(client: TestClient, kind: str, media: str, 
 
 
 def test_the_page_of_a_timeline_holds_no_markup_of_the_sender(client: TestClient) -> None:
-    name = "<script>alert(1)</script>.wav"
+    name = "<img src=x onerror=alert(1)>.wav"
     page = client.post("/v1/timeline?format=html", files=[("file", (name, wav(LONG)))]).text
-    assert "<script>alert" not in page
-    assert "&lt;script&gt;alert" in page
+    assert "<img src=x" not in page
+    assert "&lt;img src=x" in page
 
 
 def test_profiles_are_returned_and_taken(client: TestClient, model: Path, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_profiles_are_returned_and_taken(client: TestClient, model: Path, tmp_pa
 
 
 def test_a_place_is_adapted_to(client: TestClient, model: Path) -> None:
-    recordings = [wav(voice(k % 8, k, seconds=0.6, seed=k)) for k in range(22)]
+    recordings = [wav((0.3 if k % 2 else 1.0) * voice(1 + k % 8, 1 + k % 5, seconds=0.8, seed=k)) for k in range(22)]
     answer = client.post("/v1/adapt", files=sent(*recordings, b"no recording"))
     assert answer.status_code == 200, answer.text
     assert answer.headers["Serkit-Left-Out"] == "1"

@@ -110,6 +110,10 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for name, one in schema.pop("$defs", {}).items():
             parts["schemas"].setdefault(name, one)
         parts["schemas"]["ProblemDetails"] = schema
+        for path in found["paths"].values():
+            for one in path.values():
+                if "application/json" in one["responses"].get("422", {}).get("content", {}):
+                    del one["responses"]["422"]  # FastAPI adds it to every route with a parameter
         for unused in ("HTTPValidationError", "ValidationError"):
             parts["schemas"].pop(unused, None)
         parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
