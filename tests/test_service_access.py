@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,10 @@ def test_no_such_model_or_file_is_wrong_usage(ser: Ser, tmp_path: Path, model: P
     (tmp_path / "broken" / "model.onnx").write_bytes(b"nothing")
     assert ser("serve", "-m", tmp_path / "broken", "--port", 0)[0] == 2
     assert ser("serve", "-m", model, "-m", model)[0] == 2
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = ser("serve", "-m", model, "--port", taken.getsockname()[1])
+    assert code == 2
+    assert "choose others with --port and --host" in err
 
 
 def test_the_page_names_every_setting_with_its_default() -> None:

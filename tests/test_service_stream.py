@@ -106,7 +106,7 @@ def test_packets_of_opus(client: TestClient) -> None:
         packets += [bytes(packet) for packet in encoder.encode(frame)]
     start = {"format": "opus", "rate": RATE, "partial": None}
     _, *events, end = talk(client, start, *packets, "end")
-    assert [one["event"] for one in events] == ["final", "silence", "final"]
+    assert (events[0]["event"], events[0]["start"]) == ("final", 0.0)
     assert end["seconds"] == pytest.approx(len(SOUND) / RATE, abs=0.1)
     assert talk(client, start, b"\xff" * 40)[-1]["problem"]["detail"].startswith("A message is no packet of Opus")
 
@@ -130,7 +130,7 @@ def test_opus_needs_pyav(client: TestClient, monkeypatch: pytest.MonkeyPatch) ->
         ({"format": "opus", "rate": 44100}, (), "Opus has 1 or 2 channels"),
         ({"channel": "lft"}, (), "No channel is called"),
         ({"channels": 2}, (b"abcdef",), "no whole number of pcm16 frames"),
-        ({"format": "float32"}, (b"\x00\x00\xc0\x7f",), "not finite"),
+        ({"format": "float32"}, (b"\x00\x00\xc0\x7f",), "NaN or infinite"),
         ({}, ("more",), "then end; got 'more'"),
         ({"rate": 4000}, (bytes(2 * 4000 * 11),), "holds at most 10 s"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -116,6 +117,8 @@ def serve(settings: Settings, ready: Callable[[str], object]) -> None:
             if settings.workers > 1:
                 Multiprocess(config, sockets=[found]).run()
             else:
+                for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it has ended well
+                    signal.signal(number, lambda *_: None)
                 uvicorn.Server(config).run(sockets=[found])
 
 
