@@ -1,6 +1,6 @@
 """Write the generated parts of the documentation: the demo, the scores, the command reference.
 
-Run ``make docs``. In README.md and docs/models.md only the marked regions change.
+Run ``make docs``. In README.md, docs/models.md and docs/service.md only the marked regions change.
 """
 
 from __future__ import annotations
@@ -39,6 +39,24 @@ def demo() -> str:
     return "```\n" + "\n".join(line.rstrip() for line in shown.splitlines()) + "\n```"
 
 
+def settings() -> str:
+    """Return the table of the service's settings."""
+    from serkit.service.settings import Settings
+
+    def shown(value: object) -> str:
+        if isinstance(value, list):
+            return ", ".join(f"`{one}`" for one in value)
+        if isinstance(value, (int, float)):
+            return f"{value:,g}" if isinstance(value, float) else f"{value:,}"
+        return "" if value is None else f"`{value}`"
+
+    rows = [
+        f"| `{name}` | {shown(field.get_default(call_default_factory=True))} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["| setting | default | meaning |", "| --- | --- | --- |", *rows])
+
+
 def reference() -> str:
     """Return every command and option of ``ser`` as Markdown."""
     from serkit.cli import COMMANDS, app
@@ -57,6 +75,7 @@ def main() -> None:
     fill(ROOT / "docs" / "models.md", "scores", scores())
     fill(ROOT / "docs" / "models.md", "targets", targets())
     fill(ROOT / "docs" / "corpora.md", "corpora", corpora())
+    fill(ROOT / "docs" / "service.md", "settings", settings())
     PACKAGED.write_bytes(COMPARISON.read_bytes())
     (ROOT / "docs" / "cli.md").write_text(reference(), encoding="utf-8")
 

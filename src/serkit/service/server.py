@@ -48,6 +48,18 @@ class _Application:
             sys.exit(1)
 
 
+class _Workers(Multiprocess):
+    """Worker processes; one that dies is replaced.
+
+    uvicorn would also ask each for a sign of life, twice a second, and wait for it even if the worker dies meanwhile.
+    """
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace the workers that have died."""
+        if not all(one.process.is_alive() for one in self.processes):
+            super().keep_subprocess_alive()
+
+
 def listen(settings: Settings) -> socket.socket:
     """Return a socket that listens on the address of the settings.
 
@@ -115,7 +127,7 @@ def serve(settings: Settings, ready: Callable[[str], object]) -> None:
             shown = f"[{host}]" if ":" in host else host
             ready(f"{'https' if settings.tls_certificate else 'http'}://{shown}:{port}")
             if settings.workers > 1:
-                Multiprocess(config, sockets=[found]).run()
+                _Workers(config, sockets=[found]).run()
             else:
                 for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises them again when it has ended well
                     signal.signal(number, lambda *_: None)
