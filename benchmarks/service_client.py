@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import io
 import os
 import re
 import subprocess
@@ -16,7 +18,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import quantiles
 
+import numpy as np
+import soundfile as sf
+from measure import VOICES
+
+import serkit
+
+RATE = 16000  # Hz, of the clips
 START = "from serkit.cli import main; main()"
+
+
+@functools.cache
+def clip(seconds: float = 3.0) -> bytes:
+    """A clip of speech of this length, WAV, 16 kHz."""
+    parts = [serkit.load_audio(path, target_rate=RATE).samples for path in sorted(VOICES.glob("*.flac"))]
+    sound = np.resize(np.concatenate(parts), round(seconds * RATE))
+    file = io.BytesIO()
+    sf.write(file, sound, RATE, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def met(holds: bool) -> str:
+    return "met" if holds else "**missed**"
 
 
 @dataclass
@@ -42,7 +65,7 @@ class Service:
         """The processes that answer."""
         text = self.log.read_text(encoding="utf-8", errors="replace")
         known = re.findall(r'"Application startup complete.", "process": (\d+)', text)
-        return [number for number in self.processes() if str(number) in known]
+        return [number for number in self.processes() if str(number) in known and _alive(number)]
 
     def memory(self) -> float:
         """MiB in use by all of them, shared pages counted once (PSS)."""
@@ -54,6 +77,14 @@ class Service:
         return total / 1024
 
 
+def _alive(process: int) -> bool:
+    """Whether it runs, and has not only left a number behind."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def served(
     model: str | Path, *words: object, cores: Iterable[int] | None = None, **settings: object
@@ -62,7 +93,7 @@ def served(
     given = {f"SERKIT_SERVE_{name.upper()}": str(value) for name, value in {"rate_per_minute": 0, **settings}.items()}
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        command = [sys.executable, "-c", START, "serve", "-m", str(model), "--port", "0", *map(str, words)]
+        command = [sys.executable, "-c", START, "serve", "-m", str(model), "--port", "0"]
         if cores is not None:
             command = ["taskset", "-c", ",".join(map(str, cores)), *command]
         begun = time.perf_counter()
@@ -179,7 +210,7 @@ async def load(
     clients, tally = [Client(service) for _ in range(count)], Tally()
 
     async def work(number: int) -> None:
-        answer = await clients[number].ask("POST", path, body)
+        answer = await clients[number].ask("POST", "/v1/predict", body)
         tally.add(answer)
         if answer.status == 503:
             await asyncio.sleep(0.2)  # a client that obeyed Retry-After would wait for 1 s
