@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -72,3 +73,15 @@ def test_values_that_differ_from_the_peers_stop_the_benchmark(monkeypatch: pytes
     assert check("S0", want * (1 + 5e-5), want, ["a", "b"]) == pytest.approx(5e-5)
     with pytest.raises(SystemExit, match="S0: b differs"):
         check("S0", want + np.array([[0, 0], [0, 0.1]]), want, ["a", "b"])
+
+
+def test_damaged_requests_are_answered_in_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("fastapi")
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from service_torment import fuzz
+
+    write_tiny(tmp_path / "model")
+    (line,) = fuzz(argparse.Namespace(count=300, quick=True, seed=2, model=tmp_path / "model"))
+    assert line.startswith("- 300 damaged bodies")
+    assert re.search(r"\d × 200.*\d × 415.*\d × 422", line)
+    assert "none over 5 s, met)" in line
