@@ -180,7 +180,12 @@ def test_no_such_model_or_file_is_wrong_usage(ser: Ser, tmp_path: Path, model: P
     assert "No model 'defalt'" in err
     assert ser("serve", "--config", tmp_path / "none.toml")[0] == 2
     assert ser("serve", "-m", model, "--keys", tmp_path / "none")[0] == 2
-    assert ser("serve", "-m", model, "--tls-certificate", tmp_path / "none.pem", "--port", 0)[0] == 2
+    (tmp_path / "no.pem").write_text("nothing")
+    for words in (["--tls-certificate", tmp_path / "none.pem"], ["--tls-certificate", tmp_path / "no.pem"]):
+        code, _, err = ser("serve", "-m", model, *words, "--port", 0)
+        assert code == 2
+        assert "Cannot serve HTTPS" in err
+    assert ser("serve", "-m", model, "--tls-key", tmp_path / "no.pem", "--port", 0)[0] == 2
     write_tiny(tmp_path / "broken")
     (tmp_path / "broken" / "model.onnx").write_bytes(b"nothing")
     assert ser("serve", "-m", tmp_path / "broken", "--port", 0)[0] == 2

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import Callable
@@ -135,10 +136,8 @@ def serve(settings: Settings, ready: Callable[[str], object]) -> None:
 
 
 def _config(settings: Settings, models: Models) -> uvicorn.Config:
-    for file in (settings.tls_certificate, settings.tls_key):
-        if file is not None and not file.is_file():
-            raise SerkitError(f"There is no file '{file}': TLS needs a certificate and its key as PEM files.")
-    found = uvicorn.Config(
+    _check_tls(settings.tls_certificate, settings.tls_key)
+    return uvicorn.Config(
         _Application(settings, models if settings.workers == 1 else None),
         http=Protocol,
         factory=True,
@@ -154,4 +153,15 @@ def _config(settings: Settings, models: Models) -> uvicorn.Config:
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
-    return found
+
+
+def _check_tls(certificate: Path | None, key: Path | None) -> None:
+    if certificate is None:
+        if key is not None:
+            raise SerkitError("There is a key for TLS but no certificate: give --tls-certificate too.")
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        says = "they are no PEM files that belong together" if isinstance(error, ssl.SSLError) else str(error)
+        raise SerkitError(f"Cannot serve HTTPS with '{certificate}' and '{key or certificate}': {says}.") from None
