@@ -221,7 +221,7 @@ def swap(given: argparse.Namespace) -> list[str]:
 
 
 def bombs(given: argparse.Namespace) -> list[str]:
-    """Small files that would become large, and lies about length."""
+    """Small files that would become large, and headers with a wrong length."""
     hour = io.BytesIO()
     with sf.SoundFile(hour, "w", 48000, 8, format="FLAC") as file:
         for _ in range(30 if given.quick else 3600):
