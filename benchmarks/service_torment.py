@@ -162,10 +162,11 @@ def kill(given: argparse.Namespace) -> list[str]:
     async def killing(service: Service) -> None:
         while True:
             await asyncio.sleep(2)
-            os.kill(service.workers()[0], signal.SIGKILL)
+            victim = service.workers()[0]
+            os.kill(victim, signal.SIGKILL)
             killed[0] += 1
             begun = time.perf_counter()
-            while len(service.workers()) < 2:
+            while len(found := service.workers()) < 2 or victim in found:
                 await asyncio.sleep(0.02)
             back[0] = max(back[0], time.perf_counter() - begun)
 
