@@ -257,21 +257,12 @@ def schema(given: argparse.Namespace) -> list[str]:
         return ["- schemathesis: left out, it is not installed."]
     examples = str(given.count or (10 if given.quick else 200))
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-    with served(given.model) as service:
-        words = [
-            "-m",
-            "schemathesis.cli",
-            "run",
-            f"http://{service.host}:{service.port}/openapi.json",
-            "--checks",
-            checks,
-        ]
-        done = subprocess.run(
-            [sys.executable, *words, "--max-examples", examples, "--seed", str(given.seed)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    with tempfile.TemporaryDirectory() as folder, served(given.model) as service:
+        address = f"http://{service.host}:{service.port}/openapi.json"
+        words = [sys.executable, "-m", "schemathesis.cli", "run", address, "--checks", checks]
+        words += ["--max-examples", examples, "--seed", str(given.seed)]
+        # It keeps what it found in the current folder.
+        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode:
         print(done.stdout[-6000:], done.stderr[-2000:], file=sys.stderr)
     found = re.findall(r"(\d+) generated", done.stdout)
