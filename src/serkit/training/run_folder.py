@@ -215,7 +215,7 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
 
 def _adapted(corpus: Corpus, split: Split, chosen: Sequence[int]) -> dict[str, dict[str, int]]:
     """How many clips of each tested corpus were set aside to adapt; {} under other protocols."""
-    if split.protocol != "corpus+adapted":
+    if split.protocol not in ("corpus+adapted", "cross-corpus+adapted"):
         return {}
     rows = split_rows.joined(split, corpus)
     used = rows[(rows["role"] == "enrol") & rows["fold"].isin(chosen)]
