@@ -78,7 +78,8 @@ def _map(
     """One matrix, its upper left corner at (x, y)."""
     step = (width - _LEFT - 12) / len(columns)
     parts = [text(x + 10, y + 20, short(title, 46), weight=600)]
-    parts.append(text(x + _LEFT - 8, y + _TOP - 8, "tested on", anchor="end", fill=_GREY, size=11))
+    for line, words in ((24, "columns: trained on"), (8, "rows: tested on")):
+        parts.append(text(x + _LEFT - 4, y + _TOP - line, words, anchor="end", fill=_GREY, size=11))
     for k, name in enumerate(columns):
         at = x + _LEFT + step * (k + 0.5)
         turned = f'transform="rotate(-40 {at - 4:.1f} {y + _TOP - 8:.1f})"'
@@ -100,7 +101,7 @@ def _cell(cell: Mapping[str, Any] | None, x: float, y: float, step: float, *, ow
         return [f'{box} fill="#f2f2f2" stroke="#fff"/>', text(x + step / 2, y + 19, "–", anchor="middle", fill=_GREY)]
     above = max(0.0, (cell["uar"] - cell["chance"]) / (1 - cell["chance"]))
     fill = "#" + "".join(f"{round(low + above * (high - low)):02x}" for low, high in zip(_LOW, _HIGH, strict=True))
-    ink = "#fff" if above > 0.5 else _INK
+    ink = "#fff" if above > 0.68 else _INK
     words = pct(cell["uar"], unit=False) if step >= 32 else f"{100 * cell['uar']:.0f}"
     return [f'{box} fill="{fill}"{frame}><title>{escape(hint(cell))}</title></rect>'] + [
         text(x + step / 2, y + 19, words, anchor="middle", fill=ink, size=12)

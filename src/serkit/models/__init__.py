@@ -7,6 +7,7 @@ Every estimator has ``fit(X, y)`` with label strings and ``predict_proba(X)`` wi
 - ``uses_validation``: ``validation=(X_val, y_val) or None`` and ``progress``
 - ``uses_progress``: ``progress=callable(dict) or None``, which hears of epochs, members and searches
 - ``uses_groups``: ``groups`` (n,), what inner folds must not tear apart
+- ``uses_checkpoint``: ``checkpoint=folder or None``, in which a training keeps its epochs, to continue with them
 - ``uses_known``, ``uses_origin``: see :func:`serkit.training.fitting.fit`
 """
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serkit.training import fitting, split_rows
+from serkit.training import fitting, run_folder, split_rows
 from serkit.training.adaptation import Reference
 from serkit.training.clips import By, Clips
 from serkit.training.familiarity import Distance
@@ -65,6 +66,8 @@ class Task:
     n_jobs : int
     progress : callable or None
         Called with ``{"stage": "fit", "fold", ...}``, as :func:`serkit.training.run.run_evaluation` says.
+    run : Path or None
+        The folder of the run, in which deep models keep each epoch of a fold that is not finished.
     """
 
     recipe: Recipe
@@ -74,6 +77,7 @@ class Task:
     by_speaker: bool
     n_jobs: int = 1
     progress: Progress | None = None
+    run: Path | None = None
 
     def over(self, labels: Collection[str]) -> Task:
         """Return this task for a model that can learn these labels only."""
@@ -107,6 +111,7 @@ class Task:
             validation=None if validation is None else (self.inputs(validation), validation.labels),
             validation_known=None if validation is None else split_rows.known(validation.rows, self.given),
             progress=report,
+            checkpoint=None if self.run is None or fold is None else run_folder.epochs_folder(self.run, fold),
         )
         pipeline.reference_, pipeline.distance_ = reference, distance
         return pipeline

@@ -34,6 +34,7 @@ __all__ = [
     "close",
     "corpus_title",
     "disk",
+    "epochs_folder",
     "finished",
     "read",
     "recipe_hash",
@@ -148,6 +149,11 @@ def _fold_folder(out: Path, k: int) -> Path:
     return out / "folds" / f"fold-{k}"
 
 
+def epochs_folder(out: Path, k: int) -> Path:
+    """Where a model keeps its epochs while fold ``k`` is trained; it goes when the fold is written."""
+    return out / "folds" / f".fold-{k}.epochs"
+
+
 def finished(out: Path, k: int) -> bool:
     """Whether fold ``k`` was written; folds appear whole or not at all."""
     return all((_fold_folder(out, k) / name).is_file() for name in ("predictions.csv", "fold.json"))
@@ -176,6 +182,7 @@ def write_fold(
         write_json({"epochs": history}, beside / "curves.json")
     shutil.rmtree(target, ignore_errors=True)
     beside.replace(target)
+    shutil.rmtree(epochs_folder(out, k), ignore_errors=True)
 
 
 def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[str], chosen: Sequence[int]) -> Run:
