@@ -145,12 +145,12 @@ def build(
     if class_weight:
         if "class_weight" in estimator.get_params(deep=False):
             estimator.set_params(class_weight="balanced")
-        elif model.name == "gradient_boosting":
+        elif model.name in ("gradient_boosting", "mlp"):
             from serkit.models.classical import ClassWeighted
 
             estimator = ClassWeighted(estimator)
         else:
-            raise RecipeError(f"the model '{model.name}' does not support class weights: use another [balance] kind.")
+            raise RecipeError(f"the model '{model.name}' does not support class weights: use oversample in [balance].")
     if sampler is not None and MODELS[model.name].samples:
         estimator.set_params(sampler=sampler)
         sampler = None

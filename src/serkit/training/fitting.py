@@ -219,7 +219,8 @@ def make_pipeline(recipe: Recipe, labels: Sequence[str], *, seed: int, n_jobs: i
         sampler=sampler if inside else None,
         n_jobs=n_jobs,
     )
-    if recipe.validation.use != "none" and not getattr(model, "uses_validation", False):
+    tempered = recipe.validation.use != "none" or recipe.calibration is not None
+    if tempered and not getattr(model, "uses_validation", False):
         model = TemperatureScaled(model)
     steps: list[tuple[str, Any]] = []
     if recipe.layout != "frames" and recipe.scale != "none":

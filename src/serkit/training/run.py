@@ -176,6 +176,7 @@ def _plan(progress: Progress | None, recipe: Recipe, rows: pd.DataFrame, unit: s
     """Report the work ahead, before any of it is done."""
     if progress is None:
         return
+    fits *= 1 if recipe.calibration is None else 1 + recipe.calibration.folds
     epochs = None if recipe.epochs is None else recipe.epochs * recipe.model.params.get("members", 1)
     clips = int((rows["copy"] == 0).sum())
     plan = {"recipe": recipe.name, "clips": clips, "copies": len(rows) - clips, "epochs": epochs}
