@@ -37,6 +37,7 @@ __all__ = [
     "epochs_folder",
     "finished",
     "read",
+    "read_table",
     "recipe_hash",
     "start",
     "write_fold",
@@ -139,7 +140,7 @@ def read(out: Path, recipe: Recipe, corpus: Corpus, split: Split, chosen: Sequen
     try:
         document = json.loads((out / "results.json").read_text("utf-8"))
         if document["folds_run"] == list(chosen):
-            return Run(out, _read_table(out / "predictions.csv"), document)
+            return Run(out, read_table(out / "predictions.csv"), document)
     except (FileNotFoundError, ValueError, KeyError):  # not finished, or by an older version: put together again
         pass
     return None
@@ -190,7 +191,7 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
     parts, seconds, choices = [], 0.0, []
     for k in chosen:
         folder = _fold_folder(out, k)
-        parts.append(_read_table(folder / "predictions.csv"))
+        parts.append(read_table(folder / "predictions.csv"))
         fold = json.loads((folder / "fold.json").read_text("utf-8"))
         seconds += float(fold["seconds"])
         choices.append(fold.get("choices"))
@@ -234,8 +235,8 @@ def corpus_title(corpus: Corpus) -> str:
     return f"{corpus.name} {'+'.join(sorted(set(corpus.table['channel']), reverse=True))}"
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """Predictions as they were written: floats to the last bit, text as text."""
+def read_table(path: Path) -> pd.DataFrame:
+    """Read predictions as they were written: floats to the last bit, text as text."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     kinds = {name: int if name in ("copy", "fold") else float for name in table.columns if name not in _TEXT}
     return table.astype(kinds)
