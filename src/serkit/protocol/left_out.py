@@ -59,8 +59,8 @@ def one_corpus_roles(
 ) -> np.ndarray:
     """Return the roles of the clips where one corpus trains and validates, and every other one is tested.
 
-    A clip whose label the training corpus lacks has the role ``outside``; so have all clips of a corpus that shares
-    fewer than two labels with it, or that is too small to set clips aside to adapt with.
+    A clip whose label the training corpus lacks has the role ``outside``, and so has its double. So have all clips of a
+    corpus that shares fewer than two labels with it, or that is too small to set clips aside to adapt with.
 
     Parameters
     ----------
@@ -89,6 +89,8 @@ def one_corpus_roles(
     emotions = clips["emotion"].to_numpy()
     learnt = sorted(set(emotions[own]))
     roles = np.where(own, "train", np.where(np.isin(emotions, learnt), "test", "outside")).astype(object)
+    groups = clips["group"].to_numpy()
+    roles[~own & np.isin(groups, groups[roles == "outside"])] = "outside"  # the same sound under two labels
     roles[_validating(clips[own], train_on, seed)] = "validation"
     if "validation" not in roles:
         raise ProtocolError(
