@@ -1,7 +1,7 @@
 """Write the fold files below src/serkit/yardstick from the corpora: ``make yardstick SERKIT_DATA=folder``.
 
-The folder holds ``ravdess/``, ``crema_d/``, ``nemo/``, ``emospeech/``, ``banglaser/`` and ``resd/``. The files change only where the corpora or the protocols do, and then
-every score that was made with them is of the past.
+The folder holds ``ravdess/``, ``crema_d/``, ``nemo/``, ``emospeech/``, ``banglaser/`` and ``resd/``. The files change
+only where the corpora or the protocols do, and then every score that was made with them is of the past.
 """
 
 from __future__ import annotations
