@@ -1,6 +1,6 @@
 """Write the generated parts of the documentation: the demo, the scores, the command reference.
 
-Run ``make docs``. In README.md and docs/models.md only the marked regions change.
+Run ``make docs``. In README.md, docs/models.md and docs/yardstick.md only the marked regions change.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import typer
+from emobox import emobox
 from score_tables import headline, scores, targets
 from typer.cli import get_docs_for_click
 
@@ -55,6 +56,7 @@ def main() -> None:
     fill(ROOT / "README.md", "headline", headline())
     fill(ROOT / "docs" / "models.md", "scores", scores())
     fill(ROOT / "docs" / "models.md", "targets", targets())
+    fill(ROOT / "docs" / "yardstick.md", "emobox", emobox())
     PACKAGED.write_bytes(COMPARISON.read_bytes())
     (ROOT / "docs" / "cli.md").write_text(reference(), encoding="utf-8")
 
