@@ -1,4 +1,4 @@
-"""The table of docs/yardstick.md: what EmoBox published for RAVDESS beside serkit on the same folds, from docs/scores."""
+"""The table of docs/yardstick.md: what EmoBox published for RAVDESS beside serkit, from docs/scores."""
 
 from __future__ import annotations
 

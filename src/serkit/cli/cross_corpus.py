@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from serkit.terminal import console
 from serkit.waiting import Waiting, duration
 
 if TYPE_CHECKING:
@@ -105,11 +105,11 @@ def _show(document: dict[str, object]) -> None:
     from serkit.compare.cross_page import matrix
     from serkit.compare.heat_map import maps
 
-    console = Console(highlight=False, markup=False)
+    screen = console()
     for recipe, adapted in maps(document):
         head, *rows = matrix(document, recipe, adapted=adapted)
         title = f"{recipe}, {'adapted' if adapted else 'plain'}: UAR in % by training corpus (columns)"
         table = Table(*head, title=title, title_justify="left", box=None, pad_edge=False)
         for row in rows:
-            table.add_row(*(cell.replace(" [", "\n[") for cell in row))
-        console.print(table)
+            table.add_row(*(cell.replace(" [", "\n").replace(", ", "–").rstrip("]") for cell in row))
+        screen.print(table)
