@@ -88,8 +88,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         "without their labels; these are not scored.",
         "- **On the diagonal** the voices are new and the corpus is not (protocol `speaker`). A model is not adapted "
         "to the corpus that it comes from, so the adapted matrix has no diagonal.",
-        "- **mean of the others**: over the tested corpora other than the one that trained. Intervals cover other "
-        "speakers, not other corpora.",
+        "- **mean of the others**: over the tested corpora other than the one that trained, which share other labels "
+        "with each of the training corpora. Intervals cover other speakers, not other corpora.",
     ]
     for recipe, adapted in maps(document):
         lines += ["", f"## `{recipe}`, {'adapted' if adapted else 'plain'}", ""]

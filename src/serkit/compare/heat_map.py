@@ -78,7 +78,7 @@ def _map(
     """One matrix, its upper left corner at (x, y)."""
     step = (width - _LEFT - 12) / len(columns)
     parts = [text(x + 10, y + 20, short(title, 46), weight=600)]
-    for line, words in ((24, "columns: trained on"), (8, "rows: tested on")):
+    for line, words in ((24, "trained on →"), (8, "tested on ↓")):
         parts.append(text(x + _LEFT - 4, y + _TOP - line, words, anchor="end", fill=_GREY, size=11))
     for k, name in enumerate(columns):
         at = x + _LEFT + step * (k + 0.5)
