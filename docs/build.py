@@ -1,6 +1,6 @@
 """Write the generated parts of the documentation: the demo, the scores, the command reference.
 
-Run ``make docs``. In README.md, docs/models.md and docs/service.md only the marked regions change.
+Run ``make docs``. In README.md and the pages of docs/ that it names, only the marked regions change.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import typer
 from corpora_table import table as corpora
+from emobox import emobox
 from score_tables import headline, scores, targets
 from typer.cli import get_docs_for_click
 
@@ -76,6 +77,7 @@ def main() -> None:
     fill(ROOT / "docs" / "models.md", "targets", targets())
     fill(ROOT / "docs" / "corpora.md", "corpora", corpora())
     fill(ROOT / "docs" / "service.md", "settings", settings())
+    fill(ROOT / "docs" / "yardstick.md", "emobox", emobox())
     PACKAGED.write_bytes(COMPARISON.read_bytes())
     (ROOT / "docs" / "cli.md").write_text(reference(), encoding="utf-8")
 

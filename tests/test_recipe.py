@@ -139,9 +139,10 @@ def test_the_cnns_values_are_looked_at_when_the_recipe_is_read(params: str, mess
 
 
 def test_a_model_without_class_weights_says_so() -> None:
-    text = changed('"random_forest"', '"mlp"').replace("n_estimators = 10", "alpha = 0.1")
-    with pytest.raises(RecipeError, match="'mlp' does not support class weights"):
-        parse_recipe(text + '[balance]\nkind = "class_weight"\n')
+    text = load_recipe("cnn").text + '\n[balance]\nkind = "class_weight"\n'
+    with pytest.raises(RecipeError, match="'cnn' does not support class weights: use oversample"):
+        parse_recipe(text)
+    assert parse_recipe(text.replace("class_weight", "oversample")).balance.kind == "oversample"
 
 
 def test_frames_cannot_be_balanced_by_smote() -> None:

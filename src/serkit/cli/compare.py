@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from serkit.cli import app
+from serkit.cli.cross_corpus import compare_corpora
 from serkit.cli.extras import need_train, read_to_learn
 from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.errors import TrainingError
@@ -30,7 +31,15 @@ def compare(
     all_recipes: Annotated[bool, typer.Option("--all", help="Every packaged recipe, as planned in the grid.")] = False,
     corpus: CorpusOption = None,
     channel: ChannelOption = "both",
-    protocols: Annotated[str | None, typer.Option(help="Separated by commas; default: as in the grid.")] = None,
+    protocols: Annotated[
+        str | None,
+        typer.Option(
+            "--protocols",
+            "--protocol",
+            help="Separated by commas; default: as in the grid. cross-corpus, alone: each of several corpora against "
+            "every other one.",
+        ),
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help="Separated by commas; default: as in the grid.")] = None,
     folds_run: Annotated[
         int | None,
@@ -43,7 +52,9 @@ def compare(
     runs: Annotated[Path, typer.Option(help="Folder of the runs; finished ones are not run again.")] = Path(
         "runs/compare"
     ),
-    out: Annotated[Path, typer.Option(help="Folder for results.md, results.json and results.svg.")] = Path(),
+    out: Annotated[
+        Path, typer.Option(help="Folder for results.md, .json and .svg; under cross-corpus, cross-corpus.md, .csv too.")
+    ] = Path(),
     jobs: JobsOption = JOBS,
     finished: Annotated[bool, typer.Option("--finished", help="Run nothing; tabulate the finished cells.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run and for how long.")] = False,
@@ -61,13 +72,34 @@ def compare(
     from serkit.compare import grid
     from serkit.compare.page import write
     from serkit.compare.scores import collect
+    from serkit.protocol import ONE_CORPUS
+    from serkit.training.recipe_files import load_recipe, shortened
 
     if all_recipes == bool(recipes):
         raise TrainingError("Name recipes to compare, or use --all for every packaged one; 'ser recipes' lists them.")
+    wanted = [_number(text) for text in _parts(seeds) or ()]
+    if ONE_CORPUS[0] in (_parts(protocols) or ()):
+        settings = {"--all": all_recipes, "--folds-run": folds_run, "--full": full}
+        _check_cross(_parts(protocols) or (), [name for name, value in settings.items() if value])
+        names = list(recipes or [])
+        loaded = [load_recipe(name) for name in names]
+        compare_corpora(
+            [shortened(recipe, epochs) if epochs else recipe for recipe in loaded],
+            read_to_learn(data, corpus, channel),
+            seeds=wanted or [0],
+            runs=runs if channel == "both" else runs / channel,
+            out=out,
+            jobs=jobs,
+            finished=finished,
+            dry_run=dry_run,
+            as_json=as_json,
+            command=_command(names, channel, protocols, seeds, None, epochs, None, None, corpus=corpus),
+        )
+        return
     cells = grid.plan(
         list(grid.read_grid()) if all_recipes else recipes or [],
         protocols=_parts(protocols),
-        seeds=[_number(text) for text in _parts(seeds) or ()] or None,
+        seeds=wanted or None,
         folds=folds_run,
         epochs=epochs,
         full=full,
@@ -129,10 +161,18 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _command(recipes: Sequence[str] | None, channel: str, *rest: str | int | None) -> str:
+def _check_cross(protocols: Sequence[str], settings: Sequence[str]) -> None:
+    """Raise TrainingError for what cannot be said beside cross-corpus."""
+    if len(protocols) > 1:
+        raise TrainingError(f"cross-corpus is a matrix of its own, got {', '.join(protocols)}: give it alone.")
+    if settings:
+        raise TrainingError(f"{settings[0]} has no meaning under cross-corpus: leave it out, and name the recipes.")
+
+
+def _command(recipes: Sequence[str] | None, channel: str, *rest: str | int | None, corpus: str | None = None) -> str:
     """Return the command without the paths of this machine."""
     names = [Path(name).name if name.endswith(".toml") else name for name in recipes or ["--all"]]
-    words = ["ser", "compare", *names, "--data", "DATA"]
+    words = ["ser", "compare", *names, "--data", "DATA", *(["--corpus", corpus] if corpus else [])]
     options = ("--channel", "--protocols", "--seeds", "--folds-run", "--epochs", "--full", "--finished")
     for option, value in zip(options, (None if channel == "both" else channel, *rest), strict=True):
         if value:

@@ -11,10 +11,12 @@ import typer
 from serkit.cli import app
 from serkit.cli.extras import need_train
 from serkit.cli.options import DropOption, ForceOption, SkipBrokenOption
+from serkit.cli.overlap import overlap
 from serkit.files import check_new
 
 data_app = typer.Typer(no_args_is_help=True, help="Download, check, describe and split a corpus.")
 app.add_typer(data_app, name="data")
+data_app.command()(overlap)
 
 
 class Channel(str, Enum):

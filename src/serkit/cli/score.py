@@ -23,7 +23,7 @@ def score(
         Path, typer.Argument(help="CSV: clip (or path), fold, and predicted or p_<label> for each label, or both.")
     ],
     protocol: Annotated[str, typer.Option(help="random, speaker, speaker+enrolled, or emobox (ravdess).")] = "speaker",
-    corpus: Annotated[str, typer.Option(help="ravdess or crema_d.")] = "ravdess",
+    corpus: Annotated[str, typer.Option(help="ravdess, crema_d, nemo, emospeech, banglaser or resd.")] = "ravdess",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
     channel: Annotated[Channel, typer.Option(help="Which clips to score; the folds stay the same.")] = Channel.both,
     against: Annotated[

@@ -20,6 +20,7 @@ from serkit.waiting import Waiting
 
 if TYPE_CHECKING:
     from serkit.training.recipe import Recipe
+    from serkit.training.run_folder import Run
 
 recipes_app = typer.Typer(help="The packaged recipes.", invoke_without_command=True)
 app.add_typer(recipes_app, name="recipes")
@@ -67,6 +68,10 @@ def evaluate(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     drop: DropOption = None,
     skip_broken: SkipBrokenOption = False,
+    compare_to: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Folder of a finished run of the same split: also print the paired test."),
+    ] = None,
     jobs: JobsOption = JOBS,
 ) -> None:
     """Train and test a recipe fold by fold; write predictions, results and a report.
@@ -77,6 +82,7 @@ def evaluate(
     """
     need_train("Training")
     from serkit.protocol import make_split
+    from serkit.training.against import finished_run
     from serkit.training.run import run_evaluation
 
     loaded = _loaded(recipe)
@@ -88,6 +94,7 @@ def evaluate(
         recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop)
         copies = {"n_copies": loaded.augment.copies} if loaded.augment else {}
         split = make_split(recordings, protocol, seed=seed, n_folds=folds, n_adapt=adapt_clips, **copies)
+        other = None if compare_to is None else finished_run(compare_to, split, only_fold or None)
         what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"
         folder = out or Path("runs") / f"{loaded.name}-{what}-{protocol}-{split.n_folds}-{seed}"
         if split.warning:
@@ -105,7 +112,21 @@ def evaluate(
         )
         raise typer.Exit(130) from None
     print_summary(run.results)
+    if other is not None:
+        _print_paired(run, other)
     print(f"Report: {run.folder / 'report.html'}")
+
+
+def _print_paired(run: Run, other: Run) -> None:
+    from serkit.training.against import against
+
+    found = against(run, other)
+    difference, low, high = (f"{100 * value:+.1f}" for value in (found.difference, found.low, found.high))
+    p = "p < 0.001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}"
+    print(
+        f"Against {other.results['recipe']} ({other.folder}): accuracy {difference} points, 95 % interval {low} to "
+        f"{high}, {p}; mean over {found.n_speakers} speakers, paired sign-flip test."
+    )
 
 
 @app.command()

@@ -28,8 +28,20 @@ else:
 
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
+    from serkit.training.recipe import Recipe
 
-__all__ = ["N_FOLDS", "capped", "estimate", "finished", "plan", "read_grid", "run", "stale"]
+__all__ = [
+    "N_FOLDS",
+    "capped",
+    "estimate",
+    "finished",
+    "finished_or_run",
+    "n_folds",
+    "plan",
+    "read_grid",
+    "run",
+    "stale",
+]
 
 #: Folds of every split, or one per speaker where there are fewer; a row may run fewer of them.
 N_FOLDS = 5
@@ -124,10 +136,10 @@ def plan(
 
 def capped(cells: Sequence[Cell], corpus: Corpus) -> list[Cell]:
     """Leave out the folds that a corpus of few speakers does not have."""
-    return [replace(cell, folds=tuple(k for k in cell.folds if k < _n_folds(corpus, cell.protocol))) for cell in cells]
+    return [replace(cell, folds=tuple(k for k in cell.folds if k < n_folds(corpus, cell.protocol))) for cell in cells]
 
 
-def _n_folds(corpus: Corpus, protocol: str) -> int:
+def n_folds(corpus: Corpus, protocol: str) -> int:
     """The folds of a split: five, or one per speaker where a corpus, or a part of a joined one, has fewer."""
     if protocol in ("random", "augmented-random"):
         return N_FOLDS
@@ -207,7 +219,9 @@ def run(
     splits = _Splits(corpus)
     for cell in cells:
         try:
-            yield Outcome(cell, _finished_or_run(cell, corpus, splits.of(cell), root, n_jobs, progress))
+            split, folder = splits.of(cell), cell.folder(root, corpus)
+            found = finished_or_run(folder, cell.recipe, corpus, split, cell.folds, n_jobs=n_jobs, progress=progress)
+            yield Outcome(cell, found)
         except SerkitError as error:
             yield Outcome(cell, None, str(error))
 
@@ -241,21 +255,32 @@ class _Splits:
         copies = {"n_copies": cell.recipe.augment.copies} if cell.recipe.augment else {}
         key = (cell.protocol, cell.seed, *copies.values())
         if key not in self.made:
-            number = max(2, _n_folds(self.corpus, cell.protocol))
+            number = max(2, n_folds(self.corpus, cell.protocol))
             self.made[key] = make_split(self.corpus, cell.protocol, seed=cell.seed, n_folds=number, **copies)
         return self.made[key]
 
 
-def _finished_or_run(
-    cell: Cell, corpus: Corpus, split: Split, root: Path, n_jobs: int, progress: Progress | None
+def finished_or_run(
+    folder: Path,
+    recipe: Recipe,
+    corpus: Corpus,
+    split: Split,
+    folds: Sequence[int],
+    *,
+    n_jobs: int = 1,
+    progress: Progress | None = None,
 ) -> run_folder.Run:
-    folder = cell.folder(root, corpus)
+    """Read the run in `folder` if it is finished; else run it, after its finished folds.
+
+    Raises
+    ------
+    TrainingError
+        If the folder holds something else, or as :func:`serkit.training.run.run_evaluation`.
+    """
     begun = run_folder.begun(folder)
     if not begun and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TrainingError(f"{folder} exists but is not a run: remove it or use another --runs.")
-    found = run_folder.read(folder, cell.recipe, corpus, split, cell.folds) if begun else None
+    found = run_folder.read(folder, recipe, corpus, split, folds) if begun else None
     if found is not None:
         return found
-    return run_evaluation(
-        cell.recipe, corpus, split, folder, folds=cell.folds, resume=begun, n_jobs=n_jobs, progress=progress
-    )
+    return run_evaluation(recipe, corpus, split, folder, folds=folds, resume=begun, n_jobs=n_jobs, progress=progress)

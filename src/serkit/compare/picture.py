@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-__all__ = ["picture"]
+__all__ = ["picture", "short", "text"]
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish; the marks also differ in shape
 _COLOURS = {
@@ -52,7 +52,7 @@ def picture(document: Mapping[str, Any]) -> str:
     present = {protocol for rows in table.values() for protocol in rows}
     protocols = [protocol for protocol in _COLOURS if protocol in present]
     # The width of names depends on the machine's font; 7.4 units per letter are enough for the usual fonts.
-    names = {recipe: _short(recipe) + (" *" if _is_reduced(rows) else "") for recipe, rows in table.items()}
+    names = {recipe: short(recipe) + (" *" if _is_reduced(rows) else "") for recipe, rows in table.items()}
     left = max(190.0, 72 + 7.4 * max(map(len, names.values()), default=0))
     top = _TOP + 22 * bool(present.intersection(_THIRD_LINE))
     bottom = top + _STEP * len(table)
@@ -67,13 +67,13 @@ def picture(document: Mapping[str, Any]) -> str:
     for percent in range(0, 101, 20):
         at = _x(percent / 100, left)
         parts.append(f'<path d="M{at:.1f} {top - 6}V{bottom}" stroke="#ddd"/>')
-        parts.append(_text(at, bottom + 18, f"{percent}", anchor="middle", fill=_GREY))
-    parts.append(_text(_x(0.5, left), bottom + 38, "accuracy, %", anchor="middle", fill=_GREY))
+        parts.append(text(at, bottom + 18, f"{percent}", anchor="middle", fill=_GREY))
+    parts.append(text(_x(0.5, left), bottom + 38, "accuracy, %", anchor="middle", fill=_GREY))
     chances = {1 / len(row["recall"]) for rows in table.values() for row in rows.values()}
     for chance in sorted(chances):
         at = _x(chance, left)
         parts.append(f'<path d="M{at:.1f} {top - 6}V{bottom}" stroke="#888" stroke-dasharray="4 3"/>')
-        parts.append(_text(at, top - 11, f"chance {100 * chance:.3g} %", anchor="middle", fill=_GREY, size=11))
+        parts.append(text(at, top - 11, f"chance {100 * chance:.3g} %", anchor="middle", fill=_GREY, size=11))
     system = None
     for k, (recipe, rows) in enumerate(table.items()):
         y = top + _STEP * (k + 0.5)
@@ -81,12 +81,12 @@ def picture(document: Mapping[str, Any]) -> str:
         if own != system:
             system = own
             parts.append(f'<path d="M8 {y - _STEP / 2:g}H{_WIDTH - _RIGHT + 20}" stroke="#bbb"/>')
-            parts.append(_text(10, y + 4, _short(system, 10), weight=600, fill=_GREY))
-        parts.append(_text(left - 12, y + 4, names[recipe], anchor="end"))
+            parts.append(text(10, y + 4, short(system, 10), weight=600, fill=_GREY))
+        parts.append(text(left - 12, y + 4, names[recipe], anchor="end"))
         parts.extend(_marks(recipe, rows, y, left))
     if any(map(_is_reduced, table.values())):
         note = "* reduced schedule: fewer epochs or folds"
-        parts.append(_text(_WIDTH - 10, height - 8, note, anchor="end", fill=_GREY, size=11))
+        parts.append(text(_WIDTH - 10, height - 8, note, anchor="end", fill=_GREY, size=11))
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -101,11 +101,11 @@ def _x(share: float, left: float) -> float:
     return left + share * (_WIDTH - left - _RIGHT)
 
 
-def _short(name: str, longest: int = 40) -> str:
+def short(name: str, longest: int = 40) -> str:
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
-def _text(
+def text(
     x: float, y: float, words: str, *, anchor: str = "start", fill: str = _INK, weight: int = 400, size: int = 13
 ) -> str:
     style = "" if size == 13 else f' font-size="{size}"'
@@ -173,10 +173,10 @@ def _key(protocols: Sequence[str]) -> list[str]:
         for x, entry in zip(places, present, strict=False):
             y = 24 + 22 * k
             if entry == "reported":
-                parts += [_ring(x, y, "reported by its authors"), _text(x + 14, y + 4, "reported by its authors")]
+                parts += [_ring(x, y, "reported by its authors"), text(x + 14, y + 4, "reported by its authors")]
                 continue
             if entry == "speaker":
                 parts.append(_bar(x - 10, x + 10, y))
             parts.append(_mark(entry, x, y, _WORDS[entry]))
-            parts.append(_text(x + 18, y + 4, _WORDS[entry], weight=600 if entry == "speaker" else 400))
+            parts.append(text(x + 18, y + 4, _WORDS[entry], weight=600 if entry == "speaker" else 400))
     return parts

@@ -200,9 +200,9 @@ def _asked(
     other = (table["clip"].map(truth["channel"]) != channel) & (channel != "both")
     if other.any():
         notes.append(f"{other.sum()} predictions of the other channel were ignored.")
-    enrolled = (held == "enrol") & ~other
+    enrolled = held.isin(["enrol", "outside"]) & ~other
     if enrolled.any():
-        notes.append(f"{enrolled.sum()} predictions of enrolment clips were ignored.")
+        notes.append(f"{enrolled.sum()} predictions of clips that enrol, or cannot be scored, were ignored.")
     in_channel = truth["channel"].isin([channel] if channel != "both" else ["speech", "song"])
     asked = truth.index[(truth["role"] == "test") & in_channel]
     if not len(asked):
@@ -274,7 +274,7 @@ def _check_truth(table: pd.DataFrame, truth: pd.Series) -> None:
 
 def _label(name: str) -> str | None:
     try:
-        return canonical(name)
+        return canonical(name, others=True)
     except CorpusError:
         return None
 

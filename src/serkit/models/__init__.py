@@ -7,6 +7,7 @@ Every estimator has ``fit(X, y)`` with label strings and ``predict_proba(X)`` wi
 - ``uses_validation``: ``validation=(X_val, y_val) or None`` and ``progress``
 - ``uses_progress``: ``progress=callable(dict) or None``, which hears of epochs, members and searches
 - ``uses_groups``: ``groups`` (n,), what inner folds must not tear apart
+- ``uses_checkpoint``: ``checkpoint=folder or None``, in which a training keeps its epochs, to continue with them
 - ``uses_known``, ``uses_origin``: see :func:`serkit.training.fitting.fit`
 """
 
@@ -144,12 +145,12 @@ def build(
     if class_weight:
         if "class_weight" in estimator.get_params(deep=False):
             estimator.set_params(class_weight="balanced")
-        elif model.name == "gradient_boosting":
+        elif model.name in ("gradient_boosting", "mlp"):
             from serkit.models.classical import ClassWeighted
 
             estimator = ClassWeighted(estimator)
         else:
-            raise RecipeError(f"the model '{model.name}' does not support class weights: use another [balance] kind.")
+            raise RecipeError(f"the model '{model.name}' does not support class weights: use oversample in [balance].")
     if sampler is not None and MODELS[model.name].samples:
         estimator.set_params(sampler=sampler)
         sampler = None

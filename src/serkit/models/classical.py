@@ -17,7 +17,7 @@ from serkit.models import check_numbers
 from serkit.models.base import VectorClassifier
 from serkit.models.calibrated_svm import SVM
 
-__all__ = ["ClassWeighted", "TemperatureScaled", "XGBoost", "scale_probabilities"]
+__all__ = ["ClassWeighted", "TemperatureScaled", "XGBoost", "fit_temperature", "scale_probabilities"]
 
 Progress = Callable[[dict[str, Any]], None]
 Pair = tuple[np.ndarray, np.ndarray]
@@ -42,7 +42,7 @@ def scale_probabilities(probabilities: np.ndarray, temperature: float | np.ndarr
     return e / e.sum(1, keepdims=True)
 
 
-def _fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
+def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """Return the temperature in [0.2, 5] with the smallest cross-entropy; ``truth`` holds column numbers."""
     rows = np.arange(len(truth))
 
@@ -106,7 +106,7 @@ class TemperatureScaled(VectorClassifier):
         if validation is not None:
             X_val, truth = _known(validation, self.classes_)
             if len(truth):
-                self.temperature_ = _fit_temperature(self.estimator_.predict_proba(X_val), truth)
+                self.temperature_ = fit_temperature(self.estimator_.predict_proba(X_val), truth)
         return self
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
@@ -249,7 +249,7 @@ class XGBoost(VectorClassifier):
         self.booster_.set_params(callbacks=None)
         self.temperature_ = 1.0
         if held is not None:
-            self.temperature_ = _fit_temperature(self.booster_.predict_proba(held[0]), held[1])
+            self.temperature_ = fit_temperature(self.booster_.predict_proba(held[0]), held[1])
         if stop_on:
             losses = next(iter(self.booster_.evals_result()["validation_0"].values()))
             self.history_ = [{"epoch": k + 1, "validation_loss": float(v)} for k, v in enumerate(losses)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import nn
 from serkit.errors import TrainingError
 from serkit.models import check_numbers
 from serkit.models.batches import Clips, FrameBatches
+from serkit.models.checkpoint import Checkpoint
 from serkit.models.loop import (
     Net,
     Progress,
@@ -75,6 +77,9 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         Largest SpecAugment masks.
     temperature : float
         Divides the logits if there are no validation clips to fit it on.
+    bfloat16 : bool, optional
+        Compute the products of the training in bfloat16, which is faster and coarser; default: where the processor has
+        it. Probabilities are always computed in float32.
     seed : int
         Seed of weights, order and augmentation.
     device : str
@@ -95,6 +100,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
 
     uses_validation = True
     uses_progress = True
+    uses_checkpoint = True
     uses_known = True
     uses_origin = True
 
@@ -121,6 +127,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         mask_bands: int = 8,
         mask_frames: int = 16,
         temperature: float = 1.0,
+        bfloat16: bool | None = None,
         seed: int = 0,
         device: str = "auto",
     ) -> None:
@@ -144,6 +151,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         self.mask_bands = mask_bands
         self.mask_frames = mask_frames
         self.temperature = temperature
+        self.bfloat16 = bfloat16
         self.seed = seed
         self.device = device
 
@@ -174,6 +182,8 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         )
         if not isinstance(self.keep_song, bool):
             raise ValueError(f"keep_song must be true or false, got {self.keep_song!r}.")
+        if self.bfloat16 not in (None, True, False):
+            raise ValueError(f"bfloat16 must be true or false, got {self.bfloat16!r}.")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device must be 'auto', 'cpu' or 'cuda', got {self.device!r}.")
 
@@ -187,6 +197,7 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         validation_known: np.ndarray | None = None,
         channels: np.ndarray | None = None,
         corpora: np.ndarray | None = None,
+        checkpoint: Path | None = None,
     ) -> LogMelCNN:
         """Train on clips ``X`` (n,) of log-mel frames (rows, frames) in dB with labels ``y``.
 
@@ -194,7 +205,8 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         ``progress`` is called with a row after each epoch. ``known`` (n, n_classes), boolean, marks the labels that
         each clip's corpus has: the others do not count in its loss. Default: all. ``validation_known`` likewise.
         ``channels`` (n,) marks clips as ``"song"``; default: none. ``corpora`` (n,) names the corpus of each clip: an
-        epoch takes as many clips from each corpus as the smallest one has.
+        epoch takes as many clips from each corpus as the smallest one has. In the folder ``checkpoint`` each epoch is
+        kept, and a training that was interrupted continues (:class:`serkit.models.checkpoint.Checkpoint`).
         """
         if y is None:
             raise ValueError("LogMelCNN requires y to be passed, but the target y is None.")
@@ -225,21 +237,28 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
         for k, seed in enumerate(np.random.SeedSequence(self.seed).spawn(self.members)):
 
             def say(row: dict[str, Any], k: int = k) -> None:
-                row = {**row, "epoch": k * self.epochs + row["epoch"], "epochs": self.members * self.epochs}
-                self.history_.append({name: value for name, value in row.items() if name != "epochs"})
                 if progress is not None:
-                    progress(row)
+                    progress({**row, "epoch": k * self.epochs + row["epoch"], "epochs": self.members * self.epochs})
 
-            nets.append(self._train(dataset, seed, say, validate))
+            place = None if checkpoint is None else checkpoint / f"member-{k + 1}.pt"
+            net = self._train(dataset, seed, say, validate, place)
+            nets.append(net.module_)
+            for row in net.history:
+                kept = {name: row[name] for name in ("loss", "validation_loss", "uar") if name in row}
+                self.history_.append({"epoch": k * self.epochs + row["epoch"], **kept})
         self.net_ = nets[0] if len(nets) == 1 else Average(nets)
         self.temperature_ = self.temperature
         if validation is not None:
             self.temperature_ = fit_temperature(judge(self.net_), valid_y)
         return self
 
-    def _train(self, dataset: Clips, seeds: np.random.SeedSequence, say: Progress, validate: Validate) -> nn.Module:
-        """Train one network."""
+    def _train(
+        self, dataset: Clips, seeds: np.random.SeedSequence, say: Progress, validate: Validate, place: Path | None
+    ) -> Net:
+        """Train one network, whose epochs are kept in the file `place`."""
         order, weights = seeds.spawn(2)
+        rng = np.random.default_rng(order)
+        keeper = None if place is None else Checkpoint(place, rng)
         batch_size = min(self.batch_size, dataset.epoch)
         changes = ("windows", "crop", "mel_shift", "time_warp", "colour", "noise", "mask_bands", "mask_frames", "mixup")
         with torch.random.fork_rng():
@@ -258,22 +277,22 @@ class LogMelCNN(ClassifierMixin, BaseEstimator):
                 batch_size=batch_size,
                 classes=list(range(len(self.classes_))),
                 iterator_train=FrameBatches,
-                iterator_train__rng=np.random.default_rng(order),
+                iterator_train__rng=rng,
                 **{f"iterator_train__{name}": getattr(self, name) for name in changes},
                 train_split=None,
                 callbacks=[
                     GradientNormClipping(5.0),
                     one_cycle(self.learning_rate, epochs=self.epochs, steps=dataset.epoch // batch_size),
                     Report(say, validate),
+                    *([] if keeper is None else [keeper]),
                 ],
                 callbacks__valid_acc=None,
                 callbacks__print_log=None,
                 device=pick_device(self.device),
                 verbose=0,
             )
-            train(net, dataset)
-        module: nn.Module = net.module_
-        return module
+            train(net, dataset, bfloat16=self.bfloat16, checkpoint=keeper)
+        return net
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """Probabilities (n, n_classes), float32, columns in the order of ``classes_``."""

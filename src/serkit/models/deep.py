@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from serkit.emotions import LABELS
 from serkit.models import check_numbers
 from serkit.models.base import VectorClassifier
 from serkit.models.batches import VectorBatches
+from serkit.models.checkpoint import Checkpoint
 from serkit.models.graph import vector_graph
 from serkit.models.loop import (
     LearningRate,
@@ -81,6 +83,9 @@ class DeepClassifier(VectorClassifier):
     mask_rows, mask_frames, shift : int
         For networks that see time, only in training: largest SpecAugment masks (Park et al., 2019), two of each per
         clip, and largest shift in frames.
+    bfloat16 : bool, optional
+        Compute the products of the training in bfloat16, which is faster and coarser; default: where the processor has
+        it. Probabilities are always computed in float32.
     seed : int
         Seed of weights, order, dropout and augmentation.
     device : str
@@ -98,6 +103,7 @@ class DeepClassifier(VectorClassifier):
 
     uses_validation = True
     uses_progress = True
+    uses_checkpoint = True
 
     def __init__(
         self,
@@ -122,6 +128,7 @@ class DeepClassifier(VectorClassifier):
         mask_rows: int = 0,
         mask_frames: int = 0,
         shift: int = 0,
+        bfloat16: bool | None = None,
         seed: int = 0,
         device: str = "auto",
     ) -> None:
@@ -145,6 +152,7 @@ class DeepClassifier(VectorClassifier):
         self.mask_rows = mask_rows
         self.mask_frames = mask_frames
         self.shift = shift
+        self.bfloat16 = bfloat16
         self.seed = seed
         self.device = device
 
@@ -182,6 +190,8 @@ class DeepClassifier(VectorClassifier):
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {getattr(self, name)!r}.")
         if not isinstance(self.keep_best, bool):
             raise ValueError(f"keep_best must be true or false, got {self.keep_best!r}.")
+        if self.bfloat16 not in (None, True, False):
+            raise ValueError(f"bfloat16 must be true or false, got {self.bfloat16!r}.")
         if self.loss == "focal" and self.label_smoothing:
             raise ValueError("label_smoothing only works with loss = 'cross_entropy': remove it with 'focal'.")
         if self.schedule == "one_cycle" and self.reduce_on_plateau is not None:
@@ -207,6 +217,7 @@ class DeepClassifier(VectorClassifier):
         y: Sequence[str] | np.ndarray,
         validation: tuple[np.ndarray, Sequence[str] | np.ndarray] | None = None,
         progress: Progress | None = None,
+        checkpoint: Path | None = None,
     ) -> DeepClassifier:
         """Train on vectors ``X`` (n, d) with labels ``y``.
 
@@ -221,7 +232,9 @@ class DeepClassifier(VectorClassifier):
         targets = torch.from_numpy(label_indices(y, self.classes_))
         dataset = TensorDataset(torch.from_numpy(np.ascontiguousarray(X, np.float32)), targets)
         seeds = np.random.SeedSequence(self.seed).spawn(1)
-        batches = self._batches(np.random.default_rng(seeds[0]), len(dataset))
+        rng = np.random.default_rng(seeds[0])
+        batches = self._batches(rng, len(dataset))
+        keeper = None if checkpoint is None else Checkpoint(checkpoint / "network.pt", rng)
         validate = None
         if validation is not None:
             valid_X, valid_y = validation[0], label_indices(validation[1], self.classes_)
@@ -240,13 +253,16 @@ class DeepClassifier(VectorClassifier):
                 iterator_train=VectorBatches,
                 **{f"iterator_train__{name}": value for name, value in batches.items()},
                 train_split=None,
-                callbacks=self._callbacks(len(dataset) // batches["batch_size"], progress, validate),
+                callbacks=[
+                    *self._callbacks(len(dataset) // batches["batch_size"], progress, validate),
+                    *([] if keeper is None else [keeper]),
+                ],
                 callbacks__valid_acc=None,
                 callbacks__print_log=None,
                 device=pick_device(self.device),
                 verbose=0,
             )
-            train(self.net_, dataset)
+            train(self.net_, dataset, bfloat16=self.bfloat16, checkpoint=keeper)
         columns = ("epoch", "loss", "learning_rate", "validation_loss", "uar")
         self.history_ = [{k: row[k] for k in columns if k in row} for row in self.net_.history]
         self.temperature_ = 1.0

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from serkit.errors import TrainingError
+from serkit.models.checkpoint import Checkpoint
 
 __all__ = [
     "LearningRate",
@@ -25,6 +26,7 @@ __all__ = [
     "Stop",
     "exactly",
     "fit_temperature",
+    "has_bfloat16",
     "label_indices",
     "one_cycle",
     "pick_device",
@@ -37,20 +39,27 @@ Progress = Callable[[dict[str, Any]], None]
 
 
 class Net(NeuralNetClassifier):
-    """skorch's classifier with bfloat16 arithmetic where the processor supports it, and a Ctrl-C that still interrupts.
+    """skorch's classifier that can train in bfloat16, and whose Ctrl-C still interrupts.
 
     skorch treats KeyboardInterrupt as the end of training, and uses it for early stopping too; :func:`train`
     distinguishes the two by ``stopped_early``.
+
+    Attributes
+    ----------
+    asked : bool or None
+        Whether the recipe wants bfloat16; None: where the processor has it.
+    bfloat16 : bool
+        Whether it trains so.
     """
 
     stopped_early = False
     interrupted = False
+    asked: bool | None = None
+    bfloat16 = False
 
     def infer(self, x: Any, **fit_params: Any) -> Tensor:
         device = torch.device(self.device).type
-        supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # private in torch
-        fast = device == "cuda" or (device == "cpu" and supported())
-        with torch.autocast(device, torch.bfloat16, enabled=fast and self.module_.training):
+        with torch.autocast(device, torch.bfloat16, enabled=self.bfloat16 and self.module_.training):
             return super().infer(x, **fit_params).float()
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> Net:
@@ -61,11 +70,41 @@ class Net(NeuralNetClassifier):
             raise
 
 
-def train(net: Net, dataset: Dataset) -> None:
-    """Fit ``net`` on ``dataset``; Ctrl-C raises KeyboardInterrupt, as everywhere else."""
-    net.fit(dataset, y=None)
+def train(net: Net, dataset: Dataset, *, bfloat16: bool | None = None, checkpoint: Checkpoint | None = None) -> None:
+    """Fit ``net`` on ``dataset``; Ctrl-C raises KeyboardInterrupt, as everywhere else.
+
+    Parameters
+    ----------
+    net : Net
+        Not initialised yet.
+    dataset : Dataset
+    bfloat16 : bool, optional
+        Whether the products of the network are computed in bfloat16; default: where the processor has it.
+    checkpoint : Checkpoint, optional
+        One of the callbacks of ``net``, the last: only the epochs that it lacks are trained.
+
+    Raises
+    ------
+    TrainingError
+        If bfloat16 is wanted and the processor lacks it, or the checkpoint is damaged or of another training.
+    """
+    net.asked, net.bfloat16 = bfloat16, has_bfloat16(net.device) if bfloat16 is None else bfloat16
+    if net.bfloat16 and not has_bfloat16(net.device):
+        raise TrainingError(
+            "The recipe has bfloat16 = true in [model.params], and this processor has no bfloat16 arithmetic (AVX-512 "
+            "BF16): leave it out, or use another machine."
+        )
+    net.initialize()  # which reads the checkpoint
+    done = 0 if checkpoint is None else checkpoint.epochs
+    net.partial_fit(dataset, y=None, epochs=net.max_epochs - done)
     if net.interrupted:
         raise KeyboardInterrupt
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether a device computes in bfloat16, and not only stores it: a GPU, or a processor with AVX-512 BF16."""
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # private in torch
+    return torch.device(device).type == "cuda" or bool(supported())
 
 
 class Report(Callback):

@@ -16,6 +16,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, StratifiedGroupKFold
 
 from serkit.models.base import VectorClassifier
+from serkit.models.classical import scale_probabilities
 
 __all__ = ["BestOf", "Searched", "SoftVoting"]
 
@@ -170,6 +171,8 @@ class BestOf(_Combined):
         The best one.
     choices_ : dict
         ``{"chosen": name, "uar": {name: UAR on the validation clips}}``.
+    temperature_ : float
+        1.0 until it is set: the temperature of its probabilities.
     """
 
     uses_validation = True
@@ -195,10 +198,15 @@ class BestOf(_Combined):
         uar = [float(balanced_accuracy_score(validation[1], model.predict(validation[0]))) for model in fitted]
         best = int(np.argmax(uar))
         self.estimator_ = fitted[best]
+        self.temperature_ = 1.0
         self.classes_ = self.estimator_.classes_
         self.choices_ = {"chosen": self.names[best], "uar": dict(zip(self.names, uar, strict=True))}
         self.choices_ |= {"params": found["params"]} if (found := getattr(fitted[best], "choices_", None)) else {}
         return self
+
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
+        found = super()._probabilities(X)
+        return found if self.temperature_ == 1.0 else scale_probabilities(found, self.temperature_)
 
 
 def _check_neighbours(folds: Sequence[Pair], y: np.ndarray, k: int) -> None:

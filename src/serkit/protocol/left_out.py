@@ -9,7 +9,7 @@ from serkit.errors import ProtocolError
 from serkit.protocol import folds
 from serkit.protocol.assignment import VALIDATION_SHARE, a_tenth
 
-__all__ = ["ADAPT_CLIPS", "corpus_roles"]
+__all__ = ["ADAPT_CLIPS", "corpus_roles", "one_corpus_roles"]
 
 #: The most clips of each tested corpus that ``corpus+adapted`` sets aside.
 ADAPT_CLIPS = 50
@@ -52,6 +52,62 @@ def corpus_roles(clips: pd.DataFrame, protocol: str, seed: int, *, n_adapt: int 
         for name, roles in zip(corpora, result, strict=True):
             _set_aside(clips, roles, name, seed, n_adapt)
     return result
+
+
+def one_corpus_roles(
+    clips: pd.DataFrame, train_on: str, seed: int, *, adapted: bool, n_adapt: int = ADAPT_CLIPS
+) -> np.ndarray:
+    """Return the roles of the clips where one corpus trains and validates, and every other one is tested.
+
+    A clip whose label the training corpus lacks has the role ``outside``, and so has its double. So have all clips of a
+    corpus that shares fewer than two labels with it, or that is too small to set clips aside to adapt with.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        Of :func:`serkit.protocol.assignment.clip_table`.
+    train_on : str
+        The corpus that trains.
+    seed : int
+        Who validates, and which clips adapt: the same as under ``corpus`` and ``corpus+adapted``.
+    adapted : bool
+        Whether some clips of each tested corpus get the role ``enrol``.
+    n_adapt : int
+        How many these are; at most half of the corpus.
+
+    Raises
+    ------
+    ProtocolError
+        If there is no such corpus or no other, no speaker of it can validate, or no other corpus can be tested.
+    """
+    corpora = sorted(set(clips["corpus"]))
+    if train_on not in corpora or len(corpora) < 2:
+        raise ProtocolError(
+            f"To train on {train_on} and test on others, it and another corpus must be there, got {', '.join(corpora)}."
+        )
+    own = (clips["corpus"] == train_on).to_numpy()
+    emotions = clips["emotion"].to_numpy()
+    learnt = sorted(set(emotions[own]))
+    roles = np.where(own, "train", np.where(np.isin(emotions, learnt), "test", "outside")).astype(object)
+    groups = clips["group"].to_numpy()
+    roles[~own & np.isin(groups, groups[roles == "outside"])] = "outside"  # the same sound under two labels
+    roles[_validating(clips[own], train_on, seed)] = "validation"
+    if "validation" not in roles:
+        raise ProtocolError(
+            f"No speaker of {train_on} can validate without leaving a class without training clips: add speakers."
+        )
+    for name in corpora:
+        there = (clips["corpus"] == name).to_numpy()
+        try:
+            if name != train_on and len(set(emotions[there & (roles == "test")])) < 2:
+                roles[there] = "outside"
+            elif name != train_on and adapted:
+                _set_aside(clips, roles, name, seed, n_adapt)
+        except ProtocolError:  # too small: the others are tested all the same
+            roles[there] = "outside"
+    if "test" not in roles:
+        raise ProtocolError(f"The corpus {train_on} shares fewer than two labels with every other one: add a corpus.")
+    return roles
 
 
 def _roles(clips: pd.DataFrame, protocol: str, left_out: str, validates: np.ndarray) -> np.ndarray:

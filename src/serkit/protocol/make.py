@@ -11,13 +11,13 @@ import pandas as pd
 from serkit.corpora.columns import COPY
 from serkit.errors import ProtocolError
 from serkit.protocol.assignment import clip_table, random_roles, speaker_roles
-from serkit.protocol.left_out import ADAPT_CLIPS, corpus_roles
-from serkit.protocol.split import BY_SPEAKER, COLUMNS, LEAVES_OUT, PROTOCOLS, Split
+from serkit.protocol.left_out import ADAPT_CLIPS, corpus_roles, one_corpus_roles
+from serkit.protocol.split import BY_SPEAKER, COLUMNS, LEAVES_OUT, ONE_CORPUS, PROTOCOLS, Split
 
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
 
-__all__ = ["make_split"]
+__all__ = ["make_split", "train_on_one"]
 
 #: Their number of folds is that of all speakers, of all corpora, or six.
 _OWN_FOLDS = ("leave-one-speaker-out", "emobox", *LEAVES_OUT)
@@ -110,5 +110,40 @@ def make_split(
     table = pd.concat(tables)
     table = table.sort_values(["fold", *COPY], kind="stable", ignore_index=True)
     split = Split(protocol, seed, number, corpus.name, table)
+    split.check(corpus)
+    return split
+
+
+def train_on_one(
+    corpus: Corpus, train_on: str, *, adapted: bool = False, seed: int = 0, n_adapt: int = ADAPT_CLIPS
+) -> Split:
+    """Assign the clips of a joined corpus for a model that learns from one part and is tested on all others.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        A joined one.
+    train_on : str
+        The part that trains; about 15 % of its speakers validate.
+    adapted : bool
+        Whether the model may hear `n_adapt` unlabelled clips of each tested corpus first, as in ``corpus+adapted``.
+    seed, n_adapt
+        As in :func:`make_split`.
+
+    Returns
+    -------
+    Split
+        One fold, of the protocol ``cross-corpus`` or ``cross-corpus+adapted``; already checked. Clips that the model
+        cannot be scored on are ``outside``.
+
+    Raises
+    ------
+    ProtocolError
+        As :func:`serkit.protocol.left_out.one_corpus_roles`.
+    """
+    clips = clip_table(corpus)
+    roles = one_corpus_roles(clips, train_on, seed, adapted=adapted, n_adapt=n_adapt)
+    table = clips.assign(fold=0, role=roles)[COLUMNS].sort_values(COPY, kind="stable", ignore_index=True)
+    split = Split(ONE_CORPUS[adapted], seed, 1, corpus.name, table)
     split.check(corpus)
     return split

@@ -23,7 +23,7 @@ from serkit.protocol.assignment import clip_table, keyed, milliseconds
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
 
-__all__ = ["BY_SPEAKER", "COLUMNS", "LEAVES_OUT", "PROTOCOLS", "Split"]
+__all__ = ["BY_SPEAKER", "COLUMNS", "LEAVES_OUT", "ONE_CORPUS", "PROTOCOLS", "Split"]
 
 #: The names of the protocols; :func:`serkit.make_split` describes them.
 PROTOCOLS = (
@@ -38,9 +38,11 @@ PROTOCOLS = (
 )
 #: Those that test each corpus by a model made from the others; their headline is the mean over the corpora.
 LEAVES_OUT = ("corpus", "corpus+adapted")
+#: Those that test every other corpus by a model made from one; :func:`serkit.protocol.make.train_on_one` makes them.
+ONE_CORPUS = ("cross-corpus", "cross-corpus+adapted")
 
 #: Those under which training, validation and held-out speakers are different people.
-BY_SPEAKER = ("speaker", "speaker+enrolled", "leave-one-speaker-out", "emobox", *LEAVES_OUT)
+BY_SPEAKER = ("speaker", "speaker+enrolled", "leave-one-speaker-out", "emobox", *LEAVES_OUT, *ONE_CORPUS)
 #: The columns of a split.
 COLUMNS = [*COPY, "fold", "role"]
 _ROLES = ("train", "validation", "test", "enrol", "outside")
@@ -59,7 +61,7 @@ class Split:
     Attributes
     ----------
     protocol : str
-        One of :data:`PROTOCOLS`.
+        One of :data:`PROTOCOLS` or :data:`ONE_CORPUS`.
     seed, n_folds : int
         ``n_folds`` is the number of folds.
     corpus : str
@@ -94,8 +96,8 @@ class Split:
 
     @property
     def by_corpus(self) -> bool:
-        """Whether each fold tests one corpus, and trains and validates on the others."""
-        return self.protocol in LEAVES_OUT
+        """Whether no corpus both trains and is tested."""
+        return self.protocol in (*LEAVES_OUT, *ONE_CORPUS)
 
     @property
     def hash(self) -> str:
@@ -127,11 +129,11 @@ class Split:
         """Check that the split fits the corpus and follows its protocol.
 
         Every clip of the corpus, and no other, occurs once in every fold, and is held out (test, enrol or outside) in
-        exactly one. In every fold the roles share no clip and no recording (same sound or overlap in one file), except
-        in ``augmented-random``. In the speaker protocols, training, validation and held-out speakers are different
-        people; in ``corpus`` and ``corpus+adapted`` they are also of different corpora. Every fold has clips to train,
-        validate and test with, and training clips of every class (of every class that it tests, where it leaves a
-        corpus out).
+        exactly one; in :data:`ONE_CORPUS`, of which one corpus only trains, in one at most. In every fold the roles
+        share no clip and no recording (same sound or overlap in one file), except in ``augmented-random``. In the
+        speaker protocols, training, validation and held-out speakers are different people; where corpora are kept
+        apart, they are also of different corpora. Every fold has clips to train, validate and test with, and training
+        clips of every class (of every class that it tests, where it leaves a corpus out).
 
         Raises
         ------
@@ -143,7 +145,8 @@ class Split:
         if (copies["fold"].nunique() != self.n_folds).any() or (copies.size() != self.n_folds).any():
             raise ProtocolError("The split is broken: a clip is not listed exactly once in every fold.")
         held = rows["role"].isin(_HELD)
-        if (held.groupby([rows["row"], rows["copy"]]).sum() != 1).any():
+        times = held.groupby([rows["row"], rows["copy"]]).sum()
+        if (times > 1).any() or (self.protocol not in ONE_CORPUS and (times < 1).any()):
             raise ProtocolError("The split is broken: a clip is not held out in exactly one fold.")
         if self.protocol != "augmented-random":
             if (rows["copy"] != 0).any():

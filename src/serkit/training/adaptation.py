@@ -18,7 +18,7 @@ from serkit.training.clips import By, Clips, group_names
 __all__ = ["ADAPTED", "Reference"]
 
 #: Protocol -> what its unlabelled clips, of the role ``enrol``, have in common with the test clips.
-ADAPTED: dict[str, By] = {"speaker+enrolled": "voice", "corpus+adapted": "place"}
+ADAPTED: dict[str, By] = {"speaker+enrolled": "voice", "corpus+adapted": "place", "cross-corpus+adapted": "place"}
 
 #: Labels that the clips of a voice need, at least: a voice heard in one mood or two has that mood as its usual one.
 _LABELS = 3

@@ -58,6 +58,21 @@ class Clips:
         """Return the rows that are no altered copies."""
         return self.where((self.rows["copy"] == 0).to_numpy())
 
+    def evened(self, seed: int) -> Clips:
+        """Return these rows and clips of the rarer labels again, so that every label has as many as the most frequent.
+
+        Each clip is repeated as often as any other of its label, or once more; `seed` draws which.
+        """
+        labels, rng = self.labels, np.random.default_rng(seed)
+        most = max(np.unique(labels, return_counts=True)[1], default=0)
+        rows = []
+        for label in np.unique(labels):
+            own = np.flatnonzero(labels == label)
+            rounds = [rng.permutation(own) for _ in range(-(-(most - len(own)) // len(own)))]
+            rows.append(np.concatenate([own, *rounds])[:most])
+        chosen = np.sort(np.concatenate(rows)) if rows else np.array([], dtype=int)
+        return Clips(self.rows.iloc[chosen].reset_index(drop=True), [self.arrays[i] for i in chosen])
+
     def with_role(self, *roles: str) -> Clips:
         """Return the rows that have one of these roles."""
         return self.where(self.rows["role"].isin(roles).to_numpy())

@@ -195,6 +195,9 @@ def _heard(X: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _calibration(recipe: Recipe, temperature: float) -> str:
+    if recipe.calibration is not None:
+        folds = recipe.calibration.folds
+        return f"temperature {temperature:.4f}, fitted on answers of {folds} inner models to speakers new to them"
     if recipe.validation.use == "none" and temperature == 1.0:
         return "none"
     return _CALIBRATION[recipe.validation.use].format(temperature)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -218,7 +219,8 @@ def make_pipeline(recipe: Recipe, labels: Sequence[str], *, seed: int, n_jobs: i
         sampler=sampler if inside else None,
         n_jobs=n_jobs,
     )
-    if recipe.validation.use != "none" and not getattr(model, "uses_validation", False):
+    tempered = recipe.validation.use != "none" or recipe.calibration is not None
+    if tempered and not getattr(model, "uses_validation", False):
         model = TemperatureScaled(model)
     steps: list[tuple[str, Any]] = []
     if recipe.layout != "frames" and recipe.scale != "none":
@@ -253,12 +255,14 @@ def fit(
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     validation_known: np.ndarray | None = None,
     progress: Progress | None = None,
+    checkpoint: Path | None = None,
 ) -> Pipeline:
     """Fit ``pipeline`` in place; all steps before the estimator see only ``X`` and ``y``.
 
     ``groups`` (n,) says which clips inner folds must keep together, for estimators that make inner folds. ``known``
     and ``validation_known`` (n, n_labels) are those of :func:`known_labels`, for estimators with ``uses_known``;
-    ``channels`` and ``corpora`` (n,) say where the clips come from, for estimators with ``uses_origin``.
+    ``channels`` and ``corpora`` (n,) say where the clips come from, for estimators with ``uses_origin``. In the folder
+    ``checkpoint`` estimators with ``uses_checkpoint`` keep their epochs, and continue after those that are there.
 
     Raises
     ------
@@ -271,6 +275,8 @@ def fit(
         given |= {"known": known, "validation_known": validation_known}
     if getattr(model, "uses_origin", False):
         given |= {"channels": channels, "corpora": corpora}
+    if getattr(model, "uses_checkpoint", False):
+        given |= {"checkpoint": checkpoint}
     try:
         if not getattr(model, "uses_validation", False):
             if getattr(model, "uses_progress", False):

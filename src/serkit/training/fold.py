@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serkit.training import fitting, split_rows
+from serkit.errors import TrainingError
+from serkit.models.calibrated_svm import calibration_folds
+from serkit.models.classical import fit_temperature
+from serkit.training import fitting, run_folder, split_rows
 from serkit.training.adaptation import Reference
 from serkit.training.clips import By, Clips
 from serkit.training.familiarity import Distance
@@ -65,6 +69,8 @@ class Task:
     n_jobs : int
     progress : callable or None
         Called with ``{"stage": "fit", "fold", ...}``, as :func:`serkit.training.run.run_evaluation` says.
+    run : Path or None
+        The folder of the run, in which deep models keep each epoch of a fold that is not finished.
     """
 
     recipe: Recipe
@@ -74,6 +80,7 @@ class Task:
     by_speaker: bool
     n_jobs: int = 1
     progress: Progress | None = None
+    run: Path | None = None
 
     def over(self, labels: Collection[str]) -> Task:
         """Return this task for a model that can learn these labels only."""
@@ -86,8 +93,46 @@ class Task:
     def fit(self, train: Clips, validation: Clips | None = None, *, fold: int | None = None) -> Pipeline:
         """Fit the recipe's pipeline on `train`; the recipe says what `validation` is for.
 
+        With ``[calibration]`` the temperature of its probabilities is that of models which have not learnt from the
+        clips that they answer (:meth:`temperature`).
+
         The pipeline has the attributes ``reference_`` and ``distance_``, None for a recipe without ``[adaptation]``.
         """
+        temperature = 1.0 if self.recipe.calibration is None else self.temperature(train, validation, fold=fold)
+        keep = None if self.run is None or fold is None else run_folder.epochs_folder(self.run, fold)
+        pipeline = self._fit(train, validation, fold=fold, checkpoint=keep)
+        if temperature != 1.0:
+            pipeline.steps[-1][1].temperature_ *= temperature
+        return pipeline
+
+    def temperature(self, train: Clips, validation: Clips | None = None, *, fold: int | None = None) -> float:
+        """Return the temperature that the answers to training clips ask for, each by a model that has not heard it.
+
+        Raises
+        ------
+        TrainingError
+            If a label has too few clips, or too few speakers or recordings, for two inner folds.
+        """
+        assert self.recipe.calibration is not None
+        groups = split_rows.groups(train.rows, by_speaker=self.by_speaker)
+        try:
+            inner = calibration_folds(train.labels, groups, seed=self.seed, n_folds=self.recipe.calibration.folds)
+        except ValueError as error:
+            raise TrainingError(f"[calibration] cannot make its inner folds: {error}") from None
+        found, truth = [], []
+        for learns, held in inner:
+            own = train.where(np.isin(np.arange(len(train)), learns))
+            asked = train.where(np.isin(np.arange(len(train)), held)).originals()
+            pipeline = self._fit(own, validation, fold=fold)
+            probabilities = self.answers(pipeline, asked)
+            could_be = split_rows.known(asked.rows, self.given)
+            found.append(probabilities if could_be is None else fitting.restrict(probabilities, could_be))
+            truth += [self.labels.index(label) for label in asked.labels]
+        return fit_temperature(np.concatenate(found), np.array(truth))
+
+    def _fit(
+        self, train: Clips, validation: Clips | None, *, fold: int | None, checkpoint: Path | None = None
+    ) -> Pipeline:
         report = self._report(fold)
         report({"clips": len(train)})
         reference = distance = None
@@ -96,6 +141,8 @@ class Task:
             distance = Distance.of(train, reference, self.recipe.adaptation)
             train = reference.views(train, self.seed)
             validation = None if validation is None else reference.adapted(validation)
+        if self.recipe.balance.kind == "oversample":
+            train = train.evened(self.seed)
         rows = train.rows
         pipeline = fitting.fit(
             fitting.make_pipeline(self.recipe, self.labels, seed=self.seed, n_jobs=self.n_jobs),
@@ -107,6 +154,7 @@ class Task:
             validation=None if validation is None else (self.inputs(validation), validation.labels),
             validation_known=None if validation is None else split_rows.known(validation.rows, self.given),
             progress=report,
+            checkpoint=checkpoint,
         )
         pipeline.reference_, pipeline.distance_ = reference, distance
         return pipeline

@@ -24,6 +24,7 @@ __all__ = [
     "Adaptation",
     "Augment",
     "Balance",
+    "Calibration",
     "Encoder",
     "Features",
     "Recipe",
@@ -41,6 +42,7 @@ _ADDED: dict[str, Any] = {
     "model.search": None,
     "model.members": [],
     "adaptation": None,
+    "calibration": None,
     "unheard": [],
 }
 
@@ -121,9 +123,13 @@ class Augment(Section):
 
 
 class Balance(Section):
-    """What is done about rare classes, on the training side only."""
+    """What is done about rare classes, on the training side only.
 
-    kind: Literal["none", "smote", "class_weight", "smote+class_weight"] = "none"
+    ``class_weight``: their clips weigh more. ``smote``: they get synthetic neighbours, for vectors. ``oversample``:
+    their clips are repeated, for any model.
+    """
+
+    kind: Literal["none", "smote", "class_weight", "smote+class_weight", "oversample"] = "none"
     k_neighbors: int = Field(default=5, ge=1)
 
     @property
@@ -161,6 +167,19 @@ class Validation(Section):
     use: Literal["none", "calibration", "early-stopping", "selection"] = "none"
 
 
+class Calibration(Section):
+    """The ``[calibration]`` section: a temperature of the probabilities, fitted on training speakers only.
+
+    Models are fitted on inner ``folds`` of the training clips, which keep the clips of a speaker (or of a recording)
+    together. Their answers to the clips that they have not learnt from give the temperature
+    (:func:`serkit.models.classical.fit_temperature`) of the model that learns from all of them. So nothing is held
+    out, and training takes ``folds`` times longer. ``use = "calibration"`` in ``[validation]`` is the cheaper way,
+    which holds speakers out.
+    """
+
+    folds: int = Field(default=5, ge=2, le=20)
+
+
 class Adaptation(Section):
     """The ``[adaptation]`` section: the model adapts to a voice or a place, from unlabelled clips, in its embedding.
 
@@ -186,7 +205,7 @@ class Recipe(Section):
         flat matrix together, so that differences between frames are kept.
     features, encoder
         The front end: exactly one of the two is set.
-    augment, balance, select, model, validation, adaptation
+    augment, balance, select, model, validation, calibration, adaptation
         The other sections.
     unheard : tuple of str
         Voices that never train, such as ``"crema_d/1005"``: the model's examples are theirs.
@@ -205,6 +224,7 @@ class Recipe(Section):
     select: Select | None = None
     model: Model
     validation: Validation = Validation()
+    calibration: Calibration | None = None
     adaptation: Adaptation | None = None
     unheard: Annotated[tuple[str, ...], Field(strict=False)] = ()
     min_confidence: float | None = Field(default=None, gt=0, lt=1)

@@ -24,6 +24,11 @@ def check_parts(recipe: Recipe, source: str) -> None:
     except FeatureError as error:
         raise RecipeError(f"Recipe {source}, [features]: {error}") from None
     _check_augment(recipe, source)
+    if recipe.calibration is not None and recipe.validation.use == "calibration":
+        raise RecipeError(
+            f"Recipe {source}: [calibration] and use = 'calibration' in [validation] both fit a temperature: leave one "
+            "out."
+        )
     _check_vectors(recipe, n_features, source)
     try:
         check_model(

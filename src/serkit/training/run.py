@@ -46,8 +46,8 @@ def run_evaluation(
     """Train and test ``recipe`` on every fold of ``split`` and write the run to ``out_dir``.
 
     A fold is written in one step when it is done: whatever stops the run, finished folds are kept, and
-    ``resume=True`` continues after them. The test clips of a fold are used once, after everything is fitted; their
-    labels are only copied into the table.
+    ``resume=True`` continues after them; a deep model continues after its last finished epoch, on any machine. The
+    test clips of a fold are used once, after everything is fitted; their labels are only copied into the table.
 
     Under ``speaker+enrolled`` and ``corpus+adapted`` a recipe with ``[adaptation]`` is fitted as without them, and its
     model answers each test voice or place after hearing the clips that it enrolled with
@@ -118,7 +118,7 @@ def run_evaluation(
             needed = rows.drop_duplicates(COPY).sort_values(COPY)
             _plan(progress, recipe, needed, "fold", len(todo))
             loaded = load_clips(needed, corpus, recipe, seed=split.seed, cache=cache, n_jobs=n_jobs, progress=progress)
-            task = Task(recipe, labels, given, split.seed, split.by_speaker, n_jobs, progress)
+            task = Task(recipe, labels, given, split.seed, split.by_speaker, n_jobs, progress, run=out)
             _count(progress, out, todo[0], chosen)
             for k in todo:
                 own = rows[rows["fold"] == k].sort_values(COPY, kind="stable", ignore_index=True)
@@ -176,6 +176,7 @@ def _plan(progress: Progress | None, recipe: Recipe, rows: pd.DataFrame, unit: s
     """Report the work ahead, before any of it is done."""
     if progress is None:
         return
+    fits *= 1 if recipe.calibration is None else 1 + recipe.calibration.folds
     epochs = None if recipe.epochs is None else recipe.epochs * recipe.model.params.get("members", 1)
     clips = int((rows["copy"] == 0).sum())
     plan = {"recipe": recipe.name, "clips": clips, "copies": len(rows) - clips, "epochs": epochs}

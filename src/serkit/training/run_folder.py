@@ -34,8 +34,10 @@ __all__ = [
     "close",
     "corpus_title",
     "disk",
+    "epochs_folder",
     "finished",
     "read",
+    "read_table",
     "recipe_hash",
     "start",
     "write_fold",
@@ -138,7 +140,7 @@ def read(out: Path, recipe: Recipe, corpus: Corpus, split: Split, chosen: Sequen
     try:
         document = json.loads((out / "results.json").read_text("utf-8"))
         if document["folds_run"] == list(chosen):
-            return Run(out, _read_table(out / "predictions.csv"), document)
+            return Run(out, read_table(out / "predictions.csv"), document)
     except (FileNotFoundError, ValueError, KeyError):  # not finished, or by an older version: put together again
         pass
     return None
@@ -146,6 +148,11 @@ def read(out: Path, recipe: Recipe, corpus: Corpus, split: Split, chosen: Sequen
 
 def _fold_folder(out: Path, k: int) -> Path:
     return out / "folds" / f"fold-{k}"
+
+
+def epochs_folder(out: Path, k: int) -> Path:
+    """Where a model keeps its epochs while fold ``k`` is trained; it goes when the fold is written."""
+    return out / "folds" / f".fold-{k}.epochs"
 
 
 def finished(out: Path, k: int) -> bool:
@@ -176,6 +183,7 @@ def write_fold(
         write_json({"epochs": history}, beside / "curves.json")
     shutil.rmtree(target, ignore_errors=True)
     beside.replace(target)
+    shutil.rmtree(epochs_folder(out, k), ignore_errors=True)
 
 
 def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[str], chosen: Sequence[int]) -> Run:
@@ -183,7 +191,7 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
     parts, seconds, choices = [], 0.0, []
     for k in chosen:
         folder = _fold_folder(out, k)
-        parts.append(_read_table(folder / "predictions.csv"))
+        parts.append(read_table(folder / "predictions.csv"))
         fold = json.loads((folder / "fold.json").read_text("utf-8"))
         seconds += float(fold["seconds"])
         choices.append(fold.get("choices"))
@@ -217,7 +225,7 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
 
 def _adapted(corpus: Corpus, split: Split, chosen: Sequence[int]) -> dict[str, dict[str, int]]:
     """How many clips of each tested corpus were set aside to adapt; {} under other protocols."""
-    if split.protocol != "corpus+adapted":
+    if split.protocol not in ("corpus+adapted", "cross-corpus+adapted"):
         return {}
     rows = split_rows.joined(split, corpus)
     used = rows[(rows["role"] == "enrol") & rows["fold"].isin(chosen)]
@@ -229,8 +237,8 @@ def corpus_title(corpus: Corpus) -> str:
     return f"{corpus.name} {'+'.join(sorted(set(corpus.table['channel']), reverse=True))}"
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """Predictions as they were written: floats to the last bit, text as text."""
+def read_table(path: Path) -> pd.DataFrame:
+    """Read predictions as they were written: floats to the last bit, text as text."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     kinds = {name: int if name in ("copy", "fold") else float for name in table.columns if name not in _TEXT}
     return table.astype(kinds)

@@ -2,9 +2,9 @@
 
 A fold file is a CSV. Its first line, a comment, holds corpus, protocol, seed, number of folds and a hash as JSON.
 Then there is one row per clip: ``clip`` (file name without folder and suffix), ``emotion``, ``speaker``, ``sex``,
-``channel``, ``fold`` (the one in which the clip is held out), ``role`` there (``test`` or ``enrol``) and
-``validation`` (the folds in which it is used for validation, joined by ``;``). In all other folds the clip is used for
-training.
+``channel``, ``fold`` (the one in which the clip is held out), ``role`` there (``test``, ``enrol``, or ``outside``: of
+a speaker with one recording, who cannot enrol) and ``validation`` (the folds in which it is used for validation,
+joined by ``;``). In all other folds the clip is used for training.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class Yardstick:
 
     @property
     def labels(self) -> list[str]:
-        """The emotions of the corpus, in RAVDESS order."""
+        """The emotions of the corpus: the eight in RAVDESS order, then any others by name."""
         present = set(self.table["emotion"])
-        return [label for label in LABELS if label in present]
+        return [label for label in LABELS if label in present] + sorted(present.difference(LABELS))
 
     @property
     def hash(self) -> str:
@@ -130,9 +130,9 @@ def load_yardstick(corpus: str, protocol: str = "speaker", seed: int = 0) -> Yar
 
     Parameters
     ----------
-    corpus : {"ravdess", "crema_d"}
+    corpus : {"ravdess", "crema_d", "nemo", "emospeech", "banglaser", "resd"}
     protocol : {"random", "speaker", "speaker+enrolled", "emobox"}
-        ``emobox`` for RAVDESS only, whose speech it has.
+        ``emobox`` for RAVDESS only, whose speech it has; no ``random`` for RESD.
     seed : int
 
     Returns
@@ -204,7 +204,7 @@ def make_yardstick(corpus: Corpus, protocol: str = "speaker", *, seed: int = 0, 
             "name without folder and suffix."
         )
     roles = split.table.assign(clip=[PurePosixPath(path).stem for path in split.table["path"]])
-    held = roles[roles["role"].isin(["test", "enrol"])].set_index("clip")
+    held = roles[roles["role"].isin(["test", "enrol", "outside"])].set_index("clip")
     validates = roles[roles["role"] == "validation"].sort_values("fold").groupby("clip")["fold"]
     table = clips.set_index("clip")[["emotion", "speaker", "sex", "channel"]].join(held[["fold", "role"]])
     table["validation"] = validates.agg(lambda numbers: ";".join(map(str, numbers))).reindex(table.index).fillna("")

@@ -1,0 +1,211 @@
+"""``[calibration]`` and ``oversample``: options of any recipe, which learn from training speakers alone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from serkit.bundle import read_bundle
+from serkit.corpora import Corpus, read_corpus
+from serkit.errors import RecipeError, TrainingError
+from serkit.models.classical import scale_probabilities
+from serkit.protocol import Split, make_split
+from serkit.recognition.recognizer import Recognizer
+from serkit.training import fold
+from serkit.training.clips import Clips
+from serkit.training.export import export_bundle
+from serkit.training.feature_cache import FeatureCache
+from serkit.training.fold import Task
+from serkit.training.recipe_files import parse_recipe
+from serkit.training.run import Run, run_evaluation, train_final
+from tests.small_recipes import QUICK_TEXT, shrunk
+from tests.test_protocol import corpus_of
+from tests.test_training import made_up, noise
+
+#: Nearest neighbours in disguise: sure of whatever they have learnt by heart, and wrong about other voices.
+SURE = QUICK_TEXT.replace('"logistic"', '"gradient_boosting"\nparams = { n_estimators = 12, learning_rate = 0.9 }')
+CALIBRATION = "[calibration]\nfolds = 3\n"
+
+
+def crowd(per_label: dict[str, int] | None = None, voices: int = 8) -> Corpus:
+    """Voices that say each label several times."""
+    counts = per_label or {"happy": 6, "sad": 6, "angry": 6}
+    return corpus_of(
+        [
+            {"path": f"{voice}/{label}-{k}.wav", "emotion": label, "speaker": f"v{voice}", "sex": "female"}
+            for voice in range(voices)
+            for label, number in counts.items()
+            for k in range(number)
+        ]
+    )
+
+
+def faint(clip: Any, row: Any) -> np.ndarray:
+    """Features that say a little about the label."""
+    hint = np.zeros(8)
+    hint[["happy", "sad", "angry"].index(row["emotion"])] = 0.8
+    return noise(clip.path) + hint
+
+
+def run(text: str, corpus: Corpus, out: Path, split: Split | None = None) -> Run:
+    return run_evaluation(parse_recipe(text), corpus, split or make_split(corpus, "speaker", n_folds=3), out)
+
+
+def test_a_model_that_is_too_sure_is_calibrated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made_up(monkeypatch, faint)
+    corpus = crowd()
+    plain = run(SURE, corpus, tmp_path / "plain").results["metrics"]
+    calibrated = run(SURE + CALIBRATION, corpus, tmp_path / "calibrated").results["metrics"]
+    assert plain["ece"] > 0.2
+    assert calibrated["ece"] < 0.5 * plain["ece"]
+    assert calibrated["log_loss"] < plain["log_loss"]
+    assert (calibrated["accuracy"], calibrated["confusion"]) == (plain["accuracy"], plain["confusion"])
+
+
+def test_no_test_clip_enters_the_calibration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made_up(monkeypatch, faint)
+    corpus = crowd(voices=6)
+    split = make_split(corpus, "speaker", n_folds=3)
+    learnt: list[tuple[int | None, set[str], set[str]]] = []
+    inner = Task._fit
+    asked = Task.answers
+
+    def fit(self: Task, train: Clips, validation: Clips | None, *, fold: int | None, checkpoint: Any = None) -> Any:
+        pipeline = inner(self, train, validation, fold=fold, checkpoint=checkpoint)
+        pipeline.of = set(train.rows["speaker"])
+        learnt.append((fold, set(train.rows["path"]), pipeline.of))
+        return pipeline
+
+    def answers(self: Task, pipeline: Any, clips: Clips, **given: Any) -> np.ndarray:
+        assert not pipeline.of & set(clips.rows["speaker"])  # also inside: nobody is asked about a voice it has heard
+        return asked(self, pipeline, clips, **given)
+
+    monkeypatch.setattr(Task, "_fit", fit)
+    monkeypatch.setattr(Task, "answers", answers)
+    run(SURE + CALIBRATION, corpus, tmp_path / "run", split)
+    assert len(learnt) == 3 * (3 + 1)
+    for k, paths, _ in learnt:
+        assert k is not None
+        tested = split.fold(k).query("role == 'test'")["path"]
+        assert not paths & set(tested)
+
+
+def test_the_temperature_is_what_the_unheard_training_voices_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_up(monkeypatch, faint)
+    corpus = crowd()
+    fitted = train_final(parse_recipe(SURE + CALIBRATION), corpus)
+    plain = train_final(parse_recipe(SURE), corpus)
+    X = np.stack([noise(f"new {k}") for k in range(20)]).astype(np.float32)
+    temperature = fitted.steps[-1][1].temperature_
+    assert temperature > 1.5
+    expected = scale_probabilities(plain.predict_proba(X), temperature)
+    assert fitted.predict_proba(X) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Corpus, FeatureCache]:
+    corpus = read_corpus(tiny_corpus)
+    table = corpus.table[corpus.table["emotion"].isin(["happy", "sad", "angry"])].reset_index(drop=True)
+    corpus.table = table
+    return corpus, FeatureCache(tmp_path_factory.mktemp("features"))
+
+
+CHOSEN = (
+    QUICK_TEXT.replace('"logistic"', '"best_of"')
+    + """
+[[model.members]]
+name = "logistic"
+[[model.members]]
+name = "random_forest"
+params = { n_estimators = 5 }
+[validation]
+use = "selection"
+"""
+)
+DEEP = QUICK_TEXT.replace('"logistic"', '"dense"\nparams = { epochs = 2, net = { hidden = [8] } }')
+
+
+@pytest.mark.parametrize("name", ["default", "best_of", "deep"])
+def test_any_recipe_can_be_calibrated_and_evened_out(
+    name: str, tiny: tuple[Corpus, FeatureCache], tmp_path: Path
+) -> None:
+    corpus, cache = tiny
+    text = {"best_of": CHOSEN, "deep": DEEP}.get(name) or shrunk(name).text
+    text = re.sub(r"\[balance\]\n(?:[^\[\n].*\n)+", "", text) + "\n[balance]\nkind = 'oversample'\n"
+    plain, recipe = parse_recipe(text), parse_recipe(text + "[calibration]\nfolds = 2\n")
+    split = make_split(corpus, "speaker", n_folds=3)
+    found = [
+        run_evaluation(one, corpus, split, tmp_path / str(k), folds=[0], cache=cache).predictions
+        for k, one in enumerate((plain, recipe))
+    ]
+    assert recipe.hash != plain.hash
+    assert (found[0]["predicted"] == found[1]["predicted"]).all()  # a temperature changes no answer
+    assert not np.allclose(found[0]["confidence"], found[1]["confidence"], atol=1e-4)
+
+
+def test_the_bundle_gives_the_calibrated_probabilities(tiny: tuple[Corpus, FeatureCache], tmp_path: Path) -> None:
+    corpus, cache = tiny
+    recipe = parse_recipe(SURE + CALIBRATION)
+    fitted = train_final(recipe, corpus, cache=cache)
+    made = export_bundle(fitted, recipe, corpus, tmp_path / "bundle", scores=[])  # compares graph and estimator
+    assert "inner models" in read_bundle(made.path).manifest.calibration
+    sound = corpus.load(corpus.table.iloc[0])
+    said = next(iter(Recognizer(made).predict_iter([lambda: sound], detect_speech=False))).probabilities
+    X = np.stack(fold.load_clips(corpus.table.iloc[:1].assign(copy=0), corpus, recipe, seed=0, cache=cache).arrays)
+    expected = dict(zip(fitted.classes_, fitted.predict_proba(X)[0], strict=True))
+    assert said == pytest.approx(expected, abs=1e-4)
+
+
+def test_oversampling_repeats_whole_rounds_and_only_rare_labels(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made_up(monkeypatch, faint)
+    corpus = crowd({"happy": 7, "sad": 3, "angry": 2})
+    seen: list[Clips] = []
+    original = Task.inputs
+
+    def inputs(self: Task, clips: Clips) -> np.ndarray:
+        seen.append(clips)
+        return original(self, clips)
+
+    monkeypatch.setattr(Task, "inputs", inputs)
+    run(QUICK_TEXT + "[balance]\nkind = 'oversample'\n", corpus, tmp_path / "run")
+    train, test = seen[0], seen[1]
+    counts = Counter(train.labels)
+    assert len(set(counts.values())) == 1
+    times = {label: Counter(train.rows.loc[train.labels == label, "path"]).values() for label in counts}
+    assert all(max(number) - min(number) <= 1 for number in times.values())
+    assert set(times["happy"]) == {1}
+    assert not test.rows["path"].duplicated().any()
+    assert not set(test.rows["speaker"]) & set(train.rows["speaker"])
+
+
+def test_what_cannot_be_calibrated_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="both fit a temperature: leave one out"):
+        parse_recipe(SURE + CALIBRATION + '[validation]\nuse = "calibration"\n')
+    with pytest.raises(RecipeError, match=r"'calibration\.folds': input should be greater than or equal to 2"):
+        parse_recipe(SURE + "[calibration]\nfolds = 1\n")
+    made_up(monkeypatch, faint)
+    corpus = crowd()
+    corpus.table = corpus.table.query("emotion != 'angry' or speaker == 'v0'").reset_index(drop=True)
+    with pytest.raises(TrainingError, match=r"\[calibration\] cannot make its inner folds: .*add speakers"):
+        train_final(parse_recipe(SURE + CALIBRATION), corpus)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_class_weights_reach_the_perceptron(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made_up(monkeypatch, faint)
+    corpus = crowd({"happy": 12, "sad": 2, "angry": 2})
+    text = QUICK_TEXT.replace(
+        '"logistic"', '"mlp"\nparams = { hidden_layer_sizes = [8], max_iter = 60, learning_rate_init = 0.01 }'
+    )
+    found = []
+    for kind in ("none", "class_weight"):
+        recipe = f"{text}[balance]\nkind = '{kind}'\n"
+        found.append(run(recipe, corpus, tmp_path / kind).results["metrics"]["per_class"]["sad"]["recall"])
+    assert found[1] > found[0]
