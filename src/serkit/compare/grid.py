@@ -28,8 +28,20 @@ else:
 
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
+    from serkit.training.feature_cache import FeatureCache
 
-__all__ = ["N_FOLDS", "capped", "estimate", "finished", "plan", "read_grid", "run", "stale"]
+__all__ = [
+    "N_FOLDS",
+    "Splits",
+    "capped",
+    "estimate",
+    "finished",
+    "finished_or_run",
+    "plan",
+    "read_grid",
+    "run",
+    "stale",
+]
 
 #: Folds of every split, or one per speaker where there are fewer; a row may run fewer of them.
 N_FOLDS = 5
@@ -204,17 +216,17 @@ def run(
     Outcome
         One per cell. A failed cell has an error, and the others continue.
     """
-    splits = _Splits(corpus)
+    splits = Splits(corpus)
     for cell in cells:
         try:
-            yield Outcome(cell, _finished_or_run(cell, corpus, splits.of(cell), root, n_jobs, progress))
+            yield Outcome(cell, finished_or_run(cell, corpus, splits.of(cell), root, n_jobs, progress))
         except SerkitError as error:
             yield Outcome(cell, None, str(error))
 
 
 def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]:
     """Read the finished cells without running any."""
-    splits, found = _Splits(corpus), []
+    splits, found = Splits(corpus), []
     for cell in cells:
         folder = cell.folder(root, corpus)
         try:
@@ -230,7 +242,7 @@ def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]
     return found
 
 
-class _Splits:
+class Splits:
     """The splits of a corpus, each made once."""
 
     def __init__(self, corpus: Corpus) -> None:
@@ -246,9 +258,16 @@ class _Splits:
         return self.made[key]
 
 
-def _finished_or_run(
-    cell: Cell, corpus: Corpus, split: Split, root: Path, n_jobs: int, progress: Progress | None
+def finished_or_run(
+    cell: Cell,
+    corpus: Corpus,
+    split: Split,
+    root: Path,
+    n_jobs: int,
+    progress: Progress | None,
+    cache: FeatureCache | None = None,
 ) -> run_folder.Run:
+    """Read the run of a cell, or run what is left of it."""
     folder = cell.folder(root, corpus)
     begun = run_folder.begun(folder)
     if not begun and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -257,5 +276,13 @@ def _finished_or_run(
     if found is not None:
         return found
     return run_evaluation(
-        cell.recipe, corpus, split, folder, folds=cell.folds, resume=begun, n_jobs=n_jobs, progress=progress
+        cell.recipe,
+        corpus,
+        split,
+        folder,
+        folds=cell.folds,
+        resume=begun,
+        n_jobs=n_jobs,
+        cache=cache,
+        progress=progress,
     )
