@@ -12,7 +12,7 @@ import typer
 
 from serkit import terminal
 from serkit.cli.options import Cluster
-from serkit.cli.runs import count, passed_over
+from serkit.cli.runs import count, failures_of, passed_over
 from serkit.errors import SerkitError
 
 if TYPE_CHECKING:
@@ -54,12 +54,14 @@ class _Found:
         """Print on standard error what failed and what breaks off."""
         first = [problem for _, problems in sorted(self.problems.items()) for problem in problems]
         for kind, number, what in (
-            ("failed", self.failed, "failed"),
-            ("breaks off", self.truncated, "break off; what could be read is answered"),
+            ("failed", self.failed, ""),
+            ("breaks off", self.truncated, "what could be read is answered"),
         ):
             if number:
                 named = ((one.path, one.reason) for one in first if one.problem == kind)
-                heading = f"ser: {number} of {self.inputs} inputs {what}"
+                heading = f"ser: {failures_of(number, self.inputs)}"
+                if kind != "failed":
+                    heading = f"ser: {count(number, 'input breaks', 'inputs break')} off, of {self.inputs}; {what}"
                 terminal.print_failures(heading, named, total=number, rest_in=errors)
 
 
