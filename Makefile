@@ -121,7 +121,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e '.[app,dev,docs,encoders,train,formats,notebooks,parquet,serve]'
+	$(PIP) install -c constraints.txt -e '.[app,dev,docs,encoders,train,formats,notebooks,parquet,scale,serve]'
 	touch $@ $(VENV)/.runtime $(VENV)/.app
 
 $(VENV)/.app: pyproject.toml constraints.txt | $(VENV)/bin/python

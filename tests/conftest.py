@@ -43,7 +43,12 @@ def data_dir() -> Path | None:
     return None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "slow" not in (config.getoption("markexpr") or ""):
+        later = pytest.mark.skip(reason="it takes long: run it with -m slow")
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(later)
     order = os.environ.get("SERKIT_TEST_ORDER", "")
     if order == "reverse":
         items.reverse()

@@ -15,6 +15,7 @@ import soundfile as sf
 
 from serkit.audio.waveform import Window
 from serkit.corpora import Corpus, read_corpus
+from serkit.corpora.digests import cache_dir
 from serkit.errors import TrainingError
 from serkit.features import Extractor, Feature
 from serkit.training import feature_cache
@@ -136,7 +137,7 @@ def test_a_damaged_entry_is_computed_again_with_a_warning(corpus: Corpus, tmp_pa
     cache = FeatureCache(tmp_path)
     clips = clips_of(corpus)[:2]
     expected = compute_features(corpus, clips, EXTRACTOR, cache=cache)
-    path = cache.path(clips[0].key(EXTRACTOR))
+    path = Path(cache.path(clips[0].key(EXTRACTOR)))
     data = bytearray(path.read_bytes())
     at = data.index(expected[0].tobytes())
     data[at] ^= 1
@@ -204,4 +205,7 @@ def test_a_clip_without_features_is_an_error_that_names_it(corpus: Corpus, tmp_p
 
 def test_the_folder_is_the_environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERKIT_CACHE", str(tmp_path))
-    assert FeatureCache().folder == tmp_path / "features"
+    assert FeatureCache().folder == str(tmp_path / "features")
+    monkeypatch.setenv("SERKIT_CACHE", "s3://bucket/cache/")
+    assert FeatureCache().folder == "s3://bucket/cache/features"
+    assert cache_dir() == Path.home() / ".cache" / "serkit"

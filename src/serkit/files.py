@@ -149,13 +149,16 @@ def _in_use(descriptor: int, name: str) -> str:
     return f"'{name}' is in use: {who} is writing it. Wait until it has finished, or choose another name."
 
 
-def write_atomic(text: str, path: str | os.PathLike[str]) -> Path:
-    """Write UTF-8 text through a file beside it: a reader sees the old text or the new, never a part."""
+def write_atomic(content: str | bytes, path: str | os.PathLike[str]) -> Path:
+    """Write UTF-8 text or bytes through a file beside it: a reader sees the old content or the new, never a part."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:
-        beside.write_text(text, encoding="utf-8", newline="\n")
+        if isinstance(content, bytes):
+            beside.write_bytes(content)
+        else:
+            beside.write_text(content, encoding="utf-8", newline="\n")
         beside.replace(target)
     except BaseException:
         beside.unlink(missing_ok=True)

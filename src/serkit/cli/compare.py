@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
@@ -16,6 +17,7 @@ from rich.table import Table
 from serkit.cli import app
 from serkit.cli.cross_corpus import compare_corpora
 from serkit.cli.extras import need_train, read_to_learn
+from serkit.cli.options import AddressOption, check_engine
 from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.errors import TrainingError
 from serkit.waiting import Waiting, duration
@@ -59,6 +61,15 @@ def compare(
     finished: Annotated[bool, typer.Option("--finished", help="Run nothing; tabulate the finished cells.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run and for how long.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            metavar="ray",
+            help="ray: run the cells side by side on a cluster, whose machines share the folders of --data and --runs.",
+        ),
+    ] = None,
+    address: AddressOption = None,
 ) -> None:
     """Train and test many recipes under several protocols; write a table and a picture.
 
@@ -68,6 +79,7 @@ def compare(
 
     A failed run is marked in the table, the others continue, and the exit code is 1.
     """
+    check_engine(engine, {"--address": address}, {})
     need_train("Training")
     from serkit.compare import grid
     from serkit.compare.page import write
@@ -129,8 +141,20 @@ def compare(
         return
     outcomes: list[Outcome] = []
     try:
-        with Waiting() as waiting:
-            for k, outcome in enumerate(grid.run(cells, recordings, runs, n_jobs=jobs, progress=waiting), start=1):
+        with contextlib.ExitStack() as stack:
+            if engine is None:
+                waiting = stack.enter_context(Waiting())
+                found = grid.run(cells, recordings, runs, n_jobs=jobs, progress=waiting)
+            else:
+                from serkit.compare import ray_cells
+                from serkit.scale.session import session
+
+                dashboard = stack.enter_context(session(address))
+                waiting = stack.enter_context(Waiting())
+                if dashboard:
+                    waiting.line(f"Ray's dashboard: {dashboard}")
+                found = ray_cells.run(cells, recordings, runs, n_jobs=jobs, progress=waiting)
+            for k, outcome in enumerate(found, start=1):
                 outcomes.append(outcome)
                 left = _total(grid.estimate(cells, recordings, runs)[k:])
                 waiting.line(f"[{k}/{len(cells)}] {_line(outcome)} ({left} left)")

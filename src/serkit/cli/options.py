@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -13,14 +14,22 @@ if TYPE_CHECKING:
     from serkit.recognition.recognizer import Recognizer
 
 __all__ = [
+    "AddressOption",
+    "Cluster",
     "DropOption",
+    "EngineOption",
     "ForceOption",
+    "FormatOption",
     "LabelsOption",
     "MinConfidenceOption",
     "ModelOption",
+    "PartitionOption",
     "RecursiveOption",
     "SkipBrokenOption",
     "StrictOption",
+    "TimeoutOption",
+    "WorkersOption",
+    "check_engine",
     "check_output",
     "profile_for",
     "refuse_recording",
@@ -56,6 +65,94 @@ LabelsOption = Annotated[
         "adds the probability of calm to that of neutral. By default all.",
     ),
 ]
+
+_SCALE = "On many machines"
+
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="ray",
+        help="ray: divide the work among workers; --out is then a folder of partitions.",
+        rich_help_panel=_SCALE,
+    ),
+]
+
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="Of a Ray cluster; by default RAY_ADDRESS, else the cores of this machine.",
+        rich_help_panel=_SCALE,
+    ),
+]
+
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="Of the partitions: parquet, which is the default, csv or jsonl.",
+        rich_help_panel=_SCALE,
+    ),
+]
+
+PartitionOption = Annotated[
+    int | None,
+    typer.Option("--partition", min=1, metavar="N", help="Recordings in a partition.", rich_help_panel=_SCALE),
+]
+
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, metavar="N", help="At most so many; by default one per core.", rich_help_panel=_SCALE
+    ),
+]
+
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        min=0.1,
+        metavar="S",
+        help="Longest silence of an object store, seconds; by default 60.",
+        rich_help_panel=_SCALE,
+    ),
+]
+
+
+class Cluster(NamedTuple):
+    """The options of ``--engine ray`` that the commands over recordings share."""
+
+    address: str | None
+    format: str | None
+    partition: int | None
+    workers: int | None
+    timeout: float | None
+
+    def given(self) -> dict[str, object]:
+        """Return each option with its value."""
+        return {f"--{name}": value for name, value in self._asdict().items()}
+
+
+def check_engine(engine: str | None, given: Mapping[str, object], refused: Mapping[str, object]) -> None:
+    """Refuse an engine that does not exist, and options that are not for this one.
+
+    Parameters
+    ----------
+    engine : str or None
+    given : mapping
+        Options of ``--engine ray`` -> their values, None or False if they are left out.
+    refused : mapping
+        The options that it does not take.
+    """
+    if engine not in (None, "ray"):
+        raise typer.BadParameter(f"There is no engine '{engine}': give --engine ray, or leave it out.")
+    wrong = [name for name, value in (refused if engine else given).items() if value not in (None, False)]
+    if wrong:
+        needs = "is not for --engine ray, which writes rows to the folder of --out" if engine else "needs --engine ray"
+        raise typer.BadParameter(f"{wrong[0]} {needs}.")
 
 
 SkipBrokenOption = Annotated[

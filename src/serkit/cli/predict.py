@@ -14,11 +14,19 @@ import typer
 from serkit import terminal
 from serkit.cli import app
 from serkit.cli.options import (
+    AddressOption,
+    Cluster,
+    EngineOption,
+    FormatOption,
     LabelsOption,
     MinConfidenceOption,
     ModelOption,
+    PartitionOption,
     RecursiveOption,
     StrictOption,
+    TimeoutOption,
+    WorkersOption,
+    check_engine,
     check_output,
     profile_for,
     refuse_recording,
@@ -99,12 +107,24 @@ def predict(
         typer.Option("--rate", metavar="HZ", help="Standard input is raw PCM: 16 bits, little-endian, mono."),
     ] = None,
     strict: StrictOption = False,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    form: FormatOption = None,
+    partition: PartitionOption = None,
+    workers: WorkersOption = None,
+    timeout: TimeoutOption = None,
 ) -> None:
     """Recognise the emotion in recordings.
 
     Exit code 0: all are answered (unsure is an answer). 1: some failed or break off, now or in the rows that --resume
     keeps; standard error names them. 2: wrong usage or no recording.
     """
+    cluster = Cluster(address, form, partition, workers, timeout)
+    check_engine(
+        engine,
+        cluster.given(),
+        {"--json": as_json, "--csv": csv, "--top": top, "--affect": affect, "--rate": rate, "--adapt": adapt},
+    )
     if as_json + (csv is not None) + (out is not None) > 1:
         raise typer.BadParameter("--json, --csv and --out exclude each other.")
     if resume and out is None:
@@ -138,6 +158,15 @@ def predict(
     recognizer = load(model).among(labels)
     least = recognizer.least(min_confidence)
     known = profile_for(recognizer, profile)
+    made_with = {"min_confidence": least, **({"profile": known.key} if known else {})}
+    made_with |= {} if heard == "auto" else {"channel": heard}
+    made_with |= {} if recognizer.choice is None else {"labels": list(recognizer.choice.spelled)}
+    if engine is not None:
+        from serkit.cli.scaled import Again, answer_on_ray
+
+        asked = {"min_confidence": least, "profile": known, "channel": heard, "strict": strict}
+        how: dict[str, Any] = {"asked": asked, "options": made_with, "recursive": recursive}
+        raise typer.Exit(answer_on_ray(recognizer, paths, out, cluster, Again(resume, retry_failed, force), **how))
     for target in (out, csv):
         if target not in (None, "-"):
             refuse_recording(str(target))
@@ -165,9 +194,6 @@ def predict(
         if out is not None:
             from serkit.recognition.answer_file import AnswerFile
 
-            made_with = {"min_confidence": least, **({"profile": known.key} if known else {})}
-            made_with |= {} if heard == "auto" else {"channel": heard}
-            made_with |= {} if recognizer.choice is None else {"labels": list(recognizer.choice.spelled)}
             answers = stack.enter_context(
                 AnswerFile(
                     out,

@@ -104,17 +104,21 @@ def failures_of(failed: int, total: int) -> str:
     return "the input failed" if total == 1 else f"{failed} of {total} inputs failed"
 
 
-def passed_over(files: Sequence[Path], *, named: bool = True) -> None:
-    """Say on standard error how many files in folders are not recordings, if any, and which."""
+def passed_over(files: Sequence[Path], *, named: bool = True, total: int | None = None) -> None:
+    """Say on standard error how many files in folders are not recordings, if any, and which.
+
+    Where there are too many to keep, `files` are the first of `total`.
+    """
     if not files:
         return
-    files_were = count(len(files), "file was", "files were")
+    number = len(files) if total is None else total
+    files_were = count(number, "file was", "files were")
     which = ""
     if named:
         names = [terminal.printable(str(file)) for file in files[:_SAY_PASSED_OVER]]
-        more = f" and {len(files) - len(names)} more" if len(files) > len(names) else ""
+        more = f" and {number - len(names)} more" if number > len(names) else ""
         which = f": {', '.join(names)}{more}"
-    what = "not a recording" if len(files) == 1 else "no recordings"
+    what = "not a recording" if number == 1 else "no recordings"
     typer.echo(f"ser: {files_were} passed over ({what}){which}.", err=True)
 
 

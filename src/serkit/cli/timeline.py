@@ -15,11 +15,19 @@ import typer
 from serkit import terminal
 from serkit.cli import app
 from serkit.cli.options import (
+    AddressOption,
+    Cluster,
+    EngineOption,
+    FormatOption,
     LabelsOption,
     MinConfidenceOption,
     ModelOption,
+    PartitionOption,
     RecursiveOption,
     StrictOption,
+    TimeoutOption,
+    WorkersOption,
+    check_engine,
     profile_for,
 )
 from serkit.cli.runs import count, failures_of, interruptible, passed_over
@@ -117,6 +125,12 @@ def timeline(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     strict: StrictOption = False,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    form: FormatOption = None,
+    partition: PartitionOption = None,
+    workers: WorkersOption = None,
+    timeout: TimeoutOption = None,
 ) -> None:
     """Recognise emotion over time: a call, a meeting, a podcast of any length.
 
@@ -137,7 +151,11 @@ def timeline(
 
     targets = {"csv": csv, "srt": srt, "vtt": vtt, "textgrid": textgrid, "eaf": eaf, "rttm": rttm, "html": html}
     given = {name: target for name, target in targets.items() if target is not None}
-    _check_usage(paths, given, as_json, annotate, out, speakers, rate, partial, resume, force)
+    cluster = Cluster(address, form, partition, workers, timeout)
+    refused = {f"--{name}": target for name, target in targets.items()} | {"--json": as_json, "--annotate": annotate}
+    check_engine(engine, cluster.given(), refused | {"--speakers": speakers, "--rate": rate, "--partial": partial})
+    if engine is None:
+        _check_usage(paths, given, as_json, annotate, out, speakers, rate, partial, resume, force)
     if min_confidence is not None:
         check_confidence(min_confidence)
     heard = check_channel(channel, each=True)
@@ -156,6 +174,14 @@ def timeline(
         "smooth": smooth,
         "min_confidence": min_confidence,
     }
+    noted = {**asked, "speakers": None if speakers is None else str(speakers), "profile": known and known.key}
+    noted |= {} if recognizer.choice is None else {"labels": list(recognizer.choice.spelled)}
+    if engine is not None:
+        from serkit.cli.scaled import Again, answer_on_ray
+
+        asked |= {"strict": strict}
+        work: dict[str, Any] = {"asked": asked, "options": noted, "timelines": True, "recursive": recursive}
+        raise typer.Exit(answer_on_ray(recognizer, paths, out, cluster, Again(resume, False, force), **work))
     if annotate is not None:
         from serkit.cli.annotate import run_annotate
 
@@ -170,8 +196,6 @@ def timeline(
     passed_over(others, named=False)
     sources = [(item, name) for item, name in inputs if not isinstance(item, Prediction)]
     outputs = Outputs(given, sources, force=force, resume=resume)
-    noted = {**asked, "speakers": None if speakers is None else str(speakers), "profile": known and known.key}
-    noted |= {} if recognizer.choice is None else {"labels": list(recognizer.choice.spelled)}
     outputs.check_note(recognizer.bundle, noted)
     tell = Printer(as_json, bool(given), many=len(inputs) > 1)
     failures = [(str(item.path), item.error or "") for item, _ in inputs if isinstance(item, Prediction)]

@@ -28,10 +28,12 @@ else:
 
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
+    from serkit.training.feature_cache import FeatureCache
     from serkit.training.recipe import Recipe
 
 __all__ = [
     "N_FOLDS",
+    "Splits",
     "capped",
     "estimate",
     "finished",
@@ -216,7 +218,7 @@ def run(
     Outcome
         One per cell. A failed cell has an error, and the others continue.
     """
-    splits = _Splits(corpus)
+    splits = Splits(corpus)
     for cell in cells:
         try:
             split, folder = splits.of(cell), cell.folder(root, corpus)
@@ -228,7 +230,7 @@ def run(
 
 def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]:
     """Read the finished cells without running any."""
-    splits, found = _Splits(corpus), []
+    splits, found = Splits(corpus), []
     for cell in cells:
         folder = cell.folder(root, corpus)
         try:
@@ -244,7 +246,7 @@ def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]
     return found
 
 
-class _Splits:
+class Splits:
     """The splits of a corpus, each made once."""
 
     def __init__(self, corpus: Corpus) -> None:
@@ -269,6 +271,7 @@ def finished_or_run(
     *,
     n_jobs: int = 1,
     progress: Progress | None = None,
+    cache: FeatureCache | None = None,
 ) -> run_folder.Run:
     """Read the run in `folder` if it is finished; else run it, after its finished folds.
 
@@ -283,4 +286,14 @@ def finished_or_run(
     found = run_folder.read(folder, recipe, corpus, split, folds) if begun else None
     if found is not None:
         return found
-    return run_evaluation(recipe, corpus, split, folder, folds=folds, resume=begun, n_jobs=n_jobs, progress=progress)
+    return run_evaluation(
+        recipe,
+        corpus,
+        split,
+        folder,
+        folds=folds,
+        resume=begun,
+        n_jobs=n_jobs,
+        cache=cache,
+        progress=progress,
+    )

@@ -19,6 +19,7 @@ from serkit import audio
 from serkit.corpora.files import Store
 from serkit.errors import AudioError, CorpusError, SerkitError
 from serkit.files import write_atomic
+from serkit.scale.stores import is_address
 from serkit.waiting import Waiting
 
 __all__ = ["Clip", "Digest", "cache_dir", "digest_clips", "digest_readable"]
@@ -46,9 +47,12 @@ class Digest:
 
 
 def cache_dir() -> Path:
-    """Return serkit's cache folder: ``$SERKIT_CACHE`` or ``~/.cache/serkit``."""
+    """Return serkit's cache folder on this machine: ``$SERKIT_CACHE`` or ``~/.cache/serkit``.
+
+    Where the variable is an address (``s3://...``), only features are kept there.
+    """
     value = os.environ.get("SERKIT_CACHE")
-    return Path(value).expanduser() if value else Path.home() / ".cache" / "serkit"
+    return Path(value).expanduser() if value and not is_address(value) else Path.home() / ".cache" / "serkit"
 
 
 def digest_clips(store: Store, clips: Sequence[Clip], *, progress: bool = True) -> list[Digest]:

@@ -28,7 +28,7 @@ from serkit.recognition.csv_text import canonical
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.rows import columns
 
-__all__ = ["SUFFIXES", "AnswerFile"]
+__all__ = ["SUFFIXES", "AnswerFile", "model_key"]
 
 #: What the name of an :class:`AnswerFile` may end in.
 SUFFIXES = tuple(CODECS)
@@ -118,7 +118,7 @@ class AnswerFile:
         self._made: dict[str, Any] = {
             "serkit": __version__,
             "model": f"{bundle.manifest.name} {bundle.manifest.version}",
-            "model_key": _model_key(bundle),
+            "model_key": model_key(bundle),
             "options": options or {},
             "columns": columns(self._labels),
             "folder": os.getcwd(),  # noqa: PTH109 - relative names in the rows start here
@@ -348,7 +348,7 @@ def _path(item: str | os.PathLike[str] | Prediction | None) -> str:
     return "-" if path is None else os.fsdecode(path)
 
 
-def _model_key(bundle: Bundle) -> str:
+def model_key(bundle: Bundle) -> str:
     """A hash of everything that determines a row: graph, labels, input and, where the model tells it, familiarity."""
     manifest = bundle.manifest
     parts = [manifest.files["model.onnx"], list(manifest.labels), manifest.input]

@@ -13,12 +13,12 @@ from typing import Any
 
 from serkit.errors import MissingExtraError
 
-__all__ = ["escape", "merge", "need", "remove", "rows", "unescape"]
+__all__ = ["encode", "escape", "merge", "need", "remove", "rows", "unescape"]
 
 _GROUP = 1 << 15  # rows of a row group: what is held in memory at a time
 _MERGED = b"serkit.merged"  # which rows that waited are in the file
 _ESCAPED = "ud[89a-f][0-9a-f]{2}"
-_TEXT, _TRUTH = ("path", "channel", "emotion", "error", "warnings"), ("unsure", "speech")
+_TEXT, _TRUTH = ("path", "track", "channel", "emotion", "error", "warnings"), ("unsure", "speech")
 
 
 def need() -> None:
@@ -42,8 +42,7 @@ def merge(target: Path, waiting: Path, names: Sequence[str]) -> None:
     import pyarrow.parquet as pq
 
     digest = _digest(waiting)
-    kinds = {**dict.fromkeys(_TEXT, pyarrow.string()), **dict.fromkeys(_TRUTH, pyarrow.bool_())}
-    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in names])
+    schema = _schema(names)
     beside = target.with_name(f".{target.name}.tmp")
     try:
         with pq.ParquetWriter(beside, schema.with_metadata({_MERGED: digest})) as writer:
@@ -61,6 +60,24 @@ def merge(target: Path, waiting: Path, names: Sequence[str]) -> None:
         beside.unlink(missing_ok=True)
         raise
     waiting.unlink()
+
+
+def encode(found: Sequence[dict[str, Any]], names: Sequence[str]) -> bytes:
+    """Return rows as a Parquet file of these columns."""
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    table = pyarrow.Table.from_pylist([_storable(row) for row in found], schema=_schema(names))
+    sink = pyarrow.BufferOutputStream()
+    pq.write_table(table, sink)
+    return bytes(sink.getvalue())
+
+
+def _schema(names: Sequence[str]) -> Any:
+    import pyarrow
+
+    kinds = {**dict.fromkeys(_TEXT, pyarrow.string()), **dict.fromkeys(_TRUTH, pyarrow.bool_())}
+    return pyarrow.schema([(name, kinds.get(name, pyarrow.float64())) for name in names])
 
 
 def remove(target: Path, gone: Callable[[str | None], bool]) -> None:

@@ -7,13 +7,14 @@ its seed and the content of the folders that it takes recordings from. Paths, la
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ import numpy as np
 
 from serkit.corpora.digests import cache_dir
 from serkit.errors import AudioError, FeatureError, TrainingError
+from serkit.files import write_atomic
+from serkit.scale.stores import Store, is_address
 from serkit.training.augment import augment, chain_key, clip_seed
 
 if TYPE_CHECKING:
@@ -89,26 +92,43 @@ def requests(
 
 
 class FeatureCache:
-    """Arrays on disk, one small file each, in 256 folders.
+    """Arrays in files, one small one each, in 256 folders on this machine or on an object store.
 
     Parameters
     ----------
-    folder : path, optional
-        Default: ``features`` in ``$SERKIT_CACHE`` or in ``~/.cache/serkit``. It may be deleted at any time.
+    folder : path or address, optional
+        Default: ``features`` in ``$SERKIT_CACHE``, which may be an address, or in ``~/.cache/serkit``. It may be
+        deleted at any time.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self.folder = Path(folder) if folder is not None else cache_dir() / "features"
+        value = os.environ.get("SERKIT_CACHE", "")
+        if folder is None:
+            folder = f"{value.rstrip('/')}/features" if is_address(value) else cache_dir() / "features"
+        self.folder = os.fspath(folder)
 
-    def path(self, key: str) -> Path:
-        """The path of the array of ``key``, whether or not it exists."""
-        return self.folder / key[:2] / f"{key[2:]}.npz"
+    def path(self, key: str) -> str:
+        """The path or address of the array of ``key``, whether or not it exists."""
+        return f"{self.folder}/{key[:2]}/{key[2:]}.npz"
+
+    def count(self, keys: Iterable[str]) -> int:
+        """How many of these arrays there are; a folder is listed once."""
+        by_folder: dict[str, set[str]] = {}
+        for key in keys:
+            by_folder.setdefault(key[:2], set()).add(f"{key[2:]}.npz")
+        return sum(
+            len(names.intersection(one.name for one in self._store.entries(f"{self.folder}/{folder}") or ()))
+            for folder, names in by_folder.items()
+        )
 
     def get(self, key: str) -> np.ndarray | None:
         """The array, or None if there is none; a damaged file is one warning and None."""
         path = self.path(key)
         try:
-            with np.load(path, allow_pickle=False) as stored:  # a zip: each read checks its CRC-32
+            data = self._store.read(path) if is_address(path) else Path(path).read_bytes()
+            if data is None:
+                return None
+            with np.load(io.BytesIO(data), allow_pickle=False) as stored:  # a zip: each read checks its CRC-32
                 array: np.ndarray = stored["x"]
         except FileNotFoundError:
             return None
@@ -119,16 +139,19 @@ class FeatureCache:
 
     def put(self, key: str, array: np.ndarray) -> None:
         """Store ``array``, all of it or nothing."""
-        path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, x=array)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        file = io.BytesIO()
+        np.savez(file, x=array)
+        if is_address(self.folder):
+            self._store.write(self.path(key), file.getvalue())
+        else:
+            write_atomic(file.getvalue(), self.path(key))
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"folder": self.folder}
+
+    @cached_property
+    def _store(self) -> Store:
+        return Store(self.folder)
 
 
 def compute_features(
@@ -167,7 +190,7 @@ def compute_features(
     """
     keys = [clip.key(front_end) for clip in clips]
     asked = dict(zip(keys, clips, strict=True))
-    cached = sum(cache.path(key).is_file() for key in asked)
+    cached = cache.count(asked)
     found: dict[str, np.ndarray] = {}
 
     def report() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from serkit.corpora import Corpus
 
-__all__ = ["Run", "run_evaluation", "train_final"]
+__all__ = ["Run", "run_evaluation", "train_final", "with_copies"]
 
 
 def run_evaluation(
@@ -114,7 +114,7 @@ def run_evaluation(
         run_folder.start(out, recipe, corpus, split, resume=resume)
         todo = [k for k in chosen if not run_folder.finished(out, k)]
         if todo:
-            rows = _with_copies(clips[clips["fold"].isin(todo)], corpus, recipe, split)
+            rows = with_copies(clips[clips["fold"].isin(todo)], corpus, recipe, split)
             needed = rows.drop_duplicates(COPY).sort_values(COPY)
             _plan(progress, recipe, needed, "fold", len(todo))
             loaded = load_clips(needed, corpus, recipe, seed=split.seed, cache=cache, n_jobs=n_jobs, progress=progress)
@@ -165,7 +165,7 @@ def _labels(split: Split, train: pd.DataFrame, labels: list[str]) -> list[str]:
     return [label for label in labels if label in given]
 
 
-def _with_copies(rows: pd.DataFrame, corpus: Corpus, recipe: Recipe, split: Split) -> pd.DataFrame:
+def with_copies(rows: pd.DataFrame, corpus: Corpus, recipe: Recipe, split: Split) -> pd.DataFrame:
     """Add the recipe's altered copies of the training clips of each fold."""
     if recipe.augment is None or split.protocol == "augmented-random":
         return rows
