@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ import soundfile as sf
 
 import serkit
 from serkit.audio import resample
+from tests.tiny_models import write_tiny
 from tests.webapp import MISSING, PHONE, launched
 
 if MISSING is not None:
@@ -33,19 +34,31 @@ CLIPS = ("angry_1038", "happy_1016", "neutral_1005", "sad_1082")
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript", ".wasm": "application/wasm"}
+    extensions_map: ClassVar[dict[str, str]] = {
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page, built with the bundle fast."""
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that answers by how loud a clip is, in pieces of 10 s."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    write_tiny(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def site(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page, built with fast and the tiny bundle."""
     if not (SOURCE / "node_modules" / "onnxruntime-web").is_dir():
-        pytest.skip("ONNX Runtime Web is not installed: make browser-packages, or npm ci in docs/browser")
+        pytest.skip("ONNX Runtime Web is not installed: run make browser-packages, or npm ci in docs/browser")
     out = tmp_path_factory.mktemp("page") / "site"
-    runpy.run_path(str(SOURCE / "build.py"))["build"](out)
+    runpy.run_path(str(SOURCE / "build.py"))["build"](out, ("fast", str(tiny)))
     return out
 
 
@@ -112,17 +125,31 @@ def heard(page: Page, path: Path) -> dict[str, Any]:
     return answer
 
 
-def test_answers_are_those_of_python(page: Page, waves: dict[str, Path]) -> None:
-    fast = serkit.load("fast")
-    for name in (*CLIPS, "long"):
-        ours, theirs = fast.predict(waves[name]), heard(page, waves[name])
-        found = [theirs["probabilities"][label] for label in fast.labels]
-        assert found == pytest.approx(list(ours.probabilities.values()), abs=1e-3), name
-        assert theirs["familiarity"] == pytest.approx(ours.familiarity, abs=1e-2), name
-        assert (theirs["emotion"], theirs["unsure"]) == (ours.emotion, ours.unsure), name
-        assert ("short" in theirs["warnings"]) == ("short" in ours.warnings), name
+def test_answers_are_those_of_python(page: Page, waves: dict[str, Path], tiny: Path) -> None:
+    """Speech, averages and limits: a graph without int8 gives Python's answers, on 40 s in four pieces too."""
+    page.get_by_label("Model").select_option(tiny.name)
+    expect(page.locator("#status")).to_have_text("Ready.", timeout=PATIENCE)
+    compare(page, waves, serkit.load(tiny), 1e-3)
     assert heard(page, waves["silence"])["speech"] is False
     expect(page.get_by_role("heading", name="No speech")).to_be_visible()
+
+
+def test_answers_of_fast(page: Page, waves: dict[str, Path]) -> None:
+    """Within 1e-2, not 1e-3: rounding in the last bit moves int8 answers in Python too (docs/browser.md)."""
+    compare(page, waves, serkit.load("fast"), 1e-2)
+
+
+def compare(page: Page, waves: dict[str, Path], model: serkit.Recognizer, limit: float) -> None:
+    for name in (*CLIPS, "long"):
+        ours, theirs = model.predict(waves[name]), heard(page, waves[name])
+        found = [theirs["probabilities"][label] for label in model.labels]
+        assert found == pytest.approx(list(ours.probabilities.values()), abs=limit), name
+        if ours.familiarity is None:
+            assert theirs["familiarity"] is None, name
+        else:
+            assert theirs["familiarity"] == pytest.approx(ours.familiarity, abs=1e-2), name
+        assert (theirs["emotion"], theirs["unsure"]) == (ours.emotion, ours.emotion is None), name
+        assert ("short" in theirs["warnings"]) == ("short" in ours.warnings), name
 
 
 def test_offline_and_nothing_sent(page: Page, waves: dict[str, Path], server: ThreadingHTTPServer) -> None:

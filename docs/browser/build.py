@@ -36,8 +36,10 @@ def build(out: Path, models: tuple[str, ...] = ("fast",)) -> None:
         bundle = locate(model)
         folder = out / "models" / bundle.name
         folder.mkdir(parents=True)
-        for name in ("manifest.json", "model.onnx", "LICENSE"):
+        for name in ("manifest.json", "model.onnx"):
             shutil.copyfile(bundle / name, folder / name)
+        if (bundle / "LICENSE").is_file():
+            shutil.copyfile(bundle / "LICENSE", folder / "LICENSE")
         names.append(bundle.name)
     (out / "models.json").write_text(json.dumps(names), encoding="utf-8")
     files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
@@ -53,7 +55,9 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="a new or empty folder")
-    parser.add_argument("--model", action="append", help="name or folder of a bundle; repeat it for several (default: fast)")
+    parser.add_argument(
+        "--model", action="append", help="name or folder of a bundle; repeat it for several (default: fast)"
+    )
     given = parser.parse_args()
     build(given.out, tuple(given.model or ("fast",)))
     size = sum(path.stat().st_size for path in given.out.rglob("*") if path.is_file())

@@ -7,7 +7,7 @@ const NOTES = {
   unfamiliar: "This sounds unlike anything the model learned from, so the answer may be wrong.",
 };
 const $ = (id) => document.getElementById(id);
-const perCent = (value) => `${Math.round(100 * value)} %`;
+const perCent = (value) => `${Math.round(100 * value)}\u00a0%`;
 
 let recognizer = null;
 let stream = null;
@@ -39,7 +39,7 @@ function show(answer, { live = false } = {}) {
   $("answer").textContent = title[0].toUpperCase() + title.slice(1);
   const facts = answer.speech ? [`Confidence ${perCent(answer.confidence)}`] : ["Nobody seems to speak here"];
   if (answer.familiarity !== null) facts.push(`familiarity ${perCent(answer.familiarity)}`);
-  if (!live) facts.push(`${answer.end.toFixed(1)} s of sound`);
+  if (!live) facts.push(`${answer.end.toFixed(1)}\u00a0s of sound`);
   $("facts").textContent = facts.join(", ");
   $("notes").replaceChildren(
     ...answer.warnings.map((name) => Object.assign(document.createElement("li"), { textContent: NOTES[name] })),
