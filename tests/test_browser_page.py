@@ -24,7 +24,7 @@ from tests.webapp import MISSING, PHONE, launched
 if MISSING is not None:
     pytest.skip(MISSING, allow_module_level=True)
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "docs" / "browser"
@@ -101,18 +101,26 @@ def browser(waves: dict[str, Path]) -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture
-def page(browser: Browser, server: ThreadingHTTPServer) -> Iterator[Page]:
-    """The page on a phone, ready."""
+@pytest.fixture(scope="module")
+def phone(browser: Browser) -> Iterator[BrowserContext]:
+    """A phone, which keeps what the service worker caches from test to test."""
     context = browser.new_context(**PHONE)
-    page = context.new_page()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(phone: BrowserContext, server: ThreadingHTTPServer) -> Iterator[Page]:
+    """The page on a phone, ready."""
+    page = phone.new_page()
     page.set_default_timeout(PATIENCE)
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(f"http://127.0.0.1:{server.server_port}/")
     expect(page.locator("#status")).to_have_text("Ready. The page now works offline too.", timeout=PATIENCE)
     yield page
-    context.close()
+    phone.set_offline(False)
+    page.close()
     assert problems == []
 
 
@@ -152,8 +160,8 @@ def compare(page: Page, waves: dict[str, Path], model: serkit.Recognizer, limit:
         assert ("short" in theirs["warnings"]) == ("short" in ours.warnings), name
 
 
-def test_offline_and_nothing_sent(page: Page, waves: dict[str, Path], server: ThreadingHTTPServer) -> None:
-    page.context.set_offline(True)
+def test_offline_and_nothing_sent(page: Page, phone: BrowserContext, waves: dict[str, Path]) -> None:
+    phone.set_offline(True)
     page.reload()
     expect(page.locator("#status")).to_contain_text("Ready", timeout=PATIENCE)
     asked: list[str] = []
