@@ -14,6 +14,7 @@
 # make notebooks SERKIT_DATA=folder   run the notebooks and save their output
 # make screenshots   take the pictures of the app for README and docs
 # make fuzz   read 100,000 damaged recordings of every container, write docs/fuzz.md
+# make browser   put the page that runs a model in the browser together, into build/browser
 # make dist   build what is published, into dist/, and check it
 # make bench  measure serkit beside what users would otherwise run, write docs/benchmarks.md
 PYTHON ?= python3
@@ -22,12 +23,12 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test coverage test-dependencies mutants lint format app bench dist fuzz docs site results scores yardstick averages notebooks \
-	screenshots chromium espeak clean
+	screenshots chromium espeak browser browser-packages clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ser predict examples/
 
-test: $(VENV)/.dev chromium espeak
+test: $(VENV)/.dev chromium espeak browser-packages
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 coverage: PYTEST_ARGS += --cov --cov-report=term
@@ -104,6 +105,16 @@ chromium:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium >/dev/null; \
 	fi || echo "Chromium could not be installed: the tests in a browser will skip."
+
+browser: $(VENV)/.runtime browser-packages
+	rm -rf build/browser
+	$(BIN)/python docs/browser/build.py build/browser $(BROWSER_ARGS)
+
+# The tests of that page need ONNX Runtime Web. If npm cannot install it, they skip and say how to get it.
+browser-packages:
+	@[ docs/browser/node_modules -nt docs/browser/package-lock.json ] || \
+		{ cd docs/browser && npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules; } || \
+		echo "ONNX Runtime Web could not be installed: the tests of the browser page will skip."
 
 # Four tests hear speech that espeak-ng makes; they skip without it.
 espeak:
