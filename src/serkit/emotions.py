@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from serkit.errors import CorpusError
 
-__all__ = ["ALIASES", "EMOTIONS", "LABELS", "OTHERS", "Emotion", "affect", "canonical", "colour"]
+__all__ = ["ALIASES", "EMOTIONS", "LABELS", "OTHERS", "Emotion", "affect", "canonical", "colour", "in_order", "own"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,11 @@ OTHERS: dict[str, str] = {
 
 _BY_LABEL = {e.label: e for e in EMOTIONS}
 
+#: Colours of other labels.
+_OWN = (
+    "#8C564B", "#17BECF", "#BCBD22", "#2F4B7C", "#A05195", "#665191", "#FF7C43", "#488F31", "#7A5C00", "#C2185B",
+)  # fmt: skip
+
 
 def canonical(name: str, *, others: bool = False) -> str:
     """Return serkit's label for an emotion's name in any of the supported corpora.
@@ -158,16 +164,55 @@ def canonical(name: str, *, others: bool = False) -> str:
         ) from None
 
 
-def colour(label: str) -> str:
-    """Return the hex colour of a label; labels outside the eight get a neutral dark grey.
+def own(name: str) -> str:
+    """Return the label for a name that a user gave a class: one of the eight if it means one, else the name itself.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"ANG"``, ``"Stressed"`` or ``"very calm"``; case and surrounding blanks do not matter, and blanks
+        inside become ``_``.
+
+    Raises
+    ------
+    CorpusError
+        If it is empty, longer than 64 characters, or has a character that cannot be shown, ``<`` or ``>``.
 
     Examples
     --------
-    >>> colour("angry")
-    '#D55E00'
+    >>> own("ANG"), own(" Stressed "), own("very calm")
+    ('angry', 'stressed', 'very_calm')
+    """
+    key = "_".join(name.strip().lower().split())
+    if not key or len(key) > 64 or not key.isprintable() or "<" in key or ">" in key:
+        raise CorpusError(f"{name!r:.80} cannot be a label: expected 1 to 64 characters that can be shown, no < or >.")
+    return (ALIASES | OTHERS).get(key, key)
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Return labels in the order of serkit: the eight as in RAVDESS, then all others by alphabet, each once.
+
+    Examples
+    --------
+    >>> in_order(["stressed", "sad", "bored", "neutral"])
+    ['neutral', 'sad', 'bored', 'stressed']
+    """
+    present = set(labels)
+    return [label for label in LABELS if label in present] + sorted(present - set(LABELS))
+
+
+def colour(label: str) -> str:
+    """Return the hex colour of a label; labels outside the eight get one by their name, always the same.
+
+    It comes from ten hues that differ from those of the eight; with more own labels, some share a hue.
+
+    Examples
+    --------
+    >>> colour("angry"), colour("stressed")
+    ('#D55E00', '#17BECF')
     """
     emotion = _BY_LABEL.get(label)
-    return emotion.colour if emotion else "#4D4D4D"
+    return emotion.colour if emotion else _OWN[zlib.crc32(label.encode("utf-8", "surrogateescape")) % len(_OWN)]
 
 
 def affect(probabilities: Mapping[str, float]) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from serkit.app.words import GREY, per_cent
 from serkit.audio import Waveform
-from serkit.emotions import EMOTIONS, LABELS, affect, colour
+from serkit.emotions import EMOTIONS, affect, colour
 from serkit.features import Analysis, f0, log_mel, rms
 from serkit.features.banks import mel_frequencies
 
@@ -249,7 +249,7 @@ def _horizontal(names: list[str], values: list[float] | list[int], texts: list[s
 
 
 def _hue(name: str) -> str:
-    return colour(name) if name in LABELS else GREY
+    return GREY if name in ("unsure", "no speech") else colour(name)
 
 
 def _plain_axes(figure: go.Figure, *, height: int) -> None:

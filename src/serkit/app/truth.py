@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from serkit.confusion import scores_of
-from serkit.emotions import canonical
+from serkit.emotions import own
 from serkit.errors import CorpusError
 from serkit.ravdess_names import parse_stem
 from serkit.recognition.prediction import Prediction
@@ -67,7 +67,7 @@ def from_table(data: bytes) -> dict[str, str]:
     Raises
     ------
     CorpusError
-        If it is not such a table or a label is unknown.
+        If it is not such a table, or a text in it cannot be a label.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def from_table(data: bytes) -> dict[str, str]:
     if file is None or emotion is None:
         got = ", ".join(columns) or "an empty table"
         raise CorpusError(f"The labels need the columns file,emotion, got {got}.")
-    return {str(row[file]).strip(): canonical(str(row[emotion])) for row in rows if row[file] and row[emotion]}
+    return {str(row[file]).strip(): own(str(row[emotion])) for row in rows if row[file] and row[emotion]}
 
 
 def compare(rows: Sequence[Prediction], truth: Mapping[str, str], labels: Sequence[str]) -> Comparison | None:

@@ -71,7 +71,14 @@ def check_input(content: dict[str, Any]) -> None:
     if kind not in _KINDS:
         raise BundleError(f"Manifest: 'input.kind' must be waveform or features, got {kind!r:.80}.")
     source = content
-    if kind == "features":
+    if kind == "features" and "encoder" in content:
+        expect("input.encoder", content["encoder"], dict, "an object")
+        source = content["encoder"]
+        for key in ("model", "sha256"):
+            expect(f"input.encoder.{key}", source.get(key), str, "text")
+        if not is_number(source.get("size")) or not 1 <= source["size"] <= _LARGEST_EMBEDDING:
+            raise BundleError(f"Manifest: 'input.encoder.size' must be from 1 to {_LARGEST_EMBEDDING:,}.")
+    elif kind == "features":
         expect("input.extractor", content.get("extractor"), dict, "an object")
         source = content["extractor"]
     elif "min_seconds" not in content or "max_seconds" not in content:

@@ -43,7 +43,9 @@ class Manifest:
     input : dict
         ``{"kind": "waveform", "sample_rate": Hz, "min_seconds": s, "max_seconds": s}``, or
         ``{"kind": "features", "extractor": Extractor.to_dict()}``, where ``min_seconds`` is 0.1 and ``max_seconds`` 30
-        unless given. A recording longer than ``max_seconds`` is answered window by window.
+        unless given; or ``{"kind": "features", "encoder": {"model", "sha256", "size", "sample_rate"}}``: the embedding
+        that the shipped model of this name, whose graph has this SHA-256, gives. A recording longer than
+        ``max_seconds`` is answered window by window.
     licence, citation : str
         Licence of the weights; what to cite for the data.
     description : str
@@ -166,7 +168,7 @@ class Manifest:
     @property
     def sample_rate(self) -> int:
         """The rate that the model works at, Hz."""
-        source = self.input if self.input["kind"] == "waveform" else self.input["extractor"]
+        source = self.input.get("extractor") or self.input.get("encoder") or self.input
         return int(source["sample_rate"])
 
     @property

@@ -79,7 +79,7 @@ def check_graph(data: bytes, manifest: Manifest) -> None:
     if names != [kind]:
         raise ValueError(f"has the inputs {names}, but the manifest expects one input named '{kind}'")
     given = outline.inputs[0]
-    layout = "waveform" if kind == "waveform" else manifest.input["extractor"].get("layout")
+    layout = "waveform" if kind == "waveform" else manifest.input.get("extractor", {"layout": "flat"}).get("layout")
     rank = {"waveform": 2, "mean_std": 2, "flat": 2, "frames": 3}.get(layout)
     if not given.float32 or not _fits(given.shape, rank):
         axes = f" with {rank} axes" if rank else ""

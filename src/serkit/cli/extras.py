@@ -35,7 +35,13 @@ def need_train(what: str) -> None:
 
 
 def read_to_learn(
-    data: Path, corpus: str | None, channel: str, *, skip_broken: bool = False, drop: str | None = None
+    data: Path,
+    corpus: str | None,
+    channel: str,
+    *,
+    skip_broken: bool = False,
+    drop: str | None = None,
+    label_map: Path | None = None,
 ) -> Corpus:
     """Read a corpus to train on, and report on stderr what was left out and how many clips that are.
 
@@ -44,22 +50,38 @@ def read_to_learn(
     data, corpus, channel, skip_broken
         As for :func:`serkit.read_corpus`.
     drop : str, optional
-        Labels to leave out, with commas between them. Labels that no model knows are left out anyway.
+        Labels to leave out, with commas between them.
+    label_map : Path, optional
+        A table of labels and what they become (:func:`serkit.corpora.label_map.read_label_map`). Without it, clips of
+        published corpora whose label is none of the eight are left out.
     """
     from dataclasses import replace
 
     from serkit.corpora import read_corpus
     from serkit.corpora.known import with_known_labels, without_labels
+    from serkit.corpora.label_map import read_label_map, relabelled
+    from serkit.emotions import LABELS, in_order
 
     recordings = read_corpus(data, kind=corpus, channel=channel, skip_broken=skip_broken)
     if drop is not None:
         recordings = without_labels(recordings, [label.strip() for label in drop.split(",") if label.strip()])
-    recordings, left_out = with_known_labels(recordings)
-    notes = [
-        f"{count:,} clips of {label} are left out: it is none of the labels that recipes know."
-        for label, count in left_out.items()
-    ]
-    recordings = replace(recordings, notes=(*recordings.notes, *notes))
+    if label_map is not None:
+        recordings = relabelled(recordings, read_label_map(label_map))
+    else:
+        recordings, left_out = with_known_labels(recordings)
+        notes = [
+            f"{count:,} clips of {label} are left out: it is none of serkit's eight labels. A --label-map that names "
+            "it keeps it."
+            for label, count in left_out.items()
+        ]
+        recordings = replace(recordings, notes=(*recordings.notes, *notes))
+    yours = recordings.table["emotion"].value_counts()
+    yours = {label: int(yours[label]) for label in in_order(yours.index) if label not in LABELS}
+    if yours:
+        listed = ", ".join(f"{label} ({count:,} clips)" for label, count in yours.items())
+        recordings = replace(
+            recordings, notes=(*recordings.notes, f"Labels of your own, beside serkit's eight: {listed}.")
+        )
     for note in recordings.notes:
         print(note, file=sys.stderr)
     if recordings.broken:

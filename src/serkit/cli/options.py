@@ -164,6 +164,16 @@ DropOption = Annotated[
 ]
 
 
+LabelMapOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--label-map",
+        metavar="FILE",
+        help="A CSV of two columns, a label and what it becomes; drop leaves its clips out: frustrated,angry.",
+    ),
+]
+
+
 def profile_for(recognizer: Recognizer, path: str | os.PathLike[str] | None) -> Profile | None:
     """Read the profile that ``--profile`` names, which must be one of this model; None without one."""
     if path is None:

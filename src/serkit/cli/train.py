@@ -14,11 +14,13 @@ from rich.table import Table
 
 from serkit.cli import app
 from serkit.cli.extras import need_train, read_to_learn
-from serkit.cli.options import DropOption, ForceOption, SkipBrokenOption
+from serkit.cli.options import DropOption, ForceOption, LabelMapOption, SkipBrokenOption
 from serkit.errors import TrainingError
 from serkit.waiting import Waiting
 
 if TYPE_CHECKING:
+    from serkit.bundle import Bundle
+    from serkit.corpora import Corpus
     from serkit.training.recipe import Recipe
     from serkit.training.run_folder import Run
 
@@ -67,6 +69,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder of the run; default below runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     drop: DropOption = None,
+    label_map: LabelMapOption = None,
     skip_broken: SkipBrokenOption = False,
     compare_to: Annotated[
         Path | None,
@@ -91,7 +94,7 @@ def evaluate(
         print("The protocol emobox has speech alone: song is left out.", file=sys.stderr)
         channel = "speech"
     try:
-        recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop)
+        recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
         copies = {"n_copies": loaded.augment.copies} if loaded.augment else {}
         split = make_split(recordings, protocol, seed=seed, n_folds=folds, n_adapt=adapt_clips, **copies)
         other = None if compare_to is None else finished_run(compare_to, split, only_fold or None)
@@ -131,55 +134,113 @@ def _print_paired(run: Run, other: Run) -> None:
 
 @app.command()
 def train(
-    recipe: RecipeArgument,
-    data: DataOption,
-    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE|RECORDINGS",
+            help="A recipe, as for 'ser evaluate', with --data; or recordings of your own: a folder with a folder per "
+            "label, or a table with the columns path and emotion.",
+        ),
+    ],
+    data: Annotated[
+        Path | None, typer.Option("--data", envvar="SERKIT_DATA", help="With a recipe: the labelled recordings.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the bundle; for your own recordings NAME-model.")] = None,
     corpus: CorpusOption = None,
     channel: ChannelOption = "both",
     seed: SeedOption = 0,
     results: ResultsOption = None,
     model_version: Annotated[str, typer.Option(help="The model's version, for its manifest.")] = "1",
     drop: DropOption = None,
+    label_map: LabelMapOption = None,
     skip_broken: SkipBrokenOption = False,
+    self_contained: Annotated[
+        bool, typer.Option("--self-contained", help="Your own recordings: put the encoder into the bundle.")
+    ] = False,
     jobs: JobsOption = JOBS,
     force: ForceOption = False,
 ) -> None:
-    """Train a recipe on all recordings and write a model bundle."""
+    """Train a model and write it as a bundle: by a recipe, or of your own recordings and labels.
+
+    'ser train my-folder/' checks the recordings, scores a small model on the encoder of the shipped model 'default',
+    trains it on all of them and writes it: about a minute for 200 clips.
+    """
     need_train("Training")
+    own = _is_recordings(recipe)
+    if not own and self_contained:
+        raise TrainingError("--self-contained is for your own recordings: a bundle of a recipe is always whole.")
+    if own and results:
+        raise TrainingError("--results is for a recipe: your own recordings are scored as they are trained.")
+    source = Path(recipe) if own else data
+    if source is None:
+        raise TrainingError(f"Name the labelled recordings for the recipe {recipe}: add --data FOLDER.")
+    if out is None and not own:
+        raise TrainingError(f"Name the folder for the bundle of {recipe}: add --out FOLDER.")
+    target = out or Path(f"{source.resolve().stem if source.is_file() else source.resolve().name}-model")
+    loaded = None if own else _loaded(recipe)
     from serkit.bundle import check_target
     from serkit.training.export import check_exportable, check_scores, export_bundle
     from serkit.training.run import train_final
 
-    loaded = _loaded(recipe)
     scores = [_read_results(path) for path in results or []]
-    check_scores(scores, loaded)
-    check_exportable(loaded)
-    check_target(out, force=force)
+    if loaded is not None:
+        check_scores(scores, loaded)
+        check_exportable(loaded)
+    check_target(target, force=force)
     try:
-        recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop)
+        recordings = read_to_learn(source, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
         with Waiting() as waiting:
-            fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=waiting)
-            waiting.line("Writing the bundle, and checking it on clips.")
-            bundle = export_bundle(
-                fitted,
-                loaded,
-                recordings,
-                out,
-                scores=scores,
-                seed=seed,
-                version=model_version,
-                n_jobs=jobs,
-                force=force,
-            )
+            if loaded is None:
+                bundle = _own(recordings, target, waiting, seed, jobs, force=force, self_contained=self_contained)
+            else:
+                fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=waiting)
+                waiting.line("Writing the bundle, and checking it on clips.")
+                bundle = export_bundle(
+                    fitted,
+                    loaded,
+                    recordings,
+                    target,
+                    scores=scores,
+                    seed=seed,
+                    version=model_version,
+                    n_jobs=jobs,
+                    force=force,
+                )
     except KeyboardInterrupt:
         print(
-            f"ser: interrupted; {out} was not written. Computed features are kept: the same command starts with them.",
+            f"ser: interrupted; {target} was not written. Finished work is kept: the same command starts with it.",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
     print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
-    if not scores:
+    if own:
+        print(f"Try it: ser predict RECORDING --model {target}")
+    elif not scores:
         print("It states no scores: give --results with a results.json of 'ser evaluate'.", file=sys.stderr)
+
+
+def _is_recordings(given: str) -> bool:
+    """Whether the argument of ``ser train`` names recordings: a path that is neither a recipe nor called like one."""
+    from serkit.training.recipe_files import list_recipes
+
+    return given not in list_recipes() and not given.endswith(".toml") and Path(given).exists()
+
+
+def _own(
+    recordings: Corpus, out: Path, waiting: Waiting, seed: int, jobs: int, *, force: bool, self_contained: bool
+) -> Bundle:
+    """Train on the user's own recordings, and print the scores."""
+    from serkit.training.own import plan, train_own
+
+    for note in plan(recordings).notes:
+        print(note, file=sys.stderr)
+    bundle = train_own(
+        recordings, out, seed=seed, n_jobs=jobs, force=force, self_contained=self_contained, progress=waiting
+    )
+    scores = Path(f"{out}-scores")
+    print_summary(json.loads((scores / "results.json").read_text("utf-8")))
+    print(f"Report: {scores / 'report.html'}")
+    return bundle
 
 
 @app.command()

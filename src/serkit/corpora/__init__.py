@@ -242,9 +242,11 @@ def _recognise_names(root: Path, paths: list[PurePosixPath]) -> str:
         return some[0]
     if some:
         raise CorpusError(f"{root} looks like a mixture ({', '.join(some)}): name the kind, with kind or --kind.")
+    if folders.name_labels(list(map(str, paths))):
+        return "folders"
     raise CorpusError(
         f"{root} is not a corpus that serkit knows ({len(paths)} audio files): expected "
-        f"{', '.join(corpus.title for corpus in published().values())}, a folder per emotion, or a table such as "
+        f"{', '.join(corpus.title for corpus in published().values())}, a folder per label, or a table such as "
         "manifest.csv with the columns path and emotion."
     )
 

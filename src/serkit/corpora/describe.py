@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from serkit.corpora.table import Corpus, voice_names
-from serkit.emotions import LABELS, colour
+from serkit.emotions import colour, in_order
 from serkit.errors import CorpusError
 
 __all__ = ["describe", "plot"]
@@ -70,7 +70,7 @@ def describe(corpus: Corpus) -> dict[str, Any]:
 
 
 def _order(emotions: set[str]) -> list[str]:
-    return [label for label in LABELS if label in emotions] + sorted(emotions - set(LABELS))
+    return in_order(emotions)
 
 
 def plot(corpus: Corpus, path: str | os.PathLike[str]) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from serkit.corpora.files import list_audio
 from serkit.corpora.table import Listing
-from serkit.emotions import ALIASES, OTHERS, canonical
+from serkit.emotions import ALIASES, OTHERS, own
 from serkit.errors import CorpusError
 
-__all__ = ["is_emotion", "read"]
+__all__ = ["is_emotion", "name_labels", "read"]
 
 
 def is_emotion(name: str) -> bool:
@@ -25,15 +26,17 @@ def is_emotion(name: str) -> bool:
 def read(root: Path) -> Listing:
     """List a corpus that has one folder per emotion.
 
-    The emotion is the one folder in the file's path that is named after an emotion. The speaker is what the other
-    folders on the way are called. Without such a folder it is the part of the file name before the first underscore,
+    The label is the folder in the file's path that is named after an emotion, as in ``angry/`` or ``anna/angry/``;
+    beside such folders, others at the same level are labels too: ``stressed/``. Without any folder named after an
+    emotion, the top folders are labels, unless one of them is a number. The speaker is what the other folders on the
+    way are called. Without such a folder it is the part of the file name before the first underscore,
     if that is not an emotion and at least two files share it. Otherwise the speaker is unknown (``""``), and the
     speaker protocols will say so.
 
     Raises
     ------
     CorpusError
-        If a file is not under exactly one emotion folder.
+        If a file is in no folder that names a label, or in two.
     """
     paths = list_audio(root)
     if not paths:
@@ -43,25 +46,42 @@ def read(root: Path) -> Listing:
     prefixes = Counter(_prefix(path) for path in paths)
     rows: list[dict[str, str]] = []
     wrong: list[str] = []
+    level = _level(paths)
     for path in paths:
         folders = PurePosixPath(path).parts[:-1]
-        emotions = [name for name in folders if is_emotion(name)]
-        if len(emotions) != 1:
+        emotions = [k for k, name in enumerate(folders) if is_emotion(name)]
+        at = emotions[0] if len(emotions) == 1 else level
+        if len(emotions) > 1 or at is None or at >= len(folders):
             wrong.append(path)
             continue
-        others = [name for name in folders if name != emotions[0]]
         prefix = _prefix(path)
-        speaker = "/".join(others) or (prefix if prefixes[prefix] > 1 else "")
-        rows.append({"path": path, "emotion": canonical(emotions[0], others=True), "speaker": speaker})
+        speaker = "/".join(folders[:at] + folders[at + 1 :]) or (prefix if prefixes[prefix] > 1 else "")
+        rows.append({"path": path, "emotion": own(folders[at]), "speaker": speaker})
     if wrong:
         raise CorpusError(
-            f"{len(wrong)} of {len(paths)} audio files in {root} are not in exactly one folder named after an "
-            f"emotion: "
+            f"{len(wrong)} of {len(paths)} audio files in {root} are not in exactly one folder that names a "
+            f"label: "
             + ", ".join(wrong[:5])
             + (", ..." if len(wrong) > 5 else "")
             + ". Rename the folders to labels such as angry, happy or sad, or describe the corpus in a manifest.csv."
         )
     return Listing(root.resolve().name, root, rows, "unknown", "unknown")
+
+
+def name_labels(paths: Sequence[str]) -> bool:
+    """Return whether each file is in a folder that names a label, also one that serkit does not know."""
+    level = _level(paths)
+    return level is not None and all(len(PurePosixPath(path).parts) > level + 1 for path in paths)
+
+
+def _level(paths: Sequence[str]) -> int | None:
+    """At which level the folders name labels that serkit does not know; None if that cannot be told."""
+    parts = [PurePosixPath(path).parts[:-1] for path in paths]
+    levels = {k for folders in parts for k, name in enumerate(folders) if is_emotion(name)}
+    if levels:
+        return levels.pop() if len(levels) == 1 else None
+    tops = {folders[0] for folders in parts if folders}
+    return 0 if len(tops) > 1 and not any(name.strip().isdigit() for name in tops) else None
 
 
 def _prefix(path: str) -> str:

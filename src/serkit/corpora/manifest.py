@@ -12,7 +12,7 @@ import pandas as pd
 
 from serkit.corpora import tables
 from serkit.corpora.table import CHANNELS, Listing
-from serkit.emotions import canonical
+from serkit.emotions import own
 from serkit.errors import CorpusError
 
 __all__ = ["find_manifest", "listing", "listing_of_frame", "read"]
@@ -44,7 +44,7 @@ def find_manifest(folder: Path) -> Path | None:
 def read(file: Path) -> Listing:
     """List a corpus that a table describes.
 
-    The columns are ``path`` and ``emotion`` (a label, an alias, or one of :data:`serkit.emotions.OTHERS`); optional are
+    The columns are ``path`` and ``emotion`` (an alias of serkit's eight labels, or any label of your own); optional are
     ``start`` and ``end`` (seconds, or timedeltas as in audformat's tables; empty: the file's start, its end),
     ``speaker``, ``sex`` (female, male, f, m), ``channel`` (speech, song), ``intensity``, ``statement``, ``repetition``
     and ``corpus``. :data:`serkit.corpora.tables.ALIASES` has other names for four of them. Other columns are kept as
@@ -144,7 +144,7 @@ def _path(given: str, root: Path) -> str:
 def _row(values: dict[str, str], root: Path) -> dict[str, Any]:
     row: dict[str, Any] = {name: value for name, value in values.items() if name != "audio_hash"}
     row["path"] = _path(row["path"], root)
-    row["emotion"] = canonical(row["emotion"], others=True)
+    row["emotion"] = own(row["emotion"])
     for name in ("start", "end"):
         row[name] = tables.seconds(name, row.get(name, ""))
     if row["end"] is not None and row["end"] <= (row["start"] or 0.0):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from serkit import audio
 from serkit.audio import Waveform
-from serkit.bundle import Bundle, Manifest
+from serkit.bundle import Bundle, Manifest, packaged, read_bundle
 from serkit.errors import BundleError, SerkitError
 from serkit.recognition.prediction import check_confidence
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from serkit.recognition.label_choice import LabelChoice, Labels
     from serkit.recognition.profile import Profile
 
-__all__ = ["Graph", "Outputs"]
+__all__ = ["Graph", "Outputs", "shipped_encoder"]
 
 _Self = TypeVar("_Self", bound="Graph")
 
@@ -276,6 +276,9 @@ def _preparation(bundle: Bundle) -> Callable[[Waveform], np.ndarray]:
     """From a waveform at the model's rate to the graph's input, with the batch axis."""
     if bundle.manifest.input["kind"] == "waveform":
         return lambda wave: wave.samples[np.newaxis]
+    if "encoder" in bundle.manifest.input:
+        encoder = shipped_encoder(bundle.manifest.input["encoder"], str(bundle.path))
+        return lambda wave: encoder.embedding(wave)[np.newaxis]
     from serkit.features import Extractor
 
     try:
@@ -283,6 +286,34 @@ def _preparation(bundle: Bundle) -> Callable[[Waveform], np.ndarray]:
     except (SerkitError, TypeError, KeyError) as error:
         raise BundleError(f"{bundle.path}: this serkit cannot make the features of the model: {error}") from error
     return lambda wave: np.ascontiguousarray(extractor(wave), dtype=np.float32)[np.newaxis]
+
+
+def shipped_encoder(stated: Mapping[str, Any], whose: str) -> Graph:
+    """Return the shipped model whose embedding a bundle builds on.
+
+    Parameters
+    ----------
+    stated : mapping
+        ``model`` and ``sha256`` of its graph.
+    whose : str
+        What needs it, for the message.
+
+    Raises
+    ------
+    BundleError
+        If this serkit ships no such model, or another version of it.
+    """
+    name, sha256 = stated["model"], stated["sha256"]
+    where = packaged().get(name)
+    base = None if where is None else read_bundle(where)
+    if base is None or base.manifest.files["model.onnx"] != sha256:
+        has = "does not have it" if base is None else f"has version {base.manifest.version}, a different one"
+        raise BundleError(
+            f"{whose} builds on the shipped model {name!r} with the SHA-256 {sha256[:12]}…, and this serkit {has}: "
+            "train it again with this serkit, or install the one that it was trained with. (A bundle written with "
+            "--self-contained needs no other.)"
+        )
+    return Graph(base)
 
 
 def _session(bundle: Bundle, threads: int) -> Any:

@@ -7,14 +7,14 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import onnx
 from imblearn.pipeline import Pipeline
 from onnx import TensorProto, compose, helper, numpy_helper
 
-from serkit.bundle import Bundle, Manifest, add_metadata, write_bundle
+from serkit.bundle import Bundle, Manifest, add_metadata, read_bundle, write_bundle
 from serkit.bundle.clips import CLIPS, pack_clips
 from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
@@ -71,6 +71,7 @@ def export_bundle(
     cache: FeatureCache | None = None,
     progress: Callable[[dict[str, Any]], None] | None = None,
     force: bool = False,
+    self_contained: bool = False,
 ) -> Bundle:
     """Write ``estimator`` as a bundle, with the hashes of its training clips.
 
@@ -93,6 +94,8 @@ def export_bundle(
         As in :func:`serkit.training.run.train_final`.
     force : bool
         Replace a bundle that is there.
+    self_contained : bool
+        Put the encoder of ``[embedding]`` into the bundle, instead of a reference to the model that ships.
 
     Raises
     ------
@@ -137,11 +140,14 @@ def export_bundle(
             )
         else:
             graph = pipeline_graph(estimator, labels, X.shape[1])
-            if recipe.encoder is not None:
+            if recipe.encoder is not None or (recipe.embedding is not None and self_contained):
                 graph = joined(front_end.graph(), graph)
     if graph.graph.input[0].name == "waveform":
         given = {"kind": "waveform", "sample_rate": front_end.sample_rate, **_SECONDS}
         inputs = [corpus.load(row, target_rate=front_end.sample_rate).samples[None] for _, row in rows.iterrows()]
+    elif recipe.embedding is not None:
+        given = {"kind": "features", "encoder": dict(front_end.to_dict()), **_SECONDS}
+        inputs = [x[None] for x in X]
     else:
         given = {"kind": "features", "extractor": front_end.to_dict()}
         inputs = [x[None] for x in X]
@@ -151,7 +157,7 @@ def export_bundle(
         labels=tuple(labels),
         input=given,
         licence=_licence(recipe, corpus),
-        citation=" ".join(filter(None, (corpus.citation, recipe.encoder.citation if recipe.encoder else ""))),
+        citation=" ".join(filter(None, (corpus.citation, _encoder(recipe).citation))),
         description=recipe.description,
         recipe=recipe.text,
         recipe_hash=recipe.hash,
@@ -182,9 +188,25 @@ def _expected(estimator: Pipeline, labels: Sequence[str], X: np.ndarray, heard: 
 def _licence(recipe: Recipe, corpus: Corpus) -> str:
     """The licences of the recordings, and of the encoder that the bundle contains."""
     text = corpus.licence or "unknown: ask the owner of the recordings"
-    if recipe.encoder is None or not recipe.encoder.licence:
-        return text
-    return f"{text}; {recipe.encoder.name}: {recipe.encoder.licence}"
+    name, licence, _ = _encoder(recipe)
+    return f"{text}; {name}: {licence}" if licence else text
+
+
+class _Encoder(NamedTuple):
+    name: str
+    licence: str
+    citation: str
+
+
+def _encoder(recipe: Recipe) -> _Encoder:
+    """What is to be said of the encoder that answers; empty for acoustic features."""
+    if recipe.encoder is not None:
+        return _Encoder(recipe.encoder.name, recipe.encoder.licence, recipe.encoder.citation)
+    if recipe.embedding is not None:
+        shipped = parse_recipe(read_bundle(recipe.embedding.model).manifest.recipe).encoder
+        if shipped is not None:
+            return _Encoder(shipped.name, shipped.licence, shipped.citation)
+    return _Encoder("", "", "")
 
 
 def _heard(X: np.ndarray) -> dict[str, np.ndarray]:

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from serkit.emotions import LABELS
+from serkit.emotions import in_order
 from serkit.errors import TrainingError
 from serkit.models import COMBINED, MODELS, build
 from serkit.models.classical import TemperatureScaled
@@ -104,26 +104,20 @@ class Scaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 
 def corpus_labels(corpus: Corpus) -> list[str]:
-    """The labels that ``corpus`` holds, in RAVDESS order.
+    """The labels that ``corpus`` holds: the eight in RAVDESS order, then others by alphabet.
 
     Raises
     ------
     TrainingError
-        If a label is none of the eight, or fewer than two are there.
+        If fewer than two are there.
     """
     present = set(corpus.table["emotion"])
-    unknown = sorted(present - set(LABELS))
-    if unknown:
-        raise TrainingError(
-            f"The corpus {corpus.name} has labels that no recipe knows: {', '.join(map(repr, unknown))}; "
-            f"expected some of {', '.join(LABELS)}."
-        )
     if len(present) < 2:
         raise TrainingError(
             f"The corpus {corpus.name} holds {len(present)} label(s), {', '.join(sorted(present)) or 'none'}: "
             "at least two are needed."
         )
-    return [label for label in LABELS if label in present]
+    return in_order(present)
 
 
 def known_labels(

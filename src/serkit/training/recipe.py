@@ -97,6 +97,17 @@ class Encoder(Section):
     precision: Literal["float32", "float16", "int8"] = "float32"
 
 
+class Embedding(Section):
+    """The ``[embedding]`` section, in place of ``[features]``: the encoder of a model that ships, frozen, as front end.
+
+    ``model`` is its name and ``sha256`` that of its graph (:class:`serkit.training.shipped.ShippedEncoder`).
+    """
+
+    model: str = Field(min_length=1)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    layout: Literal["mean_std"] = "mean_std"
+
+
 class Augment(Section):
     """Copies of the training clips: copy ``k`` goes through chain ``k`` (then around again).
 
@@ -203,8 +214,8 @@ class Recipe(Section):
     scale : {"feature", "row", "none"}
         What vectors are standardised by, on the training side: each value by itself, or all values of a row of the
         flat matrix together, so that differences between frames are kept.
-    features, encoder
-        The front end: exactly one of the two is set.
+    features, encoder, embedding
+        The front end: exactly one of the three is set.
     augment, balance, select, model, validation, calibration, adaptation
         The other sections.
     unheard : tuple of str
@@ -219,6 +230,7 @@ class Recipe(Section):
     scale: Literal["feature", "row", "none"] = "feature"
     features: Features | None = None
     encoder: Encoder | None = None
+    embedding: Embedding | None = None
     augment: Augment | None = None
     balance: Balance = Balance()
     select: Select | None = None
@@ -247,6 +259,9 @@ class Recipe(Section):
         content = self.model_dump(mode="json", exclude=left_out)
         if self.encoder is None:
             del content["encoder"]
+        if self.embedding is None:
+            del content["embedding"]
+        if self.features is not None:
             content["features"] = self.front_end.to_dict()
         for path, default in _ADDED.items():
             *sections, key = path.split(".")
@@ -259,7 +274,7 @@ class Recipe(Section):
 
     @property
     def front_end(self) -> FrontEnd:
-        """What turns clips into arrays: the extractor of ``[features]``, or the encoder of ``[encoder]``.
+        """What turns clips into arrays: the extractor of ``[features]``, or an encoder.
 
         Raises
         ------
@@ -267,7 +282,12 @@ class Recipe(Section):
             If the folder of the encoder is missing or holds other weights.
         """
         if self._front_end is None:
-            self._front_end = self.extractor if self.encoder is None else _encoder(self.encoder)
+            if self.embedding is not None:
+                from serkit.training.shipped import ShippedEncoder
+
+                self._front_end = ShippedEncoder(self.embedding.model, self.embedding.sha256)
+            else:
+                self._front_end = self.extractor if self.encoder is None else _encoder(self.encoder)
         return self._front_end
 
     @property
@@ -280,14 +300,16 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _one_front_end(self) -> Recipe:
-        if (self.features is None) == (self.encoder is None):
-            raise ValueError("a recipe needs one front end, the section [features] or the section [encoder]")
+        if sum(section is not None for section in (self.features, self.encoder, self.embedding)) != 1:
+            raise ValueError(
+                "a recipe needs one front end, the section [features], the section [encoder] or the section [embedding]"
+            )
         return self
 
     @property
     def layout(self) -> str:
         """How the front end arranges a clip: ``mean_std``, ``flat`` or ``frames``."""
-        section = self.features or self.encoder
+        section = self.features or self.encoder or self.embedding
         assert section is not None
         return section.layout
 

@@ -52,7 +52,7 @@ def _width(recipe: Recipe) -> float:
 
     That of an encoder is not known without its folder, which a recipe needs in training only: infinite here.
     """
-    return math.inf if recipe.encoder is not None else len(recipe.extractor.feature_names())
+    return math.inf if recipe.features is None else len(recipe.extractor.feature_names())
 
 
 def _shape(n_features: float | None) -> tuple[int | str, ...]:

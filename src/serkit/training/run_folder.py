@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from serkit.corpora.columns import COPY, FACTS
-from serkit.emotions import LABELS
+from serkit.emotions import in_order
 from serkit.errors import TrainingError
 from serkit.evaluation.report import write_report
 from serkit.evaluation.scores import results
@@ -77,7 +77,8 @@ def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
         "corpus": hashlib.sha256("\n".join(rows).encode("utf-8", "surrogateescape")).hexdigest(),
         "version of the features": recipe.front_end.key,
     }
-    if known_labels(corpus.table["corpus"].tolist(), corpus.table["emotion"].tolist(), LABELS) is not None:
+    emotions = corpus.table["emotion"].tolist()
+    if known_labels(corpus.table["corpus"].tolist(), emotions, in_order(emotions)) is not None:
         state["way of scoring"] = "each clip over the labels of its corpus"  # never mix folds scored in different ways
     if recipe.augment is not None:  # the recipe names these folders, not their content
         for kind, folder in recipe.augment.sound_folders()._asdict().items():
