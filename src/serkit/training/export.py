@@ -45,6 +45,8 @@ __all__ = [
 
 #: Largest difference between a probability of the graph and of the estimator.
 TOLERANCE = 1e-4
+#: The same for an encoder that was cut out of a shipped graph: its 8-bit products may round differently there.
+_CUT_OUT = 1e-3
 
 _OPSET, _IR_VERSION = 15, 8  # the newest operator set that onnxmltools converts XGBoost to
 _MAX_CLIPS = 64
@@ -170,7 +172,7 @@ def export_bundle(
     )
     data = add_metadata(graph.SerializeToString(), manifest)
     names = rows["path"].tolist()
-    verify(data, inputs, expected, names=names)
+    verify(data, inputs, expected, names=names, most=_CUT_OUT if recipe.embedding is not None else TOLERANCE)
     if adapted:
         verify(data, inputs[:_ADAPTED], adapted["expected"], names=names[:_ADAPTED], given=adapted["given"])
     clips = pack_clips(heard.table["audio_hash"])
@@ -289,6 +291,7 @@ def verify(
     *,
     names: Sequence[str],
     given: Mapping[str, np.ndarray] | None = None,
+    most: float = TOLERANCE,
 ) -> float:
     """Run the graph on each of ``inputs`` and compare with ``expected`` (n, n_labels).
 
@@ -302,7 +305,7 @@ def verify(
     Raises
     ------
     BundleError
-        If it is above :data:`TOLERANCE`, or the graph does not give one probability per label.
+        If it is above `most`, or the graph does not give one probability per label.
     """
     import onnxruntime
 
@@ -316,10 +319,10 @@ def verify(
         if got.shape != (1, len(row)):
             raise BundleError(f"The graph gives shape {got.shape} for {name}, expected (1, {len(row)}).")
         difference = float(np.abs(got[0] - row).max())
-        if not difference <= TOLERANCE:  # also when it is NaN
+        if not difference <= most:  # also when it is NaN
             raise BundleError(
                 f"The converted model differs from the trained one by {difference:.3g} on {name}, at most "
-                f"{TOLERANCE:g} is allowed: no bundle was written. Please report this fault with the recipe."
+                f"{most:g} is allowed: no bundle was written. Please report this fault with the recipe."
             )
         worst = max(worst, difference)
     return worst

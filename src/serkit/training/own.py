@@ -27,11 +27,7 @@ RECIPE = "own"
 _FOLDS = 5
 _FEWEST = 4  # clips of a label: one to test, one to calibrate, two to learn from
 _FEW = 20  # clips of a label; a score over fewer says little
-#: What is wrong with a score where speakers are not known.
-BY_CLIP = (
-    "The speakers are not known, so clips of the same voice are on both sides: expect less for new voices. A column "
-    "speaker, or names such as anna_01.wav, would tell."
-)
+_BY_CLIP = "so clips of the same voice are on both sides of the score: expect less for new voices."
 
 
 @dataclass(frozen=True)
@@ -91,8 +87,15 @@ def plan(corpus: Corpus) -> Plan:
     if has_voices(corpus, at_least=3):
         voices = voice_names(corpus.table).nunique()
         return Plan("speaker", min(_FOLDS, voices), tuple(notes))
-    known = corpus.table["speaker"].ne("").any()
-    notes.append("All clips are of one or two speakers: expect less for new voices." if known else BY_CLIP)
+    unknown = int(corpus.table["speaker"].eq("").sum())
+    if unknown == len(corpus.table):
+        notes.append(
+            f"The speakers are not known, {_BY_CLIP} A column speaker, or names such as anna_01.wav, would tell."
+        )
+    elif unknown:
+        notes.append(f"The speaker of {unknown} of {len(corpus.table)} clips is not known, {_BY_CLIP}")
+    else:
+        notes.append("All clips are of one or two speakers, so the score holds for these: expect less for new voices.")
     return Plan("random", _FOLDS, tuple(notes))
 
 

@@ -110,5 +110,7 @@ class ShippedEncoder:
         from onnx.utils import Extractor
 
         whole = onnx.load_model_from_string(self._graph.bundle.onnx)
-        # The shipped graph computes `features` and passes them on as `embedding`
+        # The shipped graph computes `features` and passes them on as `embedding`; their shape is not stated there
+        features = onnx.helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, [1, *self.shape])
+        whole.graph.value_info.append(features)
         return Extractor(whole).extract_model(["waveform"], ["features"])
