@@ -57,5 +57,7 @@ def shrunk(name: str) -> Recipe:
     """The packaged recipe `name` with smaller numbers in the same places."""
     text = load_recipe(name).text
     for old, new in _SMALLER.items():
+        if "sha256" in old and "[embedding]" in text:
+            continue  # of a model that ships
         text = re.sub(old, new, text, flags=re.MULTILINE)
     return parse_recipe(text, source=name)

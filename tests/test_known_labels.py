@@ -35,5 +35,6 @@ def test_the_command_line_says_what_is_left_out(
     monkeypatch.setattr("serkit.corpora.read_corpus", lambda *args, **options: corpus_of(ROWS[:3]))
     assert len(extras.read_to_learn(Path("data"), "resd", "both")) == 1
     assert capsys.readouterr().err == (
-        "2 clips of enthusiasm are left out: it is none of the labels that recipes know.\n"
+        "2 clips of enthusiasm are left out: it is none of serkit's eight labels. "
+        "A --label-map that names it keeps it.\n"
     )

@@ -54,6 +54,7 @@ _PUBLIC = {
     "run_evaluation": "serkit.training.run",
     "run_transfer": "serkit.training.transfer",
     "train_final": "serkit.training.run",
+    "train_own": "serkit.training.own",
 }
 
 # Names for training: their modules need the extra `train`.
@@ -67,6 +68,7 @@ _LEARN = frozenset(
         "run_evaluation",
         "run_transfer",
         "train_final",
+        "train_own",
     }
 )
 
@@ -120,6 +122,7 @@ if TYPE_CHECKING:
     from serkit.recognition.stream import Stream as Stream
     from serkit.recognition.tracks import Timeline as Timeline
     from serkit.training.export import export_bundle as export_bundle
+    from serkit.training.own import train_own as train_own
     from serkit.training.recipe_files import load_recipe as load_recipe
     from serkit.training.run import run_evaluation as run_evaluation
     from serkit.training.run import train_final as train_final

@@ -209,7 +209,7 @@ def colour(label: str) -> str:
     Examples
     --------
     >>> colour("angry"), colour("stressed")
-    ('#D55E00', '#17BECF')
+    ('#D55E00', '#C2185B')
     """
     emotion = _BY_LABEL.get(label)
     return emotion.colour if emotion else _OWN[zlib.crc32(label.encode("utf-8", "surrogateescape")) % len(_OWN)]

@@ -75,8 +75,8 @@ def read_to_learn(
             for label, count in left_out.items()
         ]
         recordings = replace(recordings, notes=(*recordings.notes, *notes))
-    yours = recordings.table["emotion"].value_counts()
-    yours = {label: int(yours[label]) for label in in_order(yours.index) if label not in LABELS}
+    counts = recordings.table["emotion"].value_counts()
+    yours = {label: int(counts[label]) for label in in_order(counts.index) if label not in LABELS}
     if yours:
         listed = ", ".join(f"{label} ({count:,} clips)" for label, count in yours.items())
         recordings = replace(

@@ -208,7 +208,8 @@ def train(
                 )
     except KeyboardInterrupt:
         print(
-            f"ser: interrupted; {target} was not written. Finished work is kept: the same command starts with it.",
+            f"ser: interrupted; {target} was not written. Computed features are kept: the same command starts with "
+            "them.",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None

@@ -159,7 +159,7 @@ def export_bundle(
         labels=tuple(labels),
         input=given,
         licence=_licence(recipe, corpus),
-        citation=" ".join(filter(None, (corpus.citation, _encoder(recipe).citation))),
+        citation=" ".join(filter(None, (corpus.citation.replace("unknown", ""), _encoder(recipe).citation))),
         description=recipe.description,
         recipe=recipe.text,
         recipe_hash=recipe.hash,

@@ -61,7 +61,7 @@ def plan(corpus: Corpus) -> Plan:
     TrainingError
         If fewer than two labels are there, or one has fewer than four clips.
     """
-    counts = corpus.table["emotion"].value_counts()
+    counts = corpus.table.groupby("emotion")["audio_hash"].nunique()  # the same sound counts once
     labels = in_order(counts.index)
     if len(labels) < 2:
         raise TrainingError(
@@ -81,9 +81,7 @@ def plan(corpus: Corpus) -> Plan:
     ]
     twins = len(corpus.table) - corpus.table["audio_hash"].nunique()
     if twins:
-        notes.append(
-            f"{twins} clips have the same sound as another: they stay on one side, and count as often as given."
-        )
+        notes.append(f"{twins} clips have the same sound as another: they are learnt and tested together.")
     if has_voices(corpus, at_least=3):
         voices = voice_names(corpus.table).nunique()
         return Plan("speaker", min(_FOLDS, voices), tuple(notes))
@@ -96,7 +94,7 @@ def plan(corpus: Corpus) -> Plan:
         notes.append(f"The speaker of {unknown} of {len(corpus.table)} clips is not known, {_BY_CLIP}")
     else:
         notes.append("All clips are of one or two speakers, so the score holds for these: expect less for new voices.")
-    return Plan("random", _FOLDS, tuple(notes))
+    return Plan("random", min(_FOLDS, int(counts.min())), tuple(notes))
 
 
 def train_own(
