@@ -104,7 +104,8 @@ def test_what_cannot_be_learned_and_what_is_said_before(calls: Path) -> None:
     corpus = read_corpus(calls, skip_broken=True)
     assert plan(corpus).protocol == "speaker"
     assert "1 clips have the same sound as another" in plan(corpus).notes[-1]
-    assert plan(corpus).notes[0].startswith("Only 12 clips of sad: its score says little.")
+    assert plan(corpus).notes[0].startswith("Only 12 recordings of sad: its score says little.")
+    assert "not calibrated: that needs 20" in plan(corpus).notes[3]
     table = corpus.table
     nobody = plan(replace(corpus, table=table.assign(speaker="")))
     assert (nobody.protocol, "The speakers are not known" in nobody.notes[-1]) == ("random", True)
@@ -112,11 +113,15 @@ def test_what_cannot_be_learned_and_what_is_said_before(calls: Path) -> None:
     assert (pair.protocol, "one or two speakers" in pair.notes[-1]) == ("random", True)
     part = plan(replace(corpus, table=table.assign(speaker=table["speaker"].replace("p3", ""))))
     assert "The speaker of 12 of 37 clips is not known" in part.notes[-1]
-    few = table[(table["emotion"] != "sad") | table["path"].str.contains("p1_[012]")]
-    with pytest.raises(TrainingError, match=r"too few clips of sad \(3\): each label needs 4 or more.*--drop sad"):
-        plan(replace(corpus, table=few.reset_index(drop=True)))
-    with pytest.raises(TrainingError, match="has clips of hasty only"):
-        plan(replace(corpus, table=table[table["emotion"] == "hasty"].reset_index(drop=True)))
+    few = table[(table["emotion"] != "sad") | table["path"].str.contains("p1_[012]")].reset_index(drop=True)
+    left = plan(replace(corpus, table=few))
+    assert left.notes[0] == "sad has only 3 different recordings and is left out: 5 are needed."
+    assert set(left.corpus.table["emotion"]) == {"hasty", "stressed"}
+    two = few[few["emotion"] != "hasty"].reset_index(drop=True)
+    with pytest.raises(
+        TrainingError, match=r"calls has different recordings of sad \(3\), stressed \(12\): a"
+    ):
+        plan(replace(corpus, table=two))
 
 
 def test_a_label_map_renames_and_drops_aloud(calls: Path, tmp_path: Path, ser: Ser) -> None:

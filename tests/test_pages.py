@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("call.wav", "meeting.wav", "ann1.wav", "ann2.wav", "ann3.wav", "clip-16k-mono.wav"):
         soundfile.write(folder / name, samples, 16000)
     shutil.copy(folder / "meeting.wav", folder / "meeting.mp4")  # the content counts, not the name
-    for k, clip in enumerate(clips):
+    for k, clip in enumerate(clips + sorted((ROOT / "tests/voices").glob("*.flac"))):
         label = folder / "my-clips" / ("stressed" if k % 2 else "relaxed")
         label.mkdir(parents=True, exist_ok=True)
         shutil.copy(clip, label)

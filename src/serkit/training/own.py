@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from serkit.emotions import in_order
 from serkit.errors import TrainingError
 from serkit.protocol import make_split
 from serkit.training.export import export_bundle
-from serkit.training.recipe_files import load_recipe
+from serkit.training.recipe_files import load_recipe, parse_recipe
 from serkit.training.run import run_evaluation, train_final
 from serkit.training.split_rows import has_voices
 
@@ -25,8 +26,8 @@ __all__ = ["RECIPE", "Plan", "plan", "train_own"]
 
 RECIPE = "own"
 _FOLDS = 5
-_FEWEST = 4  # clips of a label: one to test, one to calibrate, two to learn from
-_FEW = 20  # clips of a label; a score over fewer says little
+_FEWEST = 5  # clips of a label; with fewer, some inner fold would have none
+_FEW = 20  # clips of a label; a score over fewer says little, and they are too few to calibrate with
 _BY_CLIP = "so clips of the same voice are on both sides of the score: expect less for new voices."
 
 
@@ -36,15 +37,21 @@ class Plan:
 
     Attributes
     ----------
+    corpus : Corpus
+        Without labels that have too few clips.
     protocol : str
         ``"speaker"`` where speakers are known, else ``"random"``.
     folds : int
+    calibrated : bool
+        Whether there are enough clips to calibrate the probabilities.
     notes : tuple of str
         Sentences.
     """
 
+    corpus: Corpus
     protocol: str
     folds: int
+    calibrated: bool
     notes: tuple[str, ...]
 
 
@@ -59,32 +66,38 @@ def plan(corpus: Corpus) -> Plan:
     Raises
     ------
     TrainingError
-        If fewer than two labels are there, or one has fewer than four clips.
+        If fewer than two labels have five clips or more.
     """
     counts = corpus.table.groupby("emotion")["audio_hash"].nunique()  # the same sound counts once
     labels = in_order(counts.index)
-    if len(labels) < 2:
+    rare = [label for label in labels if counts[label] < _FEWEST]
+    kept = [label for label in labels if label not in rare]
+    if len(kept) < 2:
+        listed = ", ".join(f"{label} ({counts[label]})" for label in labels)
         raise TrainingError(
-            f"{corpus.name} has clips of {' and '.join(labels) or 'no label'} only: a model needs two labels or more."
-        )
-    short = [label for label in labels if counts[label] < _FEWEST]
-    if short:
-        listed = ", ".join(f"{label} ({counts[label]})" for label in short)
-        raise TrainingError(
-            f"{corpus.name} has too few clips of {listed}: each label needs {_FEWEST} or more. Add clips, or leave "
-            f"labels out with --drop {','.join(short)}."
+            f"{corpus.name} has different recordings of {listed}: a model needs two labels or more, each with "
+            f"{_FEWEST} recordings or more."
         )
     notes = [
-        f"Only {counts[label]} clips of {label}: its score says little. 50 or more would be better."
-        for label in labels
+        f"{label} has only {counts[label]} different recordings and is left out: {_FEWEST} are needed."
+        for label in rare
+    ]
+    corpus = replace(corpus, table=corpus.table[corpus.table["emotion"].isin(kept)].reset_index(drop=True))
+    counts = counts[kept]
+    notes += [
+        f"Only {counts[label]} recordings of {label}: its score says little. 50 or more would be better."
+        for label in kept
         if counts[label] < _FEW
     ]
+    calibrated = bool(counts.min() >= _FEW)
+    if not calibrated:
+        notes.append(f"Probabilities are not calibrated: that needs {_FEW} recordings of each label.")
     twins = len(corpus.table) - corpus.table["audio_hash"].nunique()
     if twins:
         notes.append(f"{twins} clips have the same sound as another: they are learnt and tested together.")
     if has_voices(corpus, at_least=3):
         voices = voice_names(corpus.table).nunique()
-        return Plan("speaker", min(_FOLDS, voices), tuple(notes))
+        return Plan(corpus, "speaker", min(_FOLDS, voices), calibrated, tuple(notes))
     unknown = int(corpus.table["speaker"].eq("").sum())
     if unknown == len(corpus.table):
         notes.append(
@@ -94,7 +107,7 @@ def plan(corpus: Corpus) -> Plan:
         notes.append(f"The speaker of {unknown} of {len(corpus.table)} clips is not known, {_BY_CLIP}")
     else:
         notes.append("All clips are of one or two speakers, so the score holds for these: expect less for new voices.")
-    return Plan("random", min(_FOLDS, int(counts.min())), tuple(notes))
+    return Plan(corpus, "random", min(_FOLDS, int(counts.min())), calibrated, tuple(notes))
 
 
 def train_own(
@@ -142,6 +155,9 @@ def train_own(
     plan : What is checked, and how it is scored.
     """
     recipe, how = load_recipe(RECIPE), plan(corpus)
+    if not how.calibrated:
+        recipe = parse_recipe(re.sub(r"\[calibration\]\n.*\n", "", recipe.text))
+    corpus = how.corpus
     split = make_split(corpus, how.protocol, seed=seed, n_folds=how.folds)
     scores = Path(f"{os.fspath(out).rstrip('/')}-scores")
     resume = (scores / "run.json").is_file()
