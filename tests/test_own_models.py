@@ -118,9 +118,7 @@ def test_what_cannot_be_learned_and_what_is_said_before(calls: Path) -> None:
     assert left.notes[0] == "sad has only 3 different recordings and is left out: 5 are needed."
     assert set(left.corpus.table["emotion"]) == {"hasty", "stressed"}
     two = few[few["emotion"] != "hasty"].reset_index(drop=True)
-    with pytest.raises(
-        TrainingError, match=r"calls has different recordings of sad \(3\), stressed \(12\): a"
-    ):
+    with pytest.raises(TrainingError, match=r"calls has different recordings of sad \(3\), stressed \(12\): a"):
         plan(replace(corpus, table=two))
 
 
