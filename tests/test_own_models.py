@@ -53,6 +53,7 @@ def model(calls: Path) -> Path:
 def test_the_bundle_is_small_scored_by_speaker_and_answers_in_own_labels(model: Path, calls: Path, ser: Ser) -> None:
     bundle = read_bundle(model)
     assert bundle.size < 1_000_000
+    assert bundle.manifest.name == "calls"
     assert bundle.manifest.labels == ("sad", "hasty", "stressed")  # serkit's eight first, then by alphabet
     assert bundle.manifest.scores["speaker"]["n_clips"] == 37
     assert bundle.manifest.scores["speaker"]["n_speakers"] == 3

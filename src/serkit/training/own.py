@@ -154,10 +154,12 @@ def train_own(
     --------
     plan : What is checked, and how it is scored.
     """
-    recipe, how = load_recipe(RECIPE), plan(corpus)
+    how, text = plan(corpus), load_recipe(RECIPE).text
     if not how.calibrated:
-        recipe = parse_recipe(re.sub(r"\[calibration\]\n.*\n", "", recipe.text))
+        text = re.sub(r"\[calibration\]\n.*\n", "", text)
     corpus = how.corpus
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", corpus.name).strip("._-")[:64] or RECIPE
+    recipe = parse_recipe(text.replace(f'name = "{RECIPE}"', f'name = "{name}"', 1))
     split = make_split(corpus, how.protocol, seed=seed, n_folds=how.folds)
     scores = Path(f"{os.fspath(out).rstrip('/')}-scores")
     resume = (scores / "run.json").is_file()
