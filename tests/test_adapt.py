@@ -276,7 +276,8 @@ def test_predict_adapts_to_the_folder_itself(ser: Ser) -> None:
     assert ser(*words, "--resume")[0] == 0
     assert Path("rows.jsonl").read_text().splitlines() == lines
     here.save("here.json")
-    assert ser(*words[:5], "--profile", "here.json", "--out", "rows.jsonl", "--resume")[0] == 0
+    found = ser(*words[:5], "--profile", "here.json", "--out", "rows.jsonl", "--resume")
+    assert found[0] == 0, found
     sf.write("calls/99.wav", voice(4, 9), RATE)
     for other in (words, [*words[:5], "--out", "rows.jsonl"]):
         code, _, err = ser(*other, "--resume")

@@ -242,13 +242,13 @@ def test_the_command_from_recordings_to_files(
     words += ["--protocol", "cross-corpus", "--out", "out"]
     assert call_ser(*words) == 1
     said = capsys.readouterr()
-    assert "banglaser, its own unheard voices, seed 0: failed: The corpus has 2 speakers" in said.err
+    assert "banglaser, its own unheard voices, seed 0: failed: The corpus banglaser has 2 speakers" in said.err
     assert "8 runs, 17 models left to train." in said.err
     assert "tested on" in said.out
     document = json.loads(Path("out/cross-corpus.json").read_text("utf-8"))
     assert len(document["cells"]) == 2 * 3 - 1 + 2 * 2
     assert [row["trained_on"] for row in document["failed"]] == ["banglaser"]
-    assert "The corpus has 2 speakers" in Path("out/cross-corpus.md").read_text("utf-8")
+    assert "The corpus banglaser has 2 speakers" in Path("out/cross-corpus.md").read_text("utf-8")
     finished = run_folder.finished(Path("runs/compare/quick-crema_d-of-crema_d+banglaser-cross-corpus-0"), 0)
     assert finished
     assert call_ser(*words, "--finished", "--json") == 0

@@ -183,6 +183,7 @@ def predict(
                 if target not in (None, "-"):  # before the recordings are heard, not after
                     check_output(str(target), force=force)
         known = adapted_to(recognizer, inputs, channel=heard, strict=strict)
+        made_with["profile"] = known.key
     rows: list[Prediction] = []  # of the table, whose column widths depend on all rows
     tally = Tally()
     with contextlib.ExitStack() as stack:
