@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from serkit.recognition.prediction import Prediction
     from serkit.recognition.recognizer import Recognizer
     from serkit.recognition.speakers import Turns
-    from serkit.recognition.tracks import Timeline
+    from serkit.recognition.tracks import Timeline, Track
 
 
 def _target(flag: str, what: str) -> Any:
@@ -99,6 +99,12 @@ def timeline(
             help="Who speaks (a profile of ser enrol), or where the recordings are from (of ser adapt).",
         ),
     ] = None,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt", help="Adapt each track to its own voice, from 20 utterances on; reads the recording twice."
+        ),
+    ] = False,
     labels: LabelsOption = None,
     window: Annotated[
         float | None,
@@ -154,6 +160,8 @@ def timeline(
     cluster = Cluster(address, form, partition, workers, timeout)
     refused = {f"--{name}": target for name, target in targets.items()} | {"--json": as_json, "--annotate": annotate}
     check_engine(engine, cluster.given(), refused | {"--speakers": speakers, "--rate": rate, "--partial": partial})
+    if adapt and (profile is not None or engine is not None or annotate is not None or paths == ["-"]):
+        raise typer.BadParameter("--adapt reads files twice: not with --profile, --engine, --annotate or -.")
     if engine is None:
         _check_usage(paths, given, as_json, annotate, out, speakers, rate, partial, resume, force)
     if min_confidence is not None:
@@ -176,6 +184,7 @@ def timeline(
     }
     noted = {**asked, "speakers": None if speakers is None else str(speakers), "profile": known and known.key}
     noted |= {} if recognizer.choice is None else {"labels": list(recognizer.choice.spelled)}
+    noted |= {"adapt": True} if adapt else {}
     if engine is not None:
         from serkit.cli.scaled import Again, answer_on_ray
 
@@ -207,7 +216,7 @@ def timeline(
                 continue
             try:
                 with interruptible() as stop:
-                    found = _answer(recognizer, item, outputs, turns, strict, asked, stop)
+                    found = _answer(recognizer, item, outputs, turns, strict, asked, stop, adapt=adapt)
             except KeyboardInterrupt:
                 interrupted = True
                 break
@@ -216,6 +225,8 @@ def timeline(
                 continue
             tell.put(found)
             answered += 1
+            for track in found.tracks if adapt else ():
+                typer.echo(f"ser: {_adapted(track, terminal.printable(os.fspath(item)))}", err=True)
             if stop.is_set():
                 interrupted = True
                 typer.echo(
@@ -238,6 +249,14 @@ def timeline(
     if not sources:
         raise typer.Exit(2)
     raise typer.Exit(1 if failures or cut else 0)
+
+
+def _adapted(track: Track, path: str) -> str:
+    """Say what a track was adapted to."""
+    who = path if track.name is None else f"{path}, {terminal.printable(track.name)}"
+    if not track.adapted:
+        return f"{who}: not adapted: fewer than 20 utterances, or all of one mood."
+    return f"{who}: adapted to its own voice, {track.adapted} utterances."
 
 
 def _check_usage(
@@ -295,14 +314,17 @@ def _answer(
     strict: bool,
     asked: dict[str, Any],
     stop: threading.Event,
+    *,
+    adapt: bool,
 ) -> Timeline:
     from serkit.cli.recording_progress import RecordingProgress
     from serkit.recognition.long_recording import make_timeline
+    from serkit.recognition.own_voices import adapted_timeline
 
     with contextlib.ExitStack() as stack:
         sound = stack.enter_context(outputs.sound())
         progress = stack.enter_context(RecordingProgress(item))
-        found = make_timeline(
+        found = (adapted_timeline if adapt else make_timeline)(
             recognizer, item, speakers=turns, strict=strict, progress=progress, on_block=sound.add, stop=stop, **asked
         )
         outputs.mark(item, unfinished=stop.is_set())

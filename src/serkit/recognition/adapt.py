@@ -104,11 +104,26 @@ class Adaptation:
         if not heard.pieces or answer.emotion is None:
             self._silent += 1
             return
-        for embedding, seconds in heard.pieces:
-            self._moments.add(embedding, seconds / heard.voice)
-        self._labels[answer.emotion] += 1
-        self._sum += list(answer.probabilities.values())
-        self._seconds += answer.end - answer.start
+        pieces = [(embedding, seconds / heard.voice) for embedding, seconds in heard.pieces]
+        self.take(pieces, np.array(list(answer.probabilities.values())), answer.end - answer.start)
+
+    def take(self, pieces: Iterable[tuple[np.ndarray, float]], probabilities: np.ndarray, seconds: float) -> None:
+        """Take in a recording, or an utterance, that was answered.
+
+        Parameters
+        ----------
+        pieces : iterable of (np.ndarray, float)
+            Embeddings, shape (d,), and their weights, which sum to 1.
+        probabilities : np.ndarray, shape=(n_labels,)
+            Of all labels of the model, without a profile.
+        seconds : float
+            Its length.
+        """
+        for embedding, weight in pieces:
+            self._moments.add(embedding, weight)
+        self._labels[self._recognizer.labels[int(np.argmax(probabilities))]] += 1
+        self._sum += probabilities
+        self._seconds += seconds
 
     @property
     def heard(self) -> int:

@@ -33,8 +33,8 @@ class Listener:
     choices : sequence of Choice
         The channels to listen to. Of several channels, only the loudest one speaks at a time: a channel that is 10 dB
         quieter than another one with speech holds its echo.
-    answer : callable
-        Called with the samples of a window at the model's rate, float32, shape (n,).
+    answer : callable, or a sequence of them
+        Called with the samples of a window at the model's rate, float32, shape (n,); of a sequence, one for each track.
     window : float
         Longer utterances (from one and a half windows) are cut into windows that overlap by half, s.
     pause : float
@@ -50,7 +50,7 @@ class Listener:
         rate: int,
         target: int,
         choices: Sequence[Choice],
-        answer: Callable[[np.ndarray], Any],
+        answer: Callable[[np.ndarray], Any] | Sequence[Callable[[np.ndarray], Any]],
         *,
         window: float,
         pause: float,
@@ -62,8 +62,9 @@ class Listener:
         count = len(choices) if turns is None else len(turns.names)
         least = max(least, MIN_SECONDS)
         longest = max(LONGEST, 4 * window)
+        asked = [answer] * count if callable(answer) else list(answer)
         self._lanes = [
-            Lane(k, self._ears[k if turns is None else 0], Cutter(pause, longest), answer, window, least)
+            Lane(k, self._ears[k if turns is None else 0], Cutter(pause, longest), asked[k], window, least)
             for k in range(count)
         ]
         self._levels = np.zeros((len(choices), _HOLD - 1))

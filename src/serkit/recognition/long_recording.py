@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import Literal
@@ -42,20 +42,25 @@ def make_timeline(
     pause: float = MIN_PAUSE,
     smooth: bool = True,
     min_confidence: float | None = None,
-    profile: Profile | None = None,
+    profile: Profile | Mapping[int, Profile] | None = None,
     strict: bool = False,
     progress: Callable[[float], object] | None = None,
     on_block: Callable[[np.ndarray, int], object] | None = None,
+    on_utterance: Callable[[Heard, list[Outputs]], object] | None = None,
     stop: Event | None = None,
 ) -> Timeline:
     """Answer a recording of any length; see :meth:`serkit.Recognizer.timeline`.
 
-    `on_block` is called with each block of the recording, float32, shape (n, channels), and its rate, Hz. Once `stop`
-    is set, what was heard is answered, and the timeline's error says so.
+    `profile` may be a mapping from the number of a track to its profile. `on_utterance` is called with each utterance
+    and what the model gave for its windows, embeddings included. `on_block` is called with each block of the
+    recording, float32, shape (n, channels), and its rate, Hz. Once `stop` is set, what was heard is answered, and the
+    timeline's error says so.
     """
     least = recognizer.least(min_confidence)
-    if profile is not None:
-        check_profile(profile, recognizer.manifest)
+    voices = profile if isinstance(profile, Mapping) else {}
+    everybody = None if isinstance(profile, Mapping) else profile
+    for known in [*voices.values(), *([everybody] if everybody is not None else [])]:
+        check_profile(known, recognizer.manifest)
     wanted = check_channel(channel, each=True)
     length, shortest_pause = check_window(recognizer, window), check_pause(pause)
     path = path_of(source)
@@ -66,12 +71,17 @@ def make_timeline(
         turns = speakers if isinstance(speakers, Turns) else read_rttm(speakers, path)
     each = wanted == "each"
     track = audio.Track(source, sample_rate=sample_rate, channel=Choice(None) if wanted == "each" else wanted)
-    ask = window_answer(recognizer, profile)
+    embed = on_utterance is not None
     outline: Outline | None = None
     listener: Listener | None = None
     rows: list[list[Prediction]] = []
     broken: str | None = None
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1), thread_name_prefix="serkit") as pool:
+
+        def submitted(number: int) -> Callable[[np.ndarray], Future[Outputs]]:
+            ask = window_answer(recognizer, voices.get(number, everybody), embed=embed)
+            return lambda samples: pool.submit(ask, samples)
+
         waiting: deque[Heard] = deque()
         try:
             for block in _to_break(track.blocks()):
@@ -86,7 +96,7 @@ def make_timeline(
                         track.rate,
                         recognizer.sample_rate,
                         choices,
-                        lambda samples: pool.submit(ask, samples),
+                        [submitted(number) for number in range(len(choices) if turns is None else len(turns.names))],
                         window=length,
                         pause=shortest_pause,
                         least=recognizer.manifest.min_seconds,
@@ -99,7 +109,7 @@ def make_timeline(
                 outline.add(block if each else track.choice.heard(block))
                 waiting.extend(listener.feed(block))
                 while waiting and (len(waiting) > _WAITING or all(_done(waiting[0]))):
-                    _put(rows, maker, waiting.popleft())
+                    _put(rows, maker, waiting.popleft(), on_utterance)
                 if on_block is not None:
                     on_block(block, track.rate)
                 if progress is not None:
@@ -113,7 +123,7 @@ def make_timeline(
             if turns is not None and broken is None:
                 turns.check(listener.duration, "the recording" if path is None else repr(path))
             for one in [*waiting, *listener.finish()]:
-                _put(rows, maker, one)
+                _put(rows, maker, one, on_utterance)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -135,11 +145,13 @@ def make_timeline(
     )
 
 
-def window_answer(recognizer: Runner, profile: Profile | None) -> Callable[[np.ndarray], Outputs]:
+def window_answer(
+    recognizer: Runner, profile: Profile | None, *, embed: bool = False
+) -> Callable[[np.ndarray], Outputs]:
     """Return the function that answers the samples of a window, at the model's rate."""
 
     def answer(samples: np.ndarray) -> Outputs:
-        return recognizer.outputs(own(samples, recognizer.sample_rate), profile=profile)
+        return recognizer.outputs(own(samples, recognizer.sample_rate), profile=profile, embed=embed)
 
     return answer
 
@@ -175,9 +187,17 @@ def _done(one: Heard) -> Iterator[bool]:
     return (window.answer.done() for window in one.windows)
 
 
-def _put(rows: list[list[Prediction]], maker: SegmentMaker, one: Heard) -> None:
+def _put(
+    rows: list[list[Prediction]],
+    maker: SegmentMaker,
+    one: Heard,
+    on_utterance: Callable[[Heard, list[Outputs]], object] | None,
+) -> None:
     futures: list[Future[Outputs]] = [window.answer for window in one.windows]
-    rows[one.track] += maker.heard(one, [future.result() for future in futures])
+    outputs = [future.result() for future in futures]
+    rows[one.track] += maker.heard(one, outputs)
+    if on_utterance is not None:
+        on_utterance(one, outputs)
 
 
 def _check_length(recognizer: Runner, duration: float, broken: str | None) -> None:

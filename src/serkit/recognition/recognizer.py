@@ -450,6 +450,7 @@ class Recognizer(Runner):
         min_confidence: float | None = None,
         profile: Profile | None = None,
         labels: Labels | None = None,
+        adapt: bool = False,
         strict: bool = False,
         progress: Callable[[float], object] | None = None,
     ) -> Timeline:
@@ -479,6 +480,9 @@ class Recognizer(Runner):
             In [0, 1]. A less confident segment names no emotion. By default the model's own limit, which may be 0.
         profile, labels : optional
             As for :meth:`predict`.
+        adapt : bool
+            Read the recording twice, and adapt each track to its own voice if it has 20 utterances or more that are
+            not all of one mood; ``adapted`` of a track says to how many.
         strict : bool
             Refuse a recording that breaks off. By default it is answered as far as it goes, and ``error`` of the
             timeline says why it ends there.
@@ -508,8 +512,9 @@ class Recognizer(Runner):
         ...     print(track, part.start, part.end, part.answer)
         """
         from serkit.recognition.long_recording import make_timeline
+        from serkit.recognition.own_voices import adapted_timeline
 
-        return make_timeline(
+        return (adapted_timeline if adapt else make_timeline)(
             self.among(labels),
             source,
             sample_rate=sample_rate,

@@ -26,10 +26,14 @@ class Track:
         The speaker or the channel; None if the recording has only one track.
     segments : tuple of Prediction
         Without gap or overlap from 0 s to the end of the recording; what is not speech is ``"no speech"``.
+    adapted : int or None
+        How many utterances of this voice its answers are adapted to, 0 if there were too few or all of one mood; None
+        if it was not asked for.
     """
 
     name: str | None
     segments: tuple[Prediction, ...]
+    adapted: int | None = None
 
     @property
     def speech(self) -> tuple[Prediction, ...]:
@@ -116,6 +120,7 @@ class Timeline:
             "tracks": [
                 {
                     "name": track.name,
+                    **({} if track.adapted is None else {"adapted": track.adapted}),
                     "speech_seconds": track.seconds,
                     "shares": self.shares(k),
                     "segments": [_row(part) for part in track.segments],
