@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
+from serkit.corpora.named import LANGUAGES
 from serkit.corpora.registry import published
 
 __all__ = ["table"]
-
-_LANGUAGES = {
-    "am": "Amharic",
-    "ar": "Arabic",
-    "bn": "Bangla",
-    "de": "German",
-    "el": "Greek",
-    "en": "English",
-    "es": "Spanish",
-    "fa": "Persian",
-    "fr": "French",
-    "it": "Italian",
-    "pl": "Polish",
-    "ru": "Russian",
-    "tr": "Turkish",
-    "ur": "Urdu",
-    "": "several",
-}
 
 
 def table() -> str:
@@ -40,7 +23,7 @@ def table() -> str:
         cells = (
             f"`{name}`",
             corpus.title,
-            _LANGUAGES[corpus.language],
+            LANGUAGES[corpus.language],
             *counts,
             ", ".join(corpus.labels),
             licence,

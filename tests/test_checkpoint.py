@@ -21,6 +21,7 @@ from serkit.training import run_folder
 from serkit.training.feature_cache import FeatureCache
 from serkit.training.recipe_files import parse_recipe
 from serkit.training.run import run_evaluation
+from tests.small_recipes import QUICK_TEXT
 from tests.test_deep import NAMES, clips, small
 
 #: Everything that has a state: dropout, order, mixup, a schedule, early stopping with the best weights.
@@ -122,20 +123,16 @@ def test_a_training_that_began_in_float32_stays_so(monkeypatch: pytest.MonkeyPat
     assert np.array_equal(again.predict_proba(X), whole.predict_proba(X))
 
 
-RECIPE = """
-name = "net"
-description = "A small network"
-[features]
-sample_rate = 16000
-features = [{ name = "mfcc", params = { n_mfcc = 13 } }]
-[model]
-name = "dense"
+RECIPE = (
+    QUICK_TEXT.replace('"logistic"', '"dense"')
+    + """
 [model.params]
 epochs = 4
 batch_size = 16
 [model.params.net]
 hidden = [8]
 """
+)
 
 
 def _die_in_the_middle(corpus: Corpus, out: Path, cache: Path) -> None:

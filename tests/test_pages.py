@@ -27,7 +27,7 @@ def blocks(page: Path, *kinds: str) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """The `ser` lines of a page, without comments; a line that ends in a backslash goes on in the next."""
+    """The `ser` lines of a page, without comments; a backslash at the end of a line continues it on the next."""
     lines = "\n".join(blocks(page, "", "console", "bash", "sh")).replace("\\\n", " ").splitlines()
     found = []
     for line in lines:

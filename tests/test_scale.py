@@ -23,6 +23,7 @@ from serkit.recognition.inputs import find_inputs
 from serkit.recognition.recognizer import Recognizer, load
 from serkit.scale.inputs import Listing, list_inputs
 from tests.conftest import Ser, call_ser, voice
+from tests.small_recipes import QUICK_TEXT
 from tests.tiny_models import write_tiny
 
 ray = pytest.importorskip("ray")
@@ -35,31 +36,17 @@ from serkit.scale.work import Work  # noqa: E402
 
 CLIPS = 24
 
-LINE = """
-name = "line"
-description = "A quick one"
-system = "S1"
-[features]
-sample_rate = 16000
-features = [{ name = "mfcc", params = { n_mfcc = 13 } }]
-[model]
-name = "logistic"
-"""
-SEARCHED = """
-name = "searched"
-description = "A small search"
-system = "S0"
-[features]
-sample_rate = 16000
-features = [{ name = "mfcc", params = { n_mfcc = 13 } }]
-[model]
-name = "random_forest"
+LINE = QUICK_TEXT.replace('"quick"', '"line"')
+SEARCHED = (
+    QUICK_TEXT.replace('"quick"', '"searched"').replace('"logistic"', '"random_forest"')
+    + """
 params = { n_estimators = 8 }
 [model.search]
 kind = "grid"
 folds = 2
 params = { max_depth = [2, 4] }
 """
+)
 
 
 @pytest.fixture(scope="module")

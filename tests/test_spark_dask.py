@@ -1,4 +1,4 @@
-"""The lines for Spark and Dask in docs/scale.md, run as they stand there, on engines of this machine."""
+"""The lines for Spark and Dask in docs/scale.md, run as written, on engines of this machine."""
 
 from __future__ import annotations
 

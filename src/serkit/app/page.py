@@ -22,7 +22,6 @@ _LETTERS = """<style>
 }
 </style>"""
 
-
 #: Title, what it is for, how it is drawn, path in the address.
 _PAGES = (
     ("One clip", "Which emotion a short recording carries, and what in it led to the answer.", single.show, "clip"),

@@ -88,7 +88,7 @@ class Cutter:
 
     @property
     def begun(self) -> float | None:
-        """Start of the utterance that goes on, s; None in silence and before four frames of speech."""
+        """Start of the current utterance, s; None in silence and before four frames of speech."""
         if self._start is None or not self._counts():
             return None
         return self._time_of_start()
@@ -100,12 +100,12 @@ class Cutter:
 
     @property
     def until(self) -> float:
-        """The time that the utterance that goes on surely reaches to, s."""
+        """The time up to which the current utterance surely lasts, s."""
         return max(round(self._last * FRAME - _SHORTER, 3), 0.0)
 
     @property
     def paused(self) -> Utterance | None:
-        """The utterance that goes on, as it is if the silence that has begun lasts; None in speech and in silence."""
+        """The current utterance as it will be if the silence that just began lasts; None at any other time."""
         if self._start is None or self._frame == self._last or not self._counts():
             return None
         start, end = self._time_of_start(), self.until

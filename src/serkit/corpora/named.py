@@ -12,10 +12,29 @@ from serkit.corpora.repositories import Repository
 from serkit.corpora.table import Listing
 from serkit.errors import CorpusError
 
-__all__ = ["Fields", "Published", "by_names", "rows_by_name"]
+__all__ = ["LANGUAGES", "Fields", "Published", "by_names", "rows_by_name"]
 
 #: The content of a name: columns of the table.
 Fields = dict[str, str]
+
+#: The languages of published corpora, by code.
+LANGUAGES = {
+    "am": "Amharic",
+    "ar": "Arabic",
+    "bn": "Bangla",
+    "de": "German",
+    "el": "Greek",
+    "en": "English",
+    "es": "Spanish",
+    "fa": "Persian",
+    "fr": "French",
+    "it": "Italian",
+    "pl": "Polish",
+    "ru": "Russian",
+    "tr": "Turkish",
+    "ur": "Urdu",
+    "": "several",
+}
 
 
 @dataclass(frozen=True)

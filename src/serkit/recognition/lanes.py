@@ -72,7 +72,7 @@ class Lane:
     ) -> None:
         self.track, self.ear, self.cutter = track, ear, cutter
         self._answer, self._window, self._least = answer, window, least
-        self._early: list[WindowAnswer] = []  # of the utterance that goes on
+        self._early: list[WindowAnswer] = []  # of the current utterance
         self._early_of: float | None = None  # its start
         self._paused: tuple[float, float] | None = None  # start and end of the utterance that paused last
         self._last: WindowAnswer | None = None  # its last window
@@ -143,7 +143,7 @@ class Lane:
         return Heard(self.track, utterance, tuple(windows), in_order(warnings))
 
     def _ahead(self) -> None:
-        """Ask for windows of the utterance that goes on as soon as they are sure to be among those of the whole."""
+        """Ask for windows of the current utterance as soon as it is certain that the whole one will have them."""
         begun = self.cutter.begun
         if begun is None:
             return

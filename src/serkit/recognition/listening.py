@@ -89,18 +89,18 @@ class Listener:
         return self._went_on([ear.finish() for ear in self._ears], self.duration)
 
     def begun(self, track: int) -> float | None:
-        """Start of the utterance that goes on on a track, s; None in silence."""
+        """Start of the current utterance of a track, s; None in silence."""
         return self._lanes[track].cutter.begun
 
     def latest(self, track: int) -> tuple[float, float, np.ndarray] | None:
-        """Start and end of the last window of an utterance that goes on, s, and its samples; None in silence.
+        """Start and end of the last window of the current utterance, s, and its samples; None in silence.
 
         The samples begin a little before the start.
         """
         return self._lanes[track].latest()
 
     def paused(self, track: int) -> Heard | None:
-        """The utterance that goes on on a track as it is if it has just ended, once for each silence; else None."""
+        """The current utterance of a track, as if it ended now; given once for each silence, else None."""
         return self._lanes[track].paused()
 
     def _went_on(self, heard: Sequence[np.ndarray], duration: float | None) -> list[Heard]:

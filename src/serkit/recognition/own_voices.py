@@ -61,9 +61,10 @@ def adapted_timeline(
     voices: dict[int, Adaptation] = {}
 
     def take(one: Heard, outputs: list[Outputs]) -> None:
-        voice = voices.setdefault(one.track, Adaptation(whole))
+        if one.track not in voices:
+            voices[one.track] = Adaptation(whole)
         pieces = [(output.embedding, 1 / len(outputs)) for output in outputs if output.embedding is not None]
-        voice.take(
+        voices[one.track].take(
             pieces,
             np.mean([output.probabilities for output in outputs], axis=0),
             one.utterance.end - one.utterance.start,

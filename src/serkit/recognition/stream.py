@@ -37,7 +37,7 @@ class Event:
     Attributes
     ----------
     kind : {"partial", "final", "silence"}
-        ``"partial"``: the answer so far for an utterance that goes on, which later ones replace. ``"final"``: a segment
+        ``"partial"``: the answer so far for the current utterance, which later ones replace. ``"final"``: a segment
         of an utterance that has ended. ``"silence"``: a stretch without speech, told when it ends.
     segment : Prediction
         Start and end in seconds from the beginning of the stream, and the answer.

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from serkit.corpora.named import LANGUAGES
 from serkit.corpora.registry import published
 from serkit.corpora.table import voice_names
 from serkit.evaluation.left_out import headline
@@ -36,23 +37,7 @@ need no labels. Its answers are then relative to what is usual for that voice or
 the speech to judge: if all of it is in one mood, that mood becomes the usual one, and the answers get worse.
 """
 
-_LANGUAGES = {
-    "am": "Amharic",
-    "ar": "Arabic",
-    "bn": "Bangla",
-    "de": "German",
-    "el": "Greek",
-    "en": "North American English",
-    "es": "Spanish",
-    "fa": "Persian",
-    "fr": "French",
-    "it": "Italian",
-    "pl": "Polish",
-    "ru": "Russian",
-    "tr": "Turkish",
-    "ur": "Urdu",
-    "zh": "Chinese",
-}
+_LANGUAGES = LANGUAGES | {"en": "North American English"}
 
 _ALL_ACTED = """\
 - The voices are actors who play emotions ({languages}). Training included no
@@ -177,7 +162,7 @@ def _failures(corpus: Corpus, scores: Mapping[str, Mapping[str, Any]]) -> str:
     acted = [part for part in parts if part is not None and part.acted]
     lines = _FAILURES
     if len(acted) == len(parts):
-        languages = sorted({_LANGUAGES.get(part.language, part.language) for part in acted})
+        languages = sorted({_LANGUAGES[part.language] for part in acted})
         lines = _ALL_ACTED.format(languages=", ".join(languages)) + lines
     elif acted:
         lines = _SOME_ACTED + lines

@@ -57,16 +57,6 @@ class ShippedEncoder:
         self.sample_rate = self._graph.sample_rate
         self.shape: tuple[int | None, ...] = (int(self._graph.manifest.adaptation["size"]),)
 
-    @property
-    def citation(self) -> str:
-        """What to cite for the encoder."""
-        return self._graph.manifest.citation
-
-    @property
-    def licence(self) -> str:
-        """The licence of the model that the encoder is part of."""
-        return self._graph.manifest.licence
-
     def to_dict(self) -> dict[str, Any]:
         """Return what a manifest states, ready for JSON."""
         return {"model": self.model, "sha256": self.sha256, "size": self.shape[0], "sample_rate": self.sample_rate}
