@@ -166,6 +166,7 @@ def test_no_speech_is_said_so(recognizer: Recognizer, samples: np.ndarray) -> No
         "error": None,
         "warnings": [],
         "probabilities": {},
+        "dimensions": {},
         "derived": {"valence": None, "arousal": None},
     }
 
@@ -226,7 +227,7 @@ def test_a_list_keeps_its_order_and_its_failures(recognizer: Recognizer, sound: 
     assert answers[4].speech is False
     row = answers[1].to_dict()
     keys = ["path", "start", "end", "channel", "emotion", "confidence", "familiarity", "unsure", "speech", "error"]
-    assert list(row) == [*keys, "warnings", "probabilities", "derived"]
+    assert list(row) == [*keys, "warnings", "probabilities", "dimensions", "derived"]
     assert [list(answer.to_dict()) for answer in answers] == [list(row)] * 5
     assert (row["confidence"], row["probabilities"], row["speech"]) == (None, {}, None)
     assert recognizer.predict([]) == []

@@ -51,6 +51,7 @@ def choose() -> tuple[str, Recognizer]:
         name = st.selectbox("Model", names, format_func=short)
         try:
             recognizer = _load(name)
+            recognizer.need_labels("answer in this app")
         except SerkitError as error:
             problem: str | None = str(error)
         else:

@@ -9,6 +9,7 @@ from serkit.errors import BundleError
 
 __all__ = [
     "check_adaptation",
+    "check_dimensions",
     "check_familiarity",
     "check_input",
     "check_labels",
@@ -23,6 +24,7 @@ _LONGEST = 3600.0  # s that a graph may take in one piece
 _LARGEST = 1 << 53  # a count; every whole number below it is exact in any JSON reader
 _DEEPEST = 8  # levels of an extractor's description; serkit writes four
 _MOST_LABELS = 1000
+_MOST_DIMENSIONS = 64
 _LARGEST_EMBEDDING = 1 << 16
 _PERCENTILES = 101
 
@@ -46,15 +48,17 @@ def kind_of(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def check_labels(labels: object) -> None:
-    """Raise BundleError unless there are two short printable labels or more, each once."""
+def check_labels(labels: object, *, needed: bool = True) -> None:
+    """Raise BundleError unless there are two short printable labels or more, each once; or none, unless `needed`."""
     if not isinstance(labels, tuple):
         raise BundleError(f"Manifest: 'labels' must be a list, got {kind_of(labels)}.")
+    if not labels and not needed:
+        return
     if len(labels) < 2 or not all(isinstance(label, str) and label.strip() for label in labels):
         raise BundleError(f"Manifest: 'labels' must name at least two emotions, got {list(labels[:20])}.")
     if len(labels) > _MOST_LABELS:
         raise BundleError(f"Manifest: 'labels' names {len(labels):,} emotions, at most {_MOST_LABELS:,} are read.")
-    odd = [label for label in labels if len(label) > 64 or not label.isprintable() or "<" in label or ">" in label]
+    odd = [label for label in labels if not _is_printed(label)]
     if odd:
         raise BundleError(
             f"Manifest: a label in 'labels' must have at most 64 printable characters, none of them '<' or '>', got "
@@ -63,6 +67,26 @@ def check_labels(labels: object) -> None:
     repeated = sorted({label for label in labels if labels.count(label) > 1})
     if repeated:
         raise BundleError(f"Manifest: 'labels' names {', '.join(repeated)} more than once.")
+
+
+def check_dimensions(content: dict[str, Any], labels: tuple[str, ...]) -> None:
+    """Raise BundleError unless each dimension has a short printable name of its own, and a lower and an upper end."""
+    if len(content) > _MOST_DIMENSIONS:
+        raise BundleError(f"Manifest: 'dimensions' names {len(content)}, at most {_MOST_DIMENSIONS} are read.")
+    for name, ends in content.items():
+        if not isinstance(name, str) or not name.strip() or not _is_printed(name) or name in labels:
+            raise BundleError(
+                "Manifest: a name in 'dimensions' must have at most 64 printable characters, none of them '<' or '>', "
+                f"and be no label, got {name!r:.80}."
+            )
+        low, high = (ends.get("low"), ends.get("high")) if isinstance(ends, dict) else (None, None)
+        if not is_number(low) or not is_number(high) or not low < high:  # type: ignore[operator]
+            raise BundleError(f"Manifest: 'dimensions.{name}' must have numbers low and high, low < high.")
+    _check_plain("dimensions", content, 0)
+
+
+def _is_printed(name: str) -> bool:
+    return len(name) <= 64 and name.isprintable() and "<" not in name and ">" not in name
 
 
 def check_input(content: dict[str, Any]) -> None:

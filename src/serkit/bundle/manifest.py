@@ -10,6 +10,7 @@ from typing import Any
 from serkit._version import __version__
 from serkit.bundle.checks import (
     check_adaptation,
+    check_dimensions,
     check_familiarity,
     check_input,
     check_labels,
@@ -39,7 +40,7 @@ class Manifest:
     name, version : str
         Name (letters, digits, ``.``, ``_``, ``-``) and version of the model.
     labels : tuple of str
-        The emotions, in the order of the graph's probabilities.
+        The emotions, in the order of the graph's probabilities; none for a model that answers numbers alone.
     input : dict
         ``{"kind": "waveform", "sample_rate": Hz, "min_seconds": s, "max_seconds": s}``, or
         ``{"kind": "features", "extractor": Extractor.to_dict()}``, where ``min_seconds`` is 0.1 and ``max_seconds`` 30
@@ -75,6 +76,10 @@ class Manifest:
         how far a recording is from those that the model learned from. ``distances`` has the 101 percentiles, 0 to 100,
         of recordings of unheard voices; with ``unfamiliar``, in [0, 1], it is read by
         :meth:`familiarity_of`. Empty for other models.
+    dimensions : dict
+        ``{"arousal": {"low": 1, "high": 7}}`` for a model whose graph has the output ``dimensions``, float32 (1, k):
+        numbers in the unit of the ratings that it learned from, which went from ``low`` to ``high``; answers may lie
+        outside. Empty for other models.
     min_confidence : float or None
         The confidence below which the model's answers are "unsure" unless the caller asks for another one, in [0, 1];
         None means 0, never unsure.
@@ -120,6 +125,7 @@ class Manifest:
     calibration: str = ""
     adaptation: dict[str, Any] = field(default_factory=dict)
     familiarity: dict[str, Any] = field(default_factory=dict)
+    dimensions: dict[str, dict[str, Any]] = field(default_factory=dict)
     min_confidence: float | None = None
     files: dict[str, str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
@@ -131,7 +137,7 @@ class Manifest:
             expect(key, getattr(self, key), str, "text")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):
             raise BundleError(f"Manifest: 'name' must be letters, digits, '.', '_' or '-', got {self.name!r}.")
-        for key in ("input", "scores", "adaptation", "familiarity", "files", "sizes"):
+        for key in ("input", "scores", "adaptation", "familiarity", "dimensions", "files", "sizes"):
             expect(key, getattr(self, key), dict, "an object")
         expect("format_version", self.format_version, int, "a whole number")
         if self.seed is not None:
@@ -140,7 +146,8 @@ class Manifest:
                 raise BundleError(
                     f"Manifest: 'seed' must be below 2^53, got a number of {len(hex(self.seed)) - 2} digits."
                 )
-        check_labels(self.labels)
+        check_labels(self.labels, needed=not self.dimensions)
+        check_dimensions(self.dimensions, self.labels)
         check_input(self.input)
         if self.adaptation:
             check_adaptation(self.adaptation)

@@ -12,6 +12,7 @@ from serkit.errors import BundleError
 __all__ = ["add_metadata", "check_graph"]
 
 _LABELS, _RATE, _RECIPE = "serkit.labels", "serkit.sample_rate", "serkit.recipe_hash"
+_DIMENSIONS = "serkit.dimensions"
 
 
 def add_metadata(data: bytes, manifest: Manifest) -> bytes:
@@ -30,7 +31,8 @@ def add_metadata(data: bytes, manifest: Manifest) -> bytes:
     -------
     bytes
         The model with ``serkit.labels`` (a JSON list), ``serkit.sample_rate`` (Hz) and ``serkit.recipe_hash`` in its
-        ``metadata_props``; unchanged if it has the same metadata already.
+        ``metadata_props``, and ``serkit.dimensions`` (a JSON list) where it has any; unchanged if it has the
+        same metadata already.
 
     Raises
     ------
@@ -53,6 +55,8 @@ def add_metadata(data: bytes, manifest: Manifest) -> bytes:
         _RATE: str(manifest.sample_rate),
         _RECIPE: manifest.recipe_hash,
     }
+    if manifest.dimensions:
+        stated[_DIMENSIONS] = json.dumps(list(manifest.dimensions), ensure_ascii=False)
     # Protobuf: entries of a repeated field may be anywhere, so append them.
     return data + b"".join(_field(14, _field(1, k.encode()) + _field(2, v.encode())) for k, v in stated.items())
 
@@ -86,6 +90,14 @@ def check_graph(data: bytes, manifest: Manifest) -> None:
         raise ValueError(f"must take '{kind}' as float32 of shape (1, …){axes}, but takes {_shape(given)}")
     if kind == "waveform" and given.shape is not None and given.shape[1] is not None:
         raise ValueError(f"must take any number of samples, but takes exactly {given.shape[1]:,}")
+    if manifest.labels:
+        _check_probabilities(outline, count)
+    _check_promises(outline, manifest)
+    _check_metadata(outline.metadata, manifest)
+
+
+def _check_probabilities(outline: GraphOutline, count: int) -> None:
+    """Raise ValueError unless the graph gives one probability for each label."""
     results = [value for value in outline.outputs if value.name == "probabilities"]
     if not results:
         names = [value.name for value in outline.outputs]
@@ -94,8 +106,6 @@ def check_graph(data: bytes, manifest: Manifest) -> None:
         raise ValueError(f"must give 'probabilities' as float32 of shape (1, {count}), but gives {_shape(results[0])}")
     if results[0].shape is not None and results[0].shape[1] not in (None, count):
         raise ValueError(f"gives {results[0].shape[1]} probabilities, but the manifest names {count} labels")
-    _check_promises(outline, manifest)
-    _check_metadata(outline.metadata, manifest)
 
 
 def _check_promises(outline: GraphOutline, manifest: Manifest) -> None:
@@ -117,6 +127,8 @@ def _check_promises(outline: GraphOutline, manifest: Manifest) -> None:
         _check_output(outline, "embedding", (1, size), "adaptation")
     if manifest.familiarity:
         _check_output(outline, "distance", (1,), "familiarity")
+    if manifest.dimensions:
+        _check_output(outline, "dimensions", (1, len(manifest.dimensions)), "dimensions")
 
 
 def _check_output(outline: GraphOutline, name: str, shape: tuple[int, ...], promise: str) -> None:
@@ -137,16 +149,18 @@ def _check_metadata(stated: Mapping[str, str], manifest: Manifest) -> None:
             f"does not state {missing[0]} in its metadata, so the manifest's labels cannot be checked: it comes from "
             "an earlier serkit or another program, export it again with 'ser train'"
         )
-    try:
-        labels = json.loads(stated[_LABELS])
-    except (ValueError, RecursionError):
-        labels = None
-    if labels != list(manifest.labels):
-        named = ", ".join(map(str, labels)) if isinstance(labels, list) else stated[_LABELS]
-        raise ValueError(
-            f"has the labels {named:.200} in its metadata, but the manifest names {', '.join(manifest.labels):.200}: "
-            "one of the two was changed"
-        )
+    for key, what, names in ((_LABELS, "labels", manifest.labels), (_DIMENSIONS, "dimensions", manifest.dimensions)):
+        text = stated.get(key, "[]")
+        try:
+            given = json.loads(text)
+        except (ValueError, RecursionError):
+            given = None
+        if given != list(names):
+            named = ", ".join(map(str, given)) if isinstance(given, list) else text
+            raise ValueError(
+                f"has the {what} {named:.200} in its metadata, but the manifest names {', '.join(names):.200}: "
+                "one of the two was changed"
+            )
     if stated[_RATE] != str(manifest.sample_rate):
         raise ValueError(
             f"has the sample rate {stated[_RATE]:.20} Hz in its metadata, but the manifest says "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,13 @@ def read_to_learn(
     skip_broken: bool = False,
     drop: str | None = None,
     label_map: Path | None = None,
+    targets: Sequence[str] = (),
 ) -> Corpus:
     """Read a corpus to train on, and report on stderr what was left out and how many clips that are.
 
     Parameters
     ----------
-    data, corpus, channel, skip_broken
+    data, corpus, channel, skip_broken, targets
         As for :func:`serkit.read_corpus`.
     drop : str, optional
         Labels to leave out, with commas between them.
@@ -61,8 +63,13 @@ def read_to_learn(
     from serkit.corpora.known import with_known_labels, without_labels
     from serkit.corpora.label_map import read_label_map, relabelled
     from serkit.emotions import LABELS, in_order
+    from serkit.errors import CorpusError
 
-    recordings = read_corpus(data, kind=corpus, channel=channel, skip_broken=skip_broken)
+    recordings = read_corpus(data, kind=corpus, channel=channel, skip_broken=skip_broken, targets=targets)
+    if targets and not recordings.table["emotion"].any():
+        if drop is not None or label_map is not None:
+            raise CorpusError(f"{data} has no labels that --drop or --label-map could be for: leave them out.")
+        return _told(recordings)
     if drop is not None:
         recordings = without_labels(recordings, [label.strip() for label in drop.split(",") if label.strip()])
     if label_map is not None:
@@ -82,6 +89,11 @@ def read_to_learn(
         recordings = replace(
             recordings, notes=(*recordings.notes, f"Labels of your own, beside serkit's eight: {listed}.")
         )
+    return _told(recordings)
+
+
+def _told(recordings: Corpus) -> Corpus:
+    """Report on stderr what was left out."""
     for note in recordings.notes:
         print(note, file=sys.stderr)
     if recordings.broken:

@@ -96,6 +96,7 @@ def _describe(name: str, bundle: Bundle) -> dict[str, Any]:
         "description": manifest.description,
         "bytes": bundle.size,
         "labels": list(manifest.labels),
+        "dimensions": manifest.dimensions,
         "sample_rate": manifest.sample_rate,
         "adapts": bool(manifest.adaptation),
         "scores": manifest.scores,
@@ -123,7 +124,8 @@ def _print_models(rows: list[dict[str, Any]]) -> None:
         scores = "\n".join(_score(protocol, score) for protocol, score in row["scores"].items())
         adapts = "yes" if row["adapts"] else "no"
         size = f"{row['bytes'] / 1e6:.1f} MB"
-        cells = [row["model"], row["description"], row["version"], size, ", ".join(row["labels"]), adapts]
+        numbers = [f"{name} ({ends['low']:g} to {ends['high']:g})" for name, ends in row["dimensions"].items()]
+        cells = [row["model"], row["description"], row["version"], size, ", ".join([*row["labels"], *numbers]), adapts]
         table.add_row(*(Text(_safe(cell)) for cell in cells), Text(scores), Text(_safe(_names(row["licence"]))))
     console().print(table)
 
@@ -145,6 +147,10 @@ def _score(protocol: str, score: dict[str, Any]) -> str:
         if isinstance(interval, list) and len(interval) == 2:
             text += f" ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
         parts.append(text)
+    dimensions = score.get("dimensions")
+    for name, row in dimensions.items() if isinstance(dimensions, dict) else ():
+        if isinstance(row, dict) and isinstance(row.get("ccc"), (int, float)):
+            parts.append(f"{name} CCC {row['ccc']:.2f}")
     return _safe(f"{protocol}: {', '.join(parts) or 'no scores'}")
 
 

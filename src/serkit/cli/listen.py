@@ -62,6 +62,7 @@ def listen(
 
     chosen = _chosen(sound, device)
     recognizer = load(model).among(labels)
+    recognizer.need_labels("answer live")
     rate = round(chosen["default_samplerate"])
     watched = watched_terminal() and not as_json
     meter = _Meter(watched)

@@ -200,7 +200,7 @@ def predict(
                     out,
                     recognizer.bundle,
                     options=made_with,
-                    labels=recognizer.labels,
+                    labels=recognizer.columns,
                     resume=resume,
                     retry_failed=retry_failed,
                     force=force,
@@ -210,7 +210,7 @@ def predict(
         elif as_json:
             put = stack.enter_context(JsonWriter(top=top)).write
         elif csv is not None:
-            put = stack.enter_context(CsvWriter(csv, recognizer.labels, force=force)).write
+            put = stack.enter_context(CsvWriter(csv, recognizer.columns, force=force)).write
         passed_over(others)
         left = inputs if answers is None else list(answers.left(inputs))
         if answers is not None and answers.kept:

@@ -173,6 +173,7 @@ def timeline(
 
         turns = read_rttm(speakers, paths[0])  # here, because a mistake in it is the option's, not the recording's
     recognizer = load(model).among(labels)
+    recognizer.need_labels("make a timeline")
     known = profile_for(recognizer, profile)
     asked: dict[str, Any] = {
         "profile": known,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -154,6 +155,14 @@ def train(
     drop: DropOption = None,
     label_map: LabelMapOption = None,
     skip_broken: SkipBrokenOption = False,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            metavar="COLUMN",
+            help="Your own table: a column of numbers to learn, such as arousal; may be repeated.",
+        ),
+    ] = None,
     self_contained: Annotated[
         bool, typer.Option("--self-contained", help="Your own recordings: put the encoder into the bundle.")
     ] = False,
@@ -169,6 +178,8 @@ def train(
     own = _is_recordings(recipe)
     if not own and self_contained:
         raise TrainingError("--self-contained is for your own recordings: a bundle of a recipe is always whole.")
+    if not own and target:
+        raise TrainingError("--target is for your own recordings: give a table with that column instead of a recipe.")
     if own and results:
         raise TrainingError("--results is for a recipe: your own recordings are scored as they are trained.")
     source = Path(recipe) if own else data
@@ -176,7 +187,7 @@ def train(
         raise TrainingError(f"Name the labelled recordings for the recipe {recipe}: add --data FOLDER.")
     if out is None and not own:
         raise TrainingError(f"Name the folder for the bundle of {recipe}: add --out FOLDER.")
-    target = out or Path(f"{source.resolve().stem if source.is_file() else source.resolve().name}-model")
+    folder = out or Path(f"{source.resolve().stem if source.is_file() else source.resolve().name}-model")
     loaded = None if own else _loaded(recipe)
     from serkit.bundle import check_target
     from serkit.training.export import check_exportable, check_scores, export_bundle
@@ -186,12 +197,15 @@ def train(
     if loaded is not None:
         check_scores(scores, loaded)
         check_exportable(loaded)
-    check_target(target, force=force)
+    check_target(folder, force=force)
     try:
-        recordings = read_to_learn(source, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
+        recordings = read_to_learn(
+            source, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map, targets=target or ()
+        )
         with Waiting() as waiting:
             if loaded is None:
-                bundle = _own(recordings, target, waiting, seed, jobs, force=force, self_contained=self_contained)
+                how: dict[str, Any] = {"seed": seed, "force": force, "self_contained": self_contained}
+                bundle = _own(recordings, folder, waiting, jobs, target or (), **how)
             else:
                 fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=waiting)
                 waiting.line("Writing the bundle, and checking it on clips.")
@@ -199,7 +213,7 @@ def train(
                     fitted,
                     loaded,
                     recordings,
-                    target,
+                    folder,
                     scores=scores,
                     seed=seed,
                     version=model_version,
@@ -208,14 +222,16 @@ def train(
                 )
     except KeyboardInterrupt:
         print(
-            f"ser: interrupted; {target} was not written. Computed features are kept: the same command starts with "
+            f"ser: interrupted; {folder} was not written. Computed features are kept: the same command starts with "
             "them.",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
-    print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.1f} MB, {len(bundle.manifest.labels)} emotions)")
+    holds = [f"{len(bundle.manifest.labels)} emotions"] if bundle.manifest.labels else []
+    holds += bundle.manifest.dimensions
+    print(f"Bundle: {bundle.path} ({bundle.size / 1e6:.2f} MB, {', '.join(holds)})")
     if own:
-        print(f"Try it: ser predict RECORDING --model {target}")
+        print(f"Try it: ser predict RECORDING --model {folder}")
     elif not scores:
         print("It states no scores: give --results with a results.json of 'ser evaluate'.", file=sys.stderr)
 
@@ -227,21 +243,39 @@ def _is_recordings(given: str) -> bool:
     return given not in list_recipes() and not given.endswith(".toml") and Path(given).exists()
 
 
-def _own(
-    recordings: Corpus, out: Path, waiting: Waiting, seed: int, jobs: int, *, force: bool, self_contained: bool
-) -> Bundle:
+def _own(recordings: Corpus, out: Path, waiting: Waiting, jobs: int, targets: Sequence[str], **how: Any) -> Bundle:
     """Train on the user's own recordings, and print the scores."""
     from serkit.training.own import plan, train_own
+    from serkit.training.ratings import plan_ratings
 
-    for note in plan(recordings).notes:
+    labelled = not targets or recordings.table["emotion"].any()
+    notes = [
+        *(plan(recordings).notes if labelled else ()),
+        *(plan_ratings(recordings, targets).notes if targets else ()),
+    ]
+    for note in notes:
         print(note, file=sys.stderr)
-    bundle = train_own(
-        recordings, out, seed=seed, n_jobs=jobs, force=force, self_contained=self_contained, progress=waiting
-    )
+    bundle = train_own(recordings, out, targets=targets, n_jobs=jobs, progress=waiting, **how)
     scores = Path(f"{out}-scores")
-    print_summary(json.loads((scores / "results.json").read_text("utf-8")))
-    print(f"Report: {scores / 'report.html'}")
+    if targets:
+        _print_ratings(json.loads((scores / "ratings.json").read_text("utf-8")))
+        print(f"Ratings, answers and pictures: {scores}")
+    if labelled:
+        print_summary(json.loads((scores / "results.json").read_text("utf-8")))
+        print(f"Report: {scores / 'report.html'}")
     return bundle
+
+
+def _print_ratings(document: dict[str, Any]) -> None:
+    table = Table("number", "CCC", "95 % interval", "correlation", "RMSE", "clips", "speakers")
+    for name, row in document["dimensions"].items():
+        low, high = row["ccc_interval"]
+        numbers = f"{row['ccc']:.2f}", f"{low:.2f} to {high:.2f}", f"{row['correlation']:.2f}", f"{row['rmse']:.3g}"
+        table.add_row(name, *numbers, str(row["n_clips"]), str(row["n_speakers"]))
+    console = Console(markup=False)
+    by = "speakers that the model had not heard" if document["protocol"] == "speaker" else "clips held out"
+    console.print(f"Numbers, on {by} (protocol {document['protocol']}, {document['folds']} folds):")
+    console.print(table)
 
 
 @app.command()

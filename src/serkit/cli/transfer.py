@@ -42,6 +42,7 @@ def transfer(
 
     try:
         recognizer = load(model)
+        recognizer.need_labels("be scored on labels")
         recordings = read_corpus(data, kind=corpus, channel=channel)
         what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"
         folder = out or Path("runs") / f"{recognizer.manifest.name}-on-{what}"

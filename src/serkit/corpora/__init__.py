@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -38,7 +39,12 @@ _NEARLY = 0.9  # of the files: a published corpus, even if the others have names
 
 
 def read_corpus(
-    folder: str | os.PathLike[str], *, kind: str | None = None, channel: str = "both", skip_broken: bool = False
+    folder: str | os.PathLike[str],
+    *,
+    kind: str | None = None,
+    channel: str = "both",
+    skip_broken: bool = False,
+    targets: Sequence[str] = (),
 ) -> Corpus:
     """Read labelled recordings into one table.
 
@@ -57,6 +63,8 @@ def read_corpus(
         Which recordings to take.
     skip_broken : bool
         Leave out recordings that cannot be read, and list them in ``broken``; by default they are an error.
+    targets : sequence of str
+        Columns of a table that hold ratings, such as ``["arousal"]``: numbers to learn. The label is then optional.
 
     Returns
     -------
@@ -86,12 +94,21 @@ def read_corpus(
     root = Path(folder).expanduser()
     if not root.exists():
         raise CorpusError(f"There is no corpus at {root}: the path does not exist.")
+    if targets:
+        if kind not in (None, "manifest"):
+            raise CorpusError(f"A corpus of the kind {kind} has no column {targets[0]}: ratings come from a table.")
+        return build(manifest.read(root, targets), channel=channel, skip_broken=skip_broken)
     root, kind = recognise(root, kind)
     return build(_list(root, kind, channel), channel=channel, skip_broken=skip_broken)
 
 
 def from_frame(
-    frame: pd.DataFrame, *, root: str | os.PathLike[str] = ".", name: str | None = None, skip_broken: bool = False
+    frame: pd.DataFrame,
+    *,
+    root: str | os.PathLike[str] = ".",
+    name: str | None = None,
+    skip_broken: bool = False,
+    targets: Sequence[str] = (),
 ) -> Corpus:
     """Read the recordings that a pandas data frame describes.
 
@@ -104,7 +121,7 @@ def from_frame(
         The folder of relative paths.
     name : str, optional
         What the corpus is called; by default as the folder.
-    skip_broken : bool
+    skip_broken, targets
         As for :func:`read_corpus`.
 
     Returns
@@ -119,7 +136,9 @@ def from_frame(
     """
     folder = Path(root).expanduser()
     return build(
-        manifest.listing_of_frame(frame, folder, name or folder.resolve().name), channel="both", skip_broken=skip_broken
+        manifest.listing_of_frame(frame, folder, name or folder.resolve().name, targets),
+        channel="both",
+        skip_broken=skip_broken,
     )
 
 

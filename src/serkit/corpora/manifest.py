@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from serkit.corpora import tables
-from serkit.corpora.table import CHANNELS, Listing
+from serkit.corpora.table import CHANNELS, COLUMNS, Listing
 from serkit.emotions import own
 from serkit.errors import CorpusError
 
@@ -21,11 +22,15 @@ _SEX = {"": "", "f": "female", "female": "female", "m": "male", "male": "male"}
 _REQUIRED = ("path", "emotion")
 #: Stems of files that say nothing about the corpus: it is named after the folder.
 _GENERIC = {"manifest", "labels", "label", "metadata", "data", "dataset", "files", "index", "list", "clips", "samples"}
+#: Columns that cannot hold ratings.
+_NOT_RATED = set(COLUMNS) - {"intensity"}
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
-def find_manifest(folder: Path) -> Path | None:
+def find_manifest(folder: Path, targets: Sequence[str] = ()) -> Path | None:
     """Return the table of a folder: ``manifest.csv`` or ``.tsv``, else the only one that describes clips.
+
+    With `targets`, it needs these columns instead of one for the emotion.
 
     Raises
     ------
@@ -33,7 +38,7 @@ def find_manifest(folder: Path) -> Path | None:
         If the folder has several tables with a column for the path and one for the emotion.
     """
     files = [file for file in folder.iterdir() if file.suffix.lower() in tables.SUFFIXES and file.is_file()]
-    found = [file for file in sorted(files) if set(_REQUIRED) <= set(tables.columns(file))]
+    found = [file for file in sorted(files) if set(_required(targets)) <= set(tables.columns(file))]
     named = [file for file in found if file.stem.lower() == "manifest"]
     if named or len(found) < 2:
         return next(iter(named or found), None)
@@ -41,7 +46,11 @@ def find_manifest(folder: Path) -> Path | None:
     raise CorpusError(f"{folder} has several tables of clips ({names}): give the file that you mean.")
 
 
-def read(file: Path) -> Listing:
+def _required(targets: Sequence[str]) -> tuple[str, ...]:
+    return ("path", *targets) if targets else _REQUIRED
+
+
+def read(file: Path, targets: Sequence[str] = ()) -> Listing:
     """List a corpus that a table describes.
 
     The columns are ``path`` and ``emotion`` (an alias of serkit's eight labels, or any label of your own); optional are
@@ -56,6 +65,8 @@ def read(file: Path) -> Listing:
     ----------
     file : Path
         The table, or a folder that holds one.
+    targets : sequence of str
+        Columns of ratings: numbers, where a row without one of them is left out. The emotion is then optional.
 
     Raises
     ------
@@ -67,24 +78,32 @@ def read(file: Path) -> Listing:
     serkit.corpora.tables.read : Encodings and separators.
     """
     if file.is_dir():
-        found = find_manifest(file)
+        found = find_manifest(file, targets)
         if found is None:
+            needs = " and ".join(_required(targets))
             raise CorpusError(
-                f"{file} has no manifest.csv or other table (.csv, .tsv, .parquet) with the columns path and emotion."
+                f"{file} has no manifest.csv or other table (.csv, .tsv, .parquet) with the columns {needs}."
             )
         file = found
     name = file.resolve().parent.name if file.stem.lower() in _GENERIC else file.stem
-    return listing(tables.read(file), file.parent, name)
+    return listing(tables.read(file), file.parent, name, targets)
 
 
-def listing_of_frame(frame: pd.DataFrame, root: Path, name: str) -> Listing:
+def listing_of_frame(frame: pd.DataFrame, root: Path, name: str, targets: Sequence[str] = ()) -> Listing:
     """List a corpus that a data frame describes; `root` is the folder of relative paths."""
-    return listing(tables.from_frame(frame), root, name)
+    return listing(tables.from_frame(frame), root, name, targets)
 
 
-def listing(table: tables.Rows, root: Path, name: str) -> Listing:
+def listing(table: tables.Rows, root: Path, name: str, targets: Sequence[str] = ()) -> Listing:
     """List the clips of a table whose relative paths begin at `root`; see :func:`read`."""
-    missing = [column for column in _REQUIRED if column not in table.header]
+    taken = [target for target in targets if target in _NOT_RATED]
+    if taken:
+        raise CorpusError(f"The column {taken[0]} has a meaning of its own and holds no ratings: name another one.")
+    missing = [column for column in _required(targets) if column not in table.header]
+    if missing and missing[0] in targets:
+        raise CorpusError(
+            f"{table.source} has no column {missing[0]} to learn from: its header is {', '.join(table.header)}."
+        )
     if missing:
         others = ", ".join(tables.ALIASES[missing[0]])
         raise CorpusError(
@@ -93,23 +112,30 @@ def listing(table: tables.Rows, root: Path, name: str) -> Listing:
         )
     rows: list[dict[str, Any]] = []
     absent: list[str] = []
+    unrated = 0
     for where, values in table.rows:
         try:
-            row = _row(values, root)
+            row = _row(values, root, targets)
         except CorpusError as error:
             raise CorpusError(f"{table.source}, {where}: {error}") from None
         if not (root / row["path"]).is_file():
             absent.append(f"{where}: {values['path']}")
-        rows.append(row)
+        if any(row[target] is None for target in targets):
+            unrated += 1
+        else:
+            rows.append(row)
     if absent:
         raise CorpusError(
-            f"{len(absent)} of {len(rows)} files of {table.source} are missing: {'; '.join(absent[:3])}"
+            f"{len(absent)} of {len(table.rows)} files of {table.source} are missing: {'; '.join(absent[:3])}"
             + ("; ..." if len(absent) > 3 else "")
             + f". Paths are absolute, or relative to {root}."
         )
     if not rows:
-        raise CorpusError(f"{table.source} has a header but no clips.")
-    return Listing(name, _common_root(rows, root, table.source), rows, "unknown", "unknown")
+        raise CorpusError(f"{table.source} has a header but no clips{' with ratings' if unrated else ''}.")
+    notes = (
+        (f"{unrated} of {len(table.rows)} rows have no {' or '.join(targets)} and are left out.",) if unrated else ()
+    )
+    return Listing(name, _common_root(rows, root, table.source), rows, "unknown", "unknown", notes)
 
 
 def _common_root(rows: list[dict[str, Any]], root: Path, source: str) -> Path:
@@ -141,10 +167,13 @@ def _path(given: str, root: Path) -> str:
     return posixpath.normpath(given)
 
 
-def _row(values: dict[str, str], root: Path) -> dict[str, Any]:
+def _row(values: dict[str, str], root: Path, targets: Sequence[str]) -> dict[str, Any]:
     row: dict[str, Any] = {name: value for name, value in values.items() if name != "audio_hash"}
     row["path"] = _path(row["path"], root)
-    row["emotion"] = own(row["emotion"])
+    if not targets or "emotion" in row:
+        row["emotion"] = own(row["emotion"])
+    for target in targets:
+        row[target] = tables.number(target, values[target])
     for name in ("start", "end"):
         row[name] = tables.seconds(name, row.get(name, ""))
     if row["end"] is not None and row["end"] <= (row["start"] or 0.0):

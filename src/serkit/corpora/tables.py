@@ -17,7 +17,7 @@ import pandas as pd
 
 from serkit.errors import CorpusError, MissingExtraError
 
-__all__ = ["ALIASES", "SUFFIXES", "Rows", "columns", "from_frame", "read", "seconds", "text_of"]
+__all__ = ["ALIASES", "SUFFIXES", "Rows", "columns", "from_frame", "number", "read", "seconds", "text_of"]
 
 #: Other names of serkit's columns; case, and ``-`` or a blank for ``_``, do not matter.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -167,6 +167,30 @@ def seconds(name: str, text: str) -> float | None:
     if not (math.isfinite(value) and value >= 0):
         raise CorpusError(f"{name} is {text!r}: expected seconds, such as 1.25.")
     return round(value, 6)
+
+
+def number(name: str, text: str) -> float | None:
+    """Return a number with a decimal point or a decimal comma; None for an empty field.
+
+    Raises
+    ------
+    CorpusError
+        If it is no finite number.
+
+    Examples
+    --------
+    >>> number("arousal", "4,5"), number("arousal", "-0.25"), number("arousal", "NA")
+    (4.5, -0.25, None)
+    """
+    if text.lower() in {*_BLANK, "na", "n/a"}:
+        return None
+    try:
+        value = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise CorpusError(f"{name} is {text!r}: expected a number, such as 3.5, or an empty field.")
+    return value
 
 
 def _names(header: list[str], source: str) -> tuple[str, ...]:

@@ -159,6 +159,7 @@ def explain(
     Zeiler MD, Fergus R (2014). Visualizing and understanding convolutional networks. ECCV, 818-833.
     """
     manifest = recognizer.manifest
+    recognizer.need_labels("explain an answer")
     if emotion in manifest.labels and emotion not in recognizer.labels:
         raise SerkitError(
             f"{emotion!r} is not among the labels that are answered, so it cannot be explained: "

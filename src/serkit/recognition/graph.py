@@ -35,11 +35,14 @@ class Outputs(NamedTuple):
         In [0, 1]; None for a model that does not tell.
     embedding : np.ndarray, float32, shape=(d,), or None
         None unless asked for.
+    dimensions : np.ndarray, float32, shape=(k,)
+        In the order of the manifest's dimensions; empty for a model that answers with labels alone.
     """
 
     probabilities: np.ndarray
     familiarity: float | None
     embedding: np.ndarray | None
+    dimensions: np.ndarray
 
 
 class Graph:
@@ -94,6 +97,11 @@ class Graph:
         return self.manifest.labels if self._choice is None else self._choice.names
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The labels that are answered, then the names of the dimensions: what has a column in a table of answers."""
+        return (*self.labels, *self.manifest.dimensions)
+
+    @property
     def choice(self) -> LabelChoice | None:
         """Which of the model's labels are answered; None: all of them."""
         return self._choice
@@ -133,6 +141,7 @@ class Graph:
         """
         if labels is None:
             return self
+        self.need_labels("choose among labels")
         from serkit.recognition.label_choice import LabelChoice
 
         choice = LabelChoice.parse(labels, self.manifest.labels)
@@ -207,7 +216,11 @@ class Graph:
         self.check_profile(profile)
         manifest = self.manifest
         feed = {manifest.input["kind"]: self._prepare(audio.resample(wave, self.sample_rate))}
-        sizes: dict[str, tuple[int, ...]] = {"probabilities": (1, len(manifest.labels))}
+        sizes: dict[str, tuple[int, ...]] = {}
+        if manifest.labels:
+            sizes["probabilities"] = (1, len(manifest.labels))
+        if manifest.dimensions:
+            sizes["dimensions"] = (1, len(manifest.dimensions))
         if manifest.familiarity:
             sizes["distance"] = (1,)
         if embed:
@@ -217,14 +230,10 @@ class Graph:
         except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
             raise BundleError(f"The model {manifest.name} fails on {wave!r}: {_first_line(error)}.") from error
         found = dict(zip(sizes, map(np.asarray, given), strict=True))
-        result = found["probabilities"]
-        if result.shape != sizes["probabilities"]:
-            raise BundleError(
-                f"The model {manifest.name} gives an array of shape {result.shape}, "
-                f"but its manifest names {len(manifest.labels)} labels."
-            )
-        if not (np.isfinite(result).all() and result.min() >= -1e-6 and abs(float(result.sum()) - 1) < 1e-3):
-            raise BundleError(f"The model {manifest.name} gives no probabilities: {result[0].tolist()}.")
+        none = np.zeros((1, 0), dtype=np.float32)
+        result = found.get("probabilities", none)
+        if manifest.labels:
+            self._check_probabilities(result)
         for name in sizes.keys() - {"probabilities"}:
             if found[name].shape != sizes[name] or not np.isfinite(found[name]).all():
                 raise BundleError(
@@ -233,7 +242,28 @@ class Graph:
                 )
         familiarity = manifest.familiarity_of(float(found["distance"][0])) if "distance" in found else None
         values = result[0] if self._choice is None else self._choice.apply(result[0]).astype(result.dtype)
-        return Outputs(values, familiarity, found["embedding"][0] if embed else None)
+        numbers = found.get("dimensions", none)[0]
+        return Outputs(values, familiarity, found["embedding"][0] if embed else None, numbers)
+
+    def _check_probabilities(self, result: np.ndarray) -> None:
+        """Raise BundleError unless these are one probability for each label."""
+        manifest = self.manifest
+        if result.shape != (1, len(manifest.labels)):
+            raise BundleError(
+                f"The model {manifest.name} gives an array of shape {result.shape}, "
+                f"but its manifest names {len(manifest.labels)} labels."
+            )
+        if not (np.isfinite(result).all() and result.min() >= -1e-6 and abs(float(result.sum()) - 1) < 1e-3):
+            raise BundleError(f"The model {manifest.name} gives no probabilities: {result[0].tolist()}.")
+
+    def need_labels(self, what: str) -> None:
+        """Raise SerkitError if the model answers numbers alone; `what` is what it then cannot do."""
+        if not self.manifest.labels:
+            numbers = ", ".join(self.manifest.dimensions)
+            raise SerkitError(
+                f"The model {self.manifest.name} answers numbers ({numbers}) and no emotions, so it cannot {what}: use "
+                "'ser predict', or a model with labels."
+            )
 
     def check_profile(self, profile: Profile | None) -> None:
         """Raise ProfileError unless `profile` is None or a profile for this model."""
@@ -252,6 +282,8 @@ class Graph:
         """
         if min_confidence is None:
             return self.manifest.min_confidence or 0.0
+        if min_confidence:
+            self.need_labels("compare a confidence")
         check_confidence(min_confidence)
         return min_confidence
 

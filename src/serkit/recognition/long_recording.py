@@ -56,6 +56,7 @@ def make_timeline(
     recording, float32, shape (n, channels), and its rate, Hz. Once `stop` is set, what was heard is answered, and the
     timeline's error says so.
     """
+    recognizer.need_labels("make a timeline")
     least = recognizer.least(min_confidence)
     voices = profile if isinstance(profile, Mapping) else {}
     everybody = None if isinstance(profile, Mapping) else profile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from serkit.emotions import affect
@@ -34,7 +34,8 @@ class Prediction:
     start, end : float
         The part of the recording that the answer is for, s.
     emotion : str or None
-        The label with the highest probability; None without speech, where the model is unsure, or after a failure.
+        The label with the highest probability; None without speech, where the model is unsure or answers numbers alone,
+        or after a failure.
     confidence : float or None
         The highest probability, in [0, 1].
     probabilities : dict of str to float
@@ -50,6 +51,9 @@ class Prediction:
     warnings : tuple of str
         Reasons to trust the answer less, in the order of :data:`WARNINGS`, which explains them. Without speech,
         there is no warning ``"short"``.
+    dimensions : dict of str to float
+        Numbers of a model that learned ratings, such as arousal, in the unit of the ratings; empty without speech, and
+        for models that answer with labels alone. They are not limited to the range of the ratings.
     familiarity : float or None
         How near the recording is to those that the model learned from, in [0, 1]: 1 minus the share of recordings of
         unheard voices that are nearer, so 0.5 is ordinary and 0 is further away than all of them. None without speech,
@@ -83,14 +87,20 @@ class Prediction:
     channel: str | None = None
     warnings: tuple[str, ...] = ()
     familiarity: float | None = None
+    dimensions: dict[str, float] = field(default_factory=dict)
 
     @property
     def answer(self) -> str:
-        """What to show: the emotion, else ``"unsure"``, ``"no speech"`` or, after a failure, ``"failed"``."""
+        """What to show: the emotion, else ``"unsure"``, ``"no speech"`` or, after a failure, ``"failed"``.
+
+        Of a model that answers numbers alone: ``"arousal 4.2"``, with commas between several.
+        """
         if self.error is not None:
             return "failed"
         if self.unsure:
             return "unsure"
+        if self.speech and not self.probabilities and self.dimensions:
+            return ", ".join(f"{name} {value:.3g}" for name, value in self.dimensions.items())
         return self.emotion or "no speech"
 
     @property
@@ -148,6 +158,7 @@ class Prediction:
             "error": self.error,
             "warnings": list(self.warnings),
             "probabilities": dict(self.probabilities),
+            "dimensions": dict(self.dimensions),
             "derived": {"valence": self.valence, "arousal": self.arousal},
         }
 

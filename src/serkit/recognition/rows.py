@@ -102,12 +102,17 @@ def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = Tru
     answered = [prediction for prediction in predictions if prediction.error is None]
     show_channel = any(prediction.channel is not None for prediction in answered)
     show_warnings = any(prediction.warnings for prediction in answered)
+    dimensions = list(dict.fromkeys(name for prediction in answered for name in prediction.dimensions))
+    labelled = not dimensions or any(prediction.probabilities for prediction in answered)
     table.add_column("file", overflow="fold")
     if show_channel:
         table.add_column("channel", no_wrap=True)
-    table.add_column("emotion", no_wrap=True)
-    table.add_column("confidence", no_wrap=True)
-    table.add_column("probabilities", overflow="fold")
+    if labelled:
+        table.add_column("emotion", no_wrap=True)
+        table.add_column("confidence", no_wrap=True)
+        table.add_column("probabilities", overflow="fold")
+    for name in dimensions:
+        table.add_column(printable(name), justify="right", no_wrap=True)
     if show_affect:
         table.add_column("valence (derived)", justify="right", no_wrap=True)
         table.add_column("arousal (derived)", justify="right", no_wrap=True)
@@ -119,8 +124,14 @@ def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = Tru
             name = name.encode("ascii", "backslashreplace").decode("ascii")
         first = [Text(name), *([Text(prediction.channel or "")] if show_channel else [])]
         remarks = [Text(", ".join(prediction.warnings), style="yellow")] if show_warnings else []
+        numbers = [Text(_short(prediction.dimensions.get(name))) for name in dimensions]
+        if not labelled:
+            if not prediction.dimensions:
+                numbers[0] = Text(prediction.answer, style="dim")
+            table.add_row(*first, *numbers, *([Text("")] * 2 if show_affect else []), *remarks)
+            continue
         if prediction.confidence is None:
-            gap = [Text("")] * (4 if show_affect else 2)
+            gap = [Text("")] * (2 + len(numbers) + (2 if show_affect else 0))
             table.add_row(*first, Text(prediction.answer, style="dim"), *gap, *remarks)
             continue
         known = prediction.emotion is not None
@@ -130,10 +141,15 @@ def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = Tru
             Text(printable(prediction.answer), style=f"bold {hue}" if known else "dim"),
             confidence_bar(prediction.confidence, hue, unicode=unicode),
             Text("  ".join(f"{printable(label)} {value:.2f}" for label, value in prediction.top(top))),
+            *numbers,
             *(map(_signed, (prediction.valence, prediction.arousal)) if show_affect else ()),
             *remarks,
         )
     return table
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"
 
 
 def _signed(value: float | None) -> Text:
@@ -158,7 +174,7 @@ def confidence_bar(value: float, style: str, *, width: int = 10, unicode: bool =
 
 
 def columns(labels: Sequence[str]) -> list[str]:
-    """Name the columns of CSV and Parquet, one of them for each label."""
+    """Name the columns of CSV and Parquet, one of them for each label and dimension of the model."""
     derived = ["derived_valence", "derived_arousal"]
     return [*_FIRST, *labels, *derived]
 
@@ -178,7 +194,7 @@ def flat_row(prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
         "speech": p.speech,
         "error": p.error,
         "warnings": "+".join(p.warnings) or None,
-        **{label: p.probabilities.get(label) for label in labels},
+        **{name: p.probabilities.get(name, p.dimensions.get(name)) for name in labels},
         "derived_valence": p.valence,
         "derived_arousal": p.arousal,
     }
@@ -199,7 +215,7 @@ class CsvWriter:
     """Write predictions as CSV, one by one.
 
     The columns: ``path,start,end,channel,emotion,confidence,familiarity,unsure,speech,error,warnings,<label>...,
-    derived_valence,derived_arousal``; warnings are joined by ``+``.
+    <dimension>...,derived_valence,derived_arousal``; warnings are joined by ``+``.
 
     Text that a spreadsheet would read as a formula gets an apostrophe before it
     (:func:`serkit.recognition.csv_text.guard`).
@@ -212,7 +228,7 @@ class CsvWriter:
     target : path or "-"
         The file, or standard output.
     labels : sequence of str
-        The model's labels, a column each.
+        The model's labels, then its dimensions, a column each (:attr:`serkit.Recognizer.columns`).
     force : bool
         Replace a file that exists.
 

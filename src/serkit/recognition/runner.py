@@ -174,18 +174,20 @@ class Runner(Graph):
             values = np.average(table, axis=0, weights=weights).tolist()
             if familiarity is not None:
                 familiarity = float(np.average([one.familiarity or 0.0 for one in results], weights=weights))
-        best = max(range(len(values)), key=values.__getitem__)
+        numbers = np.average([one.dimensions for one in results], axis=0, weights=weights).tolist()
+        best = max(range(len(values)), key=values.__getitem__, default=None)
         answer = Prediction(
             path,
             0.0,
             end,
-            self.labels[best],
-            values[best],
+            None if best is None else self.labels[best],
+            None if best is None else values[best],
             dict(zip(self.labels, values, strict=True)),
             speech=True,
             channel=heard,
             warnings=in_order([*warnings, *(["unfamiliar"] if manifest.is_unfamiliar(familiarity) else [])]),
             familiarity=familiarity,
+            dimensions=dict(zip(manifest.dimensions, numbers, strict=True)),
         )
         pieces = [
             (one.embedding, weight) for one, weight in zip(results, weights, strict=True) if one.embedding is not None

@@ -109,6 +109,7 @@ class Stream:
         labels: Labels | None = None,
         partial: float | None = 0.5,
     ) -> None:
+        recognizer.need_labels("answer live")
         self._least = recognizer.least(min_confidence)
         if profile is not None:
             check_profile(profile, recognizer.manifest)

@@ -70,8 +70,12 @@ class Work:
     @property
     def columns(self) -> list[str]:
         """The columns of the rows."""
-        path, *rest = columns(self.recognizer.labels)
+        path, *rest = columns(self._names)
         return [path, *(["track"] if self.timelines else []), *rest]
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self.recognizer.labels if self.timelines else self.recognizer.columns
 
     def answer(self, inputs: Sequence[Input]) -> Iterator[Answer]:
         """Yield the answer for each recording, in order; one that fails costs only itself."""
@@ -88,15 +92,15 @@ class Work:
     def _head(self) -> bytes:
         if self.format == "csv" and self.timelines:
             return self._csv([]).encode()
-        return CODECS[f".{self.format}"](self.recognizer.labels).head
+        return CODECS[f".{self.format}"](self._names).head
 
     def _predictions(self, inputs: Sequence[Input]) -> Iterator[Answer]:
-        encode = CODECS[f".{self.format}"](self.recognizer.labels).encode
+        encode = CODECS[f".{self.format}"](self._names).encode
         found = self.recognizer.rows_of(_sources(inputs, self.timeout), workers=1, **self.asked)
         for one, rows in zip(inputs, found, strict=True):
             placed = [replace(row, path=one.path) for row in rows]
             if self.format == "parquet":
-                yield Answer(tuple(flat_row(row, self.recognizer.labels) for row in placed), _problem(placed[0]))
+                yield Answer(tuple(flat_row(row, self._names) for row in placed), _problem(placed[0]))
             else:
                 yield Answer(tuple(map(encode, placed)), _problem(placed[0]))
 

@@ -29,6 +29,7 @@ _ROW: dict[str, Any] = {
     "channel": None,
     "emotion": "angry",
     "confidence": 0.91,
+    "dimensions": {},
     "familiarity": 0.62,
     "unsure": False,
     "speech": True,
@@ -110,6 +111,7 @@ class Segment(BaseModel):
     speech: bool | None
     warnings: list[str]
     probabilities: dict[str, float]
+    dimensions: dict[str, float]
     derived: Derived
 
 

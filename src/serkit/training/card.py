@@ -37,6 +37,8 @@ need no labels. Its answers are then relative to what is usual for that voice or
 the speech to judge: if all of it is in one mood, that mood becomes the usual one, and the answers get worse.
 """
 
+_NO_SCORES = "This bundle was made without scores. Run `ser evaluate` to measure how good it is."
+
 _LANGUAGES = LANGUAGES | {"en": "North American English"}
 
 _ALL_ACTED = """\
@@ -60,13 +62,14 @@ def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mappi
     """The card as Markdown; every number in it comes from the table of ``corpus`` or from a results.json."""
     parts = [
         f"# {manifest.name}, version {manifest.version}",
-        f"{recipe.description}. It gives one probability for each of: {', '.join(manifest.labels)}.",
+        f"{manifest.description or recipe.description}. {_gives(manifest)}",
         "## Data",
         _data(corpus, recipe),
         "## Scores",
         "\n\n".join(_scores(protocol, document) for protocol, document in scores.items())
-        or "This bundle was made without scores. Run `ser evaluate` to measure how good it is.",
-        f"Calibration: {manifest.calibration}.",
+        or ("" if manifest.dimensions else _NO_SCORES),
+        *_rated(manifest),
+        *([f"Calibration: {manifest.calibration}."] if manifest.labels else []),
         *([_ADAPTATION.strip()] if manifest.adaptation else []),
         "## Intended use",
         _INTENDED.strip(),
@@ -75,7 +78,33 @@ def model_card(manifest: Manifest, recipe: Recipe, corpus: Corpus, scores: Mappi
         "## Licence",
         licence(manifest).strip(),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _gives(manifest: Manifest) -> str:
+    said = [f"It gives one probability for each of: {', '.join(manifest.labels)}."] if manifest.labels else []
+    if manifest.dimensions:
+        listed = ", ".join(
+            f"{name} ({ends['low']:g} to {ends['high']:g})" for name, ends in manifest.dimensions.items()
+        )
+        said.append(f"It gives a number for each of: {listed}.")
+    return " ".join(said)
+
+
+def _rated(manifest: Manifest) -> list[str]:
+    """The scores of the numbers, a table for each protocol."""
+    found = []
+    for protocol, score in manifest.scores.items():
+        if score.get("dimensions"):
+            rows = [
+                f"| {name} | {row['ccc']:.2f} ({row['ccc_interval'][0]:.2f} to {row['ccc_interval'][1]:.2f}) | "
+                f"{row['correlation']:.2f} | {row['rmse']:.3g} | {row['n_clips']} | {row['n_speakers']} |"
+                for name, row in score["dimensions"].items()
+            ]
+            head = "| number | CCC (95 % interval) | correlation | RMSE | clips | speakers |"
+            lines = [f"### Numbers, protocol `{protocol}`", "", head, "| --- | --- | --- | --- | --- | --- |", *rows]
+            found.append("\n".join(lines))
+    return found
 
 
 def _data(corpus: Corpus, recipe: Recipe) -> str:
@@ -90,8 +119,8 @@ def _data(corpus: Corpus, recipe: Recipe) -> str:
     unheard = sorted(set(recipe.unheard) & set(voice_names(corpus.table)))
     never = f" It never heard these voices: {', '.join(unheard)}." if unheard else ""
     return (
-        f"Trained on {all_of} {len(corpus)} clips of the corpus `{corpus.name}` ({channels}; {people}; {hours:.1f} h): "
-        f"{per_label}.{never}"
+        f"Trained on {all_of} {len(corpus)} clips of the corpus `{corpus.name}` ({channels}; {people}; {hours:.1f} h)"
+        f"{f': {per_label}' if any(counts) else ''}.{never}"
     )
 
 

@@ -27,6 +27,7 @@ from serkit.training import fitting, split_rows
 from serkit.training.adaptive_graph import adaptive_graph, softening_graph
 from serkit.training.card import licence, model_card
 from serkit.training.feature_cache import FeatureCache, compute_features, requests
+from serkit.training.ratings import Rated, ratings_graph, verify_ratings
 from serkit.training.recipe_files import parse_recipe
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = [
     "check_exportable",
     "check_scores",
     "export_bundle",
+    "export_ratings",
     "pipeline_graph",
     "verify",
 ]
@@ -74,6 +76,7 @@ def export_bundle(
     progress: Callable[[dict[str, Any]], None] | None = None,
     force: bool = False,
     self_contained: bool = False,
+    rated: Rated | None = None,
 ) -> Bundle:
     """Write ``estimator`` as a bundle, with the hashes of its training clips.
 
@@ -98,6 +101,8 @@ def export_bundle(
         Replace a bundle that is there.
     self_contained : bool
         Put the encoder of ``[embedding]`` into the bundle, instead of a reference to the model that ships.
+    rated : Rated, optional
+        A regression on the same vectors, whose numbers the bundle answers too.
 
     Raises
     ------
@@ -142,6 +147,8 @@ def export_bundle(
             )
         else:
             graph = pipeline_graph(estimator, labels, X.shape[1])
+            if rated is not None:
+                graph = ratings_graph(rated, graph)
             if recipe.encoder is not None or (recipe.embedding is not None and self_contained):
                 graph = joined(front_end.graph(), graph)
     if graph.graph.input[0].name == "waveform":
@@ -167,16 +174,81 @@ def export_bundle(
         seed=seed,
         adaptation={} if reference is None else {"size": len(reference.mean)},
         familiarity=getattr(estimator, "familiarity_", {}),
+        dimensions={} if rated is None else rated.dimensions,
         min_confidence=recipe.min_confidence,
         calibration=_calibration(recipe, getattr(model, "temperature_", 1.0)),
     )
     data = add_metadata(graph.SerializeToString(), manifest)
     names = rows["path"].tolist()
     verify(data, inputs, expected, names=names, most=_CUT_OUT if recipe.embedding is not None else TOLERANCE)
+    if rated is not None:
+        verify_ratings(data, inputs, rated.model.predict(X), rated.dimensions)
     if adapted:
         verify(data, inputs[:_ADAPTED], adapted["expected"], names=names[:_ADAPTED], given=adapted["given"])
     clips = pack_clips(heard.table["audio_hash"])
-    return _write(out, data, manifest, recipe, corpus, by_protocol, clips, force=force)
+    return _write(out, data, manifest, recipe, corpus, by_protocol, clips, rated=rated, force=force)
+
+
+def export_ratings(
+    rated: Rated,
+    recipe: Recipe,
+    corpus: Corpus,
+    out: str | os.PathLike[str],
+    *,
+    name: str,
+    seed: int | None = None,
+    n_jobs: int = 1,
+    force: bool = False,
+    self_contained: bool = False,
+) -> Bundle:
+    """Write a model that answers numbers alone as a bundle.
+
+    Parameters
+    ----------
+    rated : Rated
+        What :func:`serkit.training.ratings.train_ratings` returned for `corpus`.
+    recipe : Recipe
+        Its front end gave the vectors; its head is not used.
+    corpus, out, seed, n_jobs, force, self_contained
+        As for :func:`export_bundle`.
+    name : str
+        Of the model.
+
+    Raises
+    ------
+    BundleError
+        If graph and regression differ, or if ``out`` exists; nothing is written then.
+    """
+    front_end = recipe.front_end
+    rows = corpus.table.iloc[np.unique(np.linspace(0, len(corpus.table) - 1, _MAX_CLIPS).round().astype(int))]
+    wanted = requests(rows.assign(copy=0), chains=(), seed=0)
+    X = np.stack(compute_features(corpus, wanted, front_end, cache=FeatureCache(), n_jobs=n_jobs))
+    graph = ratings_graph(rated)
+    if self_contained:
+        graph = joined(front_end.graph(), graph)
+        given = {"kind": "waveform", "sample_rate": front_end.sample_rate, **_SECONDS}
+        inputs = [corpus.load(row, target_rate=front_end.sample_rate).samples[None] for _, row in rows.iterrows()]
+    else:
+        given = {"kind": "features", "encoder": dict(front_end.to_dict()), **_SECONDS}
+        inputs = [x[None] for x in X]
+    manifest = Manifest(
+        name=name,
+        version="1",
+        labels=(),
+        dimensions=rated.dimensions,
+        input=given,
+        licence=_licence(recipe, corpus),
+        citation=" ".join(filter(None, (corpus.citation.replace("unknown", ""), _encoder(recipe).citation))),
+        description=f"{' and '.join(rated.dimensions)}, on the encoder of {recipe.embedding.model}"
+        if recipe.embedding is not None
+        else "",
+        corpus=corpus.name,
+        seed=seed,
+    )
+    data = add_metadata(graph.SerializeToString(), manifest)
+    verify_ratings(data, inputs, rated.model.predict(X), rated.dimensions)
+    clips = pack_clips(corpus.table["audio_hash"])
+    return _write(out, data, manifest, recipe, corpus, {}, clips, rated=rated, force=force)
 
 
 def _expected(estimator: Pipeline, labels: Sequence[str], X: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
@@ -257,6 +329,8 @@ def attach_scores(
         )
     by_protocol = check_scores(scores, recipe, corpus)
     own = Path(out).resolve() == bundle.path.resolve()
+    if not bundle.manifest.labels:
+        raise BundleError(f"{bundle.path} answers numbers alone: its scores come from its training.")
     return _write(out, bundle.onnx, bundle.manifest, recipe, corpus, by_protocol, bundle.clips, force=own)
 
 
@@ -269,14 +343,14 @@ def _write(
     by_protocol: Mapping[str, Mapping[str, Any]],
     clips: bytes | None,
     *,
+    rated: Rated | None = None,
     force: bool,
 ) -> Bundle:
     headline = by_protocol.get("speaker") or next(iter(by_protocol.values()), {})
-    manifest = replace(
-        manifest,
-        split_hash=headline.get("split_hash") or "",
-        scores={protocol: _summary(document) for protocol, document in by_protocol.items()},
-    )
+    scores = {protocol: _summary(document) for protocol, document in by_protocol.items()}
+    if rated is not None:
+        scores[rated.protocol] = {**scores.get(rated.protocol, {}), "dimensions": rated.scores}
+    manifest = replace(manifest, split_hash=headline.get("split_hash") or "", scores=scores)
     card = model_card(manifest, recipe, corpus, by_protocol)
     extra: dict[str, str | bytes] = {"LICENSE": licence(manifest)}
     if clips is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ from serkit.corpora.table import voice_names
 from serkit.emotions import in_order
 from serkit.errors import TrainingError
 from serkit.protocol import make_split
-from serkit.training.export import export_bundle
+from serkit.training.export import export_bundle, export_ratings
+from serkit.training.ratings import score_ratings, train_ratings
 from serkit.training.recipe_files import load_recipe, parse_recipe
 from serkit.training.run import run_evaluation, train_final
 from serkit.training.split_rows import has_voices
@@ -114,13 +115,14 @@ def train_own(
     corpus: Corpus,
     out: str | os.PathLike[str],
     *,
+    targets: Sequence[str] = (),
     self_contained: bool = False,
     seed: int = 0,
     n_jobs: int = 1,
     force: bool = False,
     progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> Bundle:
-    """Score and train a model for the labels of a corpus, and write it as a bundle.
+    """Score and train a model for the labels or the ratings of a corpus, and write it as a bundle.
 
     Parameters
     ----------
@@ -129,6 +131,9 @@ def train_own(
     out : path
         Folder of the bundle. The evaluation, with its report, goes to the folder ``<out>-scores`` beside it; an
         interrupted one resumes.
+    targets : sequence of str
+        Columns with ratings, such as ``["arousal"]``, that `corpus` was read with: the model answers numbers, beside
+        the labels if the clips have any.
     self_contained : bool
         Put the encoder (18 MB) into the bundle instead of a reference to the model that ships.
     seed : int
@@ -153,17 +158,30 @@ def train_own(
     See Also
     --------
     plan : What is checked, and how it is scored.
+    serkit.training.ratings.plan_ratings : The same for ratings.
     """
+    rated = None
+    if targets:
+        shipped = load_recipe(RECIPE)
+        assert shipped.front_end is not None
+        asked: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs, "progress": progress}
+        rated, rows = train_ratings(corpus, targets, shipped.front_end, **asked)
+        if not corpus.table["emotion"].any():
+            score_ratings(rated, rows, corpus, _scores(out), seed)
+            name = _name(corpus)
+            how_written: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs, "force": force}
+            return export_ratings(rated, shipped, corpus, out, name=name, self_contained=self_contained, **how_written)
     how, text = plan(corpus), load_recipe(RECIPE).text
     if not how.calibrated:
         text = re.sub(r"\[calibration\]\n.*\n", "", text)
     corpus = how.corpus
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", corpus.name).strip("._-")[:64] or RECIPE
-    recipe = parse_recipe(text.replace(f'name = "{RECIPE}"', f'name = "{name}"', 1))
+    recipe = parse_recipe(text.replace(f'name = "{RECIPE}"', f'name = "{_name(corpus)}"', 1))
     split = make_split(corpus, how.protocol, seed=seed, n_folds=how.folds)
-    scores = Path(f"{os.fspath(out).rstrip('/')}-scores")
+    scores = _scores(out)
     resume = (scores / "run.json").is_file()
     run = run_evaluation(recipe, corpus, split, scores, resume=resume, n_jobs=n_jobs, progress=progress)
+    if rated is not None:
+        score_ratings(rated, rows, corpus, scores, seed)
     fitted = train_final(recipe, corpus, seed=seed, n_jobs=n_jobs, progress=progress)
     return export_bundle(
         fitted,
@@ -175,4 +193,14 @@ def train_own(
         n_jobs=n_jobs,
         force=force,
         self_contained=self_contained,
+        rated=rated,
     )
+
+
+def _name(corpus: Corpus) -> str:
+    """The name of the model: that of the corpus, as a manifest takes it."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", corpus.name).strip("._-")[:64] or RECIPE
+
+
+def _scores(out: str | os.PathLike[str]) -> Path:
+    return Path(f"{os.fspath(out).rstrip('/')}-scores")

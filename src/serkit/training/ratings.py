@@ -1,0 +1,288 @@
+"""Numbers as targets, such as arousal from 1 to 7: checked, scored by speaker, learned, and put into a graph."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pandas as pd
+from onnx import TensorProto, helper, numpy_helper
+
+from serkit import __version__
+from serkit.corpora.table import voice_names
+from serkit.errors import BundleError, TrainingError
+from serkit.evaluation.ratings import rate
+from serkit.evaluation.ratings_svg import ratings_svg
+from serkit.files import write_atomic, write_json
+from serkit.models.rating import RatingRegression
+from serkit.protocol.folds import recording_groups, speaker_folds, stratified_folds
+from serkit.training.feature_cache import FeatureCache, compute_features, requests
+from serkit.training.split_rows import has_voices
+
+if TYPE_CHECKING:
+    from serkit.corpora import Corpus
+    from serkit.features import FrontEnd
+
+__all__ = ["Rated", "RatingPlan", "plan_ratings", "ratings_graph", "score_ratings", "train_ratings", "verify_ratings"]
+
+_FOLDS = 5
+_FEWEST = 20  # clips; with fewer, a fold would be a handful
+_FEW = 100
+_TOLERANCE = 1e-3  # of the range of the ratings: the graph sums in float32
+
+
+@dataclass(frozen=True)
+class RatingPlan:
+    """How ratings will be scored, and what their user should know before.
+
+    Attributes
+    ----------
+    targets : tuple of str
+    values : np.ndarray, float64, shape=(n, k)
+        The ratings, in the order of the corpus' table.
+    groups : np.ndarray of int, shape=(n,)
+        Clips of a group, a speaker or a recording, are never on both sides.
+    folds : np.ndarray of int, shape=(n,)
+        The fold that tests each clip.
+    protocol : str
+        ``"speaker"`` where speakers are known, else ``"random"``.
+    notes : tuple of str
+        Sentences.
+    """
+
+    targets: tuple[str, ...]
+    values: np.ndarray
+    groups: np.ndarray
+    folds: np.ndarray
+    protocol: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A fitted regression and its scores.
+
+    Attributes
+    ----------
+    model : RatingRegression
+        Fitted on all clips.
+    dimensions : dict
+        As :attr:`serkit.bundle.Manifest.dimensions`.
+    protocol : str
+    scores : dict
+        Of each dimension, as :func:`serkit.evaluation.ratings.rate` returns them.
+    """
+
+    model: RatingRegression
+    dimensions: dict[str, dict[str, float]]
+    protocol: str
+    scores: dict[str, dict[str, Any]]
+
+
+def plan_ratings(corpus: Corpus, targets: Sequence[str], *, seed: int = 0) -> RatingPlan:
+    """Check that ratings can be learned from, and choose how they are scored.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Read with these `targets` (:func:`serkit.read_corpus`).
+    targets : sequence of str
+    seed : int
+        Of the folds.
+
+    Raises
+    ------
+    TrainingError
+        If a column is missing, constant or no number, or there are fewer than 20 different recordings.
+    """
+    table = corpus.table
+    lacking = [target for target in targets if target not in table]
+    if lacking:
+        raise TrainingError(
+            f"{corpus.name} has no column {lacking[0]} to learn from: its columns are {', '.join(map(str, table))}."
+        )
+    try:
+        values = table[list(targets)].to_numpy(dtype=np.float64)
+    except (TypeError, ValueError):
+        values = np.full((1, 1), np.nan)
+    if not np.isfinite(values).all():
+        named = ", ".join(targets)
+        raise TrainingError(f"{corpus.name} was read without its ratings: give read_corpus the same targets ({named}).")
+    groups = recording_groups(table)
+    number = len(np.unique(groups))
+    if number < _FEWEST:
+        raise TrainingError(
+            f"{corpus.name} has {number} different recordings with ratings: at least {_FEWEST} are needed."
+        )
+    for target, column in zip(targets, values.T, strict=True):
+        if column.min() == column.max():
+            raise TrainingError(f"{target} is {column[0]:g} in all clips of {corpus.name}: there is nothing to learn.")
+    notes = []
+    if number < _FEW:
+        notes.append(f"Only {number} recordings with ratings: the scores say little. {_FEW} or more would be better.")
+    if has_voices(corpus, at_least=4):
+        voices = voice_names(table)
+        facts = {str(name): (str(min(rows["sex"])), len(rows)) for name, rows in table.groupby(voices, sort=True)}
+        fold_of = speaker_folds(facts, min(_FOLDS, len(facts)), seed=seed)
+        codes = np.unique(voices.to_numpy(), return_inverse=True)[1]
+        folds = voices.map(fold_of).to_numpy()
+        return RatingPlan(tuple(targets), values, codes, folds, "speaker", tuple(notes))
+    notes.append(
+        "Fewer than four speakers are known, so clips of the same voice are on both sides of the score: expect less "
+        "for new voices. A column speaker would tell."
+    )
+    names = (table["path"] + "\x1f" + table["start"].astype(str)).tolist()
+    folds = stratified_folds(names, [""] * len(names), groups.tolist(), _FOLDS, seed=seed, purpose="ratings")
+    return RatingPlan(tuple(targets), values, groups, folds, "random", tuple(notes))
+
+
+def train_ratings(
+    corpus: Corpus,
+    targets: Sequence[str],
+    front_end: FrontEnd,
+    *,
+    seed: int = 0,
+    n_jobs: int = 1,
+    cache: FeatureCache | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> tuple[Rated, pd.DataFrame]:
+    """Score a regression on held-out speakers, then fit it on all clips.
+
+    Everything that is estimated, from the scale of the ratings to the penalty, comes from the training side of a fold.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Read with these `targets`.
+    targets : sequence of str
+    front_end : FrontEnd
+        Gives a vector for each clip.
+    seed, n_jobs, cache, progress
+        As for :func:`serkit.train_own`.
+
+    Returns
+    -------
+    Rated
+    DataFrame
+        A row for each clip: path, start, end, speaker, fold, and for each target the rating and ``<target>_answer``,
+        of a model that had not heard the speaker.
+
+    Raises
+    ------
+    TrainingError
+        As :func:`plan_ratings`, or if a clip gives no features.
+    """
+    plan = plan_ratings(corpus, targets, seed=seed)
+    wanted = requests(corpus.table.assign(copy=0), chains=(), seed=0)
+    arrays = compute_features(
+        corpus, wanted, front_end, cache=cache or FeatureCache(), n_jobs=n_jobs, progress=progress
+    )
+    X = np.stack(arrays)
+    answers = np.zeros_like(plan.values)
+    for fold in np.unique(plan.folds):
+        test = plan.folds == fold
+        fitted = RatingRegression().fit(X[~test], plan.values[~test], plan.groups[~test])
+        answers[test] = fitted.predict(X[test])
+    speakers = corpus.table["speaker"].tolist() if plan.protocol == "random" else voice_names(corpus.table).tolist()
+    scores = {
+        target: rate(plan.values[:, k], answers[:, k], speakers, seed=seed) for k, target in enumerate(plan.targets)
+    }
+    ends = zip(plan.targets, plan.values.min(axis=0), plan.values.max(axis=0), strict=True)
+    rated = Rated(
+        RatingRegression().fit(X, plan.values, plan.groups),
+        {target: {"low": float(low), "high": float(high)} for target, low, high in ends},
+        plan.protocol,
+        scores,
+    )
+    rows = corpus.table[["path", "start", "end", "speaker"]].assign(fold=plan.folds)
+    for k, target in enumerate(plan.targets):
+        rows[target], rows[f"{target}_answer"] = plan.values[:, k], answers[:, k]
+    return rated, rows
+
+
+def score_ratings(rated: Rated, rows: pd.DataFrame, corpus: Corpus, folder: str | os.PathLike[str], seed: int) -> Path:
+    """Write ``ratings.json``, ``ratings.csv`` and a picture for each dimension into a folder, and return it."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    document = {
+        "serkit": __version__,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "corpus": corpus.name,
+        "protocol": rated.protocol,
+        "folds": int(rows["fold"].nunique()),
+        "seed": seed,
+        "dimensions": {name: {**rated.dimensions[name], **rated.scores[name]} for name in rated.dimensions},
+    }
+    write_json(document, target / "ratings.json")
+    write_atomic(rows.to_csv(index=False), target / "ratings.csv")
+    for name in rated.dimensions:
+        picture = ratings_svg(rows[name].to_numpy(), rows[f"{name}_answer"].to_numpy(), name, rated.scores[name])
+        write_atomic(picture, target / f"{''.join(c if c.isalnum() else '-' for c in name)}.svg")
+    return target
+
+
+def ratings_graph(rated: Rated, others: onnx.ModelProto | None = None) -> onnx.ModelProto:
+    """Return the regression as ONNX: ``features`` float32 (1, d) -> ``dimensions`` float32 (1, k).
+
+    Parameters
+    ----------
+    rated : Rated
+    others : ModelProto, optional
+        Another head on the same input, whose outputs the graph gives too.
+    """
+    model = rated.model
+    width, count = model.coef_.shape
+    nodes = [
+        helper.make_node("MatMul", ["features", "ratings_weights"], ["ratings_sums"]),
+        helper.make_node("Add", ["ratings_sums", "ratings_offsets"], ["dimensions"]),
+    ]
+    constants = [
+        numpy_helper.from_array(model.coef_.astype(np.float32), "ratings_weights"),
+        numpy_helper.from_array(model.intercept_.astype(np.float32)[None], "ratings_offsets"),
+    ]
+    outputs = [helper.make_tensor_value_info("dimensions", TensorProto.FLOAT, [1, count])]
+    inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, width])]
+    versions, level = [helper.make_opsetid("", 15)], 8
+    if others is not None:
+        nodes, constants = [*others.graph.node, *nodes], [*others.graph.initializer, *constants]
+        outputs = [*others.graph.output, *outputs]
+        versions, level = list(others.opset_import), others.ir_version
+    graph = helper.make_graph(nodes, "serkit", inputs, outputs, constants)
+    made = helper.make_model(graph, producer_name="serkit", ir_version=level, opset_imports=versions)
+    onnx.checker.check_model(made)
+    return made
+
+
+def verify_ratings(data: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray, ends: Mapping[str, Any]) -> None:
+    """Raise BundleError unless the graph gives the ratings that the regression gives, to a thousandth of their range.
+
+    Parameters
+    ----------
+    data : bytes
+        The graph.
+    inputs : sequence of np.ndarray
+    expected : np.ndarray, shape=(n, k)
+    ends : mapping
+        The manifest's ``dimensions``.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    source = session.get_inputs()[0].name
+    ranges = np.array([one["high"] - one["low"] for one in ends.values()])
+    for x, row in zip(inputs, expected, strict=True):
+        got = session.run(["dimensions"], {source: np.ascontiguousarray(x, dtype=np.float32)})[0][0]
+        off = float((np.abs(got - row) / ranges).max())
+        if not off <= _TOLERANCE:
+            raise BundleError(
+                f"The converted model's ratings differ from the trained one's by {off:.2%} of their range: no bundle "
+                "was written. Please report this fault."
+            )
