@@ -86,6 +86,19 @@ def test_split_writes_what_reads_back(tiny_corpus: Path, tmp_path: Path) -> None
     assert "Warning" not in result.output
 
 
+def test_split_leaves_out_and_renames_labels(tiny_corpus: Path, tmp_path: Path) -> None:
+    """With 6 neutral clips and 12 of each other label, of three people."""
+    (tmp_path / "map.csv").write_text("theirs,yours\ncalm,neutral\nneutral,neutral\nsad,low\nhappy,drop\n")
+    result = ser(
+        *("split", tiny_corpus, "--folds", 3, "--out", tmp_path / "split.csv"),
+        *("--drop", "disgust,surprised", "--label-map", tmp_path / "map.csv"),
+    )
+    assert result.exit_code == 0, result.output
+    split = Split.from_csv(tmp_path / "split.csv")
+    assert len(split.table) == 3 * (6 + 12 + 12 + 24)  # neutral and calm, sad as low, angry and fearful
+    assert "12 clips of disgust are left out, as asked." in result.stderr
+
+
 def test_split_warns_of_the_leak(tiny_corpus: Path, tmp_path: Path) -> None:
     result = ser("split", tiny_corpus, "--protocol", "augmented-random", "--out", tmp_path / "split.csv")
     assert result.exit_code == 0

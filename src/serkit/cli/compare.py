@@ -6,7 +6,7 @@ import contextlib
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,7 @@ from rich.table import Table
 from serkit.cli import app
 from serkit.cli.cross_corpus import compare_corpora
 from serkit.cli.extras import need_train, read_to_learn
-from serkit.cli.options import AddressOption, check_engine
+from serkit.cli.options import AddressOption, DropOption, LabelMapOption, SkipBrokenOption, check_engine
 from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.errors import TrainingError
 from serkit.waiting import Waiting, duration
@@ -33,6 +33,9 @@ def compare(
     all_recipes: Annotated[bool, typer.Option("--all", help="Every packaged recipe, as planned in the grid.")] = False,
     corpus: CorpusOption = None,
     channel: ChannelOption = "both",
+    drop: DropOption = None,
+    label_map: LabelMapOption = None,
+    skip_broken: SkipBrokenOption = False,
     protocols: Annotated[
         str | None,
         typer.Option(
@@ -89,6 +92,8 @@ def compare(
 
     if all_recipes == bool(recipes):
         raise TrainingError("Name recipes to compare, or use --all for every packaged one; 'ser recipes' lists them.")
+    mapped = None if label_map is None else label_map.name
+    beside = {"--corpus": corpus, "--drop": drop, "--label-map": mapped, "--skip-broken": skip_broken}
     wanted = [_number(text) for text in _parts(seeds) or ()]
     if ONE_CORPUS[0] in (_parts(protocols) or ()):
         settings = {"--all": all_recipes, "--folds-run": folds_run, "--full": full}
@@ -97,7 +102,7 @@ def compare(
         loaded = [load_recipe(name) for name in names]
         compare_corpora(
             [shortened(recipe, epochs) if epochs else recipe for recipe in loaded],
-            read_to_learn(data, corpus, channel),
+            read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map),
             seeds=wanted or [0],
             runs=runs if channel == "both" else runs / channel,
             out=out,
@@ -105,7 +110,7 @@ def compare(
             finished=finished,
             dry_run=dry_run,
             as_json=as_json,
-            command=_command(names, channel, protocols, seeds, None, epochs, None, None, corpus=corpus),
+            command=_command(names, channel, protocols, seeds, None, epochs, None, None, beside=beside),
         )
         return
     cells = grid.plan(
@@ -116,7 +121,7 @@ def compare(
         epochs=epochs,
         full=full,
     )
-    recordings = read_to_learn(data, corpus, channel)
+    recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
     cells = grid.capped(cells, recordings)
     if channel != "both":
         runs = runs / channel
@@ -164,7 +169,7 @@ def compare(
         raise typer.Exit(130) from None
     finally:
         if any(outcome.run is not None for outcome in outcomes):
-            command = _command(recipes, channel, protocols, seeds, folds_run, epochs, full, finished)
+            command = _command(recipes, channel, protocols, seeds, folds_run, epochs, full, finished, beside=beside)
             document = collect(outcomes, recordings, command=command)
             for path in write(document, out):
                 print(f"Wrote {path}", file=sys.stderr)
@@ -193,12 +198,15 @@ def _check_cross(protocols: Sequence[str], settings: Sequence[str]) -> None:
         raise TrainingError(f"{settings[0]} has no meaning under cross-corpus: leave it out, and name the recipes.")
 
 
-def _command(recipes: Sequence[str] | None, channel: str, *rest: str | int | None, corpus: str | None = None) -> str:
+def _command(
+    recipes: Sequence[str] | None, channel: str, *rest: str | int | None, beside: Mapping[str, str | bool | None]
+) -> str:
     """Return the command without the paths of this machine."""
     names = [Path(name).name if name.endswith(".toml") else name for name in recipes or ["--all"]]
-    words = ["ser", "compare", *names, "--data", "DATA", *(["--corpus", corpus] if corpus else [])]
+    words = ["ser", "compare", *names, "--data", "DATA"]
     options = ("--channel", "--protocols", "--seeds", "--folds-run", "--epochs", "--full", "--finished")
-    for option, value in zip(options, (None if channel == "both" else channel, *rest), strict=True):
+    given = dict(zip(options, (None if channel == "both" else channel, *rest), strict=True))
+    for option, value in {**beside, **given}.items():
         if value:
             words += [option] if value is True else [option, str(value)]
     return shlex.join(words)

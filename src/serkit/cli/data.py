@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from serkit.cli import app
-from serkit.cli.extras import need_train
-from serkit.cli.options import DropOption, ForceOption, SkipBrokenOption
+from serkit.cli.extras import need_train, read_to_learn
+from serkit.cli.options import DropOption, ForceOption, LabelMapOption, SkipBrokenOption
 from serkit.cli.overlap import overlap
 from serkit.files import check_new
 
@@ -267,16 +267,18 @@ def split(
     n_folds: Annotated[int, typer.Option("--folds", help="Number of folds.")] = 5,
     kind: KindOption = None,
     channel: ChannelOption = Channel.both,
+    drop: DropOption = None,
+    label_map: LabelMapOption = None,
+    skip_broken: SkipBrokenOption = False,
     force: ForceOption = False,
 ) -> None:
     """Assign the clips to folds, for training, validation and test, and save them with a hash."""
     need_train("Reading a corpus")
-    from serkit.corpora import read_corpus
     from serkit.errors import ProtocolError
     from serkit.protocol import make_split
 
     check_new(out, force=force)
-    corpus = read_corpus(folder, kind=kind, channel=channel.value)
+    corpus = read_to_learn(folder, kind, channel.value, skip_broken=skip_broken, drop=drop, label_map=label_map)
     made = make_split(corpus, protocol, seed=seed, n_folds=n_folds)
     try:
         made.to_csv(out)

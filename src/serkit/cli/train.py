@@ -245,25 +245,21 @@ def _is_recordings(given: str) -> bool:
 
 def _own(recordings: Corpus, out: Path, waiting: Waiting, jobs: int, targets: Sequence[str], **how: Any) -> Bundle:
     """Train on the user's own recordings, and print the scores."""
-    from serkit.training.own import plan, train_own
-    from serkit.training.ratings import plan_ratings
+    from serkit.training.own import train_own
 
-    labelled = not targets or recordings.table["emotion"].any()
-    notes = [
-        *(plan(recordings).notes if labelled else ()),
-        *(plan_ratings(recordings, targets).notes if targets else ()),
-    ]
-    for note in notes:
-        print(note, file=sys.stderr)
-    bundle = train_own(recordings, out, targets=targets, n_jobs=jobs, progress=waiting, **how)
+    bundle = train_own(recordings, out, targets=targets, n_jobs=jobs, progress=waiting, tell=_told, **how)
     scores = Path(f"{out}-scores")
     if targets:
         _print_ratings(json.loads((scores / "ratings.json").read_text("utf-8")))
         print(f"Ratings, answers and pictures: {scores}")
-    if labelled:
+    if bundle.manifest.labels:
         print_summary(json.loads((scores / "results.json").read_text("utf-8")))
         print(f"Report: {scores / 'report.html'}")
     return bundle
+
+
+def _told(note: str) -> None:
+    print(note, file=sys.stderr)
 
 
 def _print_ratings(document: dict[str, Any]) -> None:
@@ -285,6 +281,9 @@ def attach(
     results: ResultsOption = None,
     corpus: CorpusOption = None,
     channel: ChannelOption = "both",
+    drop: DropOption = None,
+    label_map: LabelMapOption = None,
+    skip_broken: SkipBrokenOption = False,
 ) -> None:
     """Put the scores of finished evaluations on a trained bundle: into its manifest and its card."""
     need_train("Writing a model card")
@@ -292,7 +291,8 @@ def attach(
     from serkit.training.export import attach_scores
 
     scores = [_read_results(path) for path in results or []]
-    written = attach_scores(read_bundle(bundle), read_to_learn(data, corpus, channel), bundle, scores=scores)
+    recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
+    written = attach_scores(read_bundle(bundle), recordings, bundle, scores=scores)
     print(f"Bundle: {written.path} now states {', '.join(written.manifest.scores) or 'no scores'}.")
 
 

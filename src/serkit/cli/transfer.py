@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from serkit.cli import app
-from serkit.cli.extras import need_train
+from serkit.cli.extras import need_train, read_to_learn
+from serkit.cli.options import DropOption, LabelMapOption, SkipBrokenOption
 from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption, print_summary
 from serkit.terminal import print_failures
 from serkit.waiting import Waiting
@@ -23,6 +24,9 @@ def transfer(
     data: DataOption,
     corpus: CorpusOption = None,
     channel: ChannelOption = "both",
+    drop: DropOption = None,
+    label_map: LabelMapOption = None,
+    skip_broken: SkipBrokenOption = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run; default below runs/.")] = None,
     jobs: JobsOption = JOBS,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
@@ -36,14 +40,13 @@ def transfer(
     trained on this corpus.
     """
     need_train("Scoring")
-    from serkit.corpora import read_corpus
     from serkit.recognition.recognizer import load
     from serkit.training.transfer import run_transfer
 
     try:
         recognizer = load(model)
         recognizer.need_labels("be scored on labels")
-        recordings = read_corpus(data, kind=corpus, channel=channel)
+        recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
         what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"
         folder = out or Path("runs") / f"{recognizer.manifest.name}-on-{what}"
         with Waiting() as waiting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from serkit.emotions import in_order
 from serkit.errors import TrainingError
 from serkit.protocol import make_split
 from serkit.training.export import export_bundle, export_ratings
-from serkit.training.ratings import score_ratings, train_ratings
+from serkit.training.ratings import plan_ratings, score_ratings, train_ratings
 from serkit.training.recipe_files import load_recipe, parse_recipe
 from serkit.training.run import run_evaluation, train_final
 from serkit.training.split_rows import has_voices
@@ -121,6 +122,7 @@ def train_own(
     n_jobs: int = 1,
     force: bool = False,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    tell: Callable[[str], object] = warnings.warn,
 ) -> Bundle:
     """Score and train a model for the labels or the ratings of a corpus, and write it as a bundle.
 
@@ -144,6 +146,9 @@ def train_own(
         Replace a bundle that is there.
     progress : callable, optional
         As for :func:`serkit.run_evaluation`.
+    tell : callable
+        Hears each sentence that the user should know before training: too few clips, unknown speakers and so on. By
+        default a warning.
 
     Returns
     -------
@@ -161,17 +166,23 @@ def train_own(
     serkit.training.ratings.plan_ratings : The same for ratings.
     """
     rated = None
+    labelled = not targets or corpus.table["emotion"].any()
+    how = plan(corpus) if labelled else None
+    notes = [*(() if how is None else how.notes), *(plan_ratings(corpus, targets).notes if targets else ())]
+    for note in notes:
+        tell(note)
     if targets:
         shipped = load_recipe(RECIPE)
         assert shipped.front_end is not None
         asked: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs, "progress": progress}
         rated, rows = train_ratings(corpus, targets, shipped.front_end, **asked)
-        if not corpus.table["emotion"].any():
+        if how is None:
             score_ratings(rated, rows, corpus, _scores(out), seed)
             name = _name(corpus)
             how_written: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs, "force": force}
             return export_ratings(rated, shipped, corpus, out, name=name, self_contained=self_contained, **how_written)
-    how, text = plan(corpus), load_recipe(RECIPE).text
+    assert how is not None
+    text = load_recipe(RECIPE).text
     if not how.calibrated:
         text = re.sub(r"\[calibration\]\n.*\n", "", text)
     corpus = how.corpus
