@@ -1,10 +1,11 @@
 """Measure ``--engine ray`` and write the figures into docs/scale.md.
 
-    python benchmarks/scale.py --data FOLDER                  100,000 clips on 1, 2 and 4 workers, and one process
-    python benchmarks/scale.py --clips 2000 --workers 1 2     a short version, which is printed only
-    python benchmarks/scale.py --kills 20 --clips 4000        kill a random worker 20 times; nothing lost, nothing twice
+    python benchmarks/scale.py rates --data FOLDER     one process, then 1, 2 and 4 workers
+    python benchmarks/scale.py memory --data FOLDER    100,000 clips on two workers: does memory grow?
+    python benchmarks/scale.py kills --data FOLDER     kill a random worker 20 times: nothing lost, nothing twice
 
-Clips are repeated until there are enough. A rate counts the clips after the first partition, so without start-up.
+``--clips N`` makes a run shorter; it is then only printed. Clips are repeated until there are enough. A rate counts the
+clips after the first partition, so without start-up.
 """
 
 from __future__ import annotations
@@ -15,15 +16,14 @@ import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 from measure import ROOT, all_clips, machine
@@ -38,6 +38,7 @@ from serkit.scale.session import session
 from serkit.scale.work import Work
 
 PAGE = ROOT / "docs" / "scale.md"
+FULL = {"rates": 4000, "memory": 100_000, "kills": 8000}  # clips; a shorter run is only printed
 ASKED = {"min_confidence": None, "profile": None, "channel": "auto", "strict": False}
 
 
@@ -156,12 +157,8 @@ def flat(memory: list[tuple[float, float]]) -> str:
 
 def kills(recognizer: Recognizer, listing: Listing, folder: Path, number: int) -> str:
     """Kill workers at random; the rows must be those of every recording once, in order."""
-    measured, told = on_ray(recognizer, listing, folder / "kills", 2, kills=number)
-    paths = [
-        path
-        for part in sorted((folder / "kills" / "rows").iterdir())
-        for path in pq.read_table(part)["path"].to_pylist()
-    ]
+    measured, told = on_ray(recognizer, listing, folder, 2, kills=number)
+    paths = [path for part in sorted((folder / "rows").iterdir()) for path in pq.read_table(part)["path"].to_pylist()]
     expected = [one.path for k in range(len(listing)) for one in listing.part(k)]
     assert paths == expected, "Rows are lost, or there twice."
     failed = sum(marker.failed for marker in told.values())
@@ -185,36 +182,43 @@ def planned(one: Measured, seconds: float, read: float) -> dict[str, float]:
     }
 
 
-def page(
-    runs: list[Measured], alone: Measured, seconds: float, read: float, killed: str | None, command: str, model: str
-) -> str:
-    """The figures as Markdown."""
+def rates(recognizer: Recognizer, chosen: list[str], listing: Listing, folder: Path, workers: list[int]) -> str:
+    """Clips per second of one process and of workers, and what a million hours need, as Markdown."""
+    alone = repeated(chosen, min(listing.total, 3000))
+    size = min(len(listing.part(0)), len(alone) // 4)
+    first = one_process(recognizer, alone, size)
+    print(f"One process: {first.rate:.1f} clips/s", flush=True)
+    runs = []
+    for number in workers:
+        run, _ = on_ray(recognizer, listing, folder / str(number), number)
+        runs.append(run)
+        print(f"{number} workers: {run.rate:.1f} clips/s, {run.total:.0f} s", flush=True)
+    again = one_process(recognizer, alone, size)
+    print(f"One process again: {again.rate:.1f} clips/s", flush=True)
+    rate = (first.rate + again.rate) / 2  # before and after, for a machine whose speed changes
+    sample = chosen[:200]
+    seconds = sum(probe(path).duration or 0.0 for path in sample) / len(sample)
+    read = sum(Path(path).stat().st_size for path in sample) / len(sample)
     by = {run.workers: run for run in runs}
     lines = [
-        f"Written by `{command}`. {machine()} Model {model}; clips of {seconds:.2f} s and {read / 1000:.0f} kB on "
-        "average.",
+        f"Clips of {seconds:.2f} s and {read / 1000:.0f} kB on average.",
         "",
         "| workers | clips | time with start-up | clips/s after start-up | against one process |",
         "| --- | --- | --- | --- | --- |",
-        f"| one process, one thread | {alone.clips:,} | {alone.total:.0f} s | {alone.rate:.1f} | 1 |",
+        f"| one process, one thread | {first.clips:,} | {first.total:.0f} s | {rate:.1f} | 1 |",
     ]
     lines += [
-        f"| {run.workers} | {run.clips:,} | {run.total:.0f} s | {run.rate:.1f} | {run.rate / alone.rate:.2f} |"
+        f"| {run.workers} | {run.clips:,} | {run.total:.0f} s | {run.rate:.1f} | {run.rate / rate:.2f} |"
         for run in runs
     ]
     lines += [""]
     if 1 in by:
-        overhead = alone.rate / by[1].rate - 1
-        lines.append(f"Ray's overhead on one worker: {overhead:.1%} (target: under 10 %).")
+        lines.append(f"Ray's overhead on one worker: {rate / by[1].rate - 1:.1%} (target: under 10 %).")
     if 2 in by:
-        lines.append(
-            f"Two workers are {by[2].rate / alone.rate:.2f} times one process (target: at least 1.8 on 2 cores)."
-        )
-    lines += ["", f"Memory with {runs[-1].workers} workers: {flat(runs[-1].memory)}.", ""]
-    if killed:
-        lines += [killed, ""]
+        lines.append(f"Two workers are {by[2].rate / rate:.2f} times one process (target: at least 1.8 on 2 cores).")
     plan = planned(by.get(1, runs[0]), seconds, read)
     lines += [
+        "",
         "A million hours of clips like these, by the formulas below:",
         "",
         "| quantity | figure |",
@@ -230,62 +234,50 @@ def page(
     return "\n".join(lines)
 
 
-def write(text: str) -> None:
-    """Put the figures between the markers of the page."""
+def repeated(chosen: list[str], count: int) -> list[str]:
+    return [chosen[k % len(chosen)] for k in range(count)]
+
+
+def write(part: str, text: str) -> None:
+    """Put the figures of a part between its markers on the page."""
     before = PAGE.read_text(encoding="utf-8")
-    pattern = re.compile(r"(<!-- measured -->\n).*?(\n<!-- /measured -->)", re.DOTALL)
-    assert pattern.search(before), f"{PAGE.name} has no region <!-- measured --> … <!-- /measured -->."
+    pattern = re.compile(rf"(<!-- measured: {part} -->\n).*?(\n<!-- /measured: {part} -->)", re.DOTALL)
+    assert pattern.search(before), f"{PAGE.name} has no region <!-- measured: {part} --> … <!-- /measured: {part} -->."
     PAGE.write_text(pattern.sub(lambda found: found[1] + text + found[2], before), encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=list(FULL))
     parser.add_argument("--data", type=Path, help="the folder with ravdess/; without it, synthetic voices")
-    parser.add_argument("--clips", type=int, default=100_000, help="how many; fewer than 100,000 are only printed")
-    parser.add_argument("--alone", type=int, default=3000, help="how many of them one process answers")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--clips", type=int, help="how many; fewer than by default are only printed")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4], help="of the part rates")
     parser.add_argument("--partition", type=int, default=256)
-    parser.add_argument("--kills", type=int, default=0, help="only kill so many workers, and check the rows")
     parser.add_argument("--model", default="default")
-    parser.add_argument("--write", action="store_true", help="write the page although there are fewer clips")
     arguments = parser.parse_args()
-    command = "python benchmarks/scale.py " + " ".join(
-        "DATA" if word == str(arguments.data) else word for word in sys.argv[1:]
-    )
+    count = arguments.clips or FULL[arguments.part]
+    command = " ".join("DATA" if word == str(arguments.data) else word for word in sys.argv[1:])
     _, found = all_clips(arguments.data)
     chosen = [str(path) for path in found]
     random.Random(0).shuffle(chosen)
     recognizer = serkit.load(arguments.model)
-    sample = chosen[:200]
-    seconds = sum(probe(path).duration or 0.0 for path in sample) / len(sample)
-    read = sum(Path(path).stat().st_size for path in sample) / len(sample)
-    clips = (Input(chosen[k % len(chosen)]) for k in range(arguments.clips))
-    listing = Listing(clips, min(arguments.partition, max(1, arguments.clips // 20)))
-    size = len(listing.part(0))
+    listing = Listing(map(Input, repeated(chosen, count)), min(arguments.partition, max(1, count // 20)))
     with tempfile.TemporaryDirectory() as folder:
-        if arguments.kills:
-            print(kills(recognizer, listing, Path(folder), arguments.kills))
-            return
-        count = min(arguments.clips, arguments.alone)
-        alone = one_process(recognizer, [chosen[k % len(chosen)] for k in range(count)], min(size, count // 4))
-        print(f"One process: {alone.rate:.1f} clips/s", flush=True)
-        runs = []
-        for workers in arguments.workers:
-            run, _ = on_ray(recognizer, listing, Path(folder, f"on-{workers}"), workers)
-            runs.append(run)
-            print(f"{workers} workers: {run.rate:.1f} clips/s, {run.total:.0f} s, {flat(run.memory)}", flush=True)
-        again = one_process(recognizer, [chosen[k % len(chosen)] for k in range(count)], min(size, count // 4))
-        print(f"One process again: {again.rate:.1f} clips/s", flush=True)
-        alone.rate = (alone.rate + again.rate) / 2  # before and after, for a machine whose speed changes
+        out = Path(folder, "out")
+        if arguments.part == "kills":
+            text = kills(recognizer, listing, out, 20)
+        elif arguments.part == "memory":
+            run, _ = on_ray(recognizer, listing, out, 2)
+            text = f"{run.clips:,} clips on 2 workers, {run.total / 60:.0f} minutes: {flat(run.memory)}."
+        else:
+            text = rates(recognizer, chosen, listing, out, arguments.workers)
     manifest = recognizer.bundle.manifest
-    killed: str | None = None
-    if arguments.clips >= 100_000 or arguments.write:
-        words: list[Any] = [sys.executable, __file__, "--kills", 20, "--clips", min(arguments.clips, 8000)]
-        words += ["--data", arguments.data] if arguments.data else []
-        killed = subprocess.run([*map(str, words)], capture_output=True, text=True, check=True).stdout.strip()
-    text = page(runs, alone, seconds, read, killed, command.strip(), f"{manifest.name} {manifest.version}")
-    if arguments.clips >= 100_000 or arguments.write:
-        write(text)
+    text = (
+        f"Written by `python benchmarks/scale.py {command}` on {datetime.now(timezone.utc):%Y-%m-%d}. {machine()} "
+        f"Model {manifest.name} {manifest.version}.\n\n{text}"
+    )
+    if count >= FULL[arguments.part]:
+        write(arguments.part, text)
     print(text)
 
 
