@@ -160,6 +160,26 @@ def test_answers_are_numbers_in_every_format(trained: tuple[Path, Any], ser: Ser
     assert pq.read_table(tmp_path / "rows.parquet")["loudness"].to_pylist() == [value]
 
 
+def test_features_of_recipes_are_compared_on_the_same_folds(
+    rated: Path, trained: tuple[Path, Any], ser: Ser, tmp_path: Path
+) -> None:
+    command = ("evaluate", "s1-mlp", "--data", rated / "ratings.csv", "--target", "loudness", "--jobs", 1)
+    code, text, err = ser(*command, "--out", tmp_path / "s1")
+    assert code == 0, err
+    assert "loudness" in text
+    found = json.loads((tmp_path / "s1/ratings.json").read_text("utf-8"))
+    assert found["dimensions"]["loudness"]["ccc"] > 0.2  # of 39 clips and 120 features
+    with (tmp_path / "s1/ratings.csv").open() as one, (rated / "loud-scores/ratings.csv").open() as other:
+        folds = [[(row["path"], row["fold"]) for row in csv.DictReader(file)] for file in (one, other)]
+    assert folds[0] == folds[1]
+    code, _, err = ser(*command, "--protocol", "random")
+    assert code == 2
+    assert "leave out --protocol" in " ".join(err.split())
+    code, _, err = ser("evaluate", "s4-cnn-bilstm", *command[2:])
+    assert code == 2
+    assert "learns from frames" in " ".join(err.split())
+
+
 def test_what_needs_labels_says_so(trained: tuple[Path, Any], ser: Ser) -> None:
     out, _ = trained
     clip = out.parent / "p2_1.wav"

@@ -43,6 +43,14 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seeds splits, augmentation
 ResultsOption = Annotated[
     list[Path] | None, typer.Option(help="results.json of 'ser evaluate' for this recipe; may be repeated.")
 ]
+TargetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="COLUMN",
+        help="Of a table of your own: a column of numbers to learn, such as arousal; may be repeated.",
+    ),
+]
 JobsOption = Annotated[int, typer.Option(min=1, help="Threads.", show_default="all cores")]
 
 JOBS = os.cpu_count() or 1
@@ -72,6 +80,7 @@ def evaluate(
     drop: DropOption = None,
     label_map: LabelMapOption = None,
     skip_broken: SkipBrokenOption = False,
+    target: TargetOption = None,
     compare_to: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="Folder of a finished run of the same split: also print the paired test."),
@@ -83,8 +92,19 @@ def evaluate(
     Of several corpora (ravdess+crema_d), each clip is scored over the labels that its own corpus gives.
 
     docs/protocols.md explains the protocols.
+
+    With --target, numbers are learned instead of labels, by ridge regression on the recipe's features, and scored on
+    held-out speakers: docs/your-own-numbers.md.
     """
     need_train("Training")
+    if target:
+        if compare_to is not None or only_fold or resume or protocol != "speaker":
+            raise TrainingError(
+                "--target is scored on held-out speakers, all folds at once: leave out --protocol, --only-fold, "
+                "--resume and --compare-to."
+            )
+        _evaluate_ratings(recipe, data, corpus, channel, target, seed, out, jobs, skip_broken=skip_broken)
+        return
     from serkit.protocol import make_split
     from serkit.training.against import finished_run
     from serkit.training.run import run_evaluation
@@ -121,6 +141,40 @@ def evaluate(
     print(f"Report: {run.folder / 'report.html'}")
 
 
+def _evaluate_ratings(
+    recipe: str,
+    data: Path,
+    corpus: str | None,
+    channel: str,
+    targets: list[str],
+    seed: int,
+    out: Path | None,
+    jobs: int,
+    *,
+    skip_broken: bool,
+) -> None:
+    """Score a regression on the features of a recipe."""
+    from serkit.training.ratings import plan_ratings, score_ratings, train_ratings
+
+    loaded = _loaded(recipe)
+    assert loaded.front_end is not None
+    if loaded.layout == "frames":
+        raise TrainingError(
+            f"The recipe {loaded.name} learns from frames, and numbers are learned from one vector a clip: choose one "
+            "with means over time, such as s1-mlp or own."
+        )
+    recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, targets=targets)
+    for note in plan_ratings(recordings, targets, seed=seed).notes:
+        _told(note)
+    with Waiting() as waiting:
+        rated, rows = train_ratings(recordings, targets, loaded.front_end, seed=seed, n_jobs=jobs, progress=waiting)
+    folder = out or Path("runs") / f"{loaded.name}-{recordings.name}-{'-'.join(targets)}-{seed}"
+    _print_ratings(
+        json.loads((score_ratings(rated, rows, recordings, folder, seed) / "ratings.json").read_text("utf-8"))
+    )
+    print(f"Ratings, answers and pictures: {folder}")
+
+
 def _print_paired(run: Run, other: Run) -> None:
     from serkit.training.against import against
 
@@ -155,14 +209,7 @@ def train(
     drop: DropOption = None,
     label_map: LabelMapOption = None,
     skip_broken: SkipBrokenOption = False,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target",
-            metavar="COLUMN",
-            help="Your own table: a column of numbers to learn, such as arousal; may be repeated.",
-        ),
-    ] = None,
+    target: TargetOption = None,
     self_contained: Annotated[
         bool, typer.Option("--self-contained", help="Your own recordings: put the encoder into the bundle.")
     ] = False,
