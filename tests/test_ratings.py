@@ -175,7 +175,7 @@ def test_features_of_recipes_are_compared_on_the_same_folds(
     code, _, err = ser(*command, "--protocol", "random")
     assert code == 2
     assert "leave out --protocol" in " ".join(err.split())
-    code, _, err = ser("evaluate", "s4-cnn-bilstm", *command[2:])
+    code, _, err = ser("evaluate", "cnn", *command[2:])
     assert code == 2
     assert "learns from frames" in " ".join(err.split())
 
