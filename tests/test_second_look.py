@@ -13,7 +13,7 @@ import serkit
 from serkit import audio, errors
 from serkit.errors import AudioError, SerkitError, TruncatedError
 from serkit.evaluation.submission import MissingClipsError
-from serkit.recognition.inputs import many
+from serkit.recognition.sources import many
 from tests.conftest import Ser, voice
 from tests.test_audio import encode_av
 from tests.tiny_models import write_tiny

@@ -54,6 +54,21 @@ class ProfileError(SerkitError):
     """A profile of a voice or place that is damaged, or belongs to another model."""
 
 
+class ServiceError(SerkitError):
+    """A service that does not answer, or refuses to.
+
+    Parameters
+    ----------
+    message : str
+    status : int, optional
+        The HTTP status of its answer; None: there was none.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class MissingExtraError(SerkitError, ImportError):
     """An optional dependency is needed; the message names the extra that installs it.
 

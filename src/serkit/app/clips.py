@@ -17,11 +17,11 @@ import streamlit as st
 import serkit
 from serkit.audio import AUDIO_SUFFIXES, Channel, signatures
 from serkit.errors import ArchiveError, AudioError
-from serkit.recognition.inputs import failure
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
 from serkit.recognition.rows import CsvWriter, to_json
+from serkit.recognition.sources import failure
 from serkit.terminal import printable
 from serkit.zips import open_zip, read_head, read_member
 

@@ -21,7 +21,7 @@ from serkit.audio.reader import Reader
 from serkit.audio.sound_file import NotForLibsndfileError, SoundFileReader
 from serkit.errors import AudioError, SerkitError
 
-__all__ = ["guarded", "missing", "open_reader", "reopenable"]
+__all__ = ["guarded", "missing", "open_file_object", "open_path", "open_reader", "reopenable"]
 
 
 @contextlib.contextmanager
@@ -43,9 +43,9 @@ def open_reader(source: Any) -> Iterator[Reader]:
             file: BinaryIO = stack.enter_context(io.BytesIO(source))
             name = "the given data"
         elif isinstance(source, (str, os.PathLike)):
-            name, file = _open_path(source, stack)
+            name, file = open_path(source, stack)
         elif hasattr(source, "read"):
-            name, file = _open_file_object(source, stack)
+            name, file = open_file_object(source, stack)
         else:
             raise AudioError(
                 f"cannot read audio from an object of type {type(source).__name__}: give a path, bytes, a binary file "
@@ -137,7 +137,14 @@ def missing(path: Path) -> AudioError:
     return AudioError(f"no such file or folder: {str(path)!r}{hint}")
 
 
-def _open_path(source: str | os.PathLike[str], stack: contextlib.ExitStack) -> tuple[str, BinaryIO]:
+def open_path(source: str | os.PathLike[str], stack: contextlib.ExitStack) -> tuple[str, BinaryIO]:
+    """Open a file; return what it is called in messages, and the file, which `stack` closes.
+
+    Raises
+    ------
+    AudioError
+        If there is no such file, or it cannot be read.
+    """
     path = Path(source)
     name = repr(str(path))
     try:
@@ -159,7 +166,14 @@ def _open_path(source: str | os.PathLike[str], stack: contextlib.ExitStack) -> t
         raise AudioError(f"cannot open {name}: {error.strerror or error}.") from None
 
 
-def _open_file_object(source: Any, stack: contextlib.ExitStack) -> tuple[str, BinaryIO]:
+def open_file_object(source: Any, stack: contextlib.ExitStack) -> tuple[str, BinaryIO]:
+    """Return what a file object is called in messages, and the file at its beginning; a copy, if it is a pipe.
+
+    Raises
+    ------
+    AudioError
+        If it is no binary file object that can be read.
+    """
     label = getattr(source, "name", None)
     name = repr(label) if isinstance(label, str) else "the file object"
     try:

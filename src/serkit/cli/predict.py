@@ -265,7 +265,7 @@ def _pipe(
 ) -> list[Prediction]:
     """Answer standard input while it comes, in this thread, so that Ctrl-C need not wait for the end of the pipe."""
     from serkit.cli.standard_input import live_input
-    from serkit.recognition.inputs import failure
+    from serkit.recognition.sources import failure
 
     try:
         found: Any = recognizer.predict(live_input(rate, stack), **asked)

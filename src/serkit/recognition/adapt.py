@@ -24,11 +24,12 @@ import numpy as np
 from serkit.audio import Channel, Source, check_channel
 from serkit.errors import AudioError
 from serkit.recognition.in_parallel import answer_many
-from serkit.recognition.inputs import many, scan
+from serkit.recognition.inputs import scan
 from serkit.recognition.moments import Moments
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile, need_adaptation
 from serkit.recognition.runner import Heard, Runner
+from serkit.recognition.sources import many
 
 __all__ = ["ENOUGH", "LEAST", "MOST", "Adaptation", "adapt", "evenly"]
 

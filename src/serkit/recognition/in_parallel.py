@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from serkit.audio import Source
-from serkit.recognition.inputs import failure
 from serkit.recognition.prediction import Prediction
+from serkit.recognition.sources import failure
+
+if TYPE_CHECKING:
+    from serkit.audio import Source
 
 __all__ = ["answer_many"]
 

@@ -162,6 +162,29 @@ class Prediction:
             "derived": {"valence": self.valence, "arousal": self.arousal},
         }
 
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Prediction:
+        """Return the answer that :meth:`to_dict` made the row of; KeyError or TypeError if it is none.
+
+        What is derived is derived again, keys of a newer serkit are passed over, and path and error may be missing, as
+        they are from the segments of a timeline.
+
+        Examples
+        --------
+        >>> answer = Prediction("a.wav", 0.0, 1.5, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, speech=True)
+        >>> Prediction.from_dict(answer.to_dict()) == answer
+        True
+        """
+        given = {name: row[name] for name in ("start", "end", "emotion", "confidence", "speech", "unsure", "channel")}
+        return cls(
+            path=row.get("path"),
+            probabilities=dict(row["probabilities"]),
+            error=row.get("error"),
+            warnings=tuple(row["warnings"]),
+            familiarity=row["familiarity"],
+            **given,
+        )
+
 
 def in_order(warnings: Iterable[str]) -> tuple[str, ...]:
     """Return warnings once each, in the order of :data:`WARNINGS`.

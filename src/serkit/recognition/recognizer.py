@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from serkit.audio import Channel, Recording, Source, check_channel
 from serkit.bundle import locate, read_bundle
 from serkit.recognition.in_parallel import answer_many
-from serkit.recognition.inputs import many, scan
+from serkit.recognition.inputs import scan
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.runner import Runner
+from serkit.recognition.sources import many
 
 if TYPE_CHECKING:
     from serkit.recognition.explain import Explanation

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from serkit.audio.arrays import check_rate, checked
 from serkit.audio.channels import channel_number, every_channel
 from serkit.audio.utterances import MIN_PAUSE
 from serkit.errors import AudioError, SerkitError
+from serkit.recognition.events import Event
 from serkit.recognition.listening import Heard, Listener
 from serkit.recognition.long_recording import check_pause, check_window, window_answer
 from serkit.recognition.prediction import Prediction
@@ -24,37 +24,10 @@ from serkit.recognition.tracks import SegmentMaker
 if TYPE_CHECKING:
     from serkit.recognition.label_choice import Labels
 
-__all__ = ["Event", "Stream"]
+__all__ = ["Event", "Stream", "as_floats"]
 
 _MOST_CHANNELS = 64
 _CHUNK = 0.01  # s; less is kept until there is more
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that a stream has found out.
-
-    Attributes
-    ----------
-    kind : {"partial", "final", "silence"}
-        ``"partial"``: the answer so far for the current utterance, which later ones replace. ``"final"``: a segment
-        of an utterance that has ended. ``"silence"``: a stretch without speech, told when it ends.
-    segment : Prediction
-        Start and end in seconds from the beginning of the stream, and the answer.
-    paused : bool
-        Of a partial answer: a silence has just begun. If it lasts, the final segment (of a long utterance, the last
-        one) will have this answer.
-    """
-
-    kind: Literal["partial", "final", "silence"]
-    segment: Prediction
-    paused: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return one row ready for JSON."""
-        row = self.segment.to_dict()
-        head = {"event": self.kind, **({"paused": self.paused} if self.kind == "partial" else {})}
-        return {**head, **{name: value for name, value in row.items() if name not in ("path", "error")}}
 
 
 class Stream:
@@ -153,7 +126,7 @@ class Stream:
         """
         if self._finished:
             raise AudioError("The stream has finished: make another one for more sound.")
-        data = _as_floats(np.asarray(samples))
+        data = as_floats(np.asarray(samples))
         channels = data.shape[1]
         if self._listener is not None and channels != self._channels:
             raise AudioError(f"A chunk has {channels} channels, those before had {self._channels}.")
@@ -250,8 +223,8 @@ class Stream:
         return int(self._recognizer.manifest.min_seconds * self._recognizer.sample_rate) + 1
 
 
-def _as_floats(samples: np.ndarray) -> np.ndarray:
-    """A chunk as float32, shape (n, channels)."""
+def as_floats(samples: np.ndarray) -> np.ndarray:
+    """Return a chunk as float32, shape (n, channels)."""
     if samples.ndim not in (1, 2) or samples.dtype.kind not in "iuf":
         raise AudioError(
             f"A chunk is an array of numbers of shape (n,) or (n, channels), got {samples.dtype} of shape "

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from serkit.recognition.graph import Graph, Outputs
-from serkit.recognition.listening import Heard, Listener
 from serkit.recognition.prediction import Prediction, check_confidence, in_order
 from serkit.recognition.segments import joined, segments, shares, smoothed
+
+if TYPE_CHECKING:
+    from serkit.recognition.graph import Graph, Outputs
+    from serkit.recognition.listening import Heard, Listener
 
 __all__ = ["Outline", "SegmentMaker", "Timeline", "Track"]
 
@@ -128,6 +130,29 @@ class Timeline:
                 for k, track in enumerate(self.tracks)
             ],
         }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Timeline:
+        """Return the timeline that :meth:`to_dict` made the dictionary of; KeyError or TypeError if it is none.
+
+        Parameters
+        ----------
+        content : mapping
+            With ``"labels"`` beside what :meth:`to_dict` gives. The outline is empty.
+
+        Examples
+        --------
+        >>> quiet = Prediction(None, 0.0, 2.5, None, None, {}, speech=False)
+        >>> found = Timeline("a.wav", 2.5, "fast 2.0", ("happy", "sad"), (Track(None, (quiet,)),))
+        >>> Timeline.from_dict({**found.to_dict(), "labels": found.labels}) == found
+        True
+        """
+        tracks = (
+            Track(track["name"], tuple(map(Prediction.from_dict, track["segments"])), track.get("adapted"))
+            for track in content["tracks"]
+        )
+        given: dict[str, Any] = {name: content[name] for name in ("path", "duration", "model", "error")}
+        return cls(labels=tuple(content["labels"]), tracks=tuple(tracks), **given)
 
 
 def _row(part: Prediction) -> dict[str, Any]:

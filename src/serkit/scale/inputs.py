@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 from serkit.audio import folders
 from serkit.errors import AudioError, SerkitError
-from serkit.recognition.inputs import failure, find_inputs
+from serkit.recognition.inputs import find_inputs
 from serkit.recognition.prediction import Prediction
+from serkit.recognition.sources import failure
 from serkit.scale.stores import TIMEOUT, Store, is_address
 
 __all__ = ["MANIFESTS", "Input", "Listing", "list_inputs"]

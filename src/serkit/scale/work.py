@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, Literal, NamedTuple, TypeAlias
 from serkit.audio import Source
 from serkit.recognition import parquet
 from serkit.recognition.answer_codecs import CODECS
-from serkit.recognition.inputs import failure
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.recognizer import Recognizer
 from serkit.recognition.rows import columns, flat_row
+from serkit.recognition.sources import failure
 from serkit.scale.inputs import Input
 from serkit.scale.stores import TIMEOUT, Store, is_address
 

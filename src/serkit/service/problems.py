@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from serkit.errors import SerkitError
 
-__all__ = ["Problem", "ProblemResponse", "add_handlers"]
+__all__ = ["Problem", "ProblemResponse", "add_handlers", "invalid", "mistake", "unexpected"]
 
 _log = logging.getLogger("serkit.service")
 
@@ -87,8 +87,13 @@ def invalid(errors: Any) -> Problem:
     return Problem(422, f"{first['name']}: {first['reason']}.", errors=found)
 
 
+def mistake(error: BaseException) -> Problem:
+    """Return the problem for an error of the library; ``error`` names its class, for clients."""
+    return Problem(422, str(error), error=type(error).__name__)
+
+
 async def _mistake(request: Request, error: Exception) -> ProblemResponse:
-    return Problem(422, str(error)).response()
+    return mistake(error).response()
 
 
 def unexpected(error: BaseException, request_id: str) -> Problem:

@@ -291,4 +291,5 @@ class ProblemDetails(BaseModel):
     status: int
     detail: str
     errors: list[Reason] | None = Field(None, description="Of 422: the values that are wrong.")
+    error: str | None = Field(None, description="Of 422: the exception of the library, as `AudioError`.")
     rows: list[Row] | None = Field(None, description="Of 422, if no recording could be answered: why.")

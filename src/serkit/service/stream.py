@@ -17,7 +17,7 @@ from serkit.recognition.profile import Profile
 from serkit.recognition.stream import Stream
 from serkit.service.frames import Decoder, decoder
 from serkit.service.gate import given_key
-from serkit.service.problems import Problem, invalid, unexpected
+from serkit.service.problems import Problem, invalid, mistake, unexpected
 from serkit.service.state import State, state_of
 
 __all__ = ["Start", "router"]
@@ -65,7 +65,7 @@ async def stream(socket: WebSocket) -> None:
     except Problem as problem:
         await _refuse(socket, problem)
     except SerkitError as error:
-        await _refuse(socket, Problem(422, str(error)))
+        await _refuse(socket, mistake(error))
     except Exception as error:
         await _refuse(socket, unexpected(error, "stream"))
 

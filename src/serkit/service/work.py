@@ -10,10 +10,10 @@ from typing import Any
 from serkit.audio import check_channel
 from serkit.audio.bounded import Most
 from serkit.errors import AudioError, SerkitError
-from serkit.recognition.inputs import failure
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
+from serkit.recognition.sources import failure
 from serkit.service.problems import Problem
 from serkit.service.schemas import PredictOptions, TimelineOptions
 from serkit.service.uploads import Upload
@@ -52,6 +52,7 @@ def answers(
     channel, profile = check_channel(asked.channel, each=True), profile_of(answering, asked.profile)
     explain = isinstance(asked, PredictOptions) and asked.explain
     rows: list[dict[str, Any]] = []
+    kinds: list[str] = []
     for upload in uploads:
         if stop.is_set():
             raise Stopped("The answer is no longer needed.")
@@ -62,13 +63,17 @@ def answers(
             given = [replace(heard.answer, path=upload.name).at_least(least) for heard in found]
         except Exception as error:  # if one recording fails, the others are still answered
             given = [replace(failure(None, error), path=upload.name)]
+            kinds.append(type(error).__name__ if isinstance(error, SerkitError) else "AudioError")
         for answer in given:
             more = _explanation(answering, upload, answer, profile, most) if explain and answer.error is None else {}
             rows.append({**answer.to_dict(), **more})
     if all(row["error"] is not None for row in rows):
         says = rows[0]["error"]
         raise Problem(
-            422, says if len(rows) == 1 else f"None of {len(rows)} recordings can be answered: {says}", rows=rows
+            422,
+            says if len(rows) == 1 else f"None of {len(rows)} recordings can be answered: {says}",
+            error=kinds[0],
+            rows=rows,
         )
     return {"model": _called(recognizer), "labels": list(answering.labels), "rows": rows}
 
