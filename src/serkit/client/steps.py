@@ -95,16 +95,18 @@ def patient(request: Request, address: str, seconds: float) -> Steps[Reply]:
         If there is no answer, or the service stays busy.
     """
     end = time.monotonic() + seconds
-    for tries in count(1):
+    lost, busy = 0, count()
+    while True:
         got = yield replace(request, seconds=max(end - time.monotonic(), _LEAST))
         if isinstance(got, Lost):
-            if got.arrived and request.again and tries < _TRIES and time.monotonic() < end:
+            lost += 1
+            if got.arrived and request.again and lost < _TRIES and time.monotonic() < end:
                 continue
             raise ServiceError(f"There is no answer from {address}: {got.why}.")
         assert got is not None
         if got.status not in _BUSY:
             return got
-        wait = _asked(got) if "retry-after" in got.headers else min(_FIRST * 2 ** (tries - 1), _LONGEST)
+        wait = _asked(got) if "retry-after" in got.headers else min(_FIRST * 2.0 ** next(busy), _LONGEST)
         wait *= 1 + _SPREAD * random.random()
         left = end - time.monotonic()
         if wait > left:
@@ -114,7 +116,6 @@ def patient(request: Request, address: str, seconds: float) -> Steps[Reply]:
                 status=got.status,
             )
         yield Wait(wait)
-    raise AssertionError
 
 
 def _asked(reply: Reply) -> float:

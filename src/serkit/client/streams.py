@@ -70,7 +70,7 @@ class _Streams:
         }
 
     def _refused(self, error: Exception) -> ServiceError:
-        says = unreachable(str(error) or type(error).__name__)
+        says = unreachable("refused" if isinstance(error, ConnectionRefusedError) else str(error) or repr(error))
         return ServiceError(f"No stream can be opened to {self._calls.address}: {says}.")
 
 

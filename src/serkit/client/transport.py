@@ -52,7 +52,7 @@ def lost(error: httpx.HTTPError, step: Request) -> Lost:
         return Lost(unreachable(str(error)), arrived=False)
     if isinstance(error, httpx.TimeoutException):
         return Lost(f"it took more than {step.seconds:.1f} s; give a longer timeout, or submit a job", arrived=False)
-    return Lost(f"the connection broke ({error or type(error).__name__})", arrived=True)
+    return Lost(f"the connection broke ({str(error).rstrip('.') or type(error).__name__})", arrived=True)
 
 
 def unreachable(text: str) -> str:
