@@ -131,7 +131,7 @@ def streams(given: argparse.Namespace) -> list[str]:
     async def talk(service: Service, number: int) -> None:
         await asyncio.sleep(number / count)  # not all at the same moment
         async with websockets.connect(
-            f"ws://{service.host}:{service.port}/v1/stream", proxy=None, compression=None
+            f"ws://{service.host}:{service.port}/v1/stream", proxy=None, compression=None, ping_interval=None
         ) as socket:
             await socket.send(json.dumps({"rate": RATE, "partial": None}))
             await socket.recv()

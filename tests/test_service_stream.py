@@ -19,6 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 
 import serkit
 from serkit.service.keys import new_key
+from serkit.service.pool import Pool
 from tests.conftest import voice
 from tests.service_app import served
 from tests.tiny_models import write_adaptable
@@ -74,6 +75,16 @@ def test_events_are_those_of_the_library(client: TestClient, model: Path, kind: 
     assert end == {"event": "end", "seconds": len(SOUND) / RATE}
     assert [one for one in events if one["event"] != "partial"] == of_the_library(model, samples)
     assert {"final", "silence"} == {one["event"] for one in events} - {"partial"}
+
+
+def test_a_service_that_is_behind_tells_only_what_is_final(
+    client: TestClient, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, sound = {"rate": RATE, "partial": 0.1}, pieces(PCM.tobytes())
+    assert "partial" in {event["event"] for event in talk(client, start, *sound, "end")}
+    monkeypatch.setattr(Pool, "behind", True)
+    _, *events, _ = talk(client, start, *sound, "end")
+    assert events == of_the_library(model, PCM)
 
 
 def test_options_and_channels(client: TestClient, model: Path) -> None:

@@ -63,6 +63,7 @@ class _Streams:
         return {
             "additional_headers": self._calls.headers,
             "compression": None,
+            "ping_interval": None,  # a pong would wait behind the sound
             "open_timeout": self._calls.timeout,
             "max_size": None,
             **({"ssl": self._ssl_context} if secure and self._ssl_context is not None else {}),

@@ -110,13 +110,15 @@ class Stream:
         """Seconds of sound given so far."""
         return self._at / self._rate
 
-    def feed(self, samples: np.ndarray) -> None:
+    def feed(self, samples: np.ndarray, *, partial: bool = True) -> None:
         """Take the next samples.
 
         Parameters
         ----------
         samples : np.ndarray, shape=(n,) or (n, channels)
             Of any length, also 0. Floats in [-1, 1], or integers, which are scaled by the range of their type.
+        partial : bool
+            False: no partial answer this time, for who is short of time. Finals and silences stay the same.
 
         Raises
         ------
@@ -140,7 +142,7 @@ class Stream:
         self._held.append(data)
         self._count += len(data)
         if self._count >= _CHUNK * self._rate:
-            self._pass_on()
+            self._pass_on(partial=partial)
 
     def events(self) -> Iterator[Event]:
         """Yield what was found out since the last call."""

@@ -16,6 +16,7 @@ from serkit.service.problems import Problem
 __all__ = ["Gone", "Pool"]
 
 _T = TypeVar("_T")
+_AHEAD = 3  # streams for each thread, of which one is being answered
 
 
 class Gone(Exception):
@@ -38,12 +39,17 @@ class Pool:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="serkit-answer")
         self._feeding = ThreadPoolExecutor(threads, thread_name_prefix="serkit-stream")
         self._most, self._threads, self._seconds = threads + queue, threads, seconds
-        self._taken = 0
+        self._taken = self._fed = 0
 
     @property
     def waiting(self) -> int:
         """Requests that wait for a thread."""
         return max(self._taken - self._threads, 0)
+
+    @property
+    def behind(self) -> bool:
+        """Whether so many streams wait for a thread that only what must be answered should be."""
+        return self._fed > _AHEAD * self._threads
 
     def check(self) -> None:
         """Raise the problem 503 if there is no room for another request."""
@@ -85,7 +91,11 @@ class Pool:
 
     async def feed(self, work: Callable[[], _T]) -> _T:
         """Return what `work` returns, called in one of the threads for streams, which no queue bounds."""
-        return await asyncio.get_running_loop().run_in_executor(self._feeding, work)
+        self._fed += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._feeding, work)
+        finally:
+            self._fed -= 1
 
     def _give_back(self, loop: asyncio.AbstractEventLoop) -> None:
         def less() -> None:

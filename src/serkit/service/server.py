@@ -150,6 +150,7 @@ def _config(settings: Settings, models: Models) -> uvicorn.Config:
         timeout_worker_healthcheck=60,
         ws_max_size=settings.stream_message_bytes,
         ws_max_queue=16,
+        ws_ping_interval=None,  # a pong waits behind the sound; stream_idle_seconds ends what is dead
         ws_per_message_deflate=False,  # it hardly shrinks sound, costs time, and could unpack to much
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,

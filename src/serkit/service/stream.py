@@ -87,22 +87,17 @@ async def _serve(socket: WebSocket, state: State) -> None:
 
     answering, decode, ready = await state.pool.feed(made)
     await socket.send_text(json.dumps(ready))
-    waiting: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_WAITING)
-    reader = asyncio.ensure_future(_read(socket, state, waiting))
+    incoming = _Incoming(socket, state.settings.stream_idle_seconds)
     try:
-        going_on = True
-        while going_on:
-            messages = [await _first(waiting, reader)]
-            while not waiting.empty():  # whatever has come meanwhile is answered together
-                messages.append(waiting.get_nowait())
-            going_on = messages[-1] is not None
-            given = [one for one in messages if one is not None]
-            last = not going_on
+        last = False
+        while not last:
+            given, last = await incoming.taken()
 
             def answer(given: list[bytes] = given, last: bool = last) -> list[dict[str, Any]]:
                 chunks = [chunk for chunk in map(decode, given) if len(chunk)]
                 if chunks:
-                    answering.feed(chunks[0] if len(chunks) == 1 else np.concatenate(chunks))
+                    joined = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+                    answering.feed(joined, partial=not state.pool.behind)
                 if last:
                     answering.finish()
                 return [event.to_dict() for event in answering.events()]
@@ -115,7 +110,7 @@ async def _serve(socket: WebSocket, state: State) -> None:
         await socket.close()
         state.metrics.sound.inc(answering.seconds)
     finally:
-        reader.cancel()
+        incoming.end()
 
 
 async def _begun(socket: WebSocket, state: State) -> Start:
@@ -142,40 +137,75 @@ async def _begun(socket: WebSocket, state: State) -> Start:
     return start
 
 
-async def _read(socket: WebSocket, state: State, waiting: asyncio.Queue[bytes | None]) -> None:
-    """Put the binary messages into the queue; None is the end."""
-    while True:
-        message = await _message(socket, state)
-        data, text = message.get("bytes"), message.get("text")
-        if data is not None:
-            await waiting.put(data)
-        elif text is not None and text.strip() == "end":
-            await waiting.put(None)
-            return
-        else:
-            raise Problem(422, f"After the first message, send sound as binary messages, then end; got {text!r:.40}.")
+class _Incoming:
+    """The binary messages of a stream, read ahead; few steps for each, because there are many."""
+
+    def __init__(self, socket: WebSocket, idle: float) -> None:
+        self._socket, self._idle = socket, idle
+        self._held: list[bytes] = []
+        self._last = self._quiet = False
+        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._reader = asyncio.ensure_future(self._read())
+        self._reader.add_done_callback(lambda _: self._news.set())
+
+    async def taken(self) -> tuple[list[bytes], bool]:
+        """Return what has come since the last call, at least something, and whether it is the last."""
+        timer = asyncio.get_running_loop().call_later(self._idle, self._too_quiet)
+        try:
+            await self._news.wait()
+        finally:
+            timer.cancel()
+        if not self._held and not self._last:
+            if self._quiet:
+                raise _quiet(self._idle)
+            self._reader.result()
+            raise WebSocketDisconnect
+        found, self._held = self._held, []
+        if not self._reader.done():
+            self._news.clear()
+        self._room.set()
+        return found, self._last
+
+    def _too_quiet(self) -> None:
+        self._quiet = True
+        self._news.set()
+
+    async def _read(self) -> None:
+        while not self._last:
+            message = await self._socket.receive()
+            data, text = message.get("bytes"), message.get("text")
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect
+            if data is not None:
+                self._held.append(data)
+            elif text is not None and text.strip() == "end":
+                self._last = True
+            else:
+                raise Problem(
+                    422, f"After the first message, send sound as binary messages, then end; got {text!r:.40}."
+                )
+            self._news.set()
+            while len(self._held) >= _MOST_WAITING:
+                self._room.clear()
+                await self._room.wait()
+
+    def end(self) -> None:
+        """Read no more."""
+        self._reader.cancel()
+
+
+def _quiet(seconds: float) -> Problem:
+    return Problem(408, f"Nothing came for {seconds:g} s: send sound, or end.")
 
 
 async def _message(socket: WebSocket, state: State) -> Any:
     try:
         message = await asyncio.wait_for(socket.receive(), state.settings.stream_idle_seconds)
     except asyncio.TimeoutError:
-        raise Problem(408, f"Nothing came for {state.settings.stream_idle_seconds:g} s: send sound, or end.") from None
+        raise _quiet(state.settings.stream_idle_seconds) from None
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect
     return message
-
-
-async def _first(waiting: asyncio.Queue[bytes | None], reader: asyncio.Future[None]) -> bytes | None:
-    """The next message of the queue, or whatever ended the reader before it put one there."""
-    taken = asyncio.ensure_future(waiting.get())
-    either: set[asyncio.Future[Any]] = {taken, reader}
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    if not taken.done() and waiting.empty():
-        taken.cancel()
-        reader.result()
-        raise WebSocketDisconnect
-    return await taken
 
 
 async def _refuse(socket: WebSocket, problem: Problem) -> None:
