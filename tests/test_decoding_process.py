@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serkit.audio import load, probe, stream, worker
+from serkit.audio import load, probe, pyav, stream, worker
 from serkit.errors import AudioError, TruncatedError
 from tests.test_audio import encode, encode_av
 from tests.test_audio import signal as tone
@@ -109,11 +109,11 @@ def script(path: Path, body: str) -> Path:
 
 
 def test_a_crash_costs_one_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = worker._SCRIPT
-    monkeypatch.setattr(worker, "_SCRIPT", script(tmp_path / "crash.py", "os.kill(os.getpid(), 11)"))
+    whole = pyav._SCRIPT
+    monkeypatch.setattr(pyav, "_SCRIPT", script(tmp_path / "crash.py", "os.kill(os.getpid(), 11)"))
     with pytest.raises(AudioError, match=r"pcm-7\.1\.mkv' looks like .* damaged \(its decoder crashed, signal 11\)"):
         load(SURROUND)
-    monkeypatch.setattr(worker, "_SCRIPT", whole)
+    monkeypatch.setattr(pyav, "_SCRIPT", whole)
     assert load(SURROUND).duration == 1.0
 
 
@@ -130,7 +130,7 @@ def test_a_crash_within_a_recording_is_a_reason_too(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_hang_costs_one_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_SCRIPT", script(tmp_path / "hang.py", "time.sleep(600)"))
+    monkeypatch.setattr(pyav, "_SCRIPT", script(tmp_path / "hang.py", "time.sleep(600)"))
     monkeypatch.setattr(worker, "HANG_SECONDS", 0.1)
     with pytest.raises(AudioError, match=r"\(its decoder hung and was stopped\)"):
         load(SURROUND)

@@ -63,6 +63,8 @@ class Most:
 class Bounded:
     """A binary file object for :func:`serkit.audio.load` and all that reads recordings, with a limit to its sound.
 
+    It is decoded in a process of its own, whatever its format, so that it cannot crash this one.
+
     Parameters
     ----------
     file : binary file object
@@ -88,7 +90,7 @@ class Bounded:
     """
 
     def __init__(self, file: BinaryIO, name: str, most: Most) -> None:
-        self.name, self.most = name, most
+        self.file, self.name, self.most = file, name, most
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
     def seekable(self) -> bool:

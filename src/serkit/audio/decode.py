@@ -21,7 +21,7 @@ from serkit.audio.reader import Reader
 from serkit.audio.sound_file import NotForLibsndfileError, SoundFileReader
 from serkit.errors import AudioError, SerkitError
 
-__all__ = ["guarded", "missing", "open_file_object", "open_path", "open_reader", "reopenable"]
+__all__ = ["guarded", "missing", "open_file_object", "open_path", "open_reader", "reopenable", "sound_file"]
 
 
 @contextlib.contextmanager
@@ -98,7 +98,11 @@ def _reader(file: BinaryIO, name: str, source: Any, stack: contextlib.ExitStack)
         return _av_reader(file, name, size, kind, path, stack)
     opened = stack.enter_context(contextlib.ExitStack())
     try:
-        return _sound_file(file, name, size, head, opened)
+        if isinstance(source, Bounded):
+            from serkit.audio.apart import ApartReader  # only services need it
+
+            return ApartReader(source.file, name, opened)
+        return sound_file(file, name, size, head, opened)
     except NotForLibsndfileError as error:
         opened.close()
         kind = signatures.second_choice(head, mp3=mp3_header(file) is not None)
@@ -228,10 +232,15 @@ def _asynchronous(source: Any) -> str:
     return f"a {kind} is read asynchronously: give the bytes, such as await source.read()."
 
 
-def _sound_file(file: BinaryIO, name: str, size: int, head: bytes, stack: contextlib.ExitStack) -> Reader:
-    """Open a file of `size` bytes; one that was joined from several is read to its end.
+def sound_file(file: BinaryIO, name: str, size: int, head: bytes, stack: contextlib.ExitStack) -> Reader:
+    """Open a file of `size` bytes for libsndfile; one that was joined from several is read to its end.
 
-    NotForLibsndfileError if libsndfile does not open it, AudioError if it holds no sound.
+    Raises
+    ------
+    NotForLibsndfileError
+        If libsndfile does not open it.
+    AudioError
+        If it holds no sound.
     """
     parts: list[tuple[int, int]] = []
     if head[:4] == b"OggS":

@@ -14,7 +14,7 @@ import queue
 import signal
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 _MEMORY = 4 << 30  # bytes of address space; a damaged header that asks for more gets an error instead
@@ -147,7 +147,15 @@ def _listen(requests: queue.SimpleQueue[Any], lines: BinaryIO) -> None:
     os._exit(0)  # the parent has ended; stop even if busy
 
 
-def main() -> None:
+def serve(open_one: Callable[[dict[str, Any]], Any]) -> None:
+    """Answer requests until the parent ends.
+
+    Parameters
+    ----------
+    open_one : callable
+        Called with the request to open a recording; returns it, with `info`, `blocks` and `close` as
+        :class:`Recording` has them.
+    """
     _limit()
     lines = os.fdopen(os.dup(0), "rb")
     out = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -163,12 +171,12 @@ def main() -> None:
         while message:
             message = message[out.write(message) :]
 
-    recording: Recording | None = None
+    recording: Any = None
     while True:
         request = requests.get()
         try:
             if "open" in request:
-                recording = Recording(request["open"], request["demuxer"])
+                recording = open_one(request)
                 answer(b"I", recording.info)
             elif "read" in request:
                 if recording is not None:
@@ -190,4 +198,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(lambda request: Recording(request["open"], request["demuxer"]))

@@ -6,20 +6,21 @@ import contextlib
 import importlib.util
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from serkit.audio import worker
+from serkit.audio.copies import copied
 from serkit.audio.reader import SLACK, AudioInfo
 from serkit.audio.signatures import DEMUXERS
 from serkit.errors import AudioError, MissingExtraError, TruncatedError
 
 __all__ = ["AvReader", "have_pyav"]
 
+_SCRIPT = Path(__file__).with_name("ffmpeg_process.py")
 _NO_LENGTH = ("AAC", "AC3", "AMR", "DTS", "E-AC3", "FLV", "MP3", "MPEG", "MPEG-TS")  # FFmpeg estimates it
 
 
@@ -62,8 +63,8 @@ class AvReader:
             raise MissingExtraError(f"Reading {kind} ({name})", "av", "formats")
         self.name, self.broken = name, broken
         if path is None:
-            path = _copied(file, name, stack)
-        self._worker = worker.take()
+            path = copied(file, name, stack)
+        self._worker = worker.take(_SCRIPT)
         stack.callback(worker.give_back, self._worker)
         self._worker.ask({"open": os.path.abspath(path), "demuxer": DEMUXERS[kind]})  # noqa: PTH100
         try:
@@ -111,20 +112,3 @@ class AvReader:
             )
         if self.broken is not None:
             raise TruncatedError(self.broken)
-
-
-def _copied(file: BinaryIO, name: str, stack: contextlib.ExitStack) -> str:
-    """Copy a file object to a temporary file, which `stack` removes."""
-    try:
-        with tempfile.NamedTemporaryFile(prefix="serkit-", delete=False) as copy:
-            stack.callback(_remove, copy.name)
-            file.seek(0)
-            shutil.copyfileobj(file, copy, 1 << 20)
-    except OSError as error:
-        raise AudioError(f"cannot copy {name} to a temporary file ({error.strerror or error}).") from None
-    return copy.name
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)  # noqa: PTH108

@@ -1,4 +1,4 @@
-"""Processes that decode with FFmpeg, so that a crash or a hang affects one recording, not the whole run.
+"""Processes that decode, so that a crash or a hang affects one recording, not the whole run.
 
 A process is started when a recording first needs it (a fraction of a second) and serves one recording after the
 other. There are as many as there are recordings read at the same time. They end with this process, however it ends.
@@ -10,10 +10,13 @@ import atexit
 import contextlib
 import json
 import os
+import select
 import struct
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,8 @@ HANG_SECONDS = 30.0
 _CLOSE_SECONDS = 2.0  # for closing a recording; then the process is ended
 _MOST_IDLE = 4  # processes kept for later recordings
 _LARGEST = 1 << 28  # bytes of one answer
-_SCRIPT = Path(__file__).with_name("ffmpeg_process.py")
+_CAN_WAIT = hasattr(select, "poll")  # not on Windows
+_PIPE = 1 << 20  # bytes on their way, where the system lets us choose
 #: Isolated from the current folder and the environment; it uses the same packages as this process.
 _START = "import sys, json, runpy; sys.path[:] = json.loads(sys.argv[1]); runpy.run_path({!r}, run_name='__main__')"
 
@@ -37,11 +41,18 @@ class WorkerDiedError(AudioError):
 
 
 class Worker:
-    """One process; used by one recording at a time."""
+    """One process; used by one recording at a time.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    script : path
+        What it runs, as :mod:`serkit.audio.ffmpeg_process`.
+    """
+
+    def __init__(self, script: Path) -> None:
+        self.script = script
         packages = json.dumps([os.path.abspath(path) for path in sys.path])  # noqa: PTH100 - "" is the current folder
-        command = [sys.executable, "-I", "-c", _START.format(str(_SCRIPT)), packages]
+        command = [sys.executable, "-I", "-c", _START.format(str(script)), packages]
         self.process = subprocess.Popen(
             command,
             bufsize=0,
@@ -50,6 +61,10 @@ class Worker:
             stderr=subprocess.DEVNULL,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # of Windows
         )
+        with contextlib.suppress(ImportError, AttributeError, OSError):
+            import fcntl
+
+            fcntl.fcntl(self.process.stdout, fcntl.F_SETPIPE_SZ, _PIPE)  # type: ignore[arg-type]
         self._whole = True  # whether the next byte is the first of an answer
         self._hung = False
 
@@ -73,29 +88,45 @@ class Worker:
             If the process ends first, or sends nothing for `seconds` (by default :data:`HANG_SECONDS`).
         """
         self._whole = False
-        timer = threading.Timer(HANG_SECONDS if seconds is None else seconds, self._hang)
+        end = time.monotonic() + (HANG_SECONDS if seconds is None else seconds)
+        with self._guard(end):
+            letter, size = struct.unpack("<cI", self._read(5, end))
+            data = self._read(size, end)
+        self._whole = True
+        return letter, data
+
+    @contextlib.contextmanager
+    def _guard(self, end: float) -> Iterator[None]:
+        """Where a pipe cannot be waited for with an end, a timer ends the process; it costs a thread."""
+        if _CAN_WAIT:
+            yield
+            return
+        timer = threading.Timer(end - time.monotonic(), self._hang)
         timer.daemon = True
         timer.start()
         try:
-            letter, size = struct.unpack("<cI", self._read(5))
-            data = self._read(size)
+            yield
         finally:
             timer.cancel()
-        self._whole = True
-        return letter, data
 
     def _hang(self) -> None:
         self._hung = True
         self.process.kill()
 
-    def _read(self, size: int) -> bytes:
-        assert self.process.stdout is not None
+    def _read(self, size: int, end: float) -> bytes:
+        pipe = self.process.stdout
+        assert pipe is not None
         if size > _LARGEST:
             raise WorkerDiedError("its decoder gave an answer of impossible size")
         data = bytearray(size)
         view, at = memoryview(data), 0
+        if _CAN_WAIT:
+            ready = select.poll()
+            ready.register(pipe, select.POLLIN)
         while at < size:
-            count = self.process.stdout.readinto(view[at:])  # type: ignore[attr-defined]
+            if _CAN_WAIT and not ready.poll(max(1e3 * (end - time.monotonic()), 0)):
+                self._hang()
+            count = pipe.readinto(view[at:])  # type: ignore[attr-defined]
             if not count:
                 code = self.process.wait()
                 if self._hung:
@@ -132,11 +163,16 @@ class Worker:
 
 _lock = threading.Lock()
 _all: set[Worker] = set()
-_idle: list[Worker] = []
+_idle: list[Worker] = []  # of all scripts
 
 
-def take() -> Worker:
+def take(script: Path) -> Worker:
     """Return an idle process, or else a new one.
+
+    Parameters
+    ----------
+    script : path
+        What it runs.
 
     Raises
     ------
@@ -145,16 +181,18 @@ def take() -> Worker:
     """
     while True:
         with _lock:
-            worker = _idle.pop() if _idle else None
+            worker = next((one for one in reversed(_idle) if one.script == script), None)
+            if worker is not None:
+                _idle.remove(worker)
         if worker is None:
             break
         if worker.alive:
             return worker
         _end(worker)
     try:
-        worker = Worker()
+        worker = Worker(script)
     except OSError as error:
-        raise AudioError(f"the process that decodes with FFmpeg does not start ({error.strerror or error}).") from None
+        raise AudioError(f"the process that decodes does not start ({error.strerror or error}).") from None
     with _lock:
         _all.add(worker)
     return worker
@@ -164,7 +202,7 @@ def give_back(worker: Worker) -> None:
     """Keep a process for the next recording, or end it if it is no longer needed."""
     if worker.close_recording():
         with _lock:
-            if len(_idle) < _MOST_IDLE:
+            if sum(one.script == worker.script for one in _idle) < _MOST_IDLE:
                 _idle.append(worker)
                 return
     _end(worker)

@@ -15,6 +15,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 
 from serkit._version import __version__
+from serkit.audio import apart
+from serkit.errors import AudioError
 from serkit.service import job_runner, routes, stream
 from serkit.service.gate import Gate
 from serkit.service.job_runner import Runner
@@ -62,6 +64,7 @@ def create(settings: Settings, models: Models | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         _on_hang_up(state)
         await run_in_threadpool(_load, state.models)
+        threading.Thread(target=_warm, daemon=True).start()
         if runner is not None:
             runner.start()
         yield
@@ -93,6 +96,12 @@ def _load(models: Models) -> None:
         models.load()
     except Problem as error:  # /health/ready says so, and each request tries again
         logging.getLogger("serkit.service").error("not ready", extra={"fields": {"error": error.detail}})
+
+
+def _warm() -> None:
+    """Start a process that decodes, so that the first recording does not wait for it."""
+    with contextlib.suppress(AudioError):  # the first recording says so
+        apart.warm(1)
 
 
 def _jobs(settings: Settings) -> Jobs | None:
