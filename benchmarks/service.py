@@ -2,7 +2,7 @@
 
 python benchmarks/service.py all                    everything, as long as the page says; about half an hour
 python benchmarks/service.py all --quick            everything, a few seconds each, printed only
-python benchmarks/service.py load --seconds 60      one of: start latency throughput load streams fuzz slow
+python benchmarks/service.py load --seconds 60      one of: start latency throughput batches load streams fuzz slow
                                                     disconnects kill swap bombs schema
 """
 
@@ -27,6 +27,7 @@ from service_client import RATE, Service, clip, load, met, served
 from service_torment import bombs, disconnects, fuzz, kill, schema, slow, swap
 
 import serkit
+from serkit.bundle import locate
 
 PAGE = ROOT / "docs" / "service.md"
 #: Targets: model -> clients -> (percentile, ms).
@@ -162,10 +163,43 @@ def streams(given: argparse.Namespace) -> list[str]:
     ]
 
 
+def batches(given: argparse.Namespace) -> list[str]:
+    """What it would save to answer clips of several requests in one run of the network."""
+    import numpy as np
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    sound = np.frombuffer(clip(24)[44:], "<i2").astype(np.float32).reshape(8, -1) / 32768
+    lines = []
+    for model in ("fast", "default"):
+        graph = onnx.load(locate(model) / "model.onnx")
+        for one in (graph.graph.input[0], *graph.graph.output):
+            one.type.tensor_type.shape.dim[0].dim_param = "clips"  # bundles state 1
+        session = onnxruntime.InferenceSession(graph.SerializeToString(), options)
+        times = {}
+        for size in (1, 2, 4, 8):
+            took = []
+            for _ in range(3 if given.quick else 10):
+                begun = time.process_time()
+                found = session.run(["probabilities"], {"waveform": sound[:size]})[0]
+                took.append(1e3 * (time.process_time() - begun) / size)
+            times[size] = min(took)
+        alone = [session.run(["probabilities"], {"waveform": sound[k : k + 1]})[0][0] for k in range(8)]
+        moved = float(np.abs(found - np.array(alone)).max())
+        shown = ", ".join(f"{size}: {took:.1f} ms" for size, took in times.items())
+        lines.append(
+            f"- `{model}`, clips in one run of the network: {shown} for each; probabilities move by up to {moved:.3f}."
+        )
+    return lines
+
+
 PARTS: dict[str, tuple[str, Callable[[argparse.Namespace], list[str]]]] = {
     "start": ("Start and memory", start),
     "latency": ("Latency, a clip of 3 s", latency),
     "throughput": ("Throughput", throughput),
+    "batches": ("Batching across requests", batches),
     "load": ("Many clients", load64),
     "streams": ("", streams),
     "slow": ("Hard use", slow),

@@ -47,6 +47,8 @@ def settings() -> str:
     def shown(value: object) -> str:
         if isinstance(value, list):
             return ", ".join(f"`{one}`" for one in value)
+        if isinstance(value, bool):
+            return f"`{str(value).lower()}`"
         if isinstance(value, (int, float)):
             return f"{value:,g}" if isinstance(value, float) else f"{value:,}"
         return "" if value is None else f"`{value}`"

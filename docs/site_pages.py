@@ -17,7 +17,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("audio", "features", "bundle", "recognition", "encoders", "corpora", "protocol", "models", "training")
-ROOMS += ("evaluation", "compare", "scale", "errors")
+ROOMS += ("evaluation", "compare", "scale", "client", "errors")
 _LINK = re.compile(r"(\]\()(?!\w+:|#)([^)\s#]+)((?:#[^)\s]*)?\))|(src=\")(?!\w+:)([^\"#]+)(\")")
 
 

@@ -184,3 +184,9 @@ def test_a_file_that_is_no_sound(page: Page, tmp_path: Path) -> None:
     page.locator("#file").set_input_files(tmp_path / "junk.wav")
     expect(page.locator("#status")).to_contain_text("cannot decode", timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_licences_of_what_the_page_holds_are_there(site: Path) -> None:
+    assert "MIT License" in (site / "ort" / "LICENSE").read_text(encoding="utf-8")
+    assert (site / "ort" / "ThirdPartyNotices.txt").stat().st_size > 100_000
+    assert 'href="ort/LICENSE"' in (site / "index.html").read_text(encoding="utf-8")

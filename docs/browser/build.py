@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import sys
+from importlib import resources
 from pathlib import Path
 
 from serkit.bundle import locate
@@ -14,6 +15,7 @@ from serkit.bundle import locate
 HERE = Path(__file__).parent
 RUNTIME = HERE / "node_modules" / "onnxruntime-web" / "dist"
 PAGE = ("index.html", "page.css", "page.js")
+NOTICES = ("LICENSE", "ThirdPartyNotices.txt")  # of ONNX Runtime, which its package for npm lacks
 WASM = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 
 
@@ -29,6 +31,8 @@ def build(out: Path, models: tuple[str, ...] = ("fast",)) -> None:
         shutil.copyfile(HERE / name, out / name)
     for name in WASM:
         shutil.copyfile(RUNTIME / name, out / "ort" / name)
+    for name in NOTICES:
+        (out / "ort" / name).write_bytes(resources.files("onnxruntime").joinpath(name).read_bytes())
     for path in (HERE / "serkit").glob("*.js"):
         shutil.copyfile(path, out / "serkit" / path.name)
     names = []
@@ -42,7 +46,9 @@ def build(out: Path, models: tuple[str, ...] = ("fast",)) -> None:
             shutil.copyfile(bundle / "LICENSE", folder / "LICENSE")
         names.append(bundle.name)
     (out / "models.json").write_text(json.dumps(names), encoding="utf-8")
-    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    files = sorted(
+        path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file() and path.name not in NOTICES
+    )
     version = hashlib.sha256()
     for name in files:
         version.update(name.encode() + b"\0" + hashlib.sha256((out / name).read_bytes()).digest())

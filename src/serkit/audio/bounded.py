@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -73,6 +74,15 @@ class Bounded:
         Its name in messages.
     most : Most
 
+    Attributes
+    ----------
+    seconds : float
+        Seconds of sound that came out of it last.
+    decode_seconds : float
+        Time that was spent waiting for its decoder.
+    decoded_at : int or None
+        When the decoder gave the last block, ns since 1970.
+
     See Also
     --------
     serkit.audio.load : Raises AudioError where the limit is passed.
@@ -92,6 +102,18 @@ class Bounded:
     def __init__(self, file: BinaryIO, name: str, most: Most) -> None:
         self.file, self.name, self.most = file, name, most
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.seconds = self.decode_seconds = 0.0
+        self.decoded_at: int | None = None
+
+    def timed(self, blocks: Iterator[np.ndarray], rate: int) -> Iterator[np.ndarray]:
+        """Yield the blocks, and note how long they took to come."""
+        frames, asked = 0, time.perf_counter()
+        for block in blocks:
+            self.decode_seconds += time.perf_counter() - asked
+            frames += len(block)
+            self.seconds, self.decoded_at = frames / rate, time.time_ns()
+            yield block
+            asked = time.perf_counter()
 
     def seekable(self) -> bool:
         """Whether it can be read from any position: yes."""

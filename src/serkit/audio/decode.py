@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from serkit.audio import headers, signatures
-from serkit.audio.bounded import Bounded, Most
+from serkit.audio.bounded import Bounded
 from serkit.audio.mp3 import mp3_header, mp3_parts
 from serkit.audio.reader import Reader
 from serkit.audio.sound_file import NotForLibsndfileError, SoundFileReader
@@ -51,9 +51,8 @@ def open_reader(source: Any) -> Iterator[Reader]:
                 f"cannot read audio from an object of type {type(source).__name__}: give a path, bytes, a binary file "
                 "object, a NumPy array or a Waveform."
             )
-        most = source.most if isinstance(source, Bounded) else None
         with guarded(name):
-            reader = _Guarded(_reader(file, name, source, stack), most)
+            reader = _Guarded(_reader(file, name, source, stack), source if isinstance(source, Bounded) else None)
         yield reader
 
 
@@ -73,18 +72,21 @@ def guarded(name: str) -> Iterator[None]:
 
 
 class _Guarded:
-    """A reader whose failures are AudioErrors; with `most`, it gives no more sound than that."""
+    """A reader whose failures are AudioErrors; of one with bounds, no more sound than they allow."""
 
-    def __init__(self, reader: Reader, most: Most | None = None) -> None:
-        self._reader, self._most = reader, most
+    def __init__(self, reader: Reader, bounds: Bounded | None = None) -> None:
+        self._reader, self._bounds = reader, bounds
         self.name, self.info, self.broken = reader.name, reader.info, reader.broken
-        if most is not None:
-            most.check(self.name, self.info)
+        if bounds is not None:
+            bounds.most.check(self.name, self.info)
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         with guarded(self.name):
             blocks = self._reader.blocks(start, stop)
-            yield from blocks if self._most is None else self._most.counted(blocks, self.name, self.info)
+            if self._bounds is not None:
+                timed = self._bounds.timed(blocks, self.info.sample_rate)
+                blocks = self._bounds.most.counted(timed, self.name, self.info)
+            yield from blocks
 
 
 def _reader(file: BinaryIO, name: str, source: Any, stack: contextlib.ExitStack) -> Reader:

@@ -60,9 +60,7 @@ class Client(Calls):
 
     Examples
     --------
-    >>> with Client("http://127.0.0.1:8000") as client:           # doctest: +SKIP
-    ...     client.predict("examples/angry_1038.opus").emotion
-    'angry'
+    >>> Client("http://127.0.0.1:8000").predict("call.wav").emotion   # doctest: +SKIP
     """
 
     def __init__(
@@ -183,17 +181,8 @@ class Client(Calls):
     def timeline(self, source: Source, **asked: Unpack[AskedOfTimeline]) -> Timeline:
         """Recognise emotion over time in a recording, as :meth:`serkit.Recognizer.timeline` does.
 
-        Parameters
-        ----------
-        source
-            One recording.
-        **asked
-            As for :meth:`predict`, and `window`, `pause` and `smooth`.
-
-        Returns
-        -------
-        Timeline
-            Without an outline. :mod:`serkit.recognition.track_formats` writes it as subtitles and more.
+        `asked` are those of :meth:`predict`, and `window`, `pause` and `smooth`. The timeline has no outline;
+        :mod:`serkit.recognition.track_formats` writes it as subtitles and more.
 
         See Also
         --------
@@ -204,17 +193,7 @@ class Client(Calls):
     def enrol(self, *sources: Source, **asked: Any) -> Profile:
         """Make a profile of a person's voice, as :meth:`serkit.Recognizer.enrol` does. The service keeps nothing.
 
-        Parameters
-        ----------
-        *sources
-            Recordings of one person alone.
-        **asked
-            `model`, `sample_rate` and `channel`.
-
-        Returns
-        -------
-        Profile
-            To be given to :meth:`predict` and the others.
+        `asked` are `model`, `sample_rate` and `channel`.
         """
         return self._run(self._profile("/v1/enrol", sources, asked))
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import signal
 import threading
 from collections.abc import AsyncIterator
+from importlib import resources
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import HTMLResponse
 
 from serkit._version import __version__
 from serkit.audio import apart
@@ -29,9 +32,11 @@ from serkit.service.problems import Problem, add_handlers
 from serkit.service.schemas import ProblemDetails
 from serkit.service.settings import Settings
 from serkit.service.state import State
+from serkit.service.traces import Traces
 
 __all__ = ["create"]
 
+_PAGE_MAY = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _ABOUT = "Emotions in recordings of speech. Errors are problems as RFC 9457 describes them."
 
 
@@ -57,6 +62,7 @@ def create(settings: Settings, models: Models | None = None) -> FastAPI:
         metrics=Metrics(),
         rates=Rates(settings.rate_per_minute, settings.rate_burst),
         jobs=_jobs(settings),
+        traces=Traces() if settings.telemetry else None,
     )
     runner = Runner(state.jobs, state.models, settings, state.metrics) if state.jobs is not None else None
 
@@ -71,10 +77,23 @@ def create(settings: Settings, models: Models | None = None) -> FastAPI:
         if runner is not None:
             await run_in_threadpool(runner.end)
         await run_in_threadpool(state.pool.end)
+        if state.traces is not None:
+            await run_in_threadpool(state.traces.end)
 
-    app = FastAPI(title="serkit", version=__version__, description=_ABOUT, lifespan=lifespan, redoc_url=None)
+    # FastAPI's own spans would hold addresses and options.
+    quiet: Any = {"telemetry": {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}}
+    app = FastAPI(
+        **(quiet if "telemetry" in inspect.signature(FastAPI).parameters else {}),
+        title="serkit",
+        version=__version__,
+        description=_ABOUT,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.serkit = state
     app.include_router(routes.router)
+    app.add_route("/docs", _page, include_in_schema=False)
     app.include_router(job_runner.router)
     app.include_router(stream.router)
     add_handlers(app)
@@ -96,6 +115,12 @@ def _load(models: Models) -> None:
         models.load()
     except Problem as error:  # /health/ready says so, and each request tries again
         logging.getLogger("serkit.service").error("not ready", extra={"fields": {"error": error.detail}})
+
+
+async def _page(request: Request) -> HTMLResponse:
+    """The routes, as /openapi.json has them, with a form for each; nothing comes from elsewhere."""
+    text = resources.files("serkit.service").joinpath("routes_page.html").read_text(encoding="utf-8")
+    return HTMLResponse(text, headers={"Content-Security-Policy": _PAGE_MAY})
 
 
 def _warm() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import secrets
@@ -14,6 +15,7 @@ from serkit.service.pool import Gone
 from serkit.service.problems import Problem, unexpected
 from serkit.service.settings import Settings
 from serkit.service.state import State
+from serkit.service.traces import trace_of
 
 __all__ = ["Gate", "given_key"]
 
@@ -22,7 +24,7 @@ _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
 _App = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 
-_OPEN = ("/health/live", "/health/ready", "/openapi.json", "/docs", "/docs/oauth2-redirect")
+_OPEN = ("/health/live", "/health/ready", "/openapi.json", "/docs")
 _NUMBER = re.compile(r"[\w.-]{1,64}")
 _log = logging.getLogger("serkit.service")
 
@@ -48,6 +50,7 @@ class Gate:
     def __init__(self, app: _App, *, state: State) -> None:
         self._app, self._settings, self._keys = app, state.settings, state.keys
         self._metrics, self._pool, self._rates = state.metrics, state.pool, state.rates
+        self._traces = state.traces
         self._inside = 0
 
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
@@ -60,6 +63,8 @@ class Gate:
         number = asked if _NUMBER.fullmatch(asked) else secrets.token_hex(8)
         limited = _Limited(receive, self._settings, scope["path"])
         status = 0
+        parent = headers.get(b"traceparent", b"").decode("latin-1")
+        span: Any = None
 
         async def answer(message: _Message) -> None:
             nonlocal status
@@ -75,8 +80,11 @@ class Gate:
             await send(message)
 
         self._inside += 1
+        stack = contextlib.ExitStack()
         try:
             try:
+                if self._traces is not None:
+                    span = stack.enter_context(self._traces.request(scope["method"], parent))
                 self._admit(scope, headers)
                 limited.check(headers)
                 await self._app(scope, limited, answer)
@@ -91,7 +99,11 @@ class Gate:
                     await found.response()(scope, receive, answer)
         finally:
             self._inside -= 1
-            self._tell(scope, number, status or 499, limited.bytes, time.perf_counter() - start)
+            took = time.perf_counter() - start
+            self._tell(scope, number, trace_of(parent), status or 499, limited.bytes, took)
+            if span is not None:
+                _tell_span(span, scope, number, status or 499, limited.bytes)
+            stack.close()
 
     def _admit(self, scope: _Message, headers: dict[bytes, bytes]) -> None:
         path = scope["path"]
@@ -119,16 +131,35 @@ class Gate:
                 headers={"Retry-After": str(int(seconds) + 1)},
             )
 
-    def _tell(self, scope: _Message, number: str, status: int, size: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "none")
+    def _tell(self, scope: _Message, number: str, trace: str | None, status: int, size: int, seconds: float) -> None:
+        route = _route(scope)
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         self._metrics.waiting.set(self._pool.waiting)
         fields: dict[str, Any] = {"request": number, "method": scope["method"], "route": route, "status": status}
-        fields |= {"seconds": round(seconds, 4), "bytes": size}
+        fields |= {"seconds": round(seconds, 4), "bytes": size, **({} if trace is None else {"trace": trace})}
         if self._keys.needed:
             fields["key"] = scope.get("state", {}).get("who")
         _log.info("request", extra={"fields": fields})
+
+
+def _route(scope: _Message) -> str:
+    """The route as it is declared: a path holds the numbers of jobs, and whatever else somebody sends."""
+    return str(getattr(scope.get("route"), "path", "none"))
+
+
+def _tell_span(span: Any, scope: _Message, number: str, status: int, size: int) -> None:
+    route = _route(scope)
+    span.update_name(f"{scope['method']} {route}")
+    span.set_attributes(
+        {
+            "http.request.method": scope["method"],
+            "http.route": route,
+            "http.response.status_code": status,
+            "http.request.body.size": size,
+            "serkit.request": number,
+        }
+    )
 
 
 class _Limited:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from threading import Event
 from typing import Any, TypeVar
 
@@ -70,7 +71,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         stop = Event()
         self._taken += 1
-        begun = self._executor.submit(work, stop)
+        begun = self._executor.submit(copy_context().run, work, stop)  # spans belong to their request
         begun.add_done_callback(lambda _: self._give_back(loop))
         answer = asyncio.wrap_future(begun)
         left = asyncio.ensure_future(_disconnected(request))

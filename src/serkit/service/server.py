@@ -27,6 +27,7 @@ from serkit.service.models import Models
 from serkit.service.problems import Problem
 from serkit.service.protocol import Protocol
 from serkit.service.settings import Settings
+from serkit.service.traces import Traces
 
 __all__ = ["listen", "serve"]
 
@@ -103,6 +104,8 @@ def serve(settings: Settings, ready: Callable[[str], object]) -> None:
 
     models = Models(settings.models)
     Keys(settings.keys, settings.keys_file)
+    if settings.telemetry:
+        Traces().end()  # reports now what is missing
     if settings.workers > 1:
         for name in settings.models:
             read_bundle(name)

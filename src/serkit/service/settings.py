@@ -70,6 +70,8 @@ class Settings(BaseSettings):
 
     shutdown_seconds: float = Field(30.0, gt=0, description="Time to finish what was begun when it is stopped.")
 
+    telemetry: bool = Field(False, description="Send spans to OpenTelemetry (extra `telemetry`).")
+
     @field_validator("models", "keys", "cors", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -16,6 +16,7 @@ from serkit.service.models import Models
 from serkit.service.pool import Pool
 from serkit.service.problems import Problem
 from serkit.service.settings import Settings
+from serkit.service.traces import Traces
 
 __all__ = ["State", "state_of"]
 
@@ -31,6 +32,7 @@ class State:
     metrics: Metrics
     rates: Rates
     jobs: Jobs | None
+    traces: Traces | None = None
     _streams: set[object] = field(default_factory=set)
 
     def count(self, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -14,6 +14,7 @@ from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
 from serkit.recognition.sources import failure
+from serkit.service import traces
 from serkit.service.problems import Problem
 from serkit.service.schemas import PredictOptions, TimelineOptions
 from serkit.service.uploads import Upload
@@ -56,10 +57,10 @@ def answers(
     for upload in uploads:
         if stop.is_set():
             raise Stopped("The answer is no longer needed.")
+        bounded = upload.bounded(most)
         try:
-            found = answering.listen(
-                upload.bounded(most), stop=stop, profile=profile, strict=asked.strict, channel=channel
-            )
+            with traces.recording(bounded):
+                found = answering.listen(bounded, stop=stop, profile=profile, strict=asked.strict, channel=channel)
             given = [replace(heard.answer, path=upload.name).at_least(least) for heard in found]
         except Exception as error:  # if one recording fails, the others are still answered
             given = [replace(failure(None, error), path=upload.name)]
@@ -111,19 +112,21 @@ def timeline(
         progress(seconds)
 
     def make(**more: Any) -> Any:
-        found = make_timeline(
-            answering,
-            upload.bounded(most),
-            channel=check_channel(asked.channel, each=True),
-            window=asked.window,
-            pause=asked.pause,
-            smooth=asked.smooth,
-            min_confidence=asked.min_confidence,
-            profile=profile_of(answering, asked.profile),
-            strict=asked.strict,
-            progress=heard,
-            **more,
-        )
+        bounded = upload.bounded(most)
+        with traces.recording(bounded):
+            found = make_timeline(
+                answering,
+                bounded,
+                channel=check_channel(asked.channel, each=True),
+                window=asked.window,
+                pause=asked.pause,
+                smooth=asked.smooth,
+                min_confidence=asked.min_confidence,
+                profile=profile_of(answering, asked.profile),
+                strict=asked.strict,
+                progress=heard,
+                **more,
+            )
         return replace(found, path=upload.name)
 
     if asked.format == "html":
