@@ -90,7 +90,7 @@ def test_ser_predict_loads_these_files_and_no_others(tmp_path: Path) -> None:
         ),
         "bundle": "checks clips manifest onnxfile outline store",
         "cli": "info options predict runs",
-        "recognition": "csv_text graph in_parallel inputs prediction recognizer rows runner",
+        "recognition": "csv_text graph in_parallel inputs prediction recognizer rows runner sources",
     }
     expected = {"serkit", *(f"serkit_{room}" for room in ours if room)}
     expected |= {"_".join(filter(None, ("serkit", room, name))) for room in ours for name in ours[room].split()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import serkit
+from serkit.client import Client
 from serkit.recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:
@@ -32,6 +33,12 @@ def calls(recognizer: Recognizer) -> None:
     assert_type(recognizer.predict(names()), list[serkit.Prediction])
     assert_type(recognizer.predict("a.wav", channel="each"), list[serkit.Prediction])
     assert_type(serkit.predict(b"", channel="each"), list[serkit.Prediction])
+    client = Client()
+    assert_type(client.predict(b""), serkit.Prediction)
+    assert_type(client.predict("a.wav", labels="happy,sad"), serkit.Prediction | Any)
+    assert_type(client.predict(names(), model="fast"), list[serkit.Prediction])
+    assert_type(client.predict("a.wav", channel="each"), list[serkit.Prediction])
+    client.predict("a.wav", colour="red")  # type: ignore[call-overload]
     serkit.predict(3)  # type: ignore[call-overload]
     serkit.predict("a.wav", channel="lft")  # type: ignore[call-overload]
     serkit.load_audio("a.wav", channel="each")  # type: ignore[arg-type]

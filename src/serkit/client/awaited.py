@@ -20,7 +20,8 @@ from serkit.recognition.prediction import Prediction
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from serkit.audio import Source
+    from serkit.audio import Channel, Recording, Source
+    from serkit.client.calls import Options
     from serkit.client.conversation import AskedOfStream
     from serkit.recognition.profile import Profile
     from serkit.recognition.tracks import Timeline
@@ -87,15 +88,30 @@ class AsyncClient(Calls):
             except httpx.HTTPError as error:
                 given = transport.lost(error, step)
 
-    # Bytes, arrays and text are iterable too, hence the overlap.
+    @overload
+    async def predict(
+        self,
+        source: Source | Iterable[Source],
+        *,
+        recursive: bool = False,
+        channel: Literal["each"],
+        **asked: Unpack[Options],
+    ) -> list[Prediction]: ...
+
+    # Bytes, arrays and text are iterable too, hence the overlaps.
     @overload
     async def predict(  # type: ignore[overload-overlap]
-        self, source: Source, *, recursive: bool = False, **asked: Unpack[Asked]
-    ) -> Prediction | Any: ...  # a folder, or channel="each", gives a list
+        self, source: Recording, *, recursive: bool = False, channel: Channel = "auto", **asked: Unpack[Options]
+    ) -> Prediction: ...
+
+    @overload
+    async def predict(  # type: ignore[overload-overlap]
+        self, source: Source, *, recursive: bool = False, channel: Channel = "auto", **asked: Unpack[Options]
+    ) -> Prediction | Any: ...  # a folder gives a list, which types cannot express
 
     @overload
     async def predict(
-        self, source: Iterable[Source], *, recursive: bool = False, **asked: Unpack[Asked]
+        self, source: Iterable[Source], *, recursive: bool = False, channel: Channel = "auto", **asked: Unpack[Options]
     ) -> list[Prediction]: ...
 
     async def predict(self, source: Any, *, recursive: bool = False, **asked: Any) -> Prediction | list[Prediction]:

@@ -21,7 +21,8 @@ from serkit.recognition.prediction import Prediction
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from serkit.audio import Source
+    from serkit.audio import Channel, Recording, Source
+    from serkit.client.calls import Options
     from serkit.client.conversation import AskedOfStream
     from serkit.recognition.profile import Profile
     from serkit.recognition.tracks import Timeline
@@ -102,15 +103,30 @@ class Client(Calls):
             except httpx.HTTPError as error:
                 given = transport.lost(error, step)
 
-    # Bytes, arrays and text are iterable too, hence the overlap.
+    @overload
+    def predict(
+        self,
+        source: Source | Iterable[Source],
+        *,
+        recursive: bool = False,
+        channel: Literal["each"],
+        **asked: Unpack[Options],
+    ) -> list[Prediction]: ...
+
+    # Bytes, arrays and text are iterable too, hence the overlaps.
     @overload
     def predict(  # type: ignore[overload-overlap]
-        self, source: Source, *, recursive: bool = False, **asked: Unpack[Asked]
-    ) -> Prediction | Any: ...  # a folder, or channel="each", gives a list
+        self, source: Recording, *, recursive: bool = False, channel: Channel = "auto", **asked: Unpack[Options]
+    ) -> Prediction: ...
+
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, source: Source, *, recursive: bool = False, channel: Channel = "auto", **asked: Unpack[Options]
+    ) -> Prediction | Any: ...  # a folder gives a list, which types cannot express
 
     @overload
     def predict(
-        self, source: Iterable[Source], *, recursive: bool = False, **asked: Unpack[Asked]
+        self, source: Iterable[Source], *, recursive: bool = False, channel: Channel = "auto", **asked: Unpack[Options]
     ) -> list[Prediction]: ...
 
     def predict(self, source: Any, *, recursive: bool = False, **asked: Any) -> Prediction | list[Prediction]:
@@ -150,14 +166,8 @@ class Client(Calls):
     ) -> Iterator[Prediction]:
         """Answer many recordings, some at the same time.
 
-        Parameters
-        ----------
-        sources : iterable
-            As for :meth:`predict`, read as they are needed. A Prediction is passed through.
-        workers : int
-            Requests at the same time.
-        **asked
-            As for :meth:`predict`.
+        `sources` are those of :meth:`predict`, read as they are needed; a Prediction is passed through. `workers` is
+        the number of requests at the same time, `asked` as for :meth:`predict`.
 
         Yields
         ------
@@ -227,21 +237,7 @@ class Client(Calls):
     ) -> Job:
         """Send a recording that is answered in the background.
 
-        Parameters
-        ----------
-        source
-            One recording.
-        kind : {"timeline", "predict"}
-        **asked
-            As for :meth:`timeline`.
-
-        Returns
-        -------
-        Job
-
-        See Also
-        --------
-        wait : Its result.
+        `asked` as for :meth:`timeline`. :meth:`wait` gives the result.
         """
         return self._run(self._submit(source, kind, asked))
 

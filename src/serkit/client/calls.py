@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from serkit.recognition.profile import Profile
     from serkit.recognition.tracks import Timeline
 
-__all__ = ["Asked", "AskedOfTimeline", "Calls", "listed"]
+__all__ = ["Asked", "AskedOfTimeline", "Calls", "Options", "listed"]
 
 _T = TypeVar("_T")
 
@@ -36,16 +36,21 @@ _OTHERS = (None, 401, 403, 404, 429, 503)  # statuses that say nothing about the
 _FIRST_LOOK, _LONGEST_LOOK = 0.1, 2.0  # s between two looks at a job
 
 
-class Asked(TypedDict, total=False):
+class Options(TypedDict, total=False):
     """What may be asked of every answer, as for :meth:`serkit.Recognizer.predict`; `model` is one of the service."""
 
     model: str | None
     sample_rate: int | None
-    channel: Channel | Literal["each"]
     min_confidence: float | None
     profile: Profile | None
     labels: Labels | None
     strict: bool
+
+
+class Asked(Options, total=False):
+    """The same, and the channel."""
+
+    channel: Channel | Literal["each"]
 
 
 class AskedOfTimeline(Asked, total=False):
