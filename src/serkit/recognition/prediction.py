@@ -171,7 +171,7 @@ class Prediction:
 
         Examples
         --------
-        >>> answer = Prediction("a.wav", 0.0, 1.5, "sad", 0.75, {"happy": 0.25, "sad": 0.75}, speech=True)
+        >>> answer = Prediction("a.wav", 0.0, 1.5, None, None, {}, speech=True, dimensions={"arousal": 4.25})
         >>> Prediction.from_dict(answer.to_dict()) == answer
         True
         """
@@ -182,6 +182,7 @@ class Prediction:
             error=row.get("error"),
             warnings=tuple(row["warnings"]),
             familiarity=row["familiarity"],
+            dimensions=dict(row.get("dimensions", {})),
             **given,
         )
 
