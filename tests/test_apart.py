@@ -67,7 +67,9 @@ def test_samples_and_messages_are_the_same() -> None:
     assert [one.script.name for one in worker._all].count("sound_process.py") == 1  # for all of them
 
 
-def test_files_without_a_descriptor_are_copied() -> None:
+def test_files_that_the_process_cannot_open_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert audio.load(Bounded(io.BytesIO(WAV), "a.wav", MOST)) == audio.load(WAV)
+    monkeypatch.setattr(apart, "_descriptor", lambda file: "/proc/0/fd/0")
     assert audio.load(Bounded(io.BytesIO(WAV), "a.wav", MOST)) == audio.load(WAV)
 
 

@@ -21,6 +21,7 @@ from serkit.errors import AudioError, TruncatedError
 __all__ = ["ApartReader", "warm"]
 
 _SCRIPT = Path(__file__).with_name("sound_process.py")
+_NOT_THERE = ("FileNotFoundError", "IsADirectoryError", "OSError", "PermissionError")  # "" is the current folder
 _ERRORS = {kind.__name__: kind for kind in (AudioError, TruncatedError, NotForLibsndfileError)}
 
 
@@ -38,15 +39,19 @@ class ApartReader:
 
     def __init__(self, file: BinaryIO, name: str, stack: contextlib.ExitStack) -> None:
         self.name = name
-        path = _place(file, name, stack)
         self._worker = worker.take(_SCRIPT)
         stack.callback(worker.give_back, self._worker)
-        self._worker.ask({"open": path, "name": name})
-        letter, data = self._answer()
+        letter, data = self._opened(_descriptor(file))
+        if letter == b"E" and json.loads(data)["kind"] in _NOT_THERE:
+            letter, data = self._opened(copied(file, name, stack))
         if letter != b"I":
             raise _error(data)
         found = json.loads(data)
         self.info, self.broken = AudioInfo(**found["info"]), found["broken"]
+
+    def _opened(self, path: str) -> tuple[bytes, bytes]:
+        self._worker.ask({"open": path, "name": self.name})
+        return self._answer()
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         self._worker.ask({"read": [start, stop]})
@@ -71,13 +76,13 @@ def warm(count: int) -> None:
         worker.give_back(one)
 
 
-def _place(file: BinaryIO, name: str, stack: contextlib.ExitStack) -> str:
-    """Where the other process finds the content of a file, which may have no name."""
+def _descriptor(file: BinaryIO) -> str:
+    """Where the other process finds an open file, which may have no name; an empty path if that cannot be."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError, ValueError):
             file.flush()
             return f"/proc/{os.getpid()}/fd/{file.fileno()}"
-    return copied(file, name, stack)
+    return ""
 
 
 def _error(data: bytes) -> AudioError:

@@ -30,8 +30,9 @@ class Recording:
     """
 
     def __init__(self, path: str, name: str) -> None:
-        with contextlib.ExitStack() as stack, guarded(name):
+        with contextlib.ExitStack() as stack:
             file = stack.enter_context(Path(path).open("rb"))
+            stack.enter_context(guarded(name))
             size = file.seek(0, os.SEEK_END)
             self._reader = sound_file(file, name, size, headers.read_at(file, 0, signatures.HEAD), stack)
             self._name = name
