@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save, save_file
 from typer.testing import CliRunner, Result
 
 import serkit.cli.encoders  # noqa: F401  (registers the commands)
@@ -19,9 +20,11 @@ from serkit.cli import app
 from serkit.encoders import fetch_encoder, hub, read_encoder
 from serkit.encoders.folder import weights_hash
 from serkit.encoders.hub import Origin, read_origin
+from serkit.encoders.part import write_encoder_part
 from serkit.errors import FeatureError, MissingExtraError
 from tests.encoder_folders import glide, write_encoder
 from tests.file_server import Server
+from tests.small_recipes import HUB as WHISPER
 
 NAME, COMMIT = "tiny/wavlm", "0123456789abcdef0123456789abcdef01234567"
 CONFIG, INPUT, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
@@ -100,6 +103,36 @@ def test_a_revision_may_be_a_pull_request_and_the_folder_another(server: Hub, ro
     assert fetch(server, revision="refs/pr/1", to=tmp_path / "other") == tmp_path / "other" / "tiny" / "wavlm"
     assert server.paths[0] == f"/api/models/{NAME}/revision/refs%2Fpr%2F1?blobs=true"
     assert not root.exists()
+
+
+def test_the_encoder_of_a_whole_model_is_that_of_a_folder_of_encoders(tmp_path: Path) -> None:
+    """Whatever the whole model is called inside, and in whatever precision it is stored without loss."""
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    (whole / CONFIG).write_bytes((WHISPER / CONFIG).read_bytes())
+    tensors = {
+        name: value.astype(np.float16).astype(np.float32) for name, value in load_file(WHISPER / WEIGHTS).items()
+    }
+    alone = {
+        f"model.encoder.{name.split('encoder.')[-1]}": value for name, value in tensors.items() if "encoder." in name
+    }
+    wanted = hashlib.sha256(save(dict(sorted(alone.items())), metadata={"format": "pt"})).hexdigest()
+    decoder = {"decoder.embed_tokens.weight": np.zeros((9, 16), np.float32)}
+    for prefix, kind in (("model.", np.float32), ("", np.float16)):
+        renamed = {prefix + name.removeprefix("model."): value.astype(kind) for name, value in alone.items()}
+        save_file({**renamed, **{prefix + name: value for name, value in decoder.items()}}, whole / WEIGHTS)
+        assert write_encoder_part(whole, tmp_path / "part", sha256=wanted) == wanted
+    wave = Waveform(glide(0.3), 16000)
+    one, other = (read_encoder(folder, blocks=[2])(wave) for folder in (whole, tmp_path / "part"))
+    np.testing.assert_array_equal(one, other)
+    with pytest.raises(FeatureError, match=f"has the SHA-256 {wanted}, expected {'0' * 64}"):
+        write_encoder_part(whole, tmp_path / "new", sha256="0" * 64)
+    assert not (tmp_path / "new").exists()
+
+
+def test_only_of_whisper_an_encoder_is_taken_out(encoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FeatureError, match="holds no Whisper model"):
+        write_encoder_part(encoder, tmp_path / "part")
 
 
 def test_a_broken_download_is_kept_and_goes_on(server: Hub, root: Path) -> None:

@@ -59,10 +59,20 @@ def get(
     ] = None,
     mirror: Annotated[str | None, typer.Option(metavar="URL", help="Another server with the same models.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace other weights of this name.")] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder-as",
+            metavar="NAME",
+            help="Also write Whisper's encoder alone, without the decoder, under this name beside it: whisper-base, as "
+            "the recipe default names it.",
+        ),
+    ] = None,
 ) -> None:
     """Download an encoder from the hub of Hugging Face and verify its checksum; an interrupted download resumes."""
     from serkit.encoders import fetch_encoder
-    from serkit.encoders.hub import HUB, read_origin
+    from serkit.encoders.hub import HUB, read_origin, root_folder
+    from serkit.encoders.part import write_encoder_part
 
     folder = fetch_encoder(name, revision=revision, sha256=sha256, to=to, force=force, base_url=mirror or HUB)
     origin = read_origin(folder)
@@ -70,8 +80,12 @@ def get(
     typer.echo(f"{folder}: checksum correct")
     typer.echo(f"revision  {origin.revision}")
     typer.echo(f"licence   {origin.licence or f'not stated: see {HUB}/{name}'}")
+    used, sha256 = name, origin.sha256
+    if part is not None:
+        used, sha256 = part, write_encoder_part(folder, root_folder(to) / part)
+        typer.echo(f"{root_folder(to) / part}: its encoder alone")
     typer.echo("\nIn a recipe:\n")
-    typer.echo(f'[encoder]\nname = "{name}"\nsha256 = "{origin.sha256}"\nblocks = [1, 2]')
+    typer.echo(f'[encoder]\nname = "{used}"\nsha256 = "{sha256}"\nblocks = [1, 2]')
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
