@@ -17,8 +17,10 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 from streamlit.testing.v1 import AppTest
 
 import serkit
-from serkit.app import MODEL_VARIABLE, batch, batch_report, clips, pictures, single, truth
+from serkit.app import MODEL_VARIABLE, batch_report, batch_table, clips, pictures, single, trained, truth
+from serkit.app.batch_table import Row
 from serkit.app.chosen_model import choices
+from serkit.bundle.clips import pack_clips
 from serkit.emotions import EMOTIONS, LABELS, colour
 from serkit.errors import AudioError, CorpusError
 from serkit.recognition.explain import Explanation
@@ -139,7 +141,7 @@ def test_scores_are_those_of_scikit_learn() -> None:
     rows = [answer(f"{k}.wav", str(emotion)) for k, emotion in enumerate(heard)]
     rows += [answer("60.wav", None), Prediction("61.wav", 0, 0, None, None, {}, error="broken")]
     known = {f"{k}.wav": str(label) for k, label in enumerate(acted)} | {"60.wav": "sad", "61.wav": "sad"}
-    found = truth.compare(rows, known, LABELS)
+    found = truth.compare(rows, truth.matched([row.path or "" for row in rows], known), LABELS)
     assert found is not None
     assert (found.n, found.unanswered) == (60, 1)
     assert found.accuracy == pytest.approx(accuracy_score(acted, heard))
@@ -148,12 +150,50 @@ def test_scores_are_those_of_scikit_learn() -> None:
     np.testing.assert_array_equal(found.confusion, confusion_matrix(acted, heard, labels=LABELS))
 
 
-def test_labels_go_by_path_or_by_a_name_that_only_one_clip_has() -> None:
+def test_a_label_is_for_a_path_or_for_a_name_that_only_one_clip_has() -> None:
+    paths = ["a/x.wav", "b/x.wav", "b/y.wav", "b/y.wav"]  # two channels of b/y.wav
+    given = truth.matched(paths, {"a/x.wav": "sad", "x.wav": "calm", "y.wav": "sad"})
+    assert given == ["sad", None, "sad", "sad"]
     rows = [answer("a/x.wav", "sad"), answer("b/x.wav", "happy"), answer("b/y.wav", "angry")]
-    found = truth.compare(rows, {"a/x.wav": "sad", "x.wav": "calm", "y.wav": "sad"}, LABELS)
+    found = truth.compare(rows, given[:3], LABELS)
     assert found is not None
     assert (found.n, found.accuracy) == (2, 0.5)
-    assert truth.compare(rows, {"z.wav": "sad"}, LABELS) is None
+    assert truth.compare(rows, [None] * 3, LABELS) is None
+
+
+def test_names_of_published_corpora_give_labels() -> None:
+    names = {
+        "1001_DFA_ANG_XX.wav": ("crema_d", "angry"),
+        "x/03-01-04-01-01-01-12.wav": ("ravdess", "sad"),
+        "03a01Fa.wav": ("emodb", "happy"),
+        "YAF_back_fear.wav": ("tess", "fearful"),
+        "DC/sa01.wav": ("savee", "sad"),
+        "esd/0011/Angry/0011_000351.wav": ("esd", "angry"),
+    }
+    found = truth.by_name((*names, "call.wav", "03-01-09-01-01-01-12.wav"))
+    assert {path: (name.corpus, name.emotion) for path, name in found.items()} == names
+
+
+def test_clips_of_the_training_set_are_told_by_sound_and_by_name(tmp_path: Path) -> None:
+    sounds = [wav(voice(code, 1)) for code in (3, 4, 5)]
+    hashes = [serkit.audio.load(sound).digest for sound in sounds[:1]]
+    corpus, recipe = "crema_d+resd", 'unheard = ["crema_d/1005"]'
+    bundle = write_tiny(tmp_path / "tiny", clips=pack_clips(hashes), corpus=corpus, recipe=recipe)
+    names = ("call.wav", "1001_DFA_ANG_XX.wav", "1005_DFA_ANG_XX.wav")
+    page = opened("batch", tmp_path / "tiny")
+    files = [(name, sound, "audio/wav") for name, sound in zip(names, sounds, strict=True)]
+    page.file_uploader(key="uploads").set_value(files).run()
+    (warning,) = page.warning
+    assert warning.value.replace("\\", "") == (
+        "The model was trained on 1 of these 3 clips; it also learned from CREMA-D, and by name 1 of these 3 clips is "
+        "from there. Its answers to them say nothing about other recordings."
+    )
+    kinds = [element.type for element in page.main]
+    assert kinds.index("warning") < kinds.index("arrow_data_frame")
+    named = truth.by_name(names)
+    assert list(trained.named_alike(bundle, named)) == ["1001_DFA_ANG_XX.wav"]
+    page.file_uploader(key="uploads").set_value(files[2:]).run()
+    assert not page.warning
 
 
 @pytest.mark.parametrize(
@@ -170,20 +210,69 @@ def test_a_table_of_labels_that_is_none_is_one_sentence(data: bytes, says: str) 
         truth.from_table(data)
 
 
-def test_ravdess_names_are_scored_on_the_page(tiny: Path) -> None:
-    names = {
-        f"03-01-{code:02d}-01-01-01-{speaker:02d}.wav": voice(code, speaker) for code in (3, 5) for speaker in (1, 2)
-    }
+RAVDESS = {f"03-01-{code:02d}-01-01-01-{who:02d}.wav": voice(code, who) for code in (3, 5) for who in (1, 2)}
+
+
+def labelled(tiny: Path) -> AppTest:
     page = opened("batch", tiny)
-    page.file_uploader(key="uploads").set_value([(n, wav(v), "audio/wav") for n, v in names.items()]).run()
-    heard = [serkit.load(tiny).predict(wav(v)).emotion for v in names.values()]
-    right = sum(e == {"03": "happy", "05": "angry"}[n[6:8]] for n, e in zip(names, heard, strict=True))
-    shown = {metric.label: metric.value for metric in page.metric}
-    assert shown["Accuracy"] == f"{100 * right / 4:.1f} %"
-    assert shown["Clips"] == "4"
-    page.file_uploader(key="labels").upload("labels.csv", f"file,emotion\n{next(iter(names))},sad\n".encode()).run()
+    page.file_uploader(key="uploads").set_value([(n, wav(v), "audio/wav") for n, v in RAVDESS.items()]).run()
     assert not page.exception
-    assert {metric.label: metric.value for metric in page.metric}["Clips"] == "1"
+    return page
+
+
+def test_names_a_table_and_the_user_give_labels(tiny: Path) -> None:
+    page = labelled(tiny)
+    heard = [serkit.load(tiny).predict(wav(v)).emotion for v in RAVDESS.values()]
+    acted = [{"03": "happy", "05": "angry"}[name[6:8]] for name in RAVDESS]
+    right = sum(e == label for e, label in zip(heard, acted, strict=True))
+    shown = {metric.label: metric.value for metric in page.metric}
+    assert (shown["Accuracy"], shown["Clips"]) == (f"{100 * right / 4:.1f} %", "4")
+    assert list(page.dataframe[0].value["label"]) == acted
+    first, second, *_ = RAVDESS
+    page.file_uploader(key="labels").upload("labels.csv", f"file,emotion\n{first},{heard[0]}\n".encode()).run()
+    assert list(page.dataframe[0].value["label"]) == [heard[0], *acted[1:]]
+    page.session_state["table"] = {"selection": {"rows": [], "columns": [], "cells": [(1, "file")]}}
+    page.run()
+    (box,) = (box for box in page.selectbox if box.label == "True label")
+    box.select("calm").run()
+    assert not page.exception
+    assert list(page.dataframe[0].value["label"]) == [heard[0], "calm", *acted[2:]]
+    box.select("none").run()
+    assert list(page.dataframe[0].value["label"]) == [heard[0], "", *acted[2:]]
+    assert {metric.label: metric.value for metric in page.metric}["Clips"] == "3"
+    assert second in page.dataframe[0].value["file"][1]
+
+
+def test_wrong_only_and_the_filters_narrow_charts_and_downloads(tiny: Path) -> None:
+    page = labelled(tiny)
+    heard = [f"{name},{serkit.load(tiny).predict(wav(v)).emotion}\n" for name, v in list(RAVDESS.items())[::2]]
+    page.file_uploader(key="labels").upload("labels.csv", "".join(["file,emotion\n", *heard]).encode()).run()
+    whole = list(page.dataframe[0].value["right"])
+    assert set(whole) == {"✓", "✗"}
+    accuracy = {metric.label: metric.value for metric in page.metric}["Accuracy"]
+    page.toggle(key="filter wrong").set_value(True).run()
+    assert list(page.dataframe[0].value["right"]) == ["✗"] * whole.count("✗")
+    assert {metric.label: metric.value for metric in page.metric}["Accuracy"] == accuracy  # of right and wrong ones
+    distribution = charts(page)[1]["data"][0]
+    assert sum(distribution["x"]) == whole.count("✗")
+    page.text_input(key="filter name").input("-05-").run()
+    assert {metric.label: metric.value for metric in page.metric}["Clips"] == "2"
+    assert any("downloads below hold the" in caption.value for caption in page.caption)
+
+
+def test_exports_have_the_labels() -> None:
+    rows = [answer("=a,b.wav", "sad"), answer("b\udce9.wav", "happy")]
+    plain_csv = batch_report.as_csv(rows, LABELS, [None, None])
+    assert plain_csv == clips.as_csv(rows, LABELS)
+    lines = batch_report.as_csv(rows, LABELS, ["sad", None]).splitlines()
+    assert lines == [line + end for line, end in zip(plain_csv.splitlines(), (b",label", b",sad", b","), strict=True)]
+    found = json.loads(batch_report.as_json(rows, ["sad", None]))
+    assert [row.pop("label") for row in found] == ["sad", None]
+    assert found == json.loads(clips.as_json(rows)) == json.loads(batch_report.as_json(rows, [None, None]))
+    parsed = Cells()
+    parsed.feed(batch_report.page(rows, {"sad": (2, "")}, model="tiny 1", given=["<b>", None]))
+    assert "label" in parsed.cells
+    assert "<b>" in parsed.cells
 
 
 # the table
@@ -191,17 +280,18 @@ def test_ravdess_names_are_scored_on_the_page(tiny: Path) -> None:
 
 def test_filters_and_rows() -> None:
     clip = clips.Clip("k", "n", "audio/wav", bytes)
-    rows = [answer("A/one.wav", "sad", 0.9), answer("b/two.wav", "sad", 0.5), answer("b/three.wav", None)]
-    pairs = [(clip, row) for row in rows]
+    found = [answer("A/one.wav", "sad", 0.9), answer("b/two.wav", "sad", 0.5), answer("b/three.wav", None)]
+    rows = [Row(clip, one) for one in found]
 
     def kept(*given: Any) -> list[str | None]:
-        return [row.path for _, row in batch.chosen(pairs, *given)]
+        return [row.answer.path for row in batch_table.chosen(rows, *given)]
 
     assert kept("", [], 0) == ["A/one.wav", "b/two.wav", "b/three.wav"]
     assert kept("a/", [], 0) == ["A/one.wav"]
     assert kept("", ["sad"], 0.6) == ["A/one.wav"]
     assert kept("", ["no speech"], 0) == ["b/three.wav"]
     assert kept("", [], 0.1) == ["A/one.wav", "b/two.wav"]
+    assert [Row(clip, one, "sad").wrong for one in found] == [False, False, True]
 
 
 def test_the_page_filters_its_table(tiny: Path) -> None:
@@ -210,7 +300,7 @@ def test_the_page_filters_its_table(tiny: Path) -> None:
     page.file_uploader(key="uploads").set_value(files).run()
     page.text_input(key="filter name").input("2.").run()
     assert list(page.dataframe[0].value["file"]) == ["2.wav"]
-    assert any(caption.value.startswith("1 of 3 answered") for caption in page.caption)
+    assert any(caption.value.startswith("1 of 3 answers") for caption in page.caption)
 
 
 class Cells(HTMLParser):
@@ -235,7 +325,7 @@ def test_the_report_stands_alone_and_takes_no_html_from_names() -> None:
         answer("silent.wav", None),
         Prediction("bad.wav", 0, 0, None, None, {}, error="bad.wav is empty (0 bytes)."),
     ]
-    comparison = truth.compare(rows, {"<script>alert(1)</script>.wav": "sad"}, LABELS)
+    comparison = truth.compare(rows, ["sad", None, None], LABELS)
     html = batch_report.page(
         rows, {"sad": (1, colour("sad")), "no speech": (1, "")}, model="tiny 1", comparison=comparison
     )

@@ -7,17 +7,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from serkit.app import batch_report, channel, pictures, place, sound_pictures, truth
+from serkit.app import batch_report, batch_table, channel, labels, pictures, place, trained, truth
+from serkit.app.batch_table import Row
 from serkit.app.chosen_model import least
-from serkit.app.clips import Clip, answers, as_csv, as_json, unpacked, uploaded
-from serkit.app.words import headline, ink, plain, remarks
+from serkit.app.clips import Clip, answers, unpacked, uploaded
+from serkit.app.words import plain
 from serkit.emotions import colour
-from serkit.errors import CorpusError
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.recognizer import Recognizer
-from serkit.terminal import printable
 
-__all__ = ["chosen", "counts", "show"]
+__all__ = ["counts", "show"]
 
 _CONFIG = {"displayModeBar": False}
 _OTHERS = ("unsure", "no speech")
@@ -50,15 +49,29 @@ def show(model: str, recognizer: Recognizer) -> None:
     )
     bar.empty()
     pairs = [(clip, row.at_least(least())) for clip, rows in zip(clips, found, strict=True) for row in rows]
-    rows = [row for _, row in pairs]
-    channel.choose_for_many("many", clips, rows)
-    _failures([row for row in rows if row.error is not None], len(rows))
+    channel.choose_for_many("many", clips, [row for _, row in pairs])
+    failed = [(clip, row) for clip, row in pairs if row.error is not None]
+    _failures(failed, len(clips))
     answered = [(clip, row) for clip, row in pairs if row.error is None]
-    if answered:
-        _table(answered, recognizer)
-        _distribution([row for _, row in answered], recognizer)
-    comparison = _truth(rows, recognizer) if answered else None
-    _downloads(model, recognizer, rows, comparison)
+    names = recognizer.labels
+    if not answered:
+        _downloads(recognizer, [Row(clip, row) for clip, row in pairs], None)
+        return
+    named = truth.by_name(tuple(row.path or "" for _, row in answered))
+    trained.warn(recognizer.bundle, list(dict.fromkeys(clip for clip, _ in answered)), named)
+    given = labels.known(answered, named)
+    rows = [Row(clip, row, label) for (clip, row), label in zip(answered, given, strict=True)]
+    passed, shown = batch_table.filters(rows, [label for label, n in counts(_of(rows), names).items() if n])
+    batch_table.show(shown, len(rows), names)
+    comparison = labels.score(_of(passed), [row.label for row in passed], names)
+    _distribution(_of(shown), recognizer)
+    if len(shown) < len(rows):
+        st.caption(f"The charts above and the downloads below hold the {len(shown)} chosen answers.")
+        _downloads(recognizer, shown, comparison)
+        return
+    by_key = {(row.clip.key, row.answer.channel): row for row in rows}
+    everything = [by_key.get((clip.key, row.channel)) or Row(clip, row) for clip, row in pairs]
+    _downloads(recognizer, everything, comparison)
 
 
 def counts(rows: Sequence[Prediction], labels: Sequence[str]) -> dict[str, int]:
@@ -75,71 +88,6 @@ def counts(rows: Sequence[Prediction], labels: Sequence[str]) -> dict[str, int]:
     return {**found, **{name: others[name] for name in _OTHERS if others[name]}}
 
 
-def chosen(
-    answered: Sequence[tuple[Clip, Prediction]], name: str, wanted: Sequence[str], confidence: float
-) -> list[tuple[Clip, Prediction]]:
-    """Return the clips whose path contains `name`, with an answer among `wanted` (any if empty) that is confident
-    enough.
-
-    An answer without a confidence (no speech) passes only if no confidence is required.
-    """
-    return [
-        (clip, row)
-        for clip, row in answered
-        if name.strip().lower() in (row.path or "").lower()
-        and (not wanted or row.answer in wanted)
-        and (confidence == 0 or (row.confidence is not None and row.confidence >= confidence))
-    ]
-
-
-def _table(answered: Sequence[tuple[Clip, Prediction]], recognizer: Recognizer) -> None:
-    given = counts([row for _, row in answered], recognizer.labels)
-    left, middle, right = st.columns([2, 3, 2], vertical_alignment="bottom")
-    name = left.text_input("Name contains", key="filter name")
-    wanted = middle.multiselect("Answer", [label for label, n in given.items() if n], key="filter answer")
-    confidence = right.slider("At least", 0, 95, 0, 5, format="%d %%", key="filter confidence") / 100
-    shown = chosen(answered, name, wanted, confidence)
-    st.caption(f"{len(shown)} of {len(answered)} answered. Select a row to play it; click a heading to sort.")
-    event = st.dataframe(
-        {
-            "file": [printable(row.path or "") for _, row in shown],
-            "emotion": [row.answer for _, row in shown],
-            "confidence": [None if row.confidence is None else 100 * row.confidence for _, row in shown],
-            "seconds": [row.end for _, row in shown],
-            **_told(shown),
-        },
-        column_config={
-            "confidence": st.column_config.ProgressColumn(format="%.0f %%", min_value=0.0, max_value=100.0),
-            "seconds": st.column_config.NumberColumn(format="%.1f", width="small"),
-        },
-        hide_index=True,
-        width="stretch",
-        height=min(38 + 35 * max(len(shown), 1), 400),
-        key="table",
-        on_select="rerun",
-        selection_mode="single-row",
-    )
-    picked = [k for k in event["selection"]["rows"] if k < len(shown)]
-    if picked:
-        clip, row = shown[picked[0]]
-        with st.container(border=True):
-            st.markdown(f"**{plain(row.path or '')}**")
-            left, right = st.columns(2, gap="medium", vertical_alignment="center")
-            with left:
-                st.html(headline(row))
-                st.audio(clip.read(), format=clip.mime)
-                st.caption(plain(remarks(row)))
-            if row.probabilities:
-                right.plotly_chart(pictures.bars(row.probabilities), key="row bars", width="stretch", config=_CONFIG)
-
-
-def _told(shown: Sequence[tuple[Clip, Prediction]]) -> dict[str, list[str]]:
-    """Columns for channels and warnings, where a row has any."""
-    channels = [row.channel or "" for _, row in shown]
-    warnings = [", ".join(row.warnings) for _, row in shown]
-    return {name: cells for name, cells in (("channel", channels), ("warnings", warnings)) if any(cells)}
-
-
 def _distribution(rows: Sequence[Prediction], recognizer: Recognizer) -> None:
     given = counts(rows, recognizer.labels)
     left, right = st.columns(2, gap="medium")
@@ -154,70 +102,48 @@ def _distribution(rows: Sequence[Prediction], recognizer: Recognizer) -> None:
         st.caption("Number of answers by confidence.")
 
 
-def _truth(rows: Sequence[Prediction], recognizer: Recognizer) -> truth.Comparison | None:
-    """Score the answers for which the label is known."""
-    known = truth.by_name([row.path or "" for row in rows])
-    with st.expander("Compare with labels", expanded=bool(known)):
-        file = st.file_uploader("A CSV with the columns file,emotion", type=["csv"], key="labels")
-        if file is not None:
-            try:
-                known = truth.from_table(file.getvalue())
-            except CorpusError as error:
-                st.error(plain(str(error)))
-                return None
-        elif known:
-            st.caption(f"{len(known)} files have RAVDESS names, which give the acted emotion.")
-        if not known:
-            return None
-        found = truth.compare(rows, known, recognizer.labels)
-        if found is None:
-            st.info("None of the labels belongs to a clip with an answer: check the file names.")
-            return None
-        for column, name, text in zip(
-            st.columns(3),
-            ("Accuracy", "UAR", "Clips"),
-            (f"{100 * found.accuracy:.1f} %", f"{100 * found.uar:.1f} %", f"{found.n}"),
-            strict=True,
-        ):
-            column.metric(name, text)
-        figure = sound_pictures.matrix(found.confusion, found.labels, ink())
-        st.plotly_chart(figure, key="confusion", width="stretch", config=_CONFIG)
-        says = "Rows: the label; columns: the answer. UAR is the mean of the recalls of the labels that occur."
-        if found.unanswered:
-            says += f" {found.unanswered} clips without an emotion are not counted."
-        st.caption(says + " These are not valid scores if the model was trained on these clips.")
-    return found
-
-
-def _downloads(
-    model: str, recognizer: Recognizer, rows: Sequence[Prediction], comparison: truth.Comparison | None
-) -> None:
-    labels = recognizer.labels
+def _downloads(recognizer: Recognizer, rows: Sequence[Row], comparison: truth.Comparison | None) -> None:
+    names, manifest = recognizer.labels, recognizer.manifest
+    found = _of(rows)
+    given = [row.label for row in rows]
     left, middle, right = st.columns(3)
     left.download_button(
-        "Download CSV", as_csv(rows, labels), "emotions.csv", "text/csv", on_click="ignore", width="stretch"
+        "Download CSV",
+        batch_report.as_csv(found, names, given),
+        "emotions.csv",
+        "text/csv",
+        on_click="ignore",
+        width="stretch",
     )
     middle.download_button(
-        "Download JSON", as_json(rows), "emotions.json", "application/json", on_click="ignore", width="stretch"
+        "Download JSON",
+        batch_report.as_json(found, given),
+        "emotions.json",
+        "application/json",
+        on_click="ignore",
+        width="stretch",
     )
-    manifest = recognizer.manifest
+    answered = [row for row in found if row.error is None]
     page = batch_report.page(
-        rows,
-        {name: (n, colour(name) if name in labels else "") for name, n in counts(_answered(rows), labels).items()},
+        found,
+        {name: (n, colour(name) if name in names else "") for name, n in counts(answered, names).items()},
         model=f"{manifest.name} {manifest.version}",
         comparison=comparison,
+        given=given,
     )
     right.download_button("Download HTML", page, "emotions.html", "text/html", on_click="ignore", width="stretch")
 
 
-def _answered(rows: Sequence[Prediction]) -> list[Prediction]:
-    return [row for row in rows if row.error is None]
+def _of(rows: Sequence[Row]) -> list[Prediction]:
+    return [row.answer for row in rows]
 
 
-def _failures(rows: Sequence[Prediction], total: int) -> None:
-    if rows:
-        lines = "\n".join(f"- {plain(_reason(row))}" for row in rows)
-        st.error(f"{len(rows)} of {total} could not be answered:\n\n{lines}")
+def _failures(failed: Sequence[tuple[Clip, Prediction]], total: int) -> None:
+    """Draw the clips that could not be answered, each once."""
+    once = {clip.key: row for clip, row in failed}
+    if once:
+        lines = "\n".join(f"- {plain(_reason(row))}" for row in once.values())
+        st.error(f"{len(once)} of {total} could not be answered:\n\n{lines}")
 
 
 def _reason(row: Prediction) -> str:

@@ -1,17 +1,22 @@
-"""The answers to many clips as one self-contained HTML page."""
+"""The answers to many clips as files: CSV, JSON, and one self-contained HTML page."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from html import escape
 
+from serkit.app import clips
 from serkit.app.truth import Comparison
 from serkit.app.words import per_cent
+from serkit.recognition.csv_text import csv_line, guard
 from serkit.recognition.prediction import Prediction
 from serkit.terminal import printable
 
-__all__ = ["page"]
+__all__ = ["as_csv", "as_json", "page"]
 
 _GREY = "#8c8c8c"
 _STYLE = """
@@ -26,12 +31,41 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; }
 """
 
 
+def as_csv(rows: Sequence[Prediction], labels: Sequence[str], given: Sequence[str | None]) -> bytes:
+    """Return what ``ser predict --csv`` writes, with a column ``label`` at the end if any true label is given.
+
+    Parameters
+    ----------
+    rows : sequence of Prediction
+    labels : sequence of str
+        Those of the model.
+    given : sequence of str or None
+        The true label of each row.
+    """
+    data = clips.as_csv(rows, labels)
+    if not any(given):
+        return data
+    head, *lines = csv.reader(io.StringIO(data.decode("utf-8", "surrogateescape"), newline=""))
+    cells = [[*head, "label"], *([*line, guard(label or "")] for line, label in zip(lines, given, strict=True))]
+    return "".join(map(csv_line, cells)).encode("utf-8", "surrogateescape")
+
+
+def as_json(rows: Sequence[Prediction], given: Sequence[str | None]) -> bytes:
+    """Return what ``ser predict --json`` prints, with the key ``label`` in each row if any true label is given."""
+    data = clips.as_json(rows)
+    if not any(given):
+        return data
+    found = [{**row, "label": label} for row, label in zip(json.loads(data), given, strict=True)]
+    return f"{json.dumps(found, indent=2)}\n".encode("ascii")
+
+
 def page(
     rows: Sequence[Prediction],
     counts: Mapping[str, tuple[int, str]],
     *,
     model: str,
     comparison: Comparison | None = None,
+    given: Sequence[str | None] = (),
 ) -> str:
     """Write the page.
 
@@ -45,9 +79,12 @@ def page(
         Name and version.
     comparison : Comparison, optional
         Comparison with labels, if any.
+    given : sequence of str or None
+        The true label of each row, where any is known.
     """
     failed = [row for row in rows if row.error is not None]
-    answered = [row for row in rows if row.error is None]
+    known = [label or "" for label in given] or [""] * len(rows)
+    answered = [(row, label) for row, label in zip(rows, known, strict=True) if row.error is None]
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     parts = [
         "<h1>Emotions in recordings</h1>",
@@ -59,11 +96,12 @@ def page(
     if comparison is not None:
         parts.append(_comparison(comparison))
     parts.append("<h2>Recordings</h2>")
-    says: dict[str, Callable[[Prediction], str]] = {
-        "channel": lambda row: row.channel or "",
-        "warnings": lambda row: ", ".join(row.warnings),
+    says: dict[str, Callable[[Prediction, str], str]] = {
+        "label": lambda row, label: label,
+        "channel": lambda row, label: row.channel or "",
+        "warnings": lambda row, label: ", ".join(row.warnings),
     }
-    told = [(name, say) for name, say in says.items() if any(map(say, answered))]
+    told = [(name, say) for name, say in says.items() if any(say(*one) for one in answered)]
     parts.append(
         _table(
             ("file", "emotion", "confidence", "seconds", *(name for name, _ in told)),
@@ -73,9 +111,9 @@ def page(
                     _text(row.answer),
                     "" if row.confidence is None else per_cent(row.confidence),
                     f"{row.end:.1f}",
-                    *(_text(say(row)) for _, say in told),
+                    *(_text(say(row, label)) for _, say in told),
                 )
-                for row in answered
+                for row, label in answered
             ],
         )
     )

@@ -1,22 +1,42 @@
-"""Labels of clips, from RAVDESS names or a table, and how the answers compare with them."""
+"""Labels of clips, from the names that published corpora use or from a table, and how the answers compare with them."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from serkit.confusion import scores_of
+from serkit.corpora.registry import published
 from serkit.emotions import own
 from serkit.errors import CorpusError
-from serkit.ravdess_names import parse_stem
 from serkit.recognition.prediction import Prediction
 
-__all__ = ["Comparison", "by_name", "compare", "from_table"]
+__all__ = ["Comparison", "Named", "by_name", "compare", "from_table", "matched"]
+
+
+@dataclass(frozen=True)
+class Named:
+    """What the name of a file says.
+
+    Attributes
+    ----------
+    corpus, title : str
+        The published corpus that uses such names: its name in serkit and its authors' name for it.
+    emotion, speaker : str
+        The speaker is ``""`` where the name does not tell.
+    """
+
+    corpus: str
+    title: str
+    emotion: str
+    speaker: str
 
 
 @dataclass(frozen=True)
@@ -44,21 +64,32 @@ class Comparison:
     confusion: list[list[int]]
 
 
-def by_name(names: Sequence[str]) -> dict[str, str]:
-    """Return the emotion of each file with a RAVDESS name.
+@lru_cache(maxsize=8)
+def by_name(paths: tuple[str, ...]) -> dict[str, Named]:
+    """Return what the names of files say, for those that have the form of a published corpus.
+
+    Where a name fits several corpora, the one that most of the files fit has it.
 
     Examples
     --------
-    >>> by_name(["call.wav", "song/03-02-05-01-01-01-12.flac"])
-    {'song/03-02-05-01-01-01-12.flac': 'angry'}
+    >>> found = by_name(("call.wav", "song/03-02-05-01-01-01-12.flac", "1001_DFA_SAD_XX.wav"))
+    >>> [(path, name.title, name.emotion) for path, name in found.items()]
+    [('song/03-02-05-01-01-01-12.flac', 'RAVDESS', 'angry'), ('1001_DFA_SAD_XX.wav', 'CREMA-D', 'sad')]
     """
-    found = {}
-    for name in names:
-        try:
-            found[name] = parse_stem(PurePosixPath(name).stem)["emotion"]
-        except CorpusError:
-            continue
-    return found
+    fits: list[dict[str, Named]] = []
+    for corpus in published().values():
+        found = {}
+        for path in filter(corpus.fits, paths):
+            try:
+                fields = corpus.parse(corpus.name_of(path))
+            except CorpusError:
+                continue
+            found[path] = Named(corpus.name, corpus.title, fields["emotion"], fields.get("speaker", ""))
+        fits.append(found)
+    best: dict[str, Named] = {}
+    for found in sorted(fits, key=len):
+        best |= found
+    return {path: best[path] for path in paths if path in best}
 
 
 def from_table(data: bytes) -> dict[str, str]:
@@ -89,18 +120,42 @@ def from_table(data: bytes) -> dict[str, str]:
     return {str(row[file]).strip(): own(str(row[emotion])) for row in rows if row[file] and row[emotion]}
 
 
-def compare(rows: Sequence[Prediction], truth: Mapping[str, str], labels: Sequence[str]) -> Comparison | None:
-    """Compare answers with labels; None if no clip has both a label and an emotion.
+def matched(paths: Sequence[str], truth: Mapping[str, str]) -> list[str | None]:
+    """Return the label of each path, None where there is none.
 
     A label applies to the clip with that path, or else to the only clip with that file name.
 
     Examples
     --------
+    >>> matched(["a/x.wav", "a/y.wav", "b/y.wav"], {"x.wav": "sad", "y.wav": "sad", "b/y.wav": "happy"})
+    ['sad', None, 'happy']
+    """
+    bases = Counter(PurePosixPath(path).name for path in set(paths))
+    found = []
+    for path in paths:
+        base = PurePosixPath(path).name
+        found.append(truth.get(path) or (truth.get(base) if bases[base] == 1 else None))
+    return found
+
+
+def compare(rows: Sequence[Prediction], given: Sequence[str | None], labels: Sequence[str]) -> Comparison | None:
+    """Compare answers with labels; None if no clip has both a label and an emotion.
+
+    Parameters
+    ----------
+    rows : sequence of Prediction
+    given : sequence of str or None
+        The label of each.
+    labels : sequence of str
+        Those of the model.
+
+    Examples
+    --------
     >>> row = Prediction("a/x.wav", 0.0, 1.0, "sad", 0.9, {"happy": 0.1, "sad": 0.9}, speech=True)
-    >>> compare([row], {"x.wav": "happy"}, ["happy", "sad"])
+    >>> compare([row], ["happy"], ["happy", "sad"])
     Comparison(n=1, unanswered=0, accuracy=0.0, uar=0.0, labels=['happy', 'sad'], confusion=[[0, 1], [0, 0]])
     """
-    pairs = list(_labelled(rows, truth))
+    pairs = [(row, label) for row, label in zip(rows, given, strict=True) if label is not None and row.error is None]
     answered = [(label, row.emotion) for row, label in pairs if row.emotion is not None]
     if not answered:
         return None
@@ -118,11 +173,3 @@ def compare(rows: Sequence[Prediction], truth: Mapping[str, str], labels: Sequen
         names,
         confusion.tolist(),
     )
-
-
-def _labelled(rows: Sequence[Prediction], truth: Mapping[str, str]) -> Iterator[tuple[Prediction, str]]:
-    bases = [PurePosixPath(row.path or "").name for row in rows]
-    for row, base in zip(rows, bases, strict=True):
-        label = truth.get(row.path or "") or (truth.get(base) if bases.count(base) == 1 else None)
-        if label is not None and row.error is None:
-            yield row, label
