@@ -189,7 +189,7 @@ def test_clips_of_the_training_set_are_told_by_sound_and_by_name(tmp_path: Path)
         "from there. Its answers to them say nothing about other recordings."
     )
     kinds = [element.type for element in page.main]
-    assert kinds.index("warning") < kinds.index("arrow_data_frame")
+    assert kinds.index("warning") < kinds.index("dataframe")
     named = truth.by_name(names)
     assert list(trained.named_alike(bundle, named)) == ["1001_DFA_ANG_XX.wav"]
     page.file_uploader(key="uploads").set_value(files[2:]).run()

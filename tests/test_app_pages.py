@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,19 @@ from streamlit.testing.v1 import AppTest
 
 import serkit
 from serkit import audio
-from serkit.app import MODEL_VARIABLE, features, models_page, recording, results_page, sound_pictures
+from serkit.app import MODEL_VARIABLE, features, models_page, player, recording, results_page, sound_pictures
 from serkit.app.averages import averages, measures, table
-from serkit.app.clips import Clip, as_csv, as_json
+from serkit.app.clips import Clip
+from serkit.app.corrections import Edited, corrected
 from serkit.app.words import per_cent, plain
 from serkit.audio.waveform import Window
 from serkit.emotions import LABELS, colour
+from serkit.errors import SerkitError
 from serkit.features import Analysis, centroid, harmonic_percussive, rms, tempo
 from serkit.recognition.prediction import Prediction
-from serkit.recognition.tracks import Outline
+from serkit.recognition.speakers import Turns
+from serkit.recognition.tracks import Outline, Timeline, Track
+from serkit.waiting import clock
 from tests.conftest import voice
 from tests.known_speech import LoudFrames
 from tests.tiny_models import HOSTILE_CARD, write_tiny
@@ -81,38 +86,171 @@ def charts(page: AppTest) -> list[dict[str, Any]]:
 # a long recording
 
 
-def test_a_long_recording_becomes_a_strip_shares_and_segments(tiny: Path) -> None:
+def player_of(page: AppTest) -> dict[str, Any]:
+    """What the player of the page was given."""
+    (shown,) = page.get("bidi_component")
+    return json.loads(shown.proto.mixed.json or shown.proto.json)
+
+
+def test_a_long_recording_becomes_a_player_shares_and_segments(tiny: Path) -> None:
     page = uploaded(opened("recording", tiny), "long", "long.wav", wav(LONG))
-    recognizer = serkit.load(tiny)
-    parts = recognizer.timeline(wav(LONG)).at_least(0.4).segments
-    assert [part.answer for part in parts][1] == "no speech"
-    strip, bars = charts(page)
-    bar = next(trace for trace in strip["data"] if trace["type"] == "bar")
-    assert bar["marker"]["color"][0] == colour(parts[0].emotion or "")
-    assert bar["marker"]["color"][1].startswith("rgba(140,140,140")
-    assert [k for (k,) in bar["customdata"]] == list(range(len(parts)))
-    assert bars["data"][0]["y"] == [*LABELS, "no speech"]
+    parts = [part for part in serkit.load(tiny).timeline(wav(LONG)).at_least(0.4).segments if part.speech]
+    given = player_of(page)
+    (regions,) = given["tracks"]
+    assert [(one["start"], one["end"]) for one in regions] == [(part.start, part.end) for part in parts]
+    assert [one["colour"] for one in regions] == [colour(part.emotion or "") for part in parts]
+    assert given["duration"] == 13.0
+    assert [one["label"] for one in given["legend"]][-1] == "no speech"
+    (peaks,) = given["peaks"]
+    assert max(peaks[: len(peaks) // 4]) < 10 < max(peaks[3 * len(peaks) // 4 :]) <= 200
+    assert charts(page)[0]["data"][0]["y"] == list(LABELS)
     shown = page.dataframe[0].value
     assert list(shown["emotion"]) == [part.answer for part in parts]
-    assert shown["start"][0] == "0:00.0"
-    assert shown["end"][len(parts) - 1] == "0:13.0"
+    assert (shown["start"][0], shown["end"][len(parts) - 1]) == ("0:00.0", "0:13.0")
+
+
+def test_the_whole_recording_is_played_and_small(tiny: Path) -> None:
+    stereo = np.stack([LONG, np.zeros_like(LONG)], axis=1)
+    heard = recording.listen(serkit.load(tiny), clip(stereo), window=5.0)
+    kind, data = heard.sound
+    assert kind in ("audio/mpeg", "audio/ogg")
+    assert len(data) < len(wav(stereo)) / 6
+    played = audio.load(data, target_rate=RATE).samples
+    both = np.stack([played[: len(LONG)], LONG])
+    assert np.corrcoef(np.abs(both))[0, 1] > 0.9  # at its time, and only the channel that holds sound
+    assert np.abs(played).max() == pytest.approx(np.abs(LONG).max(), rel=0.2)
+
+
+def test_channels_and_speakers_are_tracks(tiny: Path) -> None:
+    recognizer = serkit.load(tiny)
+    silent = np.zeros(5 * RATE, np.float32)
+    sound = np.stack([np.r_[voice(3, 1, seconds=4.0), silent], np.r_[silent, voice(5, 2, seconds=4.0)]], axis=1)
+    heard = recording.listen(recognizer, clip(sound), window=5.0, heard="each")
+    assert heard.timeline is not None
+    assert [track.name for track in heard.timeline.tracks] == ["left", "right"]
+    left, right = heard.peaks
+    half = len(left) // 2
+    assert left[half + half // 4 :].max() < 0.01 < left[:half].max()
+    assert right[:half].max() < 0.01 < right[half:].max()
+    given = player.regions(heard.timeline)
+    assert [one["start"] < 4.5 for track in given for one in track] == [True, False]
+
+    turns = Turns([("ann", 0.0, 4.0), ("bob", 4.5, 9.0)])
+    mono = clip(sound.sum(axis=1))
+    heard = recording.listen(recognizer, mono, window=5.0, speakers=turns)
+    assert heard.timeline is not None
+    assert [track.name for track in heard.timeline.tracks] == ["ann", "bob"]
+    ann, bob = heard.peaks
+    assert ann[half + half // 4 :].max() == bob[: half - half // 4].max() == 0.0
+    assert ann.max() > 0.01 < bob.max()
+    for name, (make, _) in recording.files(heard.timeline).items():
+        assert "bob" in make() or name == "CSV", name
 
 
 def test_other_windows_and_more_doubt_are_other_segments(tiny: Path) -> None:
     page = uploaded(opened("recording", tiny), "long", "long.wav", wav(LONG))
     page.number_input(key=f"long window {tiny}").set_value(2.0).run()
     assert not page.exception
+
+    def said(found: serkit.Timeline) -> list[str]:
+        return [part.answer for part in found.segments if part.speech]
+
     found = serkit.load(tiny).timeline(wav(LONG), window=2.0)
-    parts = found.at_least(0.4).segments
-    assert list(page.dataframe[0].value["emotion"]) == [part.answer for part in parts]
+    assert list(page.dataframe[0].value["emotion"]) == said(found.at_least(0.4))
     page.slider(key=f"long least {tiny}").set_value(90).run()
-    parts = found.at_least(0.9).segments
-    assert list(page.dataframe[0].value["emotion"]) == [part.answer for part in parts]
-    assert "unsure" in [part.answer for part in parts]
+    assert list(page.dataframe[0].value["emotion"]) == said(found.at_least(0.9))
+    assert "unsure" in said(found.at_least(0.9))
+    assert "unsure" in [one["kind"] for one in player_of(page)["tracks"][0]]
     page.slider(key=f"long least {tiny}").set_value(0).run()
     page.checkbox(key="long smooth").uncheck().run()
-    parts = serkit.load(tiny).timeline(wav(LONG), window=2.0, smooth=False).segments
-    assert list(page.dataframe[0].value["emotion"]) == [part.answer for part in parts]
+    found = serkit.load(tiny).timeline(wav(LONG), window=2.0, smooth=False)
+    assert list(page.dataframe[0].value["emotion"]) == said(found)
+
+
+def timeline_of(*spans: tuple[float, float, str], duration: float = 10.0) -> Timeline:
+    parts = []
+    at = 0.0
+    for start, end, label in spans:
+        if start > at:
+            parts.append(Prediction(None, at, start, None, None, {}, speech=False))
+        parts.append(Prediction(None, start, end, label, 0.75, {"happy": 0.25, "sad": 0.25, label: 0.75}, speech=True))
+        at = end
+    if at < duration:
+        parts.append(Prediction(None, at, duration, None, None, {}, speech=False))
+    return Timeline("call.wav", duration, "tiny 1", ("happy", "sad"), (Track(None, tuple(parts)),))
+
+
+def edited(timeline: Timeline, **changes: Any) -> list[Edited]:
+    """The segments as rows of the table; `changes` are of the first one."""
+    rows = [
+        Edited(part, 0, clock(part.start, tenths=True), clock(part.end, tenths=True), part.answer)
+        for part in timeline.tracks[0].speech
+    ]
+    return [replace(rows[0], **changes), *rows[1:]]
+
+
+def test_corrected_segments_are_in_all_files() -> None:
+    before = timeline_of((1.0123, 3.0456, "sad"), (3.0456, 5.0, "happy"))
+    assert corrected(before, edited(before)) == before
+    after = corrected(before, edited(before, emotion="happy", start="0:01.5"))
+    assert [(part.start, part.end, part.answer, part.confidence) for part in after.tracks[0].speech] == [
+        (1.5, 3.0456, "happy", None),
+        (3.0456, 5.0, "happy", 0.75),
+    ]
+    moved = corrected(before, edited(before, end="0:02"))
+    assert [(part.end, part.confidence, part.speech) for part in moved.segments][1:3] == [
+        (2.0, 0.75, True),
+        (3.0456, None, False),
+    ]
+    assert moved.segments[-1].end == before.duration
+    found = {name: make() for name, (make, _) in recording.files(after).items()}
+    assert "00:00:01,500 --> 00:00:03,046\nhappy\n" in found["SRT"]
+    assert "00:00:01.500 --> 00:00:03.046" in found["VTT"]
+    assert found["TEXTGRID"].count('text = "happy"') == 2
+    assert 'text = "sad"' not in found["TEXTGRID"]
+    assert found["EAF"].count("<ANNOTATION_VALUE>happy") == 2
+    row = list(csv.DictReader(io.StringIO(found["CSV"])))[1]
+    assert (row["start"], row["emotion"], row["confidence"]) == ("1.5", "happy", "")
+    (one,) = json.loads(found["JSON"])
+    assert one["tracks"][0]["segments"][1]["emotion"] == "happy"
+    assert "<td>0:01.5</td>" in found["HTML"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"start": "soon"}, "'soon' is not a time: give seconds, or minutes and seconds such as 1:23.5."),
+        ({"end": "0:00.5"}, "must end after its start"),
+        ({"end": "0:11"}, "within the recording (0:10.0)"),
+        ({"end": "0:04"}, "Two segments overlap at 0:03.0"),
+    ],
+)
+def test_a_correction_that_cannot_be_is_one_sentence(change: dict[str, str], says: str) -> None:
+    before = timeline_of((1.0, 3.0, "sad"), (3.0, 5.0, "happy"))
+    with pytest.raises(SerkitError, match=re.escape(says)):
+        corrected(before, edited(before, **change))
+
+
+def test_segments_are_corrected_on_the_page(tiny: Path) -> None:
+    page = uploaded(opened("recording", tiny), "long", "long.wav", wav(LONG))
+    (switch,) = (toggle for toggle in page.toggle if toggle.label == "Correct")
+    switch.set_value(True).run()
+    assert not page.exception
+    page.session_state["correct segments 1"] = {
+        "edited_rows": {0: {"emotion": "calm", "end": "0:03"}},
+        "added_rows": [{"start": "0:05", "end": "0:06", "emotion": "sad"}],
+        "deleted_rows": [],
+    }
+    page.run()
+    assert not page.exception
+    (regions,) = player_of(page)["tracks"]
+    assert [(one["start"], one["end"], one["says"]) for one in regions[:2]] == [(0.0, 3.0, "calm"), (5.0, 6.0, "sad")]
+    (switch,) = (toggle for toggle in page.toggle if toggle.label == "Correct")
+    switch.set_value(False).run()
+    assert list(page.dataframe[0].value["emotion"])[:2] == ["calm", "sad"]
+    page.button(key="long undo").click().run()
+    (regions,) = player_of(page)["tracks"]
+    assert regions[0]["says"] != "calm"
 
 
 def test_a_recording_is_heard_once_in_a_session(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,24 +280,7 @@ def test_a_broken_recording_is_one_sentence_and_what_was_heard(tiny: Path) -> No
     assert heard.error is not None
     assert heard.timeline is not None
     assert 59.0 < heard.timeline.segments[-1].end <= 60.1  # where the file breaks off
-    assert 0 < len(heard.low) == len(heard.high) <= 900
-
-
-def test_exports_hold_the_exact_segments(tiny: Path) -> None:
-    parts = serkit.load(tiny).timeline(wav(LONG)).segments
-    rows = list(csv.DictReader(io.StringIO(as_csv(parts, LABELS).decode())))
-    assert [(float(row["start"]), float(row["end"]), row["emotion"]) for row in rows] == [
-        (part.start, part.end, part.emotion or "") for part in parts
-    ]
-    assert [row["speech"] for row in rows] == ["true" if part.speech else "false" for part in parts]
-    assert [row["probabilities"] for row in json.loads(as_json(parts))] == [part.probabilities for part in parts]
-
-
-def test_a_stretch_is_that_part_of_the_recording() -> None:
-    ramp = np.linspace(-0.5, 0.5, 10 * RATE, dtype=np.float32)
-    cut = audio.load(recording.stretch(clip(ramp), 2.5, 4.0, RATE))
-    assert cut.duration == 1.5
-    assert cut.samples == pytest.approx(ramp[40000:64000], abs=1e-4)
+    assert [0 < len(peak) <= 16_000 for peak in heard.peaks] == [True]
 
 
 @pytest.mark.parametrize("seconds", [0.5, 29.99, 65.0])
@@ -175,22 +296,6 @@ def test_the_outline_spans_the_samples_at_their_time(seconds: float) -> None:
     assert (low.min(), high.max()) == (-0.25, 0.5)
     assert (high.argmax() + 0.5) / len(high) == pytest.approx(0.25, abs=0.05)
     assert (low.argmin() + 0.5) / len(low) == pytest.approx(0.75, abs=0.05)
-
-
-def test_the_chosen_segment_has_its_sound_coloured() -> None:
-    parts = [
-        Prediction(None, 0.0, 2.0, "sad", 0.9, {"happy": 0.1, "sad": 0.9}, speech=True),
-        Prediction(None, 2.0, 8.0, None, None, {}, speech=False),
-    ]
-    low, high = np.full(80, -0.5), np.full(80, 0.5)
-    figure = sound_pictures.strip(low, high, parts, recording.clock, chosen=0)
-    _, chosen, bar = figure.data
-    assert chosen.line.color == colour("sad")
-    assert (min(chosen.x), max(chosen.x)) == pytest.approx((0.05, 1.95))
-    assert [shape.x0 for shape in figure.layout.shapes] == [1.0]
-    assert list(bar.base) == [0.0, 2.0]
-    assert list(bar.text) == ["0:00–0:02 sad 90 %", "0:02–0:08 no speech"]
-    assert len(sound_pictures.strip(low, high, parts, recording.clock).data) == 2
 
 
 # features

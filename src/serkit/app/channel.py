@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import streamlit as st
 
@@ -22,7 +22,15 @@ _HELP = (
 _NAMES = {"auto": "Automatic", "mix": "Mix of all", "left": "Left", "right": "Right", "each": "Each by itself"}
 
 
-def choose(place: str, clip: Clip) -> Channel:
+@overload
+def choose(place: str, clip: Clip) -> Channel: ...
+
+
+@overload
+def choose(place: str, clip: Clip, *, each: bool) -> Channel | Literal["each"]: ...
+
+
+def choose(place: str, clip: Clip, *, each: bool = False) -> Channel | Literal["each"]:
     """Let the user choose the channel of a clip that has several.
 
     Parameters
@@ -30,6 +38,8 @@ def choose(place: str, clip: Clip) -> Channel:
     place : str
         Part of the page; the key of the widget begins with it.
     clip : Clip
+    each : bool
+        Whether each channel by itself may be chosen too.
     """
     try:
         count = audio.probe(clip.open()).channels
@@ -38,8 +48,9 @@ def choose(place: str, clip: Clip) -> Channel:
     if count == 1:
         return "auto"
     options: list[Any] = ["auto", "mix", *(["left", "right"] if count == 2 else range(1, count + 1))]
+    options += ["each"] if each else []
     given = st.selectbox("Channel", options, format_func=_name, help=_HELP, key=f"{place} channel {clip.key}")
-    return audio.check_channel(given)
+    return audio.check_channel(given, each=each)
 
 
 def asked(place: str) -> Channel | Literal["each"]:

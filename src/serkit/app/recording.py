@@ -1,39 +1,42 @@
-"""The page for a long recording: emotion over time as a strip, a stretch to play, and segments to download."""
+"""The page for a long recording: a player with emotion over time, segments to correct, shares and downloads."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 import soundfile as sf
 import streamlit as st
 
 from serkit import audio
-from serkit.app import channel, pictures, sound_pictures, voice
-from serkit.app.clips import Clip, as_csv, as_json, examples, pick
-from serkit.app.words import per_cent, plain, remarks
+from serkit.app import channel, pictures, player, segment_table, voice
+from serkit.app.clips import Clip, examples, pick
+from serkit.app.words import plain
 from serkit.audio import Channel
 from serkit.errors import SerkitError
-from serkit.recognition.prediction import Prediction
+from serkit.recognition.long_recording import make_timeline
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
-from serkit.recognition.segments import shares
-from serkit.recognition.timeline_page import timeline_page
-from serkit.recognition.track_formats import FORMATS
-from serkit.recognition.tracks import Timeline
+from serkit.recognition.speakers import Turns, parse_rttm
+from serkit.recognition.timeline_page import Sound, timeline_page
+from serkit.recognition.track_formats import FORMATS, to_csv, to_json
+from serkit.recognition.tracks import Outline, Timeline
 from serkit.recognition.windows import default_window, window_limits
 from serkit.waiting import clock
 
-__all__ = ["Heard", "clock", "listen", "show", "stretch"]
+__all__ = ["MOST_PLAYED", "Heard", "files", "listen", "show"]
+
+#: The longest recording that is played, s.
+MOST_PLAYED = 3 * 3600.0
 
 _CONFIG = {"displayModeBar": False}
 _EXAMPLES = "The example clips, one after another: actors from CREMA-D (ODbL 1.0) in six emotions."
-_PLAYED = 120.0  # s; the most of a segment that is played, so that a click responds at once
-_COLUMNS = 900  # of the outline
-_LEAST = 40  # per cent; the strip is grey below, unless the model has a limit of its own
+_PEAKS = 16_000  # of each track, at most
+_LEAST = 40  # per cent; segments are unsure below, unless the model has a limit of its own
 
 
 @dataclass(frozen=True)
@@ -44,16 +47,31 @@ class Heard:
     ----------
     timeline : Timeline or None
         None if nothing could be answered.
-    low, high : np.ndarray, shape=(n,)
-        The outline of the sound: lowest and highest sample of stretches of equal length.
+    peaks : list of np.ndarray, shape=(n,)
+        For each track the largest sample of stretches of equal length, in [0, 1].
+    sound : (str, bytes)
+        Type and content of what is played; no content if the recording is too long.
     error : str or None
         Why it ended before the recording did, if it did.
     """
 
     timeline: Timeline | None
-    low: np.ndarray
-    high: np.ndarray
+    peaks: list[np.ndarray]
+    sound: tuple[str, bytes]
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the answers depend on."""
+
+    model: str
+    clip: str
+    window: float
+    smooth: bool
+    profile: str
+    channel: Channel | Literal["each"]
+    speakers: str
 
 
 def show(model: str, recognizer: Recognizer) -> None:
@@ -62,24 +80,33 @@ def show(model: str, recognizer: Recognizer) -> None:
     clip = pick("long", {joined.name: joined} if joined else {}, label="A long recording", note=_EXAMPLES)
     profile = voice.choose(recognizer)
     if clip is None:
-        st.caption("A meeting, a call, a podcast: an hour is fine.")
+        st.caption(
+            f"A meeting, a call, a podcast. Recordings of up to {MOST_PLAYED / 60:.0f} minutes can be played here; "
+            "longer ones are answered too."
+        )
         return
-    window, smooth, least = _settings(model, recognizer)
-    wanted = channel.choose("long", clip)
-    heard = _heard(model, recognizer, clip, window, smooth, profile, wanted)
+    window, smooth, least, turns, speakers = _settings(model, recognizer)
+    wanted = channel.choose("long", clip, each=turns is None)
+    asked = _Asked(model, clip.key, window, smooth, profile.key if profile else "", wanted, speakers)
+    heard = _heard(recognizer, clip, asked, profile, turns)
     if heard.error is not None:
         st.error(plain(heard.error))
     if heard.timeline is None:
         return
-    parts = [replace(part, path=clip.name) for part in heard.timeline.at_least(least).segments]
-    place = f"{model} {clip.key} {window} {smooth} {least} {profile.key if profile else ''} {wanted}"
-    if st.session_state.get("long place") != place:
-        st.session_state.update({"long place": place, "long chosen": None, "long taps": 0})
-    _strip(heard, parts, place)
-    _player(clip, parts, recognizer)
-    _summary(parts, recognizer)
-    _segments(parts, place)
-    _downloads(replace(heard.timeline.at_least(least), path=clip.name), parts)
+    place = f"{asked} {least}"
+    before = replace(heard.timeline.at_least(least), path=clip.name)
+    timeline = segment_table.corrected_before(before, place)
+    player.draw(timeline, heard.peaks, heard.sound, key=str(asked), seek=segment_table.wanted(place))
+    if not heard.sound[1]:
+        st.info(
+            f"Recordings of up to {MOST_PLAYED / 60:.0f} minutes can be played here; this one lasts "
+            f"{timeline.duration / 60:.0f} minutes."
+        )
+    else:
+        st.caption("Click the waveform or a row of the table to hear that moment. Point at a segment to read it.")
+    timeline = segment_table.show(before, timeline, place)
+    _shares(timeline)
+    _downloads(timeline, heard.sound)
 
 
 def listen(
@@ -89,58 +116,74 @@ def listen(
     window: float,
     smooth: bool = True,
     profile: Profile | None = None,
-    heard: Channel = "auto",
-    progress: Callable[[float], None] = lambda seconds: None,
+    heard: Channel | Literal["each"] = "auto",
+    speakers: Turns | None = None,
+    progress: Callable[[float], object] = lambda seconds: None,
 ) -> Heard:
     """Answer a recording; for a broken one, up to where it can be read.
 
     Parameters
     ----------
-    recognizer, window, smooth, profile, progress
+    recognizer, window, smooth, profile, speakers, progress
         As for :meth:`serkit.Recognizer.timeline`.
     clip : Clip
-    heard : {"auto", "mix", "left", "right"} or int
+    heard : {"auto", "mix", "left", "right", "each"} or int
         The channel.
     """
-    try:
-        found = recognizer.timeline(
-            clip.open(),
-            window=window,
-            smooth=smooth,
-            profile=profile,
-            min_confidence=0.0,
-            channel=heard,
-            progress=progress,
-        )
-    except SerkitError as error:
-        return Heard(None, np.zeros(0), np.zeros(0), error=str(error))
-    low, _ = pictures.envelope(found.outline[:, 0], _COLUMNS)
-    _, high = pictures.envelope(found.outline[:, 1], _COLUMNS)
-    return Heard(found, low, high, error=found.error)
+    outlines: list[Outline] = []
+    with Sound(MOST_PLAYED, on_disk=False) as sound:
+
+        def add(block: np.ndarray, rate: int) -> None:
+            sound.add(block, rate)
+            columns = np.split(block, block.shape[1], axis=1) if heard == "each" else [block]
+            if not outlines:
+                outlines.extend(Outline(rate, most=_PEAKS) for _ in columns)
+            for outline, column in zip(outlines, columns, strict=True):
+                outline.add(column)
+
+        try:
+            found = make_timeline(
+                recognizer,
+                clip.open(),
+                window=window,
+                smooth=smooth,
+                profile=profile,
+                speakers=speakers,
+                min_confidence=0.0,
+                channel=heard,
+                progress=progress,
+                on_block=add,
+            )
+        except SerkitError as error:
+            return Heard(None, [], ("", b""), error=str(error))
+        peaks = [np.minimum(np.abs(outline.values()).max(axis=1), 1.0) for outline in outlines]
+        if speakers is not None:
+            peaks = [_spoken(peaks[0], found, k) for k in range(len(found.tracks))]
+        return Heard(found, peaks, sound.data(), error=found.error)
 
 
-def _known(reason: str) -> None:
-    """That the recording breaks off is shown with its windows."""
+def files(timeline: Timeline, sound: tuple[str, bytes] = ("", b"")) -> dict[str, tuple[Callable[[], str], str]]:
+    """Return what can be downloaded: format -> what makes the content, and the name of the file.
 
-
-def stretch(clip: Clip, start: float, end: float, rate: int, *, heard: Channel = "auto") -> bytes:
-    """Return a stretch of a recording as a WAV file in memory.
-
-    Parameters
-    ----------
-    clip : Clip
-    start, end : float
-        Seconds.
-    rate : int
-        Sample rate of the file, Hz.
-    heard : {"auto", "mix", "left", "right"} or int
-        The channel.
+    They are what ``ser timeline`` writes.
     """
-    end = max(end, start + audio.MIN_SECONDS)
-    wave = audio.load(clip.open(), offset=start, duration=end - start, target_rate=rate, channel=heard, on_break=_known)
-    file = io.BytesIO()
-    sf.write(file, wave.samples, rate, format="WAV", subtype="PCM_16")
-    return file.getvalue()
+    return {
+        "CSV": (lambda: to_csv([timeline]), "segments.csv"),
+        "JSON": (lambda: to_json([timeline]), "segments.json"),
+        "HTML": (lambda: timeline_page(timeline, sound), "timeline.html"),
+        **{
+            name.upper(): (lambda write=write: write(timeline), f"segments{ending}")  # type: ignore[misc]
+            for name, (ending, write) in FORMATS.items()
+        },
+    }
+
+
+def _spoken(peaks: np.ndarray, timeline: Timeline, track: int) -> np.ndarray:
+    """The outline of the sound where somebody speaks."""
+    times = (np.arange(len(peaks)) + 0.5) / len(peaks) * timeline.duration
+    starts, ends = np.array([(part.start, part.end) for part in timeline.tracks[track].speech] or [(0, 0)]).T
+    place = np.searchsorted(starts, times, side="right") - 1
+    return np.where((place >= 0) & (times < ends[np.maximum(place, 0)]), peaks, 0.0)
 
 
 @lru_cache(maxsize=1)
@@ -156,7 +199,7 @@ def _joined() -> Clip | None:
     return Clip("joined examples", "examples.wav", "audio/wav", file.getvalue)
 
 
-def _settings(model: str, recognizer: Recognizer) -> tuple[float, bool, float]:
+def _settings(model: str, recognizer: Recognizer) -> tuple[float, bool, float, Turns | None, str]:
     shortest, longest = window_limits(recognizer)
     usual = round(default_window(recognizer), 1)
     limit = recognizer.manifest.min_confidence
@@ -168,7 +211,7 @@ def _settings(model: str, recognizer: Recognizer) -> tuple[float, bool, float]:
             _LEAST if limit is None else round(100 * limit),
             1,
             format="%d %%",
-            help="If no emotion is at least this probable, the strip is grey.",
+            help="If no emotion is at least this probable, the segment is hatched.",
             key=f"long least {model}",
         )
         left, right = st.columns(2, vertical_alignment="bottom")
@@ -180,22 +223,29 @@ def _settings(model: str, recognizer: Recognizer) -> tuple[float, bool, float]:
         smooth = right.checkbox(
             "Smooth", True, key="long smooth", help="Fewer changes of the emotion within an utterance."
         )
-    return window, smooth, least / 100
+        turns, speakers = _speakers()
+    return window, smooth, least / 100, turns, speakers
 
 
-def _heard(
-    model: str,
-    recognizer: Recognizer,
-    clip: Clip,
-    window: float,
-    smooth: bool,
-    profile: Profile | None,
-    wanted: Channel,
-) -> Heard:
+def _speakers() -> tuple[Turns | None, str]:
+    """Who speaks when, if the user has a file that says so, and what identifies the file."""
+    file = st.file_uploader("Who speaks when: an RTTM file of a diarisation tool", key="long speakers")
+    if file is None:
+        return None, ""
+    try:
+        text = file.getvalue().decode("utf-8-sig")
+        return parse_rttm(text, repr(file.name)), file.file_id
+    except UnicodeDecodeError:
+        st.error(plain(f"{file.name!r} is not text in UTF-8, so it is no RTTM file."))
+    except SerkitError as error:
+        st.error(plain(str(error)))
+    return None, ""
+
+
+def _heard(recognizer: Recognizer, clip: Clip, asked: _Asked, profile: Profile | None, turns: Turns | None) -> Heard:
     """Return the answers for the recording; the session keeps only the last one."""
-    key = (model, clip.key, window, smooth, profile, wanted)
-    known: tuple[object, Heard] | None = st.session_state.get("answers long")
-    if known is not None and known[0] == key:
+    known: tuple[_Asked, Heard] | None = st.session_state.get("answers long")
+    if known is not None and known[0] == asked:
         return known[1]
     total = _length(clip)
     bar = st.progress(0.0)
@@ -204,92 +254,46 @@ def _heard(
         says = f"{clock(seconds)} of {clock(total)}" if total else clock(seconds)
         bar.progress(min(seconds / total, 1.0) if total else 0.0, text=says)
 
-    heard = listen(recognizer, clip, window=window, smooth=smooth, profile=profile, heard=wanted, progress=progress)
+    heard = listen(
+        recognizer,
+        clip,
+        window=asked.window,
+        smooth=asked.smooth,
+        profile=profile,
+        heard=asked.channel,
+        speakers=turns,
+        progress=progress,
+    )
     bar.empty()
-    st.session_state["answers long"] = (key, heard)
+    st.session_state["answers long"] = (asked, heard)
     return heard
 
 
 def _length(clip: Clip) -> float | None:
     """Return the duration from the header, s; None if it is missing or broken, which reading will report."""
     try:
-        return audio.probe(clip.open(), on_break=_known).duration
+        return audio.probe(clip.open(), on_break=lambda reason: None).duration
     except SerkitError:
         return None
 
 
-def _strip(heard: Heard, parts: Sequence[Prediction], place: str) -> None:
-    def chosen() -> None:
-        points = st.session_state[key]["selection"]["points"]
-        if points:
-            st.session_state["long chosen"] = int(points[0]["customdata"][0])
-            st.session_state["long taps"] += 1
-
-    key = f"strip {place}"
-    figure = sound_pictures.strip(heard.low, heard.high, parts, clock, chosen=st.session_state["long chosen"])
-    st.plotly_chart(figure, key=key, width="stretch", config=_CONFIG, on_select=chosen, selection_mode="points")
-
-
-def _player(clip: Clip, parts: Sequence[Prediction], recognizer: Recognizer) -> None:
-    """Show the chosen stretch; before a choice, the first one with an emotion."""
-    index = st.session_state["long chosen"]
-    first = next((k for k, part in enumerate(parts) if part.emotion), 0)
-    part = parts[first if index is None else index]
-    end = min(part.end, part.start + _PLAYED)
-    sure = "" if part.confidence is None else f", {per_cent(part.confidence)}"
-    cut = f" (the first {_PLAYED:.0f} s of it)" if end < part.end else ""
-    times = f"{clock(part.start, tenths=True)} to {clock(part.end, tenths=True)}"
-    st.markdown(f"**{plain(part.answer.capitalize())}**{plain(sure)}, {plain(times)}{plain(cut)}")
-    sound = stretch(clip, part.start, end, recognizer.sample_rate, heard=channel.heard(part))
-    st.audio(sound, format="audio/wav", autoplay=index is not None)
-    if told := remarks(part):
-        st.caption(plain(told))
-    st.caption("Click the strip or select a row of the table to hear that stretch. Hatched: unsure. Palest: no speech.")
+def _shares(timeline: Timeline) -> None:
+    st.subheader("Share of the speech")
+    names = [track.name for track in timeline.tracks]
+    for place, (k, name) in zip(st.columns(min(len(names), 2)) * len(names), enumerate(names), strict=False):
+        with place:
+            if name is not None:
+                st.markdown(f"**{plain(name)}**")
+            figure: Any = pictures.bars(timeline.shares(k))
+            st.plotly_chart(figure, key=f"long shares {k}", width="stretch", config=_CONFIG)
 
 
-def _summary(parts: Sequence[Prediction], recognizer: Recognizer) -> None:
-    st.subheader("Share of the time")
-    st.plotly_chart(pictures.bars(shares(parts, recognizer.labels)), key="long shares", width="stretch", config=_CONFIG)
-
-
-def _downloads(timeline: Timeline, parts: Sequence[Prediction]) -> None:
-    """CSV and JSON as of ``ser predict``, and what ``ser timeline`` writes for other programs."""
-    files = {
-        "CSV": (as_csv(parts, timeline.labels), "segments.csv"),
-        "JSON": (as_json(parts), "segments.json"),
-        "HTML": (timeline_page(timeline), "timeline.html"),
-        **{name.upper(): (write(timeline), f"segments{ending}") for name, (ending, write) in FORMATS.items()},
-    }
+def _downloads(timeline: Timeline, sound: tuple[str, bytes]) -> None:
+    """What ``ser timeline`` writes, made when it is asked for."""
     with st.container(horizontal=True):
-        for name, (content, file) in files.items():
-            st.download_button(f"Download {name}", content, file, on_click="ignore", key=f"long {name.lower()}")
-    st.caption("SRT and VTT are subtitles. Praat opens TextGrid, ELAN opens EAF, tools for diarisation read RTTM.")
-
-
-def _segments(parts: Sequence[Prediction], place: str) -> None:
-    def chosen() -> None:
-        rows = st.session_state[key]["selection"]["rows"]
-        if rows:
-            st.session_state["long chosen"] = int(rows[0])
-
-    warnings = [", ".join(part.warnings) for part in parts]
-    key = f"segments {place} {st.session_state['long taps']}"  # a click on the strip resets the selection of the table
-    st.subheader(f"{len(parts)} segments" if len(parts) > 1 else "One segment")
-    st.dataframe(
-        {
-            "start": [clock(part.start, tenths=True) for part in parts],
-            "end": [clock(part.end, tenths=True) for part in parts],
-            "emotion": [part.answer for part in parts],
-            "confidence": [None if part.confidence is None else 100 * part.confidence for part in parts],
-            **({"warnings": warnings} if any(warnings) else {}),
-        },
-        column_config={
-            "confidence": st.column_config.ProgressColumn(format="%.0f %%", min_value=0.0, max_value=100.0),
-        },
-        hide_index=True,
-        width="stretch",
-        height=min(38 + 35 * len(parts), 320),
-        key=key,
-        on_select=chosen,
-        selection_mode="single-row",
+        for name, (make, file) in files(timeline, sound).items():
+            st.download_button(f"Download {name}", make, file, on_click="ignore", key=f"long {name.lower()}")
+    st.caption(
+        "HTML is a page of its own with the sound in it, for recordings of up to an hour. SRT and VTT are subtitles. "
+        "Praat opens TextGrid, ELAN opens EAF, tools for diarisation read RTTM."
     )

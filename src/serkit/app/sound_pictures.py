@@ -1,107 +1,22 @@
-"""Plotly figures of sound over time: emotion as a strip, features as curves and maps, a clip compared with averages."""
+"""Plotly figures of sound over time: features as curves and maps, a clip compared with averages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from serkit.app.averages import Average
-from serkit.app.words import GREY, per_cent
 from serkit.emotions import colour
-from serkit.recognition.prediction import Prediction
 
-__all__ = ["compared", "curves", "distances", "heat", "matrix", "number", "strip", "ticks"]
+__all__ = ["compared", "curves", "distances", "heat", "matrix", "number"]
 
-_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)  # s
 _HEAT = ("#0b0924", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")  # dark to light in even steps
 #: Lower than the average, the average (clear), higher; colour-blind readers can distinguish blue and orange.
 _DIVERGING = [[0, "rgba(0,114,178,1)"], [0.5, "rgba(128,128,128,0)"], [1, "rgba(213,94,0,1)"]]
 _LINES = ("#0072B2", "#D55E00", "#009E73")
 _CLIP = "#D01C8B"  # differs from all colours of emotions
-
-
-def strip(
-    low: np.ndarray,
-    high: np.ndarray,
-    parts: Sequence[Prediction],
-    clock: Callable[[float], str],
-    *,
-    chosen: int | None = None,
-) -> go.Figure:
-    """Draw the outline of a recording, and below it a strip with the answer of each segment in its colour.
-
-    Unsure stretches are hatched; stretches without speech are a pale grey.
-
-    Parameters
-    ----------
-    low, high : np.ndarray, shape=(n,)
-        Lowest and highest sample of stretches of equal length.
-    parts : sequence of Prediction
-        From :func:`serkit.recognition.segments.segments`; at least one. A bar's number is its ``customdata``.
-    clock : callable
-        Formats a time.
-    chosen : int, optional
-        Index of the segment whose outline is drawn in its colour.
-    """
-    end = parts[-1].end
-    figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.04, row_heights=[0.62, 0.38])
-    times = (np.arange(len(low)) + 0.5) * end / max(len(low), 1)
-    _outline(figure, times, low, high, GREY)
-    if chosen is not None:
-        part = parts[chosen]
-        inside = (times >= part.start) & (times <= part.end)
-        hue = _hue(part) if part.emotion else _CLIP
-        _outline(figure, times[inside], low[inside], high[inside], hue)
-        figure.add_vline(
-            x=(part.start + part.end) / 2, line={"color": hue, "width": 2}, row=1, col=1
-        )  # shows any length
-    whole = {"marker": {"opacity": 1}}  # the others do not fade
-    figure.add_trace(
-        go.Bar(
-            x=[part.end - part.start for part in parts],
-            base=[part.start for part in parts],
-            y=[0] * len(parts),
-            width=1,
-            orientation="h",
-            marker={
-                "color": [_hue(part) for part in parts],
-                "line": {"width": 0},
-                "pattern": {"shape": ["/" if part.unsure else "" for part in parts], "solidity": 0.3},
-            },
-            selected=whole,
-            unselected=whole,
-            customdata=[[k] for k in range(len(parts))],
-            text=[_says(part, clock) for part in parts],
-            textposition="none",
-            hovertemplate="%{text}<extra></extra>",
-        ),
-        2,
-        1,
-    )
-    _plain(figure, height=200)
-    peak = max(float(np.abs([low, high]).max()) if len(low) else 0.0, 0.01)
-    figure.update_yaxes(range=[-peak, peak], visible=False, row=1, col=1)
-    figure.update_yaxes(range=[-0.5, 0.5], visible=False, row=2, col=1)
-    places = ticks(end)
-    figure.update_xaxes(range=[0, end], showgrid=False, zeroline=False)
-    figure.update_xaxes(tickvals=places, ticktext=[clock(place) for place in places], row=2, col=1)
-    figure.update_layout(clickmode="event+select", hovermode="closest")
-    return figure
-
-
-def ticks(end: float, *, most: int = 7) -> list[float]:
-    """Return round times from 0 to at most `end`, no more than `most` of them up to 12 hours.
-
-    Examples
-    --------
-    >>> ticks(21.0), ticks(3700.0)
-    ([0, 5, 10, 15, 20], [0, 600, 1200, 1800, 2400, 3000, 3600])
-    """
-    step = next((step for step in _STEPS if end / step < most), _STEPS[-1])
-    return [step * k for k in range(int(end / step) + 1)]
 
 
 def curves(times: np.ndarray, rows: Mapping[str, np.ndarray], *, unit: str) -> go.Figure:
@@ -264,24 +179,6 @@ def number(value: float) -> str:
     ('2558', '0.13', '-18.6')
     """
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def _hue(part: Prediction) -> str:
-    if part.emotion:
-        return colour(part.emotion)
-    return "rgba(140,140,140,0.45)" if part.unsure else "rgba(140,140,140,0.15)"
-
-
-def _outline(figure: go.Figure, times: np.ndarray, low: np.ndarray, high: np.ndarray, hue: str) -> None:
-    shape = {"x": [*times, *times[::-1]], "y": [*high, *low[::-1]]}
-    line = {"color": hue, "width": 1}
-    outline = go.Scatter(**shape, mode="lines", fill="toself", fillcolor=hue, line=line, hoverinfo="skip")
-    figure.add_trace(outline, 1, 1)
-
-
-def _says(part: Prediction, clock: Callable[[float], str]) -> str:
-    sure = "" if part.confidence is None else f" {per_cent(part.confidence)}"
-    return f"{clock(part.start)}–{clock(part.end)} {part.answer}{sure}"
 
 
 def _plain(figure: go.Figure, *, height: int) -> None:

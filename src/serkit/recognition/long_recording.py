@@ -53,8 +53,8 @@ def make_timeline(
 
     `profile` may be a mapping from the number of a track to its profile. `on_utterance` is called with each utterance
     and what the model gave for its windows, embeddings included. `on_block` is called with each block of the
-    recording, float32, shape (n, channels), and its rate, Hz. Once `stop` is set, what was heard is answered, and the
-    timeline's error says so.
+    channels that are answered, float32, shape (n, channels), and its rate, Hz. Once `stop` is set, what was heard is
+    answered, and the timeline's error says so.
     """
     recognizer.need_labels("make a timeline")
     least = recognizer.least(min_confidence)
@@ -107,12 +107,13 @@ def make_timeline(
                     names = [choice.name for choice in choices] if turns is None else list(turns.names)
                     rows = [[] for _ in names]
                     outline = Outline(track.rate)
-                outline.add(block if each else track.choice.heard(block))
+                shown = block if each else track.choice.heard(block)
+                outline.add(shown)
                 waiting.extend(listener.feed(block))
                 while waiting and (len(waiting) > _WAITING or all(_done(waiting[0]))):
                     _put(rows, maker, waiting.popleft(), on_utterance)
                 if on_block is not None:
-                    on_block(block, track.rate)
+                    on_block(shown, track.rate)
                 if progress is not None:
                     progress(listener.duration)
                 if stop is not None and stop.is_set():

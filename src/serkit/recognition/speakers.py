@@ -11,7 +11,7 @@ import numpy as np
 
 from serkit.errors import SerkitError
 
-__all__ = ["Turns", "read_rttm"]
+__all__ = ["Turns", "parse_rttm", "read_rttm"]
 
 _SLACK = 0.5  # s; a turn may end this much after the recording
 
@@ -106,6 +106,30 @@ def read_rttm(path: str | os.PathLike[str], recording: str | None = None) -> Tur
         raise SerkitError(f"Cannot read {shown}: {error.strerror or error}.") from None
     except UnicodeDecodeError:
         raise SerkitError(f"{shown} is not text in UTF-8, so it is no RTTM file.") from None
+    return parse_rttm(text, shown, recording)
+
+
+def parse_rttm(text: str, shown: str, recording: str | None = None) -> Turns:
+    """Read the turns of a recording from the text of an RTTM file; see :func:`read_rttm`.
+
+    Parameters
+    ----------
+    text : str
+    shown : str
+        What messages call the file.
+    recording : str, optional
+        File name of the recording.
+
+    Raises
+    ------
+    SerkitError
+        If it is no RTTM, holds no turns, or is about another recording.
+
+    Examples
+    --------
+    >>> parse_rttm("SPEAKER call 1 0.5 2.0 <NA> <NA> ann <NA> <NA>", "call.rttm").names
+    ('ann',)
+    """
     turns: dict[str, list[tuple[str, float, float]]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         fields = line.split()
