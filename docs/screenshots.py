@@ -77,7 +77,7 @@ def pages(browser: Browser, address: str) -> Iterator[tuple[str, Image.Image]]:
         page.get_by_test_id("stDataFrame").scroll_into_view_if_needed()
         yield "clips", shot(page)
         go(page, "Long recording")
-        page.get_by_role("heading", name="Share of the time").wait_for()
+        page.get_by_role("heading", name="Share of the speech").wait_for()
         yield "recording", shot(page)
         go(page, "Features")
         page.get_by_role("heading", name="Harmonic and percussive").wait_for()
@@ -111,7 +111,7 @@ def demo(browser: Browser, address: str) -> Iterator[tuple[Image.Image, int]]:
         settled(page)
         yield shot(page), 2500
         go(page, "Long recording")
-        page.get_by_role("heading", name="Share of the time").wait_for()
+        page.get_by_role("heading", name="Share of the speech").wait_for()
         yield shot(page), 2500
         go(page, "Features")
         page.get_by_role("heading", name="Harmonic and percussive").wait_for()

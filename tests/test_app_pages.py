@@ -419,17 +419,36 @@ def test_what_is_no_matrix_of_the_labels_is_not_shown(tmp_path: Path, rows: Any)
     assert models_page.confusion_of(bundle.manifest, "speaker") is None
 
 
-def test_the_card_of_a_foreign_model_is_shown_and_loads_nothing(tmp_path: Path) -> None:
+def test_the_card_of_a_foreign_model_is_plain_text(tmp_path: Path) -> None:
     write_tiny(tmp_path / "tiny", card=HOSTILE_CARD)
     page = opened("models_page", tmp_path / "tiny")
-    (shown,) = (text.value for text in page.markdown if text.value.startswith("# Evil"))
+    (shown,) = page.code
+    assert shown.value == HOSTILE_CARD.rstrip("\n").expandtabs(4)
+    assert shown.proto.language == "plaintext"
     assert not page.get("image")
-    assert not any(text.allow_html for text in page.markdown if text.value == shown)
-    # Every bracket, < and $ has an odd number of backslashes before it, so that Markdown takes it for text.
-    before = [len(match[1]) for match in re.finditer(r"(\\*)[\[\]<$]", shown)]
-    assert len(before) == 15
-    assert all(count % 2 for count in before)
-    assert "| `ser` | **bold** " in shown  # what only formats stays
+    assert not any("Evil" in text.value for text in page.markdown)
+
+
+def test_the_models_are_rows_with_what_they_learned_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = {"speaker": {"uar": 0.5123}, "corpus": {"uar": 0.25}}
+    write_tiny(tmp_path / "tiny", scores=scores, corpus="ravdess+resd")
+    monkeypatch.setenv(MODEL_VARIABLE, str(tmp_path / "tiny"))
+    page = opened("models_page", tmp_path / "tiny")
+    shown = page.dataframe[0].value
+    assert list(shown["model"]) == ["▸ tiny", "default", "fast", "open"]
+    assert (shown["learned from"][0], shown["new voice"][0], shown["new corpus"][0]) == ("ravdess, resd", 51.23, 25.0)
+    default = serkit.load("default").manifest.scores
+    assert shown["new voice"][1] == 100 * default["speaker"]["uar"]
+    assert shown["new voice"][1] == pytest.approx(float(sidebar_says("default")), abs=0.05)
+
+
+def sidebar_says(model: str) -> str:
+    """The score in the sidebar, in %."""
+    script = "from serkit.app import chosen_model\nchosen_model.choose()\n"
+    page = AppTest.from_string(script, default_timeout=60).run()
+    page.sidebar.selectbox[0].select(model).run()
+    (found,) = re.findall(r"recognises \*\*([\d.]+) %\*\*", " ".join(text.value for text in page.sidebar.markdown))
+    return str(found)
 
 
 def test_two_models_answer_the_same_clip(tiny: Path) -> None:
@@ -489,11 +508,27 @@ def test_the_table_is_the_documents_best_first() -> None:
     found = results_page.document()
     shown = results_page.scores(found, "speaker")
     rows = {row["recipe"]: row for row in found["rows"] if row["protocol"] == "speaker"}
-    assert sorted(shown["recipe"]) == sorted(rows)
+    names = [name.removeprefix("◐ ") for name in shown["recipe"]]
+    assert sorted(names) == sorted(rows)
     assert shown["accuracy"] == sorted(shown["accuracy"], reverse=True)
-    assert shown["accuracy"] == [100 * rows[name]["accuracy"] for name in shown["recipe"]]
+    assert shown["accuracy"] == [100 * rows[name]["accuracy"] for name in names]
     assert dict(zip(shown["recipe"], shown["reported"], strict=True))["s4-cnn-bilstm"] == "62.5"
     assert all(name.startswith("⚠ ") for name in results_page.scores(found, "augmented-random")["recipe"])
+
+
+def test_partial_runs_are_marked_and_the_models_that_ship_are_rows() -> None:
+    found = results_page.document()
+    shown = results_page.scores(found, "speaker", results_page.shipped())
+    assert shown["recipe"][:3] == ["default", "fast", "open"]
+    assert (shown["system"][0], shown["corpus"][:3]) == ("ships", ["6 corpora", "6 corpora", "3 corpora"])
+    assert shown["UAR"][0] == 100 * serkit.load("default").manifest.scores["speaker"]["uar"]
+    measured = dict(zip(shown["recipe"], shown["measured"], strict=True))
+    assert measured["◐ s2-cnn"] == "2 of 20 epochs, 1 of 5 folds"
+    assert measured["◐ s1-best"] == "2 of 5 folds"
+    assert {part for name, part in measured.items() if "◐" not in name} == {"all"}
+    random = results_page.scores(found, "random")  # of which one fold of five is the plan
+    assert set(random["measured"]) == {"all"}
+    assert {row["system"] for row in found["rows"]} == set(results_page.SYSTEMS)
 
 
 def test_a_leaky_number_never_stands_alone(tiny: Path) -> None:

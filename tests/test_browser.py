@@ -31,7 +31,7 @@ PATIENCE = 120_000  # ms; a machine may have much else to do
 PAGES: dict[str, Callable[[Page], Locator]] = {
     "One clip": lambda page: answer(page),
     "Many clips": lambda page: page.get_by_role("button", name="Download CSV", exact=True),
-    "Long recording": lambda page: page.get_by_role("heading", name="Share of the time"),
+    "Long recording": lambda page: page.get_by_role("heading", name="Share of the speech"),
     "Features": lambda page: page.get_by_role("heading", name="Harmonic and percussive"),
     "Models": lambda page: page.get_by_role("heading", name="Two models on the same clip"),
     "Results": lambda page: page.get_by_text("runs of ser compare"),
@@ -156,6 +156,13 @@ def upload(page: Page, *files: Path) -> None:
     entry.set_input_files(list(files))
 
 
+def press(table: Locator, x: int, y: int) -> None:
+    """Click in a table, which is one picture and wants the pointer over it first, as a hand does it."""
+    table.hover(position={"x": x - 2, "y": y})
+    table.hover(position={"x": x, "y": y})
+    table.click(position={"x": x, "y": y}, delay=100)
+
+
 def answer(page: Page) -> Locator:
     """The headline of the page for one clip."""
     return page.get_by_role("status").filter(has_text=re.compile("confidence|No speech|No emotion"))
@@ -275,18 +282,16 @@ def test_a_voice_is_enrolled_saved_and_forgotten(
     expect(page.get_by_text(re.compile(r"clip_0\d\.wav"))).to_have_count(0)
 
 
-def test_the_card_of_a_foreign_model_loads_nothing(visit: Visit) -> None:
+def test_the_card_of_a_foreign_model_is_plain_text(visit: Visit) -> None:
     page = visit()  # which sees to it that no other machine is asked
     go(page, "Models")
     PAGES["Models"](page).wait_for()
     for title in ("Model card", "Scores and model card"):
         expander = page.get_by_test_id("stExpander").filter(has=page.get_by_text(title, exact=True))
         expander.get_by_text(title, exact=True).click()
-        expect(expander.get_by_role("heading", name="Evil")).to_be_visible()
-        expect(expander).to_contain_text("![seen](https://example.org/seen.png)")
-        expect(expander).to_contain_text('<img src="https://example.org/b.png">')
-        expect(expander.locator("img")).to_have_count(0)
-        expect(expander.locator("strong", has_text="bold")).to_be_visible()
+        for line in ("# Evil", "![seen](https://example.org/seen.png)", '<img src="https://example.org/b.png">'):
+            expect(expander).to_contain_text(line)
+        expect(expander.locator("img, h1, h2, a")).to_have_count(0)
 
 
 def test_a_row_of_the_table_is_heard_and_a_filter_narrows_it(visit: Visit, tiny: Path, clips: list[Path]) -> None:
@@ -298,27 +303,38 @@ def test_a_row_of_the_table_is_heard_and_a_filter_narrows_it(visit: Visit, tiny:
     page.get_by_role("textbox", name="Name contains").fill("_17")
     page.keyboard.press("Enter")
     expect(page.get_by_text("1 of 18 answers")).to_be_visible()
-    table.click(position={"x": 400, "y": 55})  # a table is one picture; this is in the middle of its first row
+    press(table, 400, 55)  # in the middle of its first row
     expect(answer(page)).to_contain_text(says(tiny, clips[-1]))
     source = page.get_by_test_id("stAudio").get_attribute("src")
     assert source is not None
     assert page.context.request.get(source).body() == clips[-1].read_bytes()
 
 
-def test_a_tap_on_the_strip_plays_that_stretch(visit: Visit) -> None:
+def test_a_click_on_the_waveform_and_on_a_row_plays_that_moment(visit: Visit) -> None:
     page = visit()
     go(page, "Long recording")
-    told = page.get_by_text(re.compile(r"\d:\d\d\.\d to \d:\d\d\.\d"))
     PAGES["Long recording"](page).wait_for()
+    regions = page.locator("[part~=region]")
+    regions.first.wait_for()
     settle(page)
-    strip = page.get_by_test_id("stPlotlyChart").first
-    # The first stretch is chosen to begin with: the last one comes first, so that each tap changes what is told.
-    for share, where in ((0.97, re.compile("to 0:28")), (0.05, re.compile("0:00.4 to "))):
-        settle(page)
-        expect(strip).to_be_visible()
-        width, height = strip.evaluate("chart => [chart.clientWidth, chart.clientHeight]")
-        strip.click(position={"x": share * width, "y": 0.7 * height})
-        expect(told.filter(has_text=where)).to_be_visible()
+    sound, wave, told = page.locator(".st-key-recording-sound audio"), page.locator(".wave"), page.locator(".now")
+    source = sound.get_attribute("src")
+    assert source is not None
+    part = page.context.request.get(source, headers={"Range": "bytes=100-199"})
+    assert (part.status, len(part.body())) == (206, 100)
+    expect(told).to_contain_text("0:00.0 of 0:28")
+    count, width = regions.count(), wave.evaluate("wave => wave.clientWidth")
+    assert count > 4
+    wave.click(position={"x": 0.5 * width, "y": 40})
+    expect(told).to_have_text(re.compile("0:1[4-9].* of 0:28 · "))
+    assert 13 < sound.evaluate("sound => sound.currentTime") < 20
+    press(page.get_by_test_id("stDataFrame"), 200, 55)  # the first row
+    expect(told).to_have_text(re.compile(r"0:0[0-3]\.\d of 0:28 · (?!no speech)"))
+    sound.evaluate("sound => sound.pause()")
+    page.get_by_label("Zoom").fill("1")
+    expect(regions).not_to_have_count(count)  # those out of sight are gone
+    wave.press("ArrowRight")
+    expect(told).to_have_text(re.compile(r"0:0[5-8]\.\d of 0:28"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

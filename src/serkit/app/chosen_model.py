@@ -8,13 +8,14 @@ from typing import Any
 import streamlit as st
 
 from serkit.app import MODEL_VARIABLE
-from serkit.app.words import card, per_cent, plain
+from serkit.app.words import card, plain
 from serkit.bundle import find_bundles, packaged
 from serkit.bundle.manifest import Manifest
 from serkit.errors import SerkitError
 from serkit.recognition.recognizer import Recognizer, load
+from serkit.terminal import printable
 
-__all__ = ["choices", "choose", "least", "score_line", "short"]
+__all__ = ["choices", "choose", "least", "score_line", "short", "show_card"]
 
 
 def choices(given: str | None) -> list[str]:
@@ -56,7 +57,7 @@ def choose() -> tuple[str, Recognizer]:
             problem: str | None = str(error)
         else:
             problem = None
-            _describe(recognizer)
+            _describe(name, recognizer)
         usual = 0.0 if problem is not None else recognizer.least(None)
         st.session_state["least"] = st.slider(
             "Unsure below",
@@ -112,12 +113,27 @@ def _where(corpus: str) -> str:
     return f"On {plain(corpus.upper())}, it" if corpus else "It"
 
 
-def _describe(recognizer: Recognizer) -> None:
+def show_card(name: str, text: str) -> None:
+    """Draw a model card: as it is formatted if the model ships with serkit, else as plain text.
+
+    Parameters
+    ----------
+    name : str
+        Under which the model was chosen.
+    text : str
+    """
+    if name in packaged():
+        st.markdown(card(text))
+    else:
+        st.code("\n".join(map(printable, text.expandtabs(4).splitlines())), language=None, wrap_lines=True)
+
+
+def _describe(name: str, recognizer: Recognizer) -> None:
     manifest: Manifest = recognizer.manifest
     speaker = manifest.scores.get("speaker", {}).get("uar")
     if isinstance(speaker, (int, float)):
         where = _where(manifest.corpus)
-        st.markdown(f"{where} recognises **{per_cent(speaker)}** of the emotions of voices it has never heard (UAR).")
+        st.markdown(f"{where} recognises **{100 * speaker:.1f} %** of the emotions of voices it has never heard (UAR).")
     with st.expander("Scores and model card"):
         for protocol, score in manifest.scores.items():
             st.markdown(score_line(protocol, score))
@@ -126,7 +142,7 @@ def _describe(recognizer: Recognizer) -> None:
                 "UAR: the share of clips recognised, averaged over the emotions; in brackets, the 95 % interval."
             )
         st.caption(plain(f"{manifest.name} {manifest.version}, licence: {manifest.licence}"))
-        st.markdown(card(recognizer.bundle.card))
+        show_card(name, recognizer.bundle.card)
 
 
 def short(name: str) -> str:

@@ -80,6 +80,9 @@ def score(rows: Sequence[Prediction], given: Sequence[str | None], labels: Seque
     st.plotly_chart(figure, key="confusion", width="stretch", config={"displayModeBar": False})
     says = "Rows: the label; columns: the answer. UAR is the mean of the recalls of the labels that occur."
     if found.unanswered:
-        says += f" {found.unanswered} clips without an emotion are not counted."
+        clips = (
+            "One clip without an emotion is" if found.unanswered == 1 else f"{found.unanswered} clips without one are"
+        )
+        says += f" {clips} not counted."
     st.caption(says)
     return found

@@ -9,34 +9,47 @@ from typing import Any
 import streamlit as st
 
 from serkit.app import MODEL_VARIABLE, pictures, sound_pictures
-from serkit.app.chosen_model import choices, score_line, short
+from serkit.app.chosen_model import choices, score_line, short, show_card
 from serkit.app.clips import answers, pick
 from serkit.app.results_page import MEANINGS
-from serkit.app.words import card, headline, ink, plain
-from serkit.bundle.manifest import Manifest
+from serkit.app.words import headline, ink, plain
+from serkit.bundle import Bundle, Manifest, locate, read_bundle
 from serkit.errors import SerkitError
 from serkit.recognition.recognizer import Recognizer, load
+from serkit.terminal import printable
 
-__all__ = ["confusion_of", "doubts", "show"]
+__all__ = ["confusion_of", "doubts", "show", "table"]
 
 _CONFIG = {"displayModeBar": False}
 _ORDER = tuple(MEANINGS)
 
 
 def show(model: str, recognizer: Recognizer) -> None:
-    """Draw the page; `model` is selected first."""
+    """Draw the page: `model` is the one that the sidebar has."""
     names = choices(os.environ.get(MODEL_VARIABLE))
     if model not in names:
         names = [model, *names]
-    name = st.selectbox("Model", names, index=names.index(model), format_func=short, key="models first")
-    first = _loaded(name)
-    if first is None:
-        return
-    _scores(first.manifest)
-    _confusion(first.manifest)
+    _all(names, model)
+    st.subheader(f"How good is {plain(short(model))}?")
+    _scores(recognizer.manifest)
+    _confusion(recognizer.manifest)
     with st.expander("Model card"):
-        st.markdown(card(first.bundle.card))
-    _side_by_side(name, first, [other for other in names if other != name])
+        show_card(model, recognizer.bundle.card)
+    _side_by_side(model, recognizer, [other for other in names if other != model])
+
+
+def table(found: Mapping[str, Bundle]) -> dict[str, list[Any]]:
+    """Return a row for each model: what it learned from, and what it reached for a new voice and a new corpus, in %."""
+    columns: dict[str, list[Any]] = {name: [] for name in ("model", "learned from", "new voice", "new corpus", "MB")}
+    for name, bundle in found.items():
+        manifest = bundle.manifest
+        columns["model"].append(name)
+        columns["learned from"].append(printable(manifest.corpus.replace("+", ", ")))
+        for column, protocol in (("new voice", "speaker"), ("new corpus", "corpus")):
+            value = manifest.scores.get(protocol, {}).get("uar")
+            columns[column].append(100 * value if isinstance(value, (int, float)) else None)
+        columns["MB"].append(len(bundle.onnx) / 1e6)
+    return columns
 
 
 def doubts(protocol: str, score: Mapping[str, Any]) -> str | None:
@@ -84,13 +97,42 @@ def _loaded(name: str) -> Recognizer | None:
         return None
 
 
+def _all(names: Sequence[str], model: str) -> None:
+    """The models to choose from, as rows; those that cannot be read are passed over, the sidebar says why."""
+    found = {}
+    for name in names:
+        try:
+            bundle = _bundle(name)
+        except SerkitError:
+            continue
+        found[("▸ " if name == model else "") + short(name)] = bundle
+    st.dataframe(
+        table(found),
+        column_config={
+            name: st.column_config.NumberColumn(format="%.1f", width="small")
+            for name in ("new voice", "new corpus", "MB")
+        },
+        hide_index=True,
+        width="stretch",
+        key="models table",
+    )
+    st.caption(
+        "▸: the one that answers, which the sidebar chooses. New voice, new corpus: UAR in % on people, and on whole "
+        "corpora, that took no part in training. A model can only be compared with others on the same corpora."
+    )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _bundle(name: str) -> Bundle:
+    return read_bundle(locate(name))
+
+
 def _protocols(manifest: Manifest) -> list[str]:
     known = [protocol for protocol in _ORDER if protocol in manifest.scores]
     return [*known, *(protocol for protocol in manifest.scores if protocol not in known)]
 
 
 def _scores(manifest: Manifest) -> None:
-    st.subheader("How good it is")
     if not manifest.scores:
         st.info("This bundle has no scores, so its quality is unknown.")
     for protocol in _protocols(manifest):

@@ -181,9 +181,11 @@ class Player {
 export default function ({ data, parentElement }) {
   const player = parentElement.player ?? (parentElement.player = new Player(parentElement));
   player.show(data);
-  return () => {
+  // Streamlit tidies up before each new draw too, and the player lives on then
+  return () => setTimeout(() => {
+    if ((parentElement.host ?? parentElement).isConnected) return;
     player.watch.disconnect();
     player.close();
     delete parentElement.player;
-  };
+  });
 }
