@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 import serkit
 from serkit import audio
-from serkit.app import MODEL_VARIABLE, features, models_page, player, recording, results_page, sound_pictures
+from serkit.app import MODEL_VARIABLE, features, listening, models_page, player, recording, results_page, sound_pictures
 from serkit.app.averages import averages, measures, table
 from serkit.app.clips import Clip
 from serkit.app.corrections import Edited, corrected
@@ -111,7 +111,7 @@ def test_a_long_recording_becomes_a_player_shares_and_segments(tiny: Path) -> No
 
 def test_the_whole_recording_is_played_and_small(tiny: Path) -> None:
     stereo = np.stack([LONG, np.zeros_like(LONG)], axis=1)
-    heard = recording.listen(serkit.load(tiny), clip(stereo), window=5.0)
+    heard = listening.listen(serkit.load(tiny), clip(stereo), window=5.0)
     kind, data = heard.sound
     assert kind in ("audio/mpeg", "audio/ogg")
     assert len(data) < len(wav(stereo)) / 6
@@ -125,7 +125,7 @@ def test_channels_and_speakers_are_tracks(tiny: Path) -> None:
     recognizer = serkit.load(tiny)
     silent = np.zeros(5 * RATE, np.float32)
     sound = np.stack([np.r_[voice(3, 1, seconds=4.0), silent], np.r_[silent, voice(5, 2, seconds=4.0)]], axis=1)
-    heard = recording.listen(recognizer, clip(sound), window=5.0, heard="each")
+    heard = listening.listen(recognizer, clip(sound), window=5.0, heard="each")
     assert heard.timeline is not None
     assert [track.name for track in heard.timeline.tracks] == ["left", "right"]
     left, right = heard.peaks
@@ -137,7 +137,7 @@ def test_channels_and_speakers_are_tracks(tiny: Path) -> None:
 
     turns = Turns([("ann", 0.0, 4.0), ("bob", 4.5, 9.0)])
     mono = clip(sound.sum(axis=1))
-    heard = recording.listen(recognizer, mono, window=5.0, speakers=turns)
+    heard = listening.listen(recognizer, mono, window=5.0, speakers=turns)
     assert heard.timeline is not None
     assert [track.name for track in heard.timeline.tracks] == ["ann", "bob"]
     ann, bob = heard.peaks
@@ -255,9 +255,9 @@ def test_segments_are_corrected_on_the_page(tiny: Path) -> None:
 
 def test_a_recording_is_heard_once_in_a_session(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
-    real = recording.listen
+    real = listening.listen
 
-    def counted(*given: Any, **options: Any) -> recording.Heard:
+    def counted(*given: Any, **options: Any) -> listening.Heard:
         heard.append(given[1].name)
         return real(*given, **options)
 
@@ -276,7 +276,7 @@ def test_a_broken_recording_is_one_sentence_and_what_was_heard(tiny: Path) -> No
     whole = io.BytesIO()
     sf.write(whole, voice(3, 1, seconds=70.0), RATE, format="FLAC")
     data = whole.getvalue()[: len(whole.getvalue()) * 6 // 7]
-    heard = recording.listen(serkit.load(tiny), Clip("b", "b.flac", "audio/flac", lambda: data), window=5.0)
+    heard = listening.listen(serkit.load(tiny), Clip("b", "b.flac", "audio/flac", lambda: data), window=5.0)
     assert heard.error is not None
     assert heard.timeline is not None
     assert 59.0 < heard.timeline.segments[-1].end <= 60.1  # where the file breaks off

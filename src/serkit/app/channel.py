@@ -8,6 +8,7 @@ from typing import Any, Literal, overload
 import streamlit as st
 
 from serkit import audio
+from serkit.app import link
 from serkit.app.clips import Clip
 from serkit.audio import Channel
 from serkit.errors import SerkitError
@@ -49,7 +50,10 @@ def choose(place: str, clip: Clip, *, each: bool = False) -> Channel | Literal["
         return "auto"
     options: list[Any] = ["auto", "mix", *(["left", "right"] if count == 2 else range(1, count + 1))]
     options += ["each"] if each else []
-    given = st.selectbox("Channel", options, format_func=_name, help=_HELP, key=f"{place} channel {clip.key}")
+    wish = link.asked().channel
+    first = next((k for k, option in enumerate(options) if str(option) == wish), 0)
+    key = f"{place} channel {clip.key}"
+    given = st.selectbox("Channel", options, index=first, format_func=_name, help=_HELP, key=key)
     return audio.check_channel(given, each=each)
 
 

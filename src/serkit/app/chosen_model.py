@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from serkit.app import MODEL_VARIABLE
+from serkit.app import MODEL_VARIABLE, link
 from serkit.app.words import card, plain
 from serkit.bundle import find_bundles, packaged
 from serkit.bundle.manifest import Manifest
@@ -49,7 +49,11 @@ def choose() -> tuple[str, Recognizer]:
         if not names:
             st.error("This installation has no model: start the app with ser app --model PATH.")
             st.stop()
-        name = st.selectbox("Model", names, format_func=short)
+        wish = link.asked([short(name) for name in names])
+        for sentence in wish.problems:
+            st.warning(plain(sentence))
+        first = next((k for k, name in enumerate(names) if short(name) == wish.model), 0)
+        name = st.selectbox("Model", names, index=first, format_func=short)
         try:
             recognizer = _load(name)
             recognizer.need_labels("answer in this app")
@@ -58,7 +62,7 @@ def choose() -> tuple[str, Recognizer]:
         else:
             problem = None
             _describe(name, recognizer)
-        usual = 0.0 if problem is not None else recognizer.least(None)
+        usual = 0.0 if problem is not None else recognizer.least(wish.min_confidence if name == names[first] else None)
         st.session_state["least"] = st.slider(
             "Unsure below",
             0,

@@ -13,52 +13,27 @@ import soundfile as sf
 import streamlit as st
 
 from serkit import audio
-from serkit.app import channel, pictures, player, segment_table, voice
+from serkit.app import channel, link, pictures, player, segment_table, share, voice
 from serkit.app.clips import Clip, examples, pick
+from serkit.app.listening import MOST_PLAYED, Heard, listen
+from serkit.app.share import Shared
 from serkit.app.words import plain
 from serkit.audio import Channel
 from serkit.errors import SerkitError
-from serkit.recognition.long_recording import make_timeline
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
 from serkit.recognition.speakers import Turns, parse_rttm
-from serkit.recognition.timeline_page import Sound, timeline_page
+from serkit.recognition.timeline_page import timeline_page
 from serkit.recognition.track_formats import FORMATS, to_csv, to_json
-from serkit.recognition.tracks import Outline, Timeline
+from serkit.recognition.tracks import Timeline
 from serkit.recognition.windows import default_window, window_limits
 from serkit.waiting import clock
 
-__all__ = ["MOST_PLAYED", "Heard", "files", "listen", "show"]
-
-#: The longest recording that is played, s.
-MOST_PLAYED = 3 * 3600.0
+__all__ = ["files", "show"]
 
 _CONFIG = {"displayModeBar": False}
 _EXAMPLES = "The example clips, one after another: actors from CREMA-D (ODbL 1.0) in six emotions."
-_PEAKS = 16_000  # of each track, at most
 _LEAST = 40  # per cent; segments are unsure below, unless the model has a limit of its own
-
-
-@dataclass(frozen=True)
-class Heard:
-    """The answers for a recording.
-
-    Attributes
-    ----------
-    timeline : Timeline or None
-        None if nothing could be answered.
-    peaks : list of np.ndarray, shape=(n,)
-        For each track the largest sample of stretches of equal length, in [0, 1].
-    sound : (str, bytes)
-        Type and content of what is played; no content if the recording is too long.
-    error : str or None
-        Why it ended before the recording did, if it did.
-    """
-
-    timeline: Timeline | None
-    peaks: list[np.ndarray]
-    sound: tuple[str, bytes]
-    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,59 +82,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     timeline = segment_table.show(before, timeline, place)
     _shares(timeline)
     _downloads(timeline, heard.sound)
-
-
-def listen(
-    recognizer: Recognizer,
-    clip: Clip,
-    *,
-    window: float,
-    smooth: bool = True,
-    profile: Profile | None = None,
-    heard: Channel | Literal["each"] = "auto",
-    speakers: Turns | None = None,
-    progress: Callable[[float], object] = lambda seconds: None,
-) -> Heard:
-    """Answer a recording; for a broken one, up to where it can be read.
-
-    Parameters
-    ----------
-    recognizer, window, smooth, profile, speakers, progress
-        As for :meth:`serkit.Recognizer.timeline`.
-    clip : Clip
-    heard : {"auto", "mix", "left", "right", "each"} or int
-        The channel.
-    """
-    outlines: list[Outline] = []
-    with Sound(MOST_PLAYED, on_disk=False) as sound:
-
-        def add(block: np.ndarray, rate: int) -> None:
-            sound.add(block, rate)
-            columns = np.split(block, block.shape[1], axis=1) if heard == "each" else [block]
-            if not outlines:
-                outlines.extend(Outline(rate, most=_PEAKS) for _ in columns)
-            for outline, column in zip(outlines, columns, strict=True):
-                outline.add(column)
-
-        try:
-            found = make_timeline(
-                recognizer,
-                clip.open(),
-                window=window,
-                smooth=smooth,
-                profile=profile,
-                speakers=speakers,
-                min_confidence=0.0,
-                channel=heard,
-                progress=progress,
-                on_block=add,
-            )
-        except SerkitError as error:
-            return Heard(None, [], ("", b""), error=str(error))
-        peaks = [np.minimum(np.abs(outline.values()).max(axis=1), 1.0) for outline in outlines]
-        if speakers is not None:
-            peaks = [_spoken(peaks[0], found, k) for k in range(len(found.tracks))]
-        return Heard(found, peaks, sound.data(), error=found.error)
+    share.show(Shared(clip.name, model, least, wanted, profile is not None, long=True))
 
 
 def files(timeline: Timeline, sound: tuple[str, bytes] = ("", b"")) -> dict[str, tuple[Callable[[], str], str]]:
@@ -178,14 +101,6 @@ def files(timeline: Timeline, sound: tuple[str, bytes] = ("", b"")) -> dict[str,
     }
 
 
-def _spoken(peaks: np.ndarray, timeline: Timeline, track: int) -> np.ndarray:
-    """The outline of the sound where somebody speaks."""
-    times = (np.arange(len(peaks)) + 0.5) / len(peaks) * timeline.duration
-    starts, ends = np.array([(part.start, part.end) for part in timeline.tracks[track].speech] or [(0, 0)]).T
-    place = np.searchsorted(starts, times, side="right") - 1
-    return np.where((place >= 0) & (times < ends[np.maximum(place, 0)]), peaks, 0.0)
-
-
 @lru_cache(maxsize=1)
 def _joined() -> Clip | None:
     """Return the example clips joined by a second of silence, in memory; None without examples."""
@@ -202,7 +117,8 @@ def _joined() -> Clip | None:
 def _settings(model: str, recognizer: Recognizer) -> tuple[float, bool, float, Turns | None, str]:
     shortest, longest = window_limits(recognizer)
     usual = round(default_window(recognizer), 1)
-    limit = recognizer.manifest.min_confidence
+    wish = link.asked().min_confidence
+    limit = recognizer.manifest.min_confidence if wish is None else min(wish, 0.9)
     with st.expander("Settings"):
         least = st.slider(
             "Unsure below",

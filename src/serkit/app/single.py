@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from serkit import audio
-from serkit.app import channel, input_line, pictures, voice
+from serkit.app import channel, input_line, pictures, share, voice
 from serkit.app.chosen_model import least
 from serkit.app.clips import Clip, answers, pick
+from serkit.app.share import Shared
 from serkit.app.words import GREY, headline, per_cent, plain, remarks
 from serkit.emotions import colour
 from serkit.errors import SerkitError
@@ -15,6 +16,7 @@ from serkit.recognition.explain import Explanation
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.profile import Profile
 from serkit.recognition.recognizer import Recognizer
+from serkit.recognition.rows import to_json
 
 __all__ = ["explained", "show"]
 
@@ -48,6 +50,8 @@ def show(model: str, recognizer: Recognizer) -> None:
             st.plotly_chart(draw(answer.probabilities), key="bars", width="stretch", config=_CONFIG)
     _sound(clip, answer, recognizer, profile)
     _next(answer)
+    shared = Shared(clip.name, model, least(), wanted, profile is not None)
+    share.show(shared, to_json([answer]))
     if answer.valence is not None and answer.arousal is not None:
         st.subheader("Valence and arousal")
         st.plotly_chart(pictures.circumplex(answer.probabilities), key="affect", width="stretch", config=_CONFIG)

@@ -1,0 +1,136 @@
+"""What is on a page as something to copy: a command, Python, curl, JSON, and the address with the settings."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+import streamlit as st
+
+from serkit.app import link
+from serkit.app.chosen_model import short
+from serkit.bundle import packaged
+
+__all__ = ["Shared", "curl", "python", "shell", "show"]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What is answered, and how.
+
+    Attributes
+    ----------
+    file : str
+        Name of the recording or folder.
+    model : str
+        As ``--model`` takes it.
+    min_confidence : float
+        In [0, 1].
+    channel : str or int
+    profile : bool
+        Whether the answers are adapted to a voice.
+    long : bool
+        Whether it is a timeline.
+    """
+
+    file: str
+    model: str
+    min_confidence: float
+    channel: str | int = "auto"
+    profile: bool = False
+    long: bool = False
+
+    @property
+    def _path(self) -> str:
+        return f"./{self.file}" if self.file.startswith("-") else self.file
+
+
+def shell(one: Shared) -> str:
+    """Return the command.
+
+    Examples
+    --------
+    >>> shell(Shared("my call.wav", "fast", 0.3, "left"))
+    "ser predict 'my call.wav' --model fast --min-confidence 0.3 --channel left"
+    """
+    words = ["ser", "timeline" if one.long else "predict", one._path, "--model", one.model]
+    words += ["--min-confidence", f"{one.min_confidence:g}"]
+    words += ["--channel", str(one.channel)] if one.channel != "auto" else []
+    words += ["--profile", "voice.json"] if one.profile else []
+    return shlex.join(words)
+
+
+def python(one: Shared) -> str:
+    """Return the same in Python.
+
+    Examples
+    --------
+    >>> print(python(Shared("a.wav", "fast", 0.3)))
+    import serkit
+    <BLANKLINE>
+    recognizer = serkit.load('fast')
+    answer = recognizer.predict('a.wav', min_confidence=0.3)
+    print(answer.emotion, answer.confidence)
+    """
+    more = f", min_confidence={one.min_confidence:g}"
+    more += f", channel={one.channel!r}" if one.channel != "auto" else ""
+    more += ", profile=serkit.Profile.load('voice.json')" if one.profile else ""
+    lines = ["import serkit", "", f"recognizer = serkit.load({one.model!r})"]
+    if one.long:
+        lines += [
+            f"timeline = recognizer.timeline({one.file!r}{more})",
+            "for track, part in timeline.rows():",
+            "    print(track, part.start, part.end, part.answer)",
+        ]
+    else:
+        lines += [f"answer = recognizer.predict({one.file!r}{more})", "print(answer.emotion, answer.confidence)"]
+    return "\n".join(lines)
+
+
+def curl(one: Shared) -> str:
+    """Return the same as a request to ``ser serve``.
+
+    Examples
+    --------
+    >>> print(curl(Shared("a;b.wav", "fast", 0.3)))
+    # in another terminal: ser serve --model fast
+    curl -F 'file=@"a;b.wav"' -F min_confidence=0.3 http://127.0.0.1:8000/v1/predict
+    """
+    name = one._path
+    if re.search(r'[;,"\\]', name):  # these would end the name
+        name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    fields = [f"file=@{name}", f"min_confidence={one.min_confidence:g}"]
+    fields += [f"channel={one.channel}"] if one.channel != "auto" else []
+    fields += ["profile=@voice.json"] if one.profile else []
+    words = ["curl", *(word for field in fields for word in ("-F", field))]
+    route = "timeline" if one.long else "predict"
+    serve = shlex.join(["ser", "serve", "--model", one.model])
+    return f"# in another terminal: {serve}\n{shlex.join([*words, f'http://127.0.0.1:8000/v1/{route}'])}"
+
+
+def show(one: Shared, json: str | None = None) -> None:
+    """Draw it, each in a tab with a button that copies it.
+
+    Parameters
+    ----------
+    one : Shared
+    json : str, optional
+        The answer.
+    """
+    texts = {
+        "Command": (shell(one), "bash"),
+        "Python": (python(one), "python"),
+        "curl": (curl(one), "bash"),
+        **({"JSON": (json, "json")} if json is not None else {}),
+    }
+    model = one.model if one.model in packaged() else short(one.model)
+    url = link.address(model, one.min_confidence, one.channel)
+    with st.expander("Share, or use elsewhere"):
+        for tab, (text, language) in zip(st.tabs([*texts, "Link"]), [*texts.values(), (url or "", None)], strict=True):
+            with tab:
+                st.code(text, language=language, wrap_lines=True, height=260 if language == "json" else "content")
+                if language is None:
+                    st.caption("It opens this page with this model and these settings. It holds no recording.")
+        if one.profile:
+            st.caption("voice.json is the profile that *Save as JSON* gives.")
