@@ -47,7 +47,7 @@ def table(found: Mapping[str, Bundle]) -> dict[str, list[Any]]:
         columns["learned from"].append(printable(manifest.corpus.replace("+", ", ")))
         for column, protocol in (("new voice", "speaker"), ("new corpus", "corpus")):
             value = manifest.scores.get(protocol, {}).get("uar")
-            columns[column].append(100 * value if isinstance(value, (int, float)) else None)
+            columns[column].append(f"{100 * value:.1f}" if isinstance(value, (int, float)) else "–")
         columns["MB"].append(len(bundle.onnx) / 1e6)
     return columns
 
@@ -105,19 +105,20 @@ def _all(names: Sequence[str], model: str) -> None:
             bundle = _bundle(name)
         except SerkitError:
             continue
-        found[("▸ " if name == model else "") + short(name)] = bundle
+        found[("✓ " if name == model else "") + short(name)] = bundle
     st.dataframe(
         table(found),
         column_config={
-            name: st.column_config.NumberColumn(format="%.1f", width="small")
-            for name in ("new voice", "new corpus", "MB")
+            "new voice": st.column_config.TextColumn(width="small"),
+            "new corpus": st.column_config.TextColumn(width="small"),
+            "MB": st.column_config.NumberColumn(format="%.1f", width="small"),
         },
         hide_index=True,
         width="stretch",
         key="models table",
     )
     st.caption(
-        "▸: the one that answers, which the sidebar chooses. New voice, new corpus: UAR in % on people, and on whole "
+        "✓: the one that answers, which the sidebar chooses. New voice, new corpus: UAR in % on people, and on whole "
         "corpora, that took no part in training. A model can only be compared with others on the same corpora."
     )
 

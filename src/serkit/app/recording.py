@@ -95,7 +95,7 @@ def files(timeline: Timeline, sound: tuple[str, bytes] = ("", b"")) -> dict[str,
         "JSON": (lambda: to_json([timeline]), "segments.json"),
         "HTML": (lambda: timeline_page(timeline, sound), "timeline.html"),
         **{
-            name.upper(): (lambda write=write: write(timeline), f"segments{ending}")  # type: ignore[misc]
+            {"textgrid": "TextGrid"}.get(name, name.upper()): (lambda write=write: write(timeline), f"segments{ending}")  # type: ignore[misc]
             for name, (ending, write) in FORMATS.items()
         },
     }

@@ -118,19 +118,16 @@ def show(one: Shared, json: str | None = None) -> None:
     json : str, optional
         The answer.
     """
-    texts = {
-        "Command": (shell(one), "bash"),
-        "Python": (python(one), "python"),
-        "curl": (curl(one), "bash"),
-        **({"JSON": (json, "json")} if json is not None else {}),
-    }
+    texts = {"Command": shell(one), "Python": python(one), "curl": curl(one), **({"JSON": json} if json else {})}
     model = one.model if one.model in packaged() else short(one.model)
     url = link.address(model, one.min_confidence, one.channel)
+    texts["Link"] = url or ""
     with st.expander("Share, or use elsewhere"):
-        for tab, (text, language) in zip(st.tabs([*texts, "Link"]), [*texts.values(), (url or "", None)], strict=True):
+        for tab, (name, text) in zip(st.tabs(list(texts)), texts.items(), strict=True):
             with tab:
-                st.code(text, language=language, wrap_lines=True, height=260 if language == "json" else "content")
-                if language is None:
+                # Without a language: the colours of code are too faint to read
+                st.code(text, language=None, wrap_lines=True, height=260 if name == "JSON" else "content")
+                if name == "Link":
                     st.caption("It opens this page with this model and these settings. It holds no recording.")
         if one.profile:
             st.caption("voice.json is the profile that *Save as JSON* gives.")
