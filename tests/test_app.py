@@ -256,7 +256,7 @@ def test_the_sidebar_shows_scores_and_card(tiny: Path) -> None:
     assert page.sidebar.selectbox[0].value == str(tiny)
     shown = [item.value for item in page.sidebar.markdown]
     assert "**speaker**: UAR 50.0 % (40.0 to 60.0), accuracy 55.0 %" in shown
-    assert any("For tests." in text for text in shown)
+    assert any("For tests." in code.value for code in page.sidebar.get("code"))
     assert any("Nothing is stored" in item.value for item in page.sidebar.caption)
 
 

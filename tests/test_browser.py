@@ -420,6 +420,9 @@ def test_an_upload_leaves_nothing_on_the_disk(visit: Visit, server: Server, tiny
     go(page, "Many clips")
     upload(page, *clips)
     page.get_by_role("button", name="Download CSV", exact=True).wait_for()
+    go(page, "Long recording")
+    expect(page.get_by_role("radio", name=clips[-1].name)).to_be_checked()
+    PAGES["Long recording"](page).wait_for()
     # Python tries once whether it may write there; the table is made in a file that goes at once
     harmless = re.compile(r"/[a-z0-9_]{8}|/serkit-\w+(/\.?rows\.csv(\.part|\.lock)?)?")
     written = [path.removeprefix(str(server.folder)) for path in server.written()]

@@ -92,11 +92,11 @@ def _distribution(rows: Sequence[Prediction], recognizer: Recognizer) -> None:
     given = counts(rows, recognizer.labels)
     left, right = st.columns(2, gap="medium")
     with left:
-        st.subheader("Emotions")
+        st.header("Emotions")
         draw = pictures.pie if st.toggle("As a pie", key="many pie") else pictures.distribution
         st.plotly_chart(draw(given), key="distribution", width="stretch", config=_CONFIG)
     with right:
-        st.subheader("Confidence")
+        st.header("Confidence")
         sure = [row.confidence for row in rows if row.confidence is not None]
         st.plotly_chart(pictures.confidences(sure), key="confidences", width="stretch", config=_CONFIG)
         st.caption("Number of answers by confidence.")

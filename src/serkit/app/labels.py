@@ -55,7 +55,7 @@ def edit(clip: Clip, label: str | None, labels: Sequence[str]) -> None:
         value = st.session_state[key]
         typed[clip.key] = None if value == _NONE else value
 
-    key = f"label {clip.key}"
+    key = f"label {clip.key} {label}"  # another label from elsewhere begins anew
     options = [_NONE, *labels, *([label] if label and label not in labels else [])]
     st.selectbox("True label", options, index=options.index(label or _NONE), key=key, on_change=chosen)
 
@@ -64,7 +64,7 @@ def score(rows: Sequence[Prediction], given: Sequence[str | None], labels: Seque
     """Draw how the answers compare with the labels, if any is known."""
     if not any(given):
         return None
-    st.subheader("Compared with the labels")
+    st.header("Compared with the labels")
     found = truth.compare(rows, given, labels)
     if found is None:
         st.info("None of the labels belongs to a clip with an emotion.")

@@ -30,7 +30,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     if model not in names:
         names = [model, *names]
     _all(names, model)
-    st.subheader(f"How good is {plain(short(model))}?")
+    st.header(f"How good is {plain(short(model))}?")
     _scores(recognizer.manifest)
     _confusion(recognizer.manifest)
     with st.expander("Model card"):
@@ -148,7 +148,7 @@ def _scores(manifest: Manifest) -> None:
 
 
 def _confusion(manifest: Manifest) -> None:
-    st.subheader("What it confuses")
+    st.header("What it confuses")
     found = {protocol: confusion_of(manifest, protocol) for protocol in _protocols(manifest)}
     present = [protocol for protocol, rows in found.items() if rows is not None]
     if not present:
@@ -168,7 +168,7 @@ def _confusion(manifest: Manifest) -> None:
 
 
 def _side_by_side(name: str, first: Recognizer, others: Sequence[str]) -> None:
-    st.subheader("Two models on the same clip")
+    st.header("Two models on the same clip")
     if not others:
         st.info("Only one model is loaded. ser app --model FOLDER offers all bundles in a folder.")
         return

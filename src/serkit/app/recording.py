@@ -194,7 +194,7 @@ def _length(clip: Clip) -> float | None:
 
 
 def _shares(timeline: Timeline) -> None:
-    st.subheader("Share of the speech")
+    st.header("Share of the speech")
     names = [track.name for track in timeline.tracks]
     for place, (k, name) in zip(st.columns(min(len(names), 2)) * len(names), enumerate(names), strict=False):
         with place:

@@ -58,7 +58,7 @@ _MARKS = {
 def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page; it is the same for all models."""
     found = document()
-    st.subheader("One recipe, three scores")
+    st.header("One recipe, three scores")
     for sentence in story(found):
         st.markdown(plain(sentence))
     st.plotly_chart(picture(found), key="results picture", width="stretch", config=_CONFIG)
@@ -92,7 +92,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     if any("◐" in name for name in table["recipe"]):
         made += " ◐: a part of the folds or of the training was run; the whole gives other numbers."
     st.caption(plain(made))
-    st.subheader("The systems")
+    st.header("The systems")
     st.markdown("\n".join(f"- **{name}**: {plain(says)}." for name, says in SYSTEMS.items()))
     st.caption("Ships: the models that come with serkit, measured on voices that took no part in their training.")
 

@@ -54,7 +54,7 @@ def show(before: Timeline, timeline: Timeline, place: str) -> Timeline:
     """
     rows = [(k, part) for k, track in enumerate(timeline.tracks) for part in track.speech]
     rows.sort(key=lambda row: (row[1].start, row[0]))
-    st.subheader(f"{len(rows)} segments" if len(rows) != 1 else "One segment")
+    st.header(f"{len(rows)} segments" if len(rows) != 1 else "One segment")
     if not st.toggle("Correct", key=f"correct {place}", help="Change emotions and times, add and remove segments."):
         st.session_state.pop("long base", None)
         _table(timeline, rows, place)

@@ -27,7 +27,8 @@ def warn(bundle: Bundle, clips: Sequence[Clip], named: Mapping[str, Named]) -> N
     named : mapping
         What the names of the clips say, by name: :func:`serkit.app.truth.by_name`.
     """
-    heard = heard_before(bundle, clips)
+    with st.spinner("Comparing with the training clips …"):
+        heard = heard_before(bundle, clips)
     names = {clip.name for clip, known in zip(clips, heard, strict=True) if not known}
     alike = {name: known for name, known in named_alike(bundle, named).items() if name in names}
     if sentence := says(sum(heard), alike, len(clips)):
