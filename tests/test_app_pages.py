@@ -121,6 +121,15 @@ def test_the_whole_recording_is_played_and_small(tiny: Path) -> None:
     assert np.abs(played).max() == pytest.approx(np.abs(LONG).max(), rel=0.2)
 
 
+def test_a_recording_that_is_removed_leaves_no_sound(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "_joined", lambda: None)
+    page = uploaded(opened("recording", tiny), "long", "long.wav", wav(LONG))
+    assert len(page.session_state["answers long"][1].sound[1]) > 1000
+    page.button(key="long remove").click().run()
+    assert not page.exception
+    assert "answers long" not in page.session_state
+
+
 def test_channels_and_speakers_are_tracks(tiny: Path) -> None:
     recognizer = serkit.load(tiny)
     silent = np.zeros(5 * RATE, np.float32)

@@ -155,6 +155,7 @@ def _brought(place: str, way: str) -> None:
 
 def _keep(place: str, clip: Clip | None) -> None:
     st.session_state["clip"] = clip
+    st.session_state.pop("answers long", None)  # it holds the sound
     st.session_state[f"{place} way"] = "kept" if clip else None
 
 
