@@ -19,7 +19,8 @@ from serkit.cli import COMMANDS, app
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NEEDS = re.compile(r"# needs (.+)")  # a block with this comment needs what is not here, such as a corpus
+# A block with one of these comments needs what is not here, such as a corpus; or is part of a file (test_extending.py).
+NEEDS = re.compile(r"# (needs (.+)|(src|tests)/)")
 
 
 def blocks(page: Path, *kinds: str) -> list[str]:
