@@ -15,6 +15,9 @@ import typer
 
 import serkit
 from serkit.cli import COMMANDS, app
+from serkit.encoders.folder import weights_hash
+from serkit.training.recipe_files import parse_recipe
+from tests.small_recipes import HUB
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
@@ -60,6 +63,15 @@ def test_commands_on_pages_have_options_that_exist(page: Path, ser: Any) -> None
         options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         used = [word.split("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)]
         assert set(used) <= options | {"--help", "-h"}, line
+
+
+RECIPES = [(page.stem, text) for page in PAGES for text in blocks(page, "toml") if re.match("name = ", text)]
+
+
+@pytest.mark.parametrize("text", [text for _, text in RECIPES], ids=[page for page, _ in RECIPES])
+def test_recipes_on_pages_are_accepted(text: str) -> None:
+    known = weights_hash(HUB)
+    parse_recipe(text.replace("openai/whisper-base", str(HUB)).replace("[2, 3, 4]", "[1, 2, 3]").replace("...", known))
 
 
 @pytest.fixture(scope="module")
