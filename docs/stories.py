@@ -1,6 +1,7 @@
 """Draw the pictures of docs/leakage.md and docs/doubt.md from committed results, and write their tables.
 
-``make docs`` runs it; ``python docs/stories.py`` draws the pictures alone. The pictures have a ground and colours of their own for light and for dark mode.
+``make docs`` runs it; ``python docs/stories.py`` draws the pictures alone. They have a ground and colours of their own
+for light and for dark mode.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ text.tick, text.axis { fill: var(--soft); } text.strong { font-weight: 600; }
 .ground { fill: var(--ground); } .grid { stroke: var(--line); fill: none; }
 .ideal { stroke: var(--soft); fill: none; stroke-dasharray: 5 4; }
 .a { fill: var(--a); } .b { fill: var(--b); } .c { fill: var(--c); } .empty { fill: var(--line); }
-.line-a { stroke: var(--a); fill: none; stroke-width: 2.5; } .line-b { stroke: var(--b); fill: none; stroke-width: 2.5; }
+.line-a, .line-b { fill: none; stroke-width: 2.5; } .line-a { stroke: var(--a); } .line-b { stroke: var(--b); }
 """
 PROTOCOLS = {
     "augmented-random": ("copies of the tested clips are in training", "b"),

@@ -89,7 +89,7 @@ def pick(
     note: str = _EXAMPLES,
     microphone: bool = False,
 ) -> Clip | None:
-    """Let the user bring a recording, and return it.
+    """Let the user choose a recording, and return it.
 
     What was uploaded or recorded on one page is offered first on all others, until it is removed or replaced.
 

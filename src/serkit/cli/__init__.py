@@ -7,13 +7,34 @@ import io
 import os
 import re
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from serkit.errors import SerkitError
 
+#: The commands in the order of ``ser --help``, by what they are for.
+_PANELS = {
+    "Answer": ("predict", "timeline", "listen", "explain", "app", "serve"),
+    "Adapt": ("enrol", "adapt"),
+    "Train and measure": ("train", "evaluate", "transfer", "compare", "score", "attach", "recipes", "data", "encoders"),
+    "Look": ("models", "doctor"),
+}
+
+
+class _Commands(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Those that are registered, in the order of the panels."""
+        panels = {name: panel for panel, names in _PANELS.items() for name in names if name in self.commands}
+        for name, panel in panels.items():
+            self.commands[name].rich_help_panel = panel  # type: ignore[attr-defined]
+        return [*panels, *(name for name in self.commands if name not in panels)]
+
+
 app = typer.Typer(
     name="ser",
+    cls=_Commands,
     help="Speech emotion recognition: from a recording to emotions you can trust.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -31,7 +31,7 @@ def adapt(
         typer.Option(
             "--channel",
             metavar="CHANNEL",
-            help="Of a recording with several: mix, left, right, a number, or each (every channel counts).",
+            help="Which of several channels: mix, left, right, a number, or each (every channel counts).",
         ),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON and nothing else.")] = False,

@@ -41,16 +41,18 @@ def compare(
         typer.Option(
             "--protocols",
             "--protocol",
-            help="Separated by commas; default: as in the grid. cross-corpus, alone: each of several corpora against "
-            "every other one.",
+            help="Protocols, separated by commas; default: as in the grid. cross-corpus, alone: each of several "
+            "corpora against every other one.",
         ),
     ] = None,
-    seeds: Annotated[str | None, typer.Option(help="Separated by commas; default: as in the grid.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, separated by commas; default: as in the grid.")] = None,
     folds_run: Annotated[
         int | None,
         typer.Option(min=1, help="How many of the five folds to run; default: 1 for random protocols, else all."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Longest training: a reduced schedule.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Train for at most this many epochs: a reduced schedule.")
+    ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="All epochs and folds, even where the grid has a reduced schedule.")
     ] = False,

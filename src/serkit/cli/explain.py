@@ -23,20 +23,20 @@ def explain(
         str | None, typer.Option("--emotion", "-e", metavar="LABEL", help="Explain this label instead of the answer.")
     ] = None,
     model: ModelOption = "default",
-    offset: Annotated[float, typer.Option("--offset", metavar="S", help="Where to begin, in seconds.")] = 0.0,
+    offset: Annotated[float, typer.Option("--offset", metavar="S", help="Start at this time, in seconds.")] = 0.0,
     duration: Annotated[
         float | None, typer.Option("--duration", metavar="S", help="How many seconds to explain; all by default.")
     ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
-            "--profile", metavar="FILE.json", help="Who speaks (a profile of ser enrol), or where (of ser adapt)."
+            "--profile", metavar="FILE.json", help="A profile of the voice (ser enrol) or of the place (ser adapt)."
         ),
     ] = None,
     labels: LabelsOption = None,
     channel: Annotated[
         str,
-        typer.Option("--channel", metavar="CHANNEL", help="Of a recording with several: mix, left, right or a number."),
+        typer.Option("--channel", metavar="CHANNEL", help="Which of several channels: mix, left, right or a number."),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the effects as JSON and nothing else.")] = False,
     force: ForceOption = False,

@@ -36,7 +36,7 @@ def listen(
     min_confidence: MinConfidenceOption = None,
     labels: LabelsOption = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", metavar="S", help="Stop after so many seconds; else Ctrl-C stops.")
+        float | None, typer.Option("--seconds", metavar="S", help="Stop after this many seconds; by default at Ctrl-C.")
     ] = None,
 ) -> None:
     """Answer the microphone while somebody speaks.

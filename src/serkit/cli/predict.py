@@ -78,7 +78,7 @@ def predict(
         typer.Option(
             "--channel",
             metavar="CHANNEL",
-            help="Of a recording with several: mix (their mean), left, right, a number, or each (a row per channel). "
+            help="Which of several channels: mix (their mean), left, right, a number, or each (a row per channel). "
             "By default the mix, or the channel with the voice where the mix would lose it.",
         ),
     ] = "auto",
@@ -88,7 +88,7 @@ def predict(
         typer.Option(
             "--profile",
             metavar="FILE.json",
-            help="Who speaks in all of them (a profile of ser enrol), or where they are from (of ser adapt).",
+            help="A profile of the voice (ser enrol) or of the place (ser adapt) of all recordings.",
         ),
     ] = None,
     adapt: Annotated[

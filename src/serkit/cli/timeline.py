@@ -82,13 +82,15 @@ def timeline(
         typer.Option(
             "--channel",
             metavar="CHANNEL",
-            help="Of a recording with several: mix, left, right, a number, or each (a track for each channel; where "
+            help="Which of several channels: mix, left, right, a number, or each (a track for each channel; where "
             "one is much louder, only that one is answered).",
         ),
     ] = "auto",
     speakers: Annotated[
         Path | None,
-        typer.Option("--speakers", metavar="FILE.rttm", help="Who speaks when, of any diarisation: a track for each."),
+        typer.Option(
+            "--speakers", metavar="FILE.rttm", help="Who speaks when, from any diarisation: a track for each speaker."
+        ),
     ] = None,
     min_confidence: MinConfidenceOption = None,
     profile: Annotated[
@@ -96,7 +98,7 @@ def timeline(
         typer.Option(
             "--profile",
             metavar="FILE.json",
-            help="Who speaks (a profile of ser enrol), or where the recordings are from (of ser adapt).",
+            help="A profile of the voice (ser enrol) or of the place (ser adapt).",
         ),
     ] = None,
     adapt: Annotated[

@@ -35,11 +35,11 @@ CorpusOption = Annotated[
     typer.Option(
         "--corpus",
         "--kind",
-        help="A published corpus (ser data list), several joined by +, folders or manifest; else recognised.",
+        help="A published corpus (ser data list), several joined by +, folders or manifest; recognised if left out.",
     ),
 ]
 ChannelOption = Annotated[str, typer.Option(help="speech, song or both.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seeds splits, augmentation and models.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of splits, augmentation and models.")]
 ResultsOption = Annotated[
     list[Path] | None, typer.Option(help="results.json of 'ser evaluate' for this recipe; may be repeated.")
 ]
@@ -48,10 +48,10 @@ TargetOption = Annotated[
     typer.Option(
         "--target",
         metavar="COLUMN",
-        help="Of a table of your own: a column of numbers to learn, such as arousal; may be repeated.",
+        help="A column of numbers to learn from your own table, such as arousal; may be repeated.",
     ),
 ]
-JobsOption = Annotated[int, typer.Option(min=1, help="Threads.", show_default="all cores")]
+JobsOption = Annotated[int, typer.Option(min=1, help="Number of threads.", show_default="all cores")]
 
 JOBS = os.cpu_count() or 1
 
