@@ -31,8 +31,12 @@ def blocks(page: Path, *kinds: str) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """The `ser` lines of a page, without comments; a backslash at the end of a line continues it on the next."""
+    """The `ser` lines of a page, without comments; a backslash at the end of a line continues it on the next.
+
+    Commands inside a sentence or a table count too.
+    """
     lines = "\n".join(blocks(page, "", "console", "bash", "sh")).replace("\\\n", " ").splitlines()
+    lines += re.findall(r"`(ser [^`]+)`", BLOCK.sub("", page.read_text(encoding="utf-8")))
     found = []
     for line in lines:
         for part in re.split(r" [|&]+ ", re.sub(r"(^| )# .*", "", line.removeprefix("$ "))):
