@@ -103,7 +103,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
+# Those of client.md need a service: test_client_page.py runs them.
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page.stem != "client"]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.stem)
 def test_python_on_pages_runs(page: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shutil.copytree(folder, tmp_path / "own", symlinks=True))
     names: dict[str, object] = {}
