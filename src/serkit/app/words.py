@@ -11,7 +11,7 @@ from serkit.emotions import colour
 from serkit.recognition.prediction import WARNINGS, Prediction
 from serkit.terminal import printable
 
-__all__ = ["GREY", "card", "headline", "ink", "per_cent", "plain", "remarks"]
+__all__ = ["GREY", "card", "headline", "ink", "no_speech", "per_cent", "plain", "remarks"]
 
 #: The colour of answers without an emotion; visible on white and on black.
 GREY = "#8C8C8C"
@@ -84,11 +84,16 @@ def headline(answer: Prediction) -> str:
             GREY, "Unsure", f"No emotion is likely enough: the highest probability is {per_cent(answer.confidence)}."
         )
     if answer.emotion is None or answer.confidence is None:
-        return _block(GREY, "No speech", "No voice was found in this recording, so there is no emotion to name.")
+        return no_speech("so there is no emotion to name")
     (_, first), (second, next_) = answer.top(2)
     says = f"{per_cent(first)} confidence, then {second} with {per_cent(next_)}"
     title = answer.emotion.capitalize() if first >= 0.5 else f"Perhaps {answer.emotion}"
     return _block(colour(answer.emotion), title, says)
+
+
+def no_speech(then: str = "so there is nothing to measure") -> str:
+    """Return as HTML that no voice was found, and what follows."""
+    return _block(GREY, "No speech", f"No voice was found in this recording, {then}.")
 
 
 def remarks(answer: Prediction) -> str:

@@ -50,6 +50,7 @@ COMMANDS = {
     "encoders": "encoders",
     "enrol": "enrol",
     "explain": "explain",
+    "features": "features",
     "models": "info",
     "doctor": "info",
     "predict": "predict",
@@ -69,7 +70,7 @@ COMMANDS = {
 def main() -> None:
     """Run ``ser``; a user's mistake is one sentence on standard error and exit code 2, Ctrl-C is exit code 130."""
     asked = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
-    if asked in ("adapt", "predict", "timeline", "listen") and "numpy" not in sys.modules:
+    if asked in ("adapt", "features", "predict", "timeline", "listen") and "numpy" not in sys.modules:
         # Each core has a recording of its own; a BLAS would take them all.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in sorted({"info", asked} if asked else set(COMMANDS.values())):  # info holds the options of `ser` itself

@@ -14,13 +14,12 @@ from serkit.features.catalogue import Feature
 from serkit.features.temporal import onset_strength
 from serkit.features.voice import VOICE_MEASURES, measure_voice
 
-__all__ = ["DESCRIBED", "MEASURES", "Description", "describe"]
+__all__ = ["MEASURES", "ROWS", "Description", "describe"]
 
-#: The sample rate at which clips are described, Hz.
-RATE = 22050
+_RATE = 22050  # Hz; clips are described at this rate
 
-#: The features of the spectrum that are described, with librosa's defaults.
-DESCRIBED = (
+# Of the spectrum, with librosa's defaults
+_SPECTRUM = (
     Feature("mfcc", {"n_mfcc": 13}),
     Feature("chroma"),
     Feature("spectral_contrast"),
@@ -49,10 +48,17 @@ _UNITS = {
 #: Measure -> its unit, in the order of :attr:`Description.measures`; a plain number has none.
 MEASURES = {
     **VOICE_MEASURES,
-    **{row: _UNITS[feature.name] for feature in DESCRIBED for row in feature.row_names()},
+    **{row: _UNITS[feature.name] for feature in _SPECTRUM for row in feature.row_names()},
     "harmonic_over_percussive": "dB",
     "tempo": "bpm",
 }
+
+#: The keys of :attr:`Description.rows`, in order.
+ROWS = (
+    *("pitch", "hnr", "f1", "f2", "f3"),
+    *(row for feature in _SPECTRUM for row in feature.row_names()),
+    "onsets",
+)
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,8 @@ class Description:
     times : np.ndarray, shape=(n_frames,)
         Seconds from the clip's start, every 23 ms.
     rows : dict of str to np.ndarray, shape=(n_frames,)
-        Over time: ``pitch``, ``hnr``, ``f1``, ``f2`` and ``f3``, NaN where the clip is not voiced; then ``mfcc_0`` and
-        so on, everywhere; ``rms``, ``harmonic``, ``percussive`` and ``onsets`` in dB.
+        Over time, named as in :data:`ROWS`: ``pitch``, ``hnr``, ``f1``, ``f2`` and ``f3``, NaN where the clip is not
+        voiced; then ``mfcc_0`` and so on, everywhere; ``rms``, ``harmonic``, ``percussive`` and ``onsets`` in dB.
     measures : dict of str to float
         Of the clip, named as in :data:`MEASURES`: first those of :func:`serkit.features.measure_voice`, then the mean
         of each row over the voiced frames (levels: of the amplitude, then in dB of full scale), ``tempo`` in beats per
@@ -114,16 +120,16 @@ def describe(wave: Waveform) -> Description:
     nan
     """
     speech = speech_activity(wave).present
-    wave = resample(wave, RATE)
+    wave = resample(wave, _RATE)
     voice = measure_voice(wave)
     analysis = Analysis(wave)
-    times = np.arange(analysis.n_frames) * analysis.hop_length / RATE
+    times = np.arange(analysis.n_frames) * analysis.hop_length / _RATE
     nearest = np.clip(np.round(times / voice.track.hop).astype(int), 0, len(voice.track.times) - 1)
     voiced = voice.track.voiced[nearest]
     rows = {"pitch": voice.track.hz[nearest], "hnr": voice.track.hnr[nearest]}
     rows |= {f"f{k + 1}": row[nearest] for k, row in enumerate(voice.formants)}
     found = dict(voice.measures)
-    for feature in DESCRIBED:
+    for feature in _SPECTRUM:
         for name, row in zip(feature.row_names(), feature(analysis), strict=True):
             mean = float(row[voiced].mean()) if voiced.any() else math.nan
             found[name] = level(mean) if name in _LEVELS else mean
