@@ -253,7 +253,6 @@ def test_every_feature_is_drawn_and_compared(tiny: Path) -> None:
     says = f"Centroid: {found['centroid']:.0f} Hz, closest to the average of {nearest}."
     assert plain(says) in [caption.value for caption in page.caption]
     assert {one.label: one.value for one in page.metric}["Pitch"] == f"{found['pitch']:.0f} Hz"
-    assert any(value is None for value in drawn["Pitch"][0]["data"][0]["y"])  # pauses are gaps
     page.radio(key="feature 1 which").set_value("jitter").run()
     assert any(caption.value.startswith(plain(f"Jitter: {found['jitter']:.3g} %")) for caption in page.caption)
 
