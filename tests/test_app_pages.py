@@ -240,7 +240,7 @@ def test_the_rows_of_neutral_come_out_as_they_ship(ravdess_dir: Path) -> None:
 def test_every_feature_is_drawn_and_compared(tiny: Path) -> None:
     page = opened("features", tiny)
     titles = [section.title for section in features.SECTIONS]
-    assert [head.value for head in page.subheader] == [*titles, "Many clips"]
+    assert [head.value for head in page.header] == [*titles, "Many clips"]
     drawn = dict(zip(titles, zip(*[iter(charts(page))] * 2, strict=True), strict=True))
     shown = [text.value.replace("\\", "") for text in page.markdown]
     assert all(any(section.says[:20] in text for text in shown) for section in features.SECTIONS)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from serkit.app import batch_report, channel, pictures, place, sound_pictures, truth
+from serkit.app import batch_report, channel, charts, pictures, place, sound_pictures, truth
 from serkit.app.chosen_model import least
 from serkit.app.clips import Clip, answers, as_csv, as_json, unpacked, uploaded
 from serkit.app.words import headline, ink, plain, remarks
@@ -19,7 +19,6 @@ from serkit.terminal import printable
 
 __all__ = ["chosen", "counts", "show"]
 
-_CONFIG = {"displayModeBar": False}
 _OTHERS = ("unsure", "no speech")
 
 
@@ -130,7 +129,7 @@ def _table(answered: Sequence[tuple[Clip, Prediction]], recognizer: Recognizer) 
                 st.audio(clip.read(), format=clip.mime)
                 st.caption(plain(remarks(row)))
             if row.probabilities:
-                right.plotly_chart(pictures.bars(row.probabilities), key="row bars", width="stretch", config=_CONFIG)
+                charts.draw(pictures.bars(row.probabilities), "row bars", place=right)
 
 
 def _told(shown: Sequence[tuple[Clip, Prediction]]) -> dict[str, list[str]]:
@@ -144,13 +143,13 @@ def _distribution(rows: Sequence[Prediction], recognizer: Recognizer) -> None:
     given = counts(rows, recognizer.labels)
     left, right = st.columns(2, gap="medium")
     with left:
-        st.subheader("Emotions")
+        st.header("Emotions")
         draw = pictures.pie if st.toggle("As a pie", key="many pie") else pictures.distribution
-        st.plotly_chart(draw(given), key="distribution", width="stretch", config=_CONFIG)
+        charts.draw(draw(given), "distribution")
     with right:
-        st.subheader("Confidence")
+        st.header("Confidence")
         sure = [row.confidence for row in rows if row.confidence is not None]
-        st.plotly_chart(pictures.confidences(sure), key="confidences", width="stretch", config=_CONFIG)
+        charts.draw(pictures.confidences(sure), "confidences")
         st.caption("Number of answers by confidence.")
 
 
@@ -181,7 +180,7 @@ def _truth(rows: Sequence[Prediction], recognizer: Recognizer) -> truth.Comparis
         ):
             column.metric(name, text)
         figure = sound_pictures.matrix(found.confusion, found.labels, ink())
-        st.plotly_chart(figure, key="confusion", width="stretch", config=_CONFIG)
+        charts.draw(figure, "confusion")
         says = "Rows: the label; columns: the answer. UAR is the mean of the recalls of the labels that occur."
         if found.unanswered:
             says += f" {found.unanswered} clips without an emotion are not counted."

@@ -36,7 +36,7 @@ def download_one(row: FeatureRow) -> None:
 
 def show() -> None:
     """Draw the part of the page that measures many clips."""
-    st.subheader("Many clips")
+    st.header("Many clips")
     st.markdown("All measures of each clip as a row of one CSV, as `ser features --csv` writes it.")
     files = st.file_uploader("Recordings, or a zip of them", accept_multiple_files=True, key="feature uploads")
     clips: list[Clip] = []

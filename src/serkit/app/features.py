@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from serkit import audio
-from serkit.app import feature_files, sound_pictures
+from serkit.app import charts, feature_files, sound_pictures
 from serkit.app.averages import averages
 from serkit.app.clips import Clip, pick
 from serkit.app.words import no_speech, plain
@@ -21,7 +21,6 @@ from serkit.recognition.recognizer import Recognizer
 
 __all__ = ["SECTIONS", "Section", "nearest_average", "show"]
 
-_CONFIG = {"displayModeBar": False}
 _LONGEST = 30.0  # s; the most of a clip that is analysed
 _PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
@@ -249,11 +248,11 @@ def _measured(clip: Clip) -> FeatureRow:
 
 
 def _section(section: Section, sound: Description, key: str) -> None:
-    st.subheader(section.title)
+    st.header(section.title)
     st.markdown(plain(section.says))
     left, right = st.columns(2, gap="medium")
     with left:
-        st.plotly_chart(_over_time(section, sound), key=f"{key} time", width="stretch", config=_CONFIG)
+        charts.draw(_over_time(section, sound), f"{key} time")
     with right:
         _comparison(section, sound.measures, key)
 
@@ -276,7 +275,7 @@ def _comparison(section: Section, found: Mapping[str, float], key: str) -> None:
     if section.map:
         values = {name: found[name] for name in section.compared}
         figure = sound_pictures.distances(values, known, section.names)
-        st.plotly_chart(figure, key=f"{key} averages", width="stretch", config=_CONFIG)
+        charts.draw(figure, f"{key} averages")
         st.caption(plain(f"All {len(values)} together are closest to the average of {nearest_average(values)}."))
         return
     name = section.compared[0]
@@ -290,7 +289,7 @@ def _comparison(section: Section, found: Mapping[str, float], key: str) -> None:
     one = {label: table[name] for label, table in known.items()}
     unit = f" {MEASURES[name]}".rstrip()
     figure = sound_pictures.compared(found[name], one, unit=unit)
-    st.plotly_chart(figure, key=f"{key} averages {name}", width="stretch", config=_CONFIG)
+    charts.draw(figure, f"{key} averages {name}")
     nearest = nearest_average({name: found[name]})
     says = f"{title}: {sound_pictures.number(found[name])}{unit}, closest to the average of {nearest}."
     st.caption(plain(says[:1].upper() + says[1:]))

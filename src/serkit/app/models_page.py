@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from serkit.app import MODEL_VARIABLE, pictures, sound_pictures
+from serkit.app import MODEL_VARIABLE, charts, pictures, sound_pictures
 from serkit.app.chosen_model import choices, score_line, short
 from serkit.app.clips import answers, pick
 from serkit.app.results_page import MEANINGS
@@ -19,7 +19,6 @@ from serkit.recognition.recognizer import Recognizer, load
 
 __all__ = ["confusion_of", "doubts", "show"]
 
-_CONFIG = {"displayModeBar": False}
 _ORDER = tuple(MEANINGS)
 
 
@@ -90,7 +89,7 @@ def _protocols(manifest: Manifest) -> list[str]:
 
 
 def _scores(manifest: Manifest) -> None:
-    st.subheader("How good it is")
+    st.header("How good it is")
     if not manifest.scores:
         st.info("This bundle has no scores, so its quality is unknown.")
     for protocol in _protocols(manifest):
@@ -105,7 +104,7 @@ def _scores(manifest: Manifest) -> None:
 
 
 def _confusion(manifest: Manifest) -> None:
-    st.subheader("What it confuses")
+    st.header("What it confuses")
     found = {protocol: confusion_of(manifest, protocol) for protocol in _protocols(manifest)}
     present = [protocol for protocol, rows in found.items() if rows is not None]
     if not present:
@@ -117,7 +116,7 @@ def _confusion(manifest: Manifest) -> None:
     rows = found[protocol]
     assert rows is not None
     figure = sound_pictures.matrix(rows, manifest.labels, ink())
-    st.plotly_chart(figure, key=f"confusion {protocol}", width="stretch", config=_CONFIG)
+    charts.draw(figure, f"confusion {protocol}")
     doubt = doubts(protocol, manifest.scores[protocol])
     if doubt:
         st.warning(plain(doubt), icon=":material/warning:")
@@ -125,7 +124,7 @@ def _confusion(manifest: Manifest) -> None:
 
 
 def _side_by_side(name: str, first: Recognizer, others: Sequence[str]) -> None:
-    st.subheader("Two models on the same clip")
+    st.header("Two models on the same clip")
     if not others:
         st.info("Only one model is loaded. ser app --model FOLDER offers all bundles in a folder.")
         return
@@ -147,4 +146,4 @@ def _side_by_side(name: str, first: Recognizer, others: Sequence[str]) -> None:
             st.html(headline(answer))
             if answer.probabilities:
                 figure = pictures.bars(answer.probabilities)
-                st.plotly_chart(figure, key=f"beside {number}", width="stretch", config=_CONFIG)
+                charts.draw(figure, f"beside {number}")

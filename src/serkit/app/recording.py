@@ -12,7 +12,7 @@ import soundfile as sf
 import streamlit as st
 
 from serkit import audio
-from serkit.app import channel, pictures, sound_pictures, voice
+from serkit.app import channel, charts, pictures, sound_pictures, voice
 from serkit.app.clips import Clip, as_csv, as_json, examples, pick
 from serkit.app.words import per_cent, plain, remarks
 from serkit.audio import Channel
@@ -29,7 +29,6 @@ from serkit.waiting import clock
 
 __all__ = ["Heard", "clock", "listen", "show", "stretch"]
 
-_CONFIG = {"displayModeBar": False}
 _EXAMPLES = "The example clips, one after another: actors from CREMA-D (ODbL 1.0) in six emotions."
 _PLAYED = 120.0  # s; the most of a segment that is played, so that a click responds at once
 _COLUMNS = 900  # of the outline
@@ -227,7 +226,7 @@ def _strip(heard: Heard, parts: Sequence[Prediction], place: str) -> None:
 
     key = f"strip {place}"
     figure = sound_pictures.strip(heard.low, heard.high, parts, clock, chosen=st.session_state["long chosen"])
-    st.plotly_chart(figure, key=key, width="stretch", config=_CONFIG, on_select=chosen, selection_mode="points")
+    charts.draw(figure, key, on_select=chosen, selection_mode="points")
 
 
 def _player(clip: Clip, parts: Sequence[Prediction], recognizer: Recognizer) -> None:
@@ -244,12 +243,12 @@ def _player(clip: Clip, parts: Sequence[Prediction], recognizer: Recognizer) -> 
     st.audio(sound, format="audio/wav", autoplay=index is not None)
     if told := remarks(part):
         st.caption(plain(told))
-    st.caption("Click the strip or select a row of the table to hear that stretch. Hatched: unsure. Palest: no speech.")
+    st.caption("Click the strip or select a row of the table to hear that stretch. Hatched: unsure. Empty: no speech.")
 
 
 def _summary(parts: Sequence[Prediction], recognizer: Recognizer) -> None:
-    st.subheader("Share of the time")
-    st.plotly_chart(pictures.bars(shares(parts, recognizer.labels)), key="long shares", width="stretch", config=_CONFIG)
+    st.header("Share of the time")
+    charts.draw(pictures.bars(shares(parts, recognizer.labels)), "long shares")
 
 
 def _downloads(timeline: Timeline, parts: Sequence[Prediction]) -> None:
@@ -274,7 +273,7 @@ def _segments(parts: Sequence[Prediction], place: str) -> None:
 
     warnings = [", ".join(part.warnings) for part in parts]
     key = f"segments {place} {st.session_state['long taps']}"  # a click on the strip resets the selection of the table
-    st.subheader(f"{len(parts)} segments" if len(parts) > 1 else "One segment")
+    st.header(f"{len(parts)} segments" if len(parts) > 1 else "One segment")
     st.dataframe(
         {
             "start": [clock(part.start, tenths=True) for part in parts],

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from serkit.app.averages import Average
-from serkit.app.words import GREY, per_cent
+from serkit.app.charts import told
+from serkit.app.words import GREY, line, per_cent
 from serkit.emotions import colour
 from serkit.recognition.prediction import Prediction
 
@@ -33,7 +34,7 @@ def strip(
 ) -> go.Figure:
     """Draw the outline of a recording, and below it a strip with the answer of each segment in its colour.
 
-    Unsure stretches are hatched; stretches without speech are a pale grey.
+    Unsure stretches are hatched; stretches without speech are empty.
 
     Parameters
     ----------
@@ -49,11 +50,11 @@ def strip(
     end = parts[-1].end
     figure = make_subplots(rows=2, shared_xaxes=True, vertical_spacing=0.04, row_heights=[0.62, 0.38])
     times = (np.arange(len(low)) + 0.5) * end / max(len(low), 1)
-    _outline(figure, times, low, high, GREY)
+    _outline(figure, times, low, high, line(GREY))
     if chosen is not None:
         part = parts[chosen]
         inside = (times >= part.start) & (times <= part.end)
-        hue = _hue(part) if part.emotion else _CLIP
+        hue = line(colour(part.emotion) if part.emotion else _CLIP)
         _outline(figure, times[inside], low[inside], high[inside], hue)
         figure.add_vline(
             x=(part.start + part.end) / 2, line={"color": hue, "width": 2}, row=1, col=1
@@ -89,7 +90,9 @@ def strip(
     figure.update_xaxes(range=[0, end], showgrid=False, zeroline=False)
     figure.update_xaxes(tickvals=places, ticktext=[clock(place) for place in places], row=2, col=1)
     figure.update_layout(clickmode="event+select", hovermode="closest")
-    return figure
+    return told(
+        figure, f"The waveform of {clock(end)}, and a strip of {len(parts)} segments. The table below has them."
+    )
 
 
 def ticks(end: float, *, most: int = 7) -> list[float]:
@@ -114,7 +117,7 @@ def curves(times: np.ndarray, rows: Mapping[str, np.ndarray], *, unit: str) -> g
                 y=np.round(values, 4),
                 name=name,
                 mode="lines",
-                line={"color": hue, "width": 2},
+                line={"color": line(hue), "width": 2},
                 hovertemplate="%{x:.2f} s: %{y:.4~g}" + unit + "<extra>" + name + "</extra>",
             )
         )
@@ -123,7 +126,9 @@ def curves(times: np.ndarray, rows: Mapping[str, np.ndarray], *, unit: str) -> g
     figure.update_yaxes(ticksuffix=unit, nticks=5, zeroline=False, gridcolor="rgba(128,128,128,0.25)")
     if len(rows) > 1:
         figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"})
-    return figure
+    known = {name: values[np.isfinite(values)] for name, values in rows.items()}
+    ranges = [f"{name} {number(v.min())} to {number(v.max())}{unit}" for name, v in known.items() if len(v)]
+    return told(figure, f"Curves over {times[-1]:.1f} s: {', '.join(ranges)}.")
 
 
 def heat(
@@ -149,13 +154,13 @@ def heat(
     _plain(figure, height=220)
     figure.update_xaxes(ticksuffix=" s", showgrid=False, zeroline=False)
     figure.update_yaxes(type="category", showgrid=False, ticks="")
-    return figure
+    return told(figure, f"A map over {times[-1]:.1f} s with {len(names)} rows, {names[0]} to {names[-1]}.")
 
 
 def compared(value: float, known: Mapping[str, Average], *, unit: str) -> go.Figure:
     """Draw the mean of each emotion with one deviation on either side, and the clip as a line across."""
     labels = list(known)
-    hues = [colour(label) for label in labels]
+    hues = [line(colour(label)) for label in labels]
     figure = go.Figure()
     for label, hue in zip(labels, hues, strict=True):
         one = known[label]
@@ -175,14 +180,15 @@ def compared(value: float, known: Mapping[str, Average], *, unit: str) -> go.Fig
             hovertemplate="%{y}: %{x:.3~g} ± %{customdata[0]:.3~g}" + unit + "<extra></extra>",
         )
     )
-    figure.add_vline(x=value, line={"color": _CLIP, "width": 3})
+    figure.add_vline(x=value, line={"color": line(_CLIP), "width": 3})
     says = f"<b>this clip</b> {number(value)}{unit}"
     figure.add_annotation(x=value, y=1.0, yref="paper", yanchor="bottom", text=says, showarrow=False)
     _plain(figure, height=250)
     figure.update_layout(margin={"t": 24})
     figure.update_xaxes(ticksuffix=unit, nticks=5, zeroline=False, gridcolor="rgba(128,128,128,0.25)")
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, ticks="", zeroline=False)
-    return figure
+    means = ", ".join(f"{label} {number(one.mean)}" for label, one in known.items())
+    return told(figure, f"This clip: {number(value)}{unit}. Means of the emotions: {means}.")
 
 
 def distances(
@@ -221,7 +227,7 @@ def distances(
     _plain(figure, height=250)
     figure.update_xaxes(type="category", showgrid=False, zeroline=False, ticks="")
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, zeroline=False, ticks="")
-    return figure
+    return told(figure, f"A map: how far {len(names)} measures of this clip are from the mean of each emotion.")
 
 
 def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], ink: str) -> go.Figure:
@@ -252,7 +258,8 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], ink: str) -> 
     _plain(figure, height=380)
     figure.update_xaxes(title="answer", type="category", showgrid=False, ticks="", tickangle=-45)
     figure.update_yaxes(title="truth", autorange="reversed", type="category", showgrid=False, ticks="")
-    return figure
+    right = [f"{label} {100 * shared[k, k]:.0f} %" for k, label in enumerate(labels)]
+    return told(figure, f"A confusion matrix. Right answers: {', '.join(right)}.")
 
 
 def number(value: float) -> str:
@@ -269,7 +276,7 @@ def number(value: float) -> str:
 def _hue(part: Prediction) -> str:
     if part.emotion:
         return colour(part.emotion)
-    return "rgba(140,140,140,0.45)" if part.unsure else "rgba(140,140,140,0.15)"
+    return GREY if part.unsure else "rgba(140,140,140,0)"
 
 
 def _outline(figure: go.Figure, times: np.ndarray, low: np.ndarray, high: np.ndarray, hue: str) -> None:
