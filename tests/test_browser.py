@@ -16,7 +16,8 @@ import pytest
 import soundfile as sf
 
 import serkit
-from serkit.app.words import per_cent
+from serkit.app.words import PAPER, per_cent
+from tests.axe import STREAMLIT, violations
 from tests.conftest import voice
 from tests.tiny_models import BIAS, HOSTILE_CARD, waveform_graph, write_adaptable, write_tiny
 from tests.webapp import DESK, MISSING, PHONE, Server, served
@@ -322,16 +323,37 @@ def test_a_tap_on_the_strip_plays_that_stretch(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_background(visit: Visit, clips: list[Path], scheme: str) -> None:
+def test_everybody_can_read_every_page(visit: Visit, clips: list[Path], scheme: str) -> None:
+    """Text stands out from its background, axe-core finds nothing, and charts have a sentence for screen readers."""
     page = visit(scheme=scheme)
-    faint = {}
+    faint, broken = {}, {}
     for name in tour(page, clips):
         found = page.evaluate(CONTRASTS)
         assert found["page"] > 0.8 if scheme == "light" else found["page"] < 0.1
+        ground = page.locator(".stApp").evaluate("app => getComputedStyle(app).backgroundColor")
+        paper = PAPER[scheme == "dark"]
+        assert ground == f"rgb({', '.join(str(int(paper[k : k + 2], 16)) for k in (1, 3, 5))})"
         assert len(found["texts"]) > 10
         # WCAG AA: 4.5, or 3 for large letters
         faint[name] = [text for text in found["texts"] if text["ratio"] < (3 if text["large"] else 4.5)]
+        broken[name] = violations(page, STREAMLIT)
+        charts = page.get_by_test_id("stPlotlyChart")
+        assert all(charts.nth(k).get_attribute("aria-label") for k in range(charts.count())), name
     assert [f"{name}: {text}" for name in PAGES for text in faint[name]] == []
+    assert [f"{name}: {rule}" for name in PAGES for rule in broken[name]] == []
+
+
+def test_the_focus_of_the_keyboard_is_seen(visit: Visit) -> None:
+    page = visit()
+    answer(page).wait_for()
+    settle(page)
+    page.get_by_test_id("stMain").get_by_role("link", name="One clip", exact=True).focus()
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        ring = page.evaluate(
+            "() => { const s = getComputedStyle(document.activeElement); return [s.outlineStyle, s.outlineWidth]; }"
+        )
+        assert ring == ["solid", "3px"]
 
 
 #: Luminance of the page's background, and the contrast of each text in sight with what lies behind it, as WCAG counts.

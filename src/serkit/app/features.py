@@ -164,9 +164,6 @@ _VOICE = (
     ("Jitter", "jitter", ".2f"),
     ("Shimmer", "shimmer", ".1f"),
     ("Harmonics to noise", "hnr", ".1f"),
-    ("F1", "f1", ".0f"),
-    ("F2", "f2", ".0f"),
-    ("F3", "f3", ".0f"),
 )
 
 
@@ -195,11 +192,14 @@ def _one(clip: Clip) -> None:
         st.info("Nobody seems to speak here; what has a pitch was measured all the same.")
     if found.duration > _LONGEST - 0.1:
         st.caption(f"Only the first {_LONGEST:.0f} s are measured.")
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small"):
         for name, measure, form in _VOICE:
             value = found.measures[measure]
             shown = "–" if np.isnan(value) else f"{value:{form}} {MEASURES[measure].replace('semitones', 'st')}"
             st.metric(name, shown, width="content")
+        formants = [found.measures[name] for name in ("f1", "f2", "f3")]
+        shown = ", ".join("–" if np.isnan(value) else f"{value:.0f}" for value in formants)
+        st.metric("Formants", f"{shown} Hz", width="content")
     feature_files.download_one(row)
     st.caption(
         "Only voiced sound counts, that is, sound with a pitch: pauses, breath and hiss are left out. Next to each "

@@ -17,7 +17,7 @@ __all__ = ["GREY", "PAPER", "card", "headline", "ink", "line", "no_speech", "per
 GREY = "#8C8C8C"
 
 #: Streamlit's background of a page, in light and dark.
-PAPER = ("#ffffff", "#0e1117")
+PAPER = ("#ffffff", "#171614")
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+.!|~<>$:&-])")
 # Images and links need a bracket, HTML needs <, formulas $; an escaped backslash cannot undo the escape after it.
