@@ -227,7 +227,24 @@ def test_the_microphone_is_heard(visit: Visit, tiny: Path, chromium: Browser) ->
     expect(answer(page)).to_contain_text(says(tiny, recorded))
     wave = serkit.audio.load(recorded, target_rate=16000)
     assert wave.duration > 1
+    assert not page.locator(".serkit-microphone").filter(has_text="microphone").count()
     assert tone(wave.samples) == pytest.approx(tone(voice(4, 1, seconds=3.0)), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        ("Object.defineProperty(window, 'isSecureContext', {value: false})", "came over plain http from another one"),
+        ("navigator.permissions.query = async () => ({state: 'denied'})", "Allow it at the icon"),
+        ("navigator.mediaDevices.enumerateDevices = async () => []", "Connect one and reload"),
+    ],
+)
+def test_a_browser_without_a_microphone_says_why(visit: Visit, before: str, says: str) -> None:
+    page = visit()
+    page.add_init_script(before)
+    page.reload()
+    page.get_by_text("Record", exact=True).first.click()
+    expect(page.locator(".serkit-microphone")).to_contain_text(says)
 
 
 def tone(samples: np.ndarray) -> float:
@@ -263,7 +280,7 @@ def test_a_voice_is_enrolled_saved_and_forgotten(
     settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save as JSON").click()
+        page.get_by_role("button", name="Download JSON").click()
     assert serkit.Profile.load(download.value.path()) == who
     go(page, "Long recording")
     expect(page.get_by_text("Answers adapted to this voice, 4 s heard")).to_be_visible()

@@ -8,7 +8,7 @@ from functools import partial
 import pandas  # noqa: F401 - Plotly takes a pandas that another visitor's thread is still importing for a whole one
 import streamlit as st
 
-from serkit.app import batch, chosen_model, features, models_page, recording, results_page, single
+from serkit.app import batch, chosen_model, features, live, models_page, recording, results_page, single
 from serkit.app.words import line
 from serkit.recognition.recognizer import Recognizer
 
@@ -41,6 +41,7 @@ _PAGES = (
     ("One clip", "Which emotion a short recording carries, and what in it led to the answer.", single.show, "clip"),
     ("Many clips", "A table of answers for a folder of recordings, with charts and downloads.", batch.show, "clips"),
     ("Long recording", "A call, a meeting, a podcast: the emotion of each utterance.", recording.show, "recording"),
+    ("Live", "Speak, and see the emotion of each utterance as you go.", live.show, "live"),
     ("Features", "What can be measured in a voice, beside the average of each emotion.", features.show, "features"),
     ("Models", "How good each model is, what it confuses, and two of them on one clip.", models_page.show, "models"),
     ("Results", "Published recipes and what they reach for a new voice.", results_page.show, "results"),
