@@ -231,6 +231,18 @@ def test_the_microphone_is_heard(visit: Visit, tiny: Path, chromium: Browser) ->
     assert tone(wave.samples) == pytest.approx(tone(voice(4, 1, seconds=3.0)), rel=0.02)
 
 
+def test_live_sound_arrives(visit: Visit) -> None:
+    page = visit()
+    page.context.grant_permissions(["microphone"])
+    go(page, "Live")
+    page.get_by_role("button", name="Speak", exact=True).click()
+    page.get_by_text(re.compile("Listening, 0:0[2-9]")).wait_for()
+    page.get_by_role("button", name="Stop listening").click()
+    page.get_by_text(re.compile("Heard 0:[0-9]{2}")).wait_for()
+    settle(page)
+    assert violations(page, STREAMLIT) == []
+
+
 @pytest.mark.parametrize(
     ("before", "says"),
     [

@@ -17,7 +17,7 @@ import streamlit as st
 from serkit.app import charts, microphone, pictures
 from serkit.app.chosen_model import least
 from serkit.app.clips import as_csv
-from serkit.app.words import headline, plain
+from serkit.app.words import headline, no_speech, plain
 from serkit.errors import SerkitError
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.recognizer import Recognizer
@@ -101,9 +101,7 @@ class Live:
 
 def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
-    st.caption(
-        "Press Speak and talk. Each utterance is answered when it ends; nothing is kept when you leave the page."
-    )
+    st.caption("Press Speak and talk. Each utterance is answered when it ends. Nothing that you say is stored.")
     microphone.why_not()
     _heard(model, recognizer)
 
@@ -122,17 +120,27 @@ def _heard(model: str, recognizer: Recognizer) -> None:
             except SerkitError as error:
                 st.session_state["live error"] = str(error)
 
-    _component()(
-        key=key,
-        data={"session": live.session, "heard": live.heard, "finished": live.finished},
-        on_sound_change=sound,
-    )
+    button = st.container()
     if problem := st.session_state.pop("live error", None):
         st.error(plain(problem))
+    _answers(live, recognizer)
+    with button:  # drawn last: it lets the browser send more, which would interrupt what is still being drawn
+        _component()(
+            key=key,
+            data={"session": live.session, "heard": live.heard, "finished": live.finished},
+            on_sound_change=sound,
+        )
+
+
+def _answers(live: Live, recognizer: Recognizer) -> None:
     limit = least()
     spoken = [part.at_least(limit) for part in live.parts if part.speech]
     current = live.now.at_least(limit) if live.now else spoken[-1] if spoken else None
+    if live.stream is not None:
+        st.caption(f"{'Heard' if live.finished else 'Listening,'} {clock(live.stream.seconds)}")
     if current is None:
+        if live.finished:
+            st.html(no_speech("so there is no emotion to name"))
         return
     left, right = st.columns(2, gap="medium", vertical_alignment="center")
     left.html(headline(current))
