@@ -33,7 +33,8 @@ PAGES: dict[str, Callable[[Page], Locator]] = {
     "One clip": lambda page: answer(page),
     "Many clips": lambda page: page.get_by_role("button", name="Download CSV", exact=True),
     "Long recording": lambda page: page.get_by_role("heading", name="Share of the time"),
-    "Features": lambda page: page.get_by_role("heading", name="Harmonic and percussive"),
+    "Live": lambda page: page.get_by_role("button", name="Speak", exact=True),
+    "Features": lambda page: page.get_by_role("heading", name="Many clips"),
     "Models": lambda page: page.get_by_role("heading", name="Two models on the same clip"),
     "Results": lambda page: page.get_by_text("runs of ser compare"),
 }
