@@ -267,7 +267,7 @@ def readable(hue: str, background: str, *, least: float = 4.5) -> str:
     Examples
     --------
     >>> readable("#0072B2", "#ffffff"), readable("#F0C808", "#ffffff")
-    ('#0072B2', '#86700b')
+    ('#0072B2', '#8b7405')
     """
     end = 0 if contrast("#000000", background) > contrast("#ffffff", background) else 255
     found = hue

@@ -115,7 +115,7 @@ def measure(
     --------
     >>> (row,) = measure(["missing.wav"])
     >>> row.error
-    "No such file: 'missing.wav'."
+    "no such file or folder: 'missing.wav'."
     """
     wanted = check_channel(channel)
 
