@@ -16,7 +16,7 @@ from serkit.errors import SerkitError
 
 #: The commands in the order of ``ser --help``, by what they are for.
 _PANELS = {
-    "Answer": ("predict", "timeline", "listen", "explain", "app", "serve"),
+    "Answer": ("predict", "timeline", "listen", "explain", "features", "app", "serve"),
     "Adapt": ("enrol", "adapt"),
     "Train and measure": ("train", "evaluate", "transfer", "compare", "score", "attach", "recipes", "data", "encoders"),
     "Look": ("models", "doctor"),
