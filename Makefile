@@ -136,7 +136,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e '.[app,client,dev,docs,encoders,train,formats,notebooks,parquet,scale,serve,telemetry]'
+	$(PIP) install -c constraints.txt -e '.[app,client,dev,docs,encoders,train,formats,notebooks,parquet,scale,serve,telemetry,tracking]'
 	touch $@ $(VENV)/.runtime $(VENV)/.app
 
 $(VENV)/.app: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from serkit.cli import app
-from serkit.cli.options import ForceOption, LabelsOption, ModelOption, check_output, profile_for
+from serkit.cli.options import DeviceOption, ForceOption, LabelsOption, ModelOption, check_output, profile_for
 from serkit.cli.standard_input import standard_input
 from serkit.errors import AudioError, SerkitError
 
@@ -23,6 +23,7 @@ def explain(
         str | None, typer.Option("--emotion", "-e", metavar="LABEL", help="Explain this label instead of the answer.")
     ] = None,
     model: ModelOption = "default",
+    device: DeviceOption = "auto",
     offset: Annotated[float, typer.Option("--offset", metavar="S", help="Start at this time, in seconds.")] = 0.0,
     duration: Annotated[
         float | None, typer.Option("--duration", metavar="S", help="How many seconds to explain; all by default.")
@@ -56,7 +57,7 @@ def explain(
     from serkit.terminal import printable
 
     heard = check_channel(channel)
-    recognizer = load(model).among(labels)
+    recognizer = load(model, device=device).among(labels)
     recognizer.need_labels("explain an answer")
     known = profile_for(recognizer, profile)
     if out is not None and out.is_dir():

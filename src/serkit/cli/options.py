@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AddressOption",
     "Cluster",
+    "DeviceOption",
     "DropOption",
     "EngineOption",
     "ForceOption",
@@ -38,6 +39,15 @@ __all__ = [
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what --out names if it exists.")]
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")]
+
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="Where the model runs: cpu, cuda (a GPU of NVIDIA; extra gpu), or auto: the GPU where there is one.",
+    ),
+]
 
 RecursiveOption = Annotated[
     bool, typer.Option("--recursive", "-r", help="Also look into sub-folders and linked folders.")
