@@ -13,6 +13,7 @@
 # make averages SERKIT_DATA=folder   write the average features of each emotion, for the app's page of features
 # make notebooks SERKIT_DATA=folder   run the notebooks and save their output
 # make screenshots   take the pictures of the app for README and docs
+# make demo-picture   make the animation for README, of terminal, app and browser page: three minutes
 # make fuzz   read 100,000 damaged recordings of every container, write docs/fuzz.md
 # make browser   put the page that runs a model in the browser together, into build/browser
 # make dist   build what is published, into dist/, and check it
@@ -23,7 +24,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test coverage test-dependencies mutants lint format app bench dist fuzz docs site results scores yardstick averages notebooks \
-	screenshots chromium espeak browser browser-packages clean
+	screenshots demo-picture chromium espeak browser browser-packages clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/ser predict examples/
@@ -94,6 +95,9 @@ averages: $(VENV)/.dev
 screenshots: $(VENV)/.dev chromium
 	$(BIN)/python docs/screenshots.py
 
+demo-picture: $(VENV)/.dev chromium browser-packages
+	$(BIN)/python docs/demo.py
+
 notebooks: $(VENV)/.dev
 	$(BIN)/python docs/notebooks.py "$(SERKIT_DATA)" $(NOTEBOOKS)
 
@@ -132,7 +136,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e '.[app,client,dev,docs,encoders,train,formats,notebooks,parquet,scale,serve,telemetry]'
+	$(PIP) install -c constraints.txt -e '.[app,client,dev,docs,encoders,train,formats,notebooks,parquet,scale,serve,telemetry,tracking]'
 	touch $@ $(VENV)/.runtime $(VENV)/.app
 
 $(VENV)/.app: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from serkit.app.averages import measures, table
+from serkit.app.averages import table
 from serkit.corpora import read_corpus
+from serkit.features import describe
 
 TARGET = Path(__file__).resolve().parent.parent / "src" / "serkit" / "app" / "averages.csv"
 
@@ -19,7 +20,7 @@ def clips(data: Path) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield the label and the measures of each clip."""
     corpus = read_corpus(data / "ravdess", kind="ravdess", channel="speech")
     for number, (_, row) in enumerate(corpus.table.iterrows(), start=1):
-        yield row["emotion"], measures(corpus.load(row))
+        yield row["emotion"], describe(corpus.load(row)).measures
         if number % 100 == 0:
             print(f"{number} of {len(corpus.table)}", flush=True)
 

@@ -16,6 +16,8 @@ import typer
 from corpora_table import table as corpora
 from emobox import emobox
 from score_tables import headline, scores, targets
+from stories import doubt, leakage
+from stories import main as pictures
 from typer.cli import get_docs_for_click
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,6 +82,9 @@ def main() -> None:
     fill(ROOT / "docs" / "corpora.md", "corpora", corpora())
     fill(ROOT / "docs" / "service.md", "settings", settings())
     fill(ROOT / "docs" / "yardstick.md", "emobox", emobox())
+    fill(ROOT / "docs" / "leakage.md", "leakage", leakage())
+    fill(ROOT / "docs" / "doubt.md", "doubt", doubt())
+    pictures()
     PACKAGED.write_bytes(COMPARISON.read_bytes())
     (ROOT / "docs" / "cli.md").write_text(reference(), encoding="utf-8")
 

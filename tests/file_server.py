@@ -53,9 +53,10 @@ class Handler(BaseHTTPRequestHandler):
             self.server.asked.append((name, wanted, 404))
             self.send_error(404)
             return
-        start = 0
+        start, size = 0, len(content)
         if wanted and self.server.ranges:
-            start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])  # type: ignore[index]
+            first, last = re.fullmatch(r"bytes=(\d+)-(\d*)", wanted).groups()  # type: ignore[union-attr]
+            start, content = int(first), content[: int(last) + 1] if last else content
             if start >= len(content):
                 self.server.asked.append((name, wanted, 416))
                 self.send_response(416)
@@ -65,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
             start += self.server.shift
             self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{size}")
         else:
             self.send_response(200)
         self.server.asked.append((name, wanted, 206 if start else 200))

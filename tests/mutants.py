@@ -28,6 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CORE = "tests/test_core_values.py"
 FEATURES = (CORE, "tests/features/test_feature_values.py", "tests/features/test_feature_invariants.py")
+VOICES = "tests/features/test_voice_measures.py"
 
 #: Module under src/serkit -> the tests that concern it, the likeliest to fail first.
 AREAS: dict[str, tuple[str, ...]] = {
@@ -47,9 +48,14 @@ AREAS: dict[str, tuple[str, ...]] = {
     "evaluation/paired": ("tests/test_paired.py",),
     "features/analysis": FEATURES,
     "features/banks": FEATURES,
+    "features/described": (VOICES,),
+    "features/formants": (VOICES,),
     "features/pitch": FEATURES,
+    "features/pulses": (VOICES,),
     "features/spectral": FEATURES,
     "features/temporal": FEATURES,
+    "features/tracking": (CORE, VOICES),
+    "features/voice": (VOICES,),
     "models/linear_network": ("tests/test_linear_network.py",),
     "protocol/assignment": ("tests/test_protocol.py",),
     "protocol/folds": (

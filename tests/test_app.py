@@ -14,6 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile as sf
@@ -346,3 +347,25 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(SerkitError, match=r"^The web app needs the package 'plotly'.* 'serkit\[app\]'"):
         serve()
+
+
+def test_a_voice_memo_of_a_phone_is_answered(tiny: Path) -> None:
+    """AAC in M4A, as iPhones record; what decodes it comes with the extra [app]."""
+    extras = Path(__file__).parents[1].joinpath("pyproject.toml").read_text(encoding="utf-8")
+    assert re.search(r'^app = \[.*"av>=', extras, re.MULTILINE)
+    memo, rate = BytesIO(), 48000
+    with av.open(memo, "w", format="ipod") as container:
+        track = container.add_stream("aac", rate=rate)
+        track.layout = "mono"
+        samples = voice(3, 1, seconds=1.5, rate=rate)[None]
+        frame = av.AudioFrame.from_ndarray(samples.copy(), format="fltp", layout="mono")
+        frame.sample_rate = rate
+        container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    page = opened()
+    page.radio(key="one way").set_value("Upload").run()
+    page.file_uploader(key="one upload").upload("New Recording 7.m4a", memo.getvalue(), "audio/x-m4a").run()
+    assert not page.exception
+    assert not page.error
+    (found,) = serkit.load(tiny).predict([memo.getvalue()])
+    assert said(page).startswith(title(found))

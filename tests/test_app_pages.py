@@ -19,20 +19,30 @@ from streamlit.testing.v1 import AppTest
 
 import serkit
 from serkit import audio
-from serkit.app import MODEL_VARIABLE, features, listening, models_page, player, recording, results_page, sound_pictures
-from serkit.app.averages import averages, measures, table
+from serkit.app import (
+    MODEL_VARIABLE,
+    feature_files,
+    features,
+    listening,
+    models_page,
+    player,
+    recording,
+    results_page,
+    sound_pictures,
+)
+from serkit.app.averages import averages, table
 from serkit.app.clips import Clip
 from serkit.app.corrections import Edited, corrected
 from serkit.app.words import per_cent, plain
-from serkit.audio.waveform import Window
 from serkit.emotions import LABELS, colour
 from serkit.errors import SerkitError
-from serkit.features import Analysis, centroid, harmonic_percussive, rms, tempo
+from serkit.features import MEASURES, Analysis, centroid, describe, harmonic_percussive, rms, tempo
+from serkit.recognition.feature_rows import measure
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.speakers import Turns
 from serkit.recognition.tracks import Outline, Timeline, Track
 from serkit.waiting import clock
-from tests.conftest import voice
+from tests.conftest import Ser, voice
 from tests.known_speech import LoudFrames
 from tests.tiny_models import HOSTILE_CARD, write_tiny
 
@@ -310,28 +320,29 @@ def test_the_outline_spans_the_samples_at_their_time(seconds: float) -> None:
 # features
 
 
-def test_measures_are_means_over_the_voice(tiny: Path) -> None:
+def test_measures_are_means_over_the_voice() -> None:
     samples = voice(5, 2, seconds=2.0, rate=22050)
     wave = serkit.Waveform(samples, 22050)
-    found = measures(wave)
-    assert len(found) == 41
-    analysis = Analysis(Window(trim_db=45.0).apply(wave))
-    harmonic, percussive = harmonic_percussive(analysis).mean(axis=1)
-    assert found["centroid"] == pytest.approx(centroid(analysis).mean(), rel=1e-5)
-    assert found["rms"] == pytest.approx(20 * np.log10(rms(analysis).mean()), abs=1e-3)
-    assert found["tempo"] == pytest.approx(tempo(analysis)[0, 0])
-    assert found["harmonic_over_percussive"] == pytest.approx(20 * np.log10(harmonic / percussive), abs=1e-3)
+    found = describe(wave)
+    voiced = np.isfinite(found.rows["pitch"])
+    assert 0.3 < voiced.mean() <= 1
+    analysis = Analysis(wave)
+    harmonic, percussive = harmonic_percussive(analysis)[:, voiced].mean(axis=1)
+    assert found.measures["centroid"] == pytest.approx(centroid(analysis)[0, voiced].mean(), rel=1e-5)
+    assert found.measures["rms"] == pytest.approx(20 * np.log10(rms(analysis)[0, voiced].mean()), abs=1e-3)
+    assert found.measures["tempo"] == pytest.approx(tempo(analysis)[0, 0])
+    ratio = 20 * np.log10(harmonic / percussive)
+    assert found.measures["harmonic_over_percussive"] == pytest.approx(ratio, abs=1e-3)
     silence = np.zeros(22050, np.float32)
-    padded = measures(serkit.Waveform(np.concatenate([silence, samples, silence]), 22050))
-    assert padded["centroid"] == pytest.approx(found["centroid"], rel=0.05)
+    padded = describe(serkit.Waveform(np.concatenate([silence, samples, silence]), 22050)).measures
+    assert padded["centroid"] == pytest.approx(found.measures["centroid"], rel=0.05)
 
 
 def test_the_shipped_averages_are_of_ravdess_speech() -> None:
     known = averages()
     assert list(known) == list(LABELS)
-    names = list(measures(serkit.Waveform(voice(3, 1, rate=22050), 22050)))
     for label, measured in known.items():
-        assert list(measured) == names
+        assert list(measured) == list(MEASURES)
         assert {one.clips for one in measured.values()} == {96 if label == "neutral" else 192}
         assert all(one.deviation > 0 for one in measured.values())
     loud = {label: known[label]["rms"].mean for label in LABELS}
@@ -343,7 +354,7 @@ def test_the_shipped_averages_are_of_ravdess_speech() -> None:
 def test_the_rows_of_neutral_come_out_as_they_ship(ravdess_dir: Path) -> None:
     corpus = serkit.read_corpus(ravdess_dir, kind="ravdess", channel="speech")
     neutral = corpus.table[corpus.table["emotion"] == "neutral"]
-    made = table(("neutral", measures(corpus.load(row))) for _, row in neutral.iterrows())
+    made = table(("neutral", describe(corpus.load(row)).measures) for _, row in neutral.iterrows())
     for row in csv.DictReader(io.StringIO(made)):
         one = averages()["neutral"][row["feature"]]
         assert float(row["mean"]) == pytest.approx(one.mean, rel=1e-4, abs=1e-6)
@@ -352,20 +363,56 @@ def test_the_rows_of_neutral_come_out_as_they_ship(ravdess_dir: Path) -> None:
 
 def test_every_feature_is_drawn_and_compared(tiny: Path) -> None:
     page = opened("features", tiny)
-    assert [head.value for head in page.subheader] == [section.title for section in features.SECTIONS]
-    drawn = charts(page)
-    assert len(drawn) == 2 * len(features.SECTIONS)
-    assert all(section.says[:20] in text.value.replace("\\", "") for section, text in zip(
-        features.SECTIONS, page.markdown, strict=True
-    ))  # fmt: skip
-    (mfcc_map,) = drawn[1]["data"]
+    titles = [section.title for section in features.SECTIONS]
+    assert [head.value for head in page.header] == [*titles, "Many clips"]
+    drawn = dict(zip(titles, zip(*[iter(charts(page))] * 2, strict=True), strict=True))
+    shown = [text.value.replace("\\", "") for text in page.markdown]
+    assert all(any(section.says[:20] in text for text in shown) for section in features.SECTIONS)
+    (mfcc_map,) = drawn["MFCC"][1]["data"]
     assert mfcc_map["y"] == list(LABELS)
     assert page.selectbox(key="feature example").value == "Actor 1038: angry"
     wave = audio.load(Path(__file__).parent.parent / "examples" / "angry_1038.opus")
-    found = measures(audio.resample(wave, 22050))
+    found = describe(wave).measures
     nearest = features.nearest_average({"centroid": found["centroid"]})
     says = f"Centroid: {found['centroid']:.0f} Hz, closest to the average of {nearest}."
     assert plain(says) in [caption.value for caption in page.caption]
+    assert {one.label: one.value for one in page.metric}["Pitch"] == f"{found['pitch']:.0f} Hz"
+    page.radio(key="feature 1 which").set_value("jitter").run()
+    assert any(caption.value.startswith(plain(f"Jitter: {found['jitter']:.3g} %")) for caption in page.caption)
+
+
+def test_silence_is_no_speech_and_nothing_is_measured(tiny: Path) -> None:
+    page = uploaded(opened("features", tiny), "feature", "silence.wav", wav(np.zeros(RATE, np.float32)))
+    assert any("No speech" in part.proto.body for part in page.get("html"))
+    assert not page.get("plotly_chart")
+    assert not page.metric
+
+
+def test_the_measures_of_many_clips_are_one_csv(tiny: Path) -> None:
+    page = opened("features", tiny)
+    silence = wav(np.zeros(RATE, np.float32))
+    given = {"a.wav": wav(voice(3, 1)), "silence.wav": silence, "text.wav": b"no sound at all"}
+    page.file_uploader(key="feature uploads").set_value([(*one, "audio/wav") for one in given.items()]).run()
+    assert not page.exception
+    says = "2 measured, 1 of them without speech, 1 could not be read."
+    assert says in [caption.value for caption in page.caption]
+    (error,) = page.error
+    assert "text" in error.value
+
+
+def test_csv_in_the_app_is_that_of_the_command(ser: Ser, tmp_path: Path) -> None:
+    sf.write(tmp_path / "a.wav", voice(3, 1), RATE)
+    sf.write(tmp_path / "b.wav", np.zeros(RATE, np.float32), RATE)
+    rows = list(measure([tmp_path / "a.wav", tmp_path / "b.wav"]))
+    for name, frames in (("rows.csv", False), ("frames.csv", True)):
+        options = ["--frames"] if frames else []
+        assert (
+            ser("features", str(tmp_path / "a.wav"), str(tmp_path / "b.wav"), "--csv", str(tmp_path / name), *options)[
+                0
+            ]
+            == 0
+        )
+        assert (tmp_path / name).read_bytes() == feature_files.as_csv(rows, frames=frames)
 
 
 def test_the_map_shows_deviations_from_each_emotion() -> None:

@@ -16,7 +16,8 @@ import pytest
 import soundfile as sf
 
 import serkit
-from serkit.app.words import per_cent
+from serkit.app.words import PAPER, per_cent
+from tests.axe import STREAMLIT, violations
 from tests.conftest import voice
 from tests.tiny_models import BIAS, HOSTILE_CARD, waveform_graph, write_adaptable, write_tiny
 from tests.webapp import DESK, MISSING, PHONE, Server, served
@@ -32,7 +33,8 @@ PAGES: dict[str, Callable[[Page], Locator]] = {
     "One clip": lambda page: answer(page),
     "Many clips": lambda page: page.get_by_role("button", name="Download CSV", exact=True),
     "Long recording": lambda page: page.get_by_role("heading", name="Share of the speech"),
-    "Features": lambda page: page.get_by_role("heading", name="Harmonic and percussive"),
+    "Live": lambda page: page.get_by_role("button", name="Speak", exact=True),
+    "Features": lambda page: page.get_by_role("heading", name="Many clips"),
     "Models": lambda page: page.get_by_role("heading", name="Two models on the same clip"),
     "Results": lambda page: page.get_by_text("runs of ser compare"),
 }
@@ -233,7 +235,36 @@ def test_the_microphone_is_heard(visit: Visit, tiny: Path, chromium: Browser) ->
     expect(answer(page)).to_contain_text(says(tiny, recorded))
     wave = serkit.audio.load(recorded, target_rate=16000)
     assert wave.duration > 1
+    assert not page.locator(".serkit-microphone").filter(has_text="microphone").count()
     assert tone(wave.samples) == pytest.approx(tone(voice(4, 1, seconds=3.0)), rel=0.02)
+
+
+def test_live_sound_arrives(visit: Visit) -> None:
+    page = visit()
+    page.context.grant_permissions(["microphone"])
+    go(page, "Live")
+    page.get_by_role("button", name="Speak", exact=True).click()
+    page.get_by_text(re.compile("Listening, 0:0[2-9]")).wait_for()
+    page.get_by_role("button", name="Stop listening").click()
+    page.get_by_text(re.compile("Heard 0:[0-9]{2}")).wait_for()
+    settle(page)
+    assert violations(page, STREAMLIT) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        ("Object.defineProperty(window, 'isSecureContext', {value: false})", "came over plain http from another one"),
+        ("navigator.permissions.query = async () => ({state: 'denied'})", "Allow it at the icon"),
+        ("navigator.mediaDevices.enumerateDevices = async () => []", "Connect one and reload"),
+    ],
+)
+def test_a_browser_without_a_microphone_says_why(visit: Visit, before: str, says: str) -> None:
+    page = visit()
+    page.add_init_script(before)
+    page.reload()
+    page.get_by_text("Record", exact=True).first.click()
+    expect(page.locator(".serkit-microphone")).to_contain_text(says)
 
 
 def tone(samples: np.ndarray) -> float:
@@ -269,7 +300,7 @@ def test_a_voice_is_enrolled_saved_and_forgotten(
     settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save as JSON").click()
+        page.get_by_role("button", name="Download JSON").click()
     assert serkit.Profile.load(download.value.path()) == who
     go(page, "Long recording")
     expect(page.get_by_text("Answers adapted to this voice, 4 s heard")).to_be_visible()
@@ -338,16 +369,37 @@ def test_a_click_on_the_waveform_and_on_a_row_plays_that_moment(visit: Visit) ->
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_background(visit: Visit, clips: list[Path], scheme: str) -> None:
+def test_everybody_can_read_every_page(visit: Visit, clips: list[Path], scheme: str) -> None:
+    """Text stands out from its background, axe-core finds nothing, and charts have a sentence for screen readers."""
     page = visit(scheme=scheme)
-    faint = {}
+    faint, broken = {}, {}
     for name in tour(page, clips):
         found = page.evaluate(CONTRASTS)
         assert found["page"] > 0.8 if scheme == "light" else found["page"] < 0.1
+        ground = page.locator(".stApp").evaluate("app => getComputedStyle(app).backgroundColor")
+        paper = PAPER[scheme == "dark"]
+        assert ground == f"rgb({', '.join(str(int(paper[k : k + 2], 16)) for k in (1, 3, 5))})"
         assert len(found["texts"]) > 10
         # WCAG AA: 4.5, or 3 for large letters
         faint[name] = [text for text in found["texts"] if text["ratio"] < (3 if text["large"] else 4.5)]
+        broken[name] = violations(page, STREAMLIT)
+        charts = page.get_by_test_id("stPlotlyChart")
+        assert all(charts.nth(k).get_attribute("aria-label") for k in range(charts.count())), name
     assert [f"{name}: {text}" for name in PAGES for text in faint[name]] == []
+    assert [f"{name}: {rule}" for name in PAGES for rule in broken[name]] == []
+
+
+def test_the_focus_of_the_keyboard_is_seen(visit: Visit) -> None:
+    page = visit()
+    answer(page).wait_for()
+    settle(page)
+    page.get_by_test_id("stMain").get_by_role("link", name="One clip", exact=True).focus()
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        ring = page.evaluate(
+            "() => { const s = getComputedStyle(document.activeElement); return [s.outlineStyle, s.outlineWidth]; }"
+        )
+        assert ring == ["solid", "3px"]
 
 
 #: Luminance of the page's background, and the contrast of each text in sight with what lies behind it, as WCAG counts.

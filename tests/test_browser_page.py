@@ -18,6 +18,7 @@ import soundfile as sf
 
 import serkit
 from serkit.audio import resample
+from tests.axe import violations
 from tests.tiny_models import write_tiny
 from tests.webapp import MISSING, PHONE, launched
 
@@ -137,7 +138,9 @@ def test_answers_are_those_of_python(page: Page, waves: dict[str, Path], tiny: P
     """Speech, averages and limits: a graph without int8 gives Python's answers, on 40 s in four pieces too."""
     page.get_by_label("Model").select_option(tiny.name)
     expect(page.locator("#status")).to_have_text("Ready.", timeout=PATIENCE)
+    assert violations(page) == []
     compare(page, waves, serkit.load(tiny), 1e-3)
+    assert violations(page) == []
     assert heard(page, waves["silence"])["speech"] is False
     expect(page.get_by_role("heading", name="No speech")).to_be_visible()
 

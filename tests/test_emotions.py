@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from serkit import emotions
 from serkit.emotions import EMOTIONS, LABELS, affect
 from serkit.errors import SerkitError
 from serkit.recognition.prediction import Prediction
@@ -77,3 +78,22 @@ def test_an_unsure_answer_keeps_everything_but_the_emotion() -> None:
 def test_the_codes_are_those_of_ravdess() -> None:
     names = ["neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised"]
     assert [(emotion.code, emotion.label) for emotion in EMOTIONS] == list(enumerate(names, start=1))
+
+
+@pytest.mark.parametrize("background", ["#ffffff", "#171614", "#f6f7f9", "#12151a"])
+def test_lines_of_every_colour_stand_out(background: str) -> None:
+    """WCAG AA for letters, on the light and dark backgrounds of the app and of the pages."""
+    others = [emotions.colour(f"own {k}") for k in range(60)]  # all ten of them
+    hues = {*(emotion.colour for emotion in EMOTIONS), *others, "#8C8C8C", "#D01C8B", "#e69f00", "#cc79a7"}
+    assert len(hues) == 21  # neutral is #8C8C8C
+    for hue in hues:
+        seen = emotions.readable(hue, background)
+        assert emotions.contrast(seen, background) >= 4.5
+        if emotions.contrast(hue, background) >= 4.5:
+            assert seen == hue
+
+
+def test_contrast_is_that_of_wcag() -> None:
+    assert emotions.contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
+    assert emotions.contrast("#ffffff", "#767676") == emotions.contrast("#767676", "#ffffff")
+    assert emotions.contrast("#123456", "#123456") == 1

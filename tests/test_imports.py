@@ -83,7 +83,7 @@ def test_ser_predict_loads_these_files_and_no_others(tmp_path: Path) -> None:
     loaded = loaded_after(code)
     assert not loaded & (HEAVY | {"scipy", "pyarrow", "av", "streamlit"})
     ours = {
-        "": "_version cli emotions errors files terminal",
+        "": "_version cli devices emotions errors files terminal",
         "audio": (
             "arrays bounded channels decode folders headers mp3 quality reader reading signatures sound_file suffixes "
             "virtual_file voice_activity waveform"

@@ -50,6 +50,18 @@ def model(calls: Path) -> Path:
     return out
 
 
+def test_labels_from_the_names_of_a_published_corpus_are_announced(tmp_path: Path) -> None:
+    for k, (folder, code) in enumerate([("stressed", "W"), ("relaxed", "N")] * 5):
+        (tmp_path / "mine" / folder).mkdir(parents=True, exist_ok=True)
+        sound = voice(5 if code == "W" else 1, 1, seed=k, seconds=0.3)
+        sf.write(tmp_path / "mine" / folder / f"03a0{k // 2 + 1}{code}a.wav", sound, 16000)
+    by_name, by_folder = read_corpus(tmp_path / "mine"), read_corpus(tmp_path / "mine", kind="folders")
+    assert set(by_name.table["emotion"]) == {"angry", "neutral"}
+    assert "names of the files are those of EmoDB" in plan(by_name).notes[0]
+    assert set(by_folder.table["emotion"]) == {"relaxed", "stressed"}
+    assert not any("EmoDB" in note for note in plan(by_folder).notes)
+
+
 def test_the_bundle_is_small_scored_by_speaker_and_answers_in_own_labels(model: Path, calls: Path, ser: Ser) -> None:
     bundle = read_bundle(model)
     assert bundle.size < 1_000_000

@@ -15,11 +15,15 @@ import typer
 
 import serkit
 from serkit.cli import COMMANDS, app
+from serkit.encoders.folder import weights_hash
+from serkit.training.recipe_files import parse_recipe
+from tests.small_recipes import HUB
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NEEDS = re.compile(r"# needs (.+)")  # a block with this comment needs what is not here, such as a corpus
+# A block with one of these comments needs what is not here, such as a corpus; or is part of a file (test_extending.py).
+NEEDS = re.compile(r"# (needs (.+)|(src|tests)/)")
 
 
 def blocks(page: Path, *kinds: str) -> list[str]:
@@ -27,8 +31,12 @@ def blocks(page: Path, *kinds: str) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """The `ser` lines of a page, without comments; a backslash at the end of a line continues it on the next."""
+    """The `ser` lines of a page, without comments; a backslash at the end of a line continues it on the next.
+
+    Commands inside a sentence or a table count too.
+    """
     lines = "\n".join(blocks(page, "", "console", "bash", "sh")).replace("\\\n", " ").splitlines()
+    lines += re.findall(r"`(ser [^`]+)`", BLOCK.sub("", page.read_text(encoding="utf-8")))
     found = []
     for line in lines:
         for part in re.split(r" [|&]+ ", re.sub(r"(^| )# .*", "", line.removeprefix("$ "))):
@@ -61,6 +69,15 @@ def test_commands_on_pages_have_options_that_exist(page: Path, ser: Any) -> None
         assert set(used) <= options | {"--help", "-h"}, line
 
 
+RECIPES = [(page.stem, text) for page in PAGES for text in blocks(page, "toml") if re.match("name = ", text)]
+
+
+@pytest.mark.parametrize("text", [text for _, text in RECIPES], ids=[page for page, _ in RECIPES])
+def test_recipes_on_pages_are_accepted(text: str) -> None:
+    known = weights_hash(HUB)
+    parse_recipe(text.replace("openai/whisper-base", str(HUB)).replace("[2, 3, 4]", "[1, 2, 3]").replace("...", known))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files that the pages name."""
@@ -86,7 +103,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
+# Those of client.md need a service: test_client_page.py runs them.
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python") and page.stem != "client"]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.stem)
 def test_python_on_pages_runs(page: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shutil.copytree(folder, tmp_path / "own", symlinks=True))
     names: dict[str, object] = {}

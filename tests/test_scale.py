@@ -32,6 +32,7 @@ from ray.cluster_utils import Cluster  # noqa: E402
 from serkit.scale import engine  # noqa: E402
 from serkit.scale.parts import Marker, Parts  # noqa: E402
 from serkit.scale.session import session  # noqa: E402
+from serkit.scale.stores import Store  # noqa: E402
 from serkit.scale.work import Work  # noqa: E402
 
 CLIPS = 24
@@ -317,6 +318,18 @@ def test_what_the_engine_does_not_take_is_refused(ser: Ser, place: Path, tmp_pat
         code, out, err = ser("predict", "clips/cut.wav", "-m", "tiny", *words)
         assert (code, out) == (2, "")
         assert says in " ".join(err.replace("│", " ").split())
+
+
+def test_a_run_that_fails_before_its_first_file_leaves_nothing_to_resume(tmp_path: Path) -> None:
+    parts = Parts(str(tmp_path / "out"), "csv")
+    with pytest.raises(SerkitError, match="no cluster"), parts.begin({}, resume=False, force=False):
+        raise SerkitError("no cluster")
+    assert not (tmp_path / "out").exists()
+    with contextlib.suppress(SerkitError), parts.begin({}, resume=False, force=False):
+        Store(parts.target).write(parts.place("rows", 0), b"row")
+        raise SerkitError("lost")
+    with pytest.raises(SerkitError, match="add --resume"), parts.begin({}, resume=False, force=False):
+        pass
 
 
 def test_cells_on_a_cluster_give_the_scores_of_one_process(

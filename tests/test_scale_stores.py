@@ -23,6 +23,7 @@ from serkit.scale.parts import Parts
 from serkit.scale.stores import Store
 from serkit.scale.work import Work
 from tests.conftest import voice
+from tests.file_server import Server
 from tests.tiny_models import write_tiny
 
 pytest.importorskip("s3fs")
@@ -166,6 +167,24 @@ def test_a_store_that_does_not_answer_is_given_up(silent: bool, monkeypatch: pyt
         with pytest.raises(AudioError, match=f"'{address}' cannot be read: .*{says}.*; try again"):
             Store(address, timeout=0.5 if silent else 30).open(address)
         listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_recordings_are_read_from_a_web_server(tmp_path: Path) -> None:
+    write_tiny(tmp_path / "tiny")
+    for number in range(2):
+        sf.write(tmp_path / f"{number}.wav", voice(3, number), 16000)
+    server = Server({f"{number}.wav": (tmp_path / f"{number}.wav").read_bytes() for number in range(2)})
+    names = [f"{server.url}/{name}" for name in ("0.wav", "1.wav", "none.wav")]
+    (tmp_path / "list.csv").write_text("\n".join(["path", *names]), encoding="utf-8")
+    recognizer = load(tmp_path / "tiny")
+    with server.running():
+        inputs = list(list_inputs([str(tmp_path / "list.csv")], recursive=False))
+        found = list(Work(recognizer, "jsonl", {}, timeout=60).answer(inputs))
+    rows = [json.loads(row) for answer in found for row in answer.rows]
+    assert [row["path"] for row in rows] == names
+    for number, row in enumerate(rows[:2]):
+        assert {**row, "path": None} == {**recognizer.predict(tmp_path / f"{number}.wav").to_dict(), "path": None}
+    assert rows[2]["error"] == f"There is no '{names[2]}': check the name."
 
 
 def test_an_address_says_which_package_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

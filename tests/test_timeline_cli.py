@@ -391,10 +391,10 @@ def test_listening(ser: Ser, call: Path, tiny: Path, monkeypatch: pytest.MonkeyP
     code, out, _ = ser("listen", "--list")
     assert out == "  3  Mic\\x1b[31m  (1 channels, 16000 Hz)\n  4  Headset  (2 channels, 48000 Hz)\n"
     for name, says in (("x", "names no microphone"), ("", "names several microphones")):
-        code, _, err = ser("listen", "-m", tiny, "--device", name)
+        code, _, err = ser("listen", "-m", tiny, "--microphone", name)
         assert (code, says in err) == (2, True)
     monkeypatch.setitem(sys.modules, "sounddevice", Microphone(CALL, refuse=True))  # type: ignore[arg-type]
-    code, _, err = ser("listen", "-m", tiny, "--device", "head")
+    code, _, err = ser("listen", "-m", tiny, "--microphone", "head")
     assert (code, "The microphone Headset cannot be used (Invalid number of channels)" in err) == (1, True)
     for sound in (CALL.copy(), np.zeros(0, np.float32)):
         sound[40_000:40_010] = np.nan

@@ -8,7 +8,21 @@ from dataclasses import dataclass
 
 from serkit.errors import CorpusError
 
-__all__ = ["ALIASES", "EMOTIONS", "LABELS", "OTHERS", "Emotion", "affect", "canonical", "colour", "in_order", "own"]
+__all__ = [
+    "ALIASES",
+    "EMOTIONS",
+    "LABELS",
+    "OTHERS",
+    "UNNAMED",
+    "Emotion",
+    "affect",
+    "canonical",
+    "colour",
+    "contrast",
+    "in_order",
+    "own",
+    "readable",
+]
 
 
 @dataclass(frozen=True)
@@ -122,6 +136,9 @@ OTHERS: dict[str, str] = {
 
 _BY_LABEL = {e.label: e for e in EMOTIONS}
 
+#: What is said where no emotion is named. Neither looks like neutral: unsure is hatched, no speech is an empty frame.
+UNNAMED = ("unsure", "no speech")
+
 #: Colours of other labels.
 _OWN = (
     "#8C564B", "#17BECF", "#BCBD22", "#2F4B7C", "#A05195", "#665191", "#FF7C43", "#488F31", "#7A5C00", "#C2185B",
@@ -213,6 +230,52 @@ def colour(label: str) -> str:
     """
     emotion = _BY_LABEL.get(label)
     return emotion.colour if emotion else _OWN[zlib.crc32(label.encode("utf-8", "surrogateescape")) % len(_OWN)]
+
+
+def contrast(one: str, two: str) -> float:
+    """Return the contrast of two hex colours by WCAG 2.2: 1 (none) to 21; letters need 4.5.
+
+    Examples
+    --------
+    >>> contrast("#000000", "#ffffff"), round(contrast("#8C8C8C", "#ffffff"), 2)
+    (21.0, 3.36)
+    """
+    low, high = sorted(map(_luminance, (one, two)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _channels(hue: str) -> list[int]:
+    return [int(hue[k : k + 2], 16) for k in (1, 3, 5)]
+
+
+def _luminance(hue: str) -> float:
+    parts = [value / 255 for value in _channels(hue)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def readable(hue: str, background: str, *, least: float = 4.5) -> str:
+    """Return a colour for lines and letters: the given one, darker or lighter as far as the background asks for.
+
+    Parameters
+    ----------
+    hue, background : str
+        Hex colours.
+    least : float
+        The contrast to reach, 1 to 4.5.
+
+    Examples
+    --------
+    >>> readable("#0072B2", "#ffffff"), readable("#F0C808", "#ffffff")
+    ('#0072B2', '#8b7405')
+    """
+    end = 0 if contrast("#000000", background) > contrast("#ffffff", background) else 255
+    found = hue
+    for step in range(1, 51):
+        if contrast(found, background) >= least:
+            break
+        found = "#" + "".join(f"{round(value + (end - value) * step / 50):02x}" for value in _channels(hue))
+    return found
 
 
 def affect(probabilities: Mapping[str, float]) -> tuple[float, float] | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from serkit.app import batch_report, batch_table, channel, labels, pictures, place, trained, truth
+from serkit.app import batch_report, batch_table, channel, charts, labels, pictures, place, trained, truth
 from serkit.app.batch_table import Row
 from serkit.app.chosen_model import least
 from serkit.app.clips import Clip, answers, unpacked, uploaded
@@ -18,7 +18,6 @@ from serkit.recognition.recognizer import Recognizer
 
 __all__ = ["counts", "show"]
 
-_CONFIG = {"displayModeBar": False}
 _OTHERS = ("unsure", "no speech")
 
 
@@ -94,11 +93,11 @@ def _distribution(rows: Sequence[Prediction], recognizer: Recognizer) -> None:
     with left:
         st.header("Emotions")
         draw = pictures.pie if st.toggle("As a pie", key="many pie") else pictures.distribution
-        st.plotly_chart(draw(given), key="distribution", width="stretch", config=_CONFIG)
+        charts.draw(draw(given), "distribution")
     with right:
         st.header("Confidence")
         sure = [row.confidence for row in rows if row.confidence is not None]
-        st.plotly_chart(pictures.confidences(sure), key="confidences", width="stretch", config=_CONFIG)
+        charts.draw(pictures.confidences(sure), "confidences")
         st.caption("Number of answers by confidence.")
 
 

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from serkit.app import labels, pictures
+from serkit.app import charts, labels, pictures
 from serkit.app.clips import Clip
 from serkit.app.words import headline, plain, remarks
 from serkit.recognition.prediction import Prediction
 from serkit.terminal import printable
 
 __all__ = ["Row", "chosen", "filters", "show"]
-
-_CONFIG = {"displayModeBar": False}
 
 
 @dataclass(frozen=True)
@@ -123,8 +121,7 @@ def _card(row: Row, names: Sequence[str]) -> None:
                 st.caption(plain(told))
             labels.edit(row.clip, row.label, names)
         if row.answer.probabilities:
-            figure = pictures.bars(row.answer.probabilities)
-            right.plotly_chart(figure, key="row bars", width="stretch", config=_CONFIG)
+            charts.draw(pictures.bars(row.answer.probabilities), "row bars", place=right)
 
 
 def _columns(shown: Sequence[Row]) -> dict[str, list[object]]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import streamlit as st
 
 import serkit
+from serkit.app.microphone import record
 from serkit.audio import AUDIO_SUFFIXES, Channel, signatures
 from serkit.errors import ArchiveError, AudioError
 from serkit.recognition.prediction import Prediction
@@ -89,7 +90,7 @@ def pick(
     note: str = _EXAMPLES,
     microphone: bool = False,
 ) -> Clip | None:
-    """Let the user bring a recording, and return it.
+    """Let the user choose a recording, and return it.
 
     What was uploaded or recorded on one page is offered first on all others, until it is removed or replaced.
 
@@ -126,7 +127,7 @@ def pick(
     if way == "Example":
         return _example(place, known, note)
     if way == "Record":
-        st.audio_input("Record a sentence", key=f"{place} record", on_change=_brought, args=(place, "record"))
+        record("Record a sentence", f"{place} record", _brought, (place, "record"))
     else:
         st.file_uploader(label, key=f"{place} upload", on_change=_brought, args=(place, "upload"))
     return None

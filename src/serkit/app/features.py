@@ -10,18 +10,17 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from serkit import audio
-from serkit.app import sound_pictures
-from serkit.app.averages import DESCRIBED, averages, measures
+from serkit.app import charts, feature_files, sound_pictures
+from serkit.app.averages import averages
 from serkit.app.clips import Clip, pick
-from serkit.app.words import plain
-from serkit.audio import Waveform
+from serkit.app.words import no_speech, plain
 from serkit.errors import SerkitError
-from serkit.features import Analysis, Feature, onset_strength
+from serkit.features import MEASURES, Description, describe
+from serkit.recognition.feature_rows import FeatureRow
 from serkit.recognition.recognizer import Recognizer
 
-__all__ = ["SECTIONS", "Section", "Sound", "analyse", "nearest_average", "show"]
+__all__ = ["SECTIONS", "Section", "nearest_average", "show"]
 
-_CONFIG = {"displayModeBar": False}
 _LONGEST = 30.0  # s; the most of a clip that is analysed
 _PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
@@ -35,13 +34,13 @@ class Section:
     title, says : str
         Title, and a one-line explanation.
     rows : tuple of str
-        Features drawn over time, keys of :attr:`Sound.rows`.
+        Features drawn over time, keys of :attr:`serkit.features.Description.rows`.
     compared : tuple of str
-        Measures that are compared, keys of :attr:`Sound.measures`.
+        Measures that are compared, keys of :data:`serkit.features.MEASURES`.
     names : tuple of str
         Their names in the picture.
     unit : str
-        Unit of the values, with a leading blank.
+        Unit of the values over time, with a leading blank.
     map : bool
         Whether to draw a map instead of curves.
     """
@@ -64,6 +63,31 @@ _MFCC, _CHROMA, _CONTRAST = _many("mfcc", _NUMBERS), _many("chroma", _PITCHES), 
 
 #: The page from top to bottom.
 SECTIONS = (
+    Section(
+        "Pitch",
+        "How high the voice is, and how far it moves: high and wide when excited, low and flat when sad or bored.",
+        ("pitch",),
+        ("pitch", "pitch_low", "pitch_high", "pitch_range"),
+        ("pitch", "low end", "high end", "range"),
+        " Hz",
+    ),
+    Section(
+        "Harmonics to noise, jitter, shimmer",
+        "How clear the voice is, and how even its periods are in length and level. Melody, noise and coding add to "
+        "jitter and shimmer, so compare like with like.",
+        ("hnr",),
+        ("hnr", "jitter", "shimmer"),
+        ("harmonics to noise", "jitter", "shimmer"),
+        " dB",
+    ),
+    Section(
+        "Formants",
+        "The three lowest resonances of throat and mouth, which make the vowels. F1 rises with an open mouth.",
+        ("f1", "f2", "f3"),
+        ("f1", "f2", "f3"),
+        ("F1", "F2", "F3"),
+        " Hz",
+    ),
     Section(
         "MFCC",
         "The shape of the spectrum in 13 numbers, as formed by the mouth; 0 is loudness. Each row has its own scale.",
@@ -133,45 +157,57 @@ SECTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Sound:
-    """The features of a clip.
-
-    Attributes
-    ----------
-    times : np.ndarray, shape=(n_frames,)
-        Seconds from the clip's start.
-    rows : dict of str to np.ndarray, shape=(n_frames,)
-        Over time: ``mfcc_0`` and so on; rms, harmonic and percussive in dB; ``onsets`` in dB.
-    measures : dict of str to float
-        From :func:`serkit.app.averages.measures`, without the silence around the voice.
-    """
-
-    times: np.ndarray
-    rows: dict[str, np.ndarray]
-    measures: dict[str, float]
+#: What is shown first of a voice: name, measure, format.
+_VOICE = (
+    ("Pitch", "pitch", ".0f"),
+    ("Range", "pitch_range", ".1f"),
+    ("Jitter", "jitter", ".2f"),
+    ("Shimmer", "shimmer", ".1f"),
+    ("Harmonics to noise", "hnr", ".1f"),
+)
 
 
 def show(model: str, recognizer: Recognizer) -> None:
     """Draw the page."""
     clip = pick("feature")
-    if clip is None:
-        return
+    if clip is not None:
+        _one(clip)
+    st.divider()
+    feature_files.show()
+
+
+def _one(clip: Clip) -> None:
     try:
-        sound = _sound(clip)
+        row = _measured(clip)
     except SerkitError as error:
         st.error(plain(error_text(error)))
         return
+    found = row.found
+    assert found is not None
     st.audio(clip.read(), format=clip.mime)
-    if sound.times[-1] > _LONGEST - 0.1:
+    if not row.voiced:
+        st.html(no_speech())
+        return
+    if not found.speech:
+        st.info("Nobody seems to speak here; what has a pitch was measured all the same.")
+    if found.duration > _LONGEST - 0.1:
         st.caption(f"Only the first {_LONGEST:.0f} s are measured.")
+    with st.container(horizontal=True, gap="small"):
+        for name, measure, form in _VOICE:
+            value = found.measures[measure]
+            shown = "–" if np.isnan(value) else f"{value:{form}} {MEASURES[measure].replace('semitones', 'st')}"
+            st.metric(name, shown, width="content")
+        formants = [found.measures[name] for name in ("f1", "f2", "f3")]
+        shown = ", ".join("–" if np.isnan(value) else f"{value:.0f}" for value in formants)
+        st.metric("Formants", f"{shown} Hz", width="content")
+    feature_files.download_one(row)
     st.caption(
-        "Next to each feature: this clip compared with the clips of RAVDESS speech, by acted emotion. Bars show one "
-        "standard "
+        "Only voiced sound counts, that is, sound with a pitch: pauses, breath and hiss are left out. Next to each "
+        "feature: this clip compared with the clips of RAVDESS speech, by acted emotion. Bars show one standard "
         "deviation on either side of the mean; in the maps, orange is above an emotion's mean, blue below, clear equal."
     )
     for number, section in enumerate(SECTIONS):
-        _section(section, sound, f"feature {number}")
+        _section(section, found, f"feature {number}")
 
 
 def error_text(error: SerkitError) -> str:
@@ -180,28 +216,10 @@ def error_text(error: SerkitError) -> str:
     return text[:1].upper() + text[1:]
 
 
-def analyse(wave: Waveform) -> Sound:
-    """Measure a clip over time and as a whole.
-
-    Examples
-    --------
-    >>> tone = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050).astype(np.float32)
-    >>> sound = analyse(Waveform(tone, 22050))
-    >>> sound.times.shape, max(_CHROMA, key=lambda name: sound.rows[name].mean())
-    ((44,), 'chroma_A')
-    """
-    wave = audio.resample(wave, DESCRIBED.sample_rate)
-    analysis = Analysis(wave, n_fft=DESCRIBED.n_fft, hop_length=DESCRIBED.hop_length)
-    rows: dict[str, np.ndarray] = {"onsets": onset_strength(analysis)[0]}
-    for feature in DESCRIBED.features:
-        if not feature.per_clip:
-            rows.update(zip(feature.row_names(), _in_decibels(feature, feature(analysis)), strict=True))
-    times = np.arange(analysis.n_frames) * DESCRIBED.hop_length / DESCRIBED.sample_rate
-    return Sound(times, rows, measures(wave))
-
-
 def nearest_average(values: Mapping[str, float]) -> str:
     """Return the emotion whose means are closest to the measures: sum of squared differences in standard deviations.
+
+    Measures that are NaN do not count.
 
     Examples
     --------
@@ -211,40 +229,35 @@ def nearest_average(values: Mapping[str, float]) -> str:
 
     def distance(label: str) -> float:
         known = averages()[label]
-        return sum(((value - known[name].mean) / known[name].deviation) ** 2 for name, value in values.items())
+        apart = {name: (value - known[name].mean) / known[name].deviation for name, value in values.items()}
+        return sum(value**2 for value in apart.values() if not np.isnan(value))
 
     return min(averages(), key=distance)
 
 
-def _in_decibels(feature: Feature, values: np.ndarray) -> np.ndarray:
-    if feature.name not in ("rms", "harmonic_percussive"):
-        return values
-    return 20 * np.log10(np.maximum(values, 1e-5))
-
-
-def _sound(clip: Clip) -> Sound:
-    """Return the features of a clip; those of the last clip are kept for the session."""
-    known: tuple[str, Sound] | None = st.session_state.get("measured")
+def _measured(clip: Clip) -> FeatureRow:
+    """Return the measures of a clip; those of the last clip are kept for the session."""
+    known: tuple[str, FeatureRow] | None = st.session_state.get("measured")
     if known is None or known[0] != clip.key:
         with st.spinner("Measuring …"):
-            rate = DESCRIBED.sample_rate  # of a recording that breaks off, what is there
-            wave = audio.load(clip.open(), duration=_LONGEST, target_rate=rate, on_break=lambda reason: None)
-            known = (clip.key, analyse(wave))
+            # Of a recording that breaks off, what is there
+            wave = audio.load(clip.open(), duration=_LONGEST, on_break=lambda reason: None)
+            known = (clip.key, FeatureRow(clip.name, describe(wave)))
         st.session_state["measured"] = known
     return known[1]
 
 
-def _section(section: Section, sound: Sound, key: str) -> None:
-    st.subheader(section.title)
+def _section(section: Section, sound: Description, key: str) -> None:
+    st.header(section.title)
     st.markdown(plain(section.says))
     left, right = st.columns(2, gap="medium")
     with left:
-        st.plotly_chart(_over_time(section, sound), key=f"{key} time", width="stretch", config=_CONFIG)
+        charts.draw(_over_time(section, sound), f"{key} time")
     with right:
         _comparison(section, sound.measures, key)
 
 
-def _over_time(section: Section, sound: Sound) -> go.Figure:
+def _over_time(section: Section, sound: Description) -> go.Figure:
     if section.map:
         rows = np.array([sound.rows[name] for name in section.rows])
         return sound_pictures.heat(
@@ -252,6 +265,7 @@ def _over_time(section: Section, sound: Sound) -> go.Figure:
         )
     names = {"rolloff": "roll-off"}
     unit = " dB" if section.rows == ("onsets",) else section.unit
+    names |= {"hnr": "harmonics to noise", "f1": "F1", "f2": "F2", "f3": "F3"}
     return sound_pictures.curves(sound.times, {names.get(n, n): sound.rows[n] for n in section.rows}, unit=unit)
 
 
@@ -261,7 +275,7 @@ def _comparison(section: Section, found: Mapping[str, float], key: str) -> None:
     if section.map:
         values = {name: found[name] for name in section.compared}
         figure = sound_pictures.distances(values, known, section.names)
-        st.plotly_chart(figure, key=f"{key} averages", width="stretch", config=_CONFIG)
+        charts.draw(figure, f"{key} averages")
         st.caption(plain(f"All {len(values)} together are closest to the average of {nearest_average(values)}."))
         return
     name = section.compared[0]
@@ -269,9 +283,13 @@ def _comparison(section: Section, found: Mapping[str, float], key: str) -> None:
     if len(section.compared) > 1:
         title = st.radio("Compared", section.names, horizontal=True, label_visibility="collapsed", key=f"{key} which")
         name = section.compared[section.names.index(title)]
+    if np.isnan(found[name]):
+        st.caption(f"Too little of this clip is voiced to measure its {title}.")
+        return
     one = {label: table[name] for label, table in known.items()}
-    figure = sound_pictures.compared(found[name], one, unit=section.unit)
-    st.plotly_chart(figure, key=f"{key} averages {name}", width="stretch", config=_CONFIG)
+    unit = f" {MEASURES[name]}".rstrip()
+    figure = sound_pictures.compared(found[name], one, unit=unit)
+    charts.draw(figure, f"{key} averages {name}")
     nearest = nearest_average({name: found[name]})
-    says = f"{title}: {sound_pictures.number(found[name])}{section.unit}, closest to the average of {nearest}."
+    says = f"{title}: {sound_pictures.number(found[name])}{unit}, closest to the average of {nearest}."
     st.caption(plain(says[:1].upper() + says[1:]))

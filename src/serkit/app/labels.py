@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from serkit.app import sound_pictures, truth
+from serkit.app import charts, sound_pictures, truth
 from serkit.app.clips import Clip
 from serkit.app.truth import Named
 from serkit.app.words import ink, plain
@@ -77,7 +77,7 @@ def score(rows: Sequence[Prediction], given: Sequence[str | None], labels: Seque
     ):
         column.metric(name, text)
     figure = sound_pictures.matrix(found.confusion, found.labels, ink())
-    st.plotly_chart(figure, key="confusion", width="stretch", config={"displayModeBar": False})
+    charts.draw(figure, "confusion")
     says = "Rows: the label; columns: the answer. UAR is the mean of the recalls of the labels that occur."
     if found.unanswered:
         clips = (

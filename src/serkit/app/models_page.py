@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from serkit.app import MODEL_VARIABLE, pictures, sound_pictures
+from serkit.app import MODEL_VARIABLE, charts, pictures, sound_pictures
 from serkit.app.chosen_model import choices, score_line, short, show_card
 from serkit.app.clips import answers, pick
 from serkit.app.results_page import MEANINGS
@@ -20,7 +20,6 @@ from serkit.terminal import printable
 
 __all__ = ["confusion_of", "doubts", "show", "table"]
 
-_CONFIG = {"displayModeBar": False}
 _ORDER = tuple(MEANINGS)
 
 
@@ -160,7 +159,7 @@ def _confusion(manifest: Manifest) -> None:
     rows = found[protocol]
     assert rows is not None
     figure = sound_pictures.matrix(rows, manifest.labels, ink())
-    st.plotly_chart(figure, key=f"confusion {protocol}", width="stretch", config=_CONFIG)
+    charts.draw(figure, f"confusion {protocol}")
     doubt = doubts(protocol, manifest.scores[protocol])
     if doubt:
         st.warning(plain(doubt), icon=":material/warning:")
@@ -190,4 +189,4 @@ def _side_by_side(name: str, first: Recognizer, others: Sequence[str]) -> None:
             st.html(headline(answer))
             if answer.probabilities:
                 figure = pictures.bars(answer.probabilities)
-                st.plotly_chart(figure, key=f"beside {number}", width="stretch", config=_CONFIG)
+                charts.draw(figure, f"beside {number}")

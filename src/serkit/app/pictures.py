@@ -8,9 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from serkit.app.words import GREY, per_cent
+from serkit.app.charts import fills, told
+from serkit.app.words import GREY, line, per_cent
 from serkit.audio import Waveform
-from serkit.emotions import EMOTIONS, affect, colour
+from serkit.emotions import EMOTIONS, affect
 from serkit.features import Analysis, f0, log_mel, rms
 from serkit.features.banks import mel_frequencies
 
@@ -28,23 +29,27 @@ _HEAT = ("#0b0924", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf")  # da
 def bars(probabilities: Mapping[str, float]) -> go.Figure:
     """Draw probabilities as bars from top to bottom, in the given order, in the colours of the emotions."""
     shares = list(probabilities.values())
-    return _horizontal(list(probabilities), shares, [per_cent(share) for share in shares], room=1.0)
+    figure = _horizontal(list(probabilities), shares, [per_cent(share) for share in shares], room=1.0)
+    return told(figure, f"Bars. {_listed(probabilities)}.")
 
 
 def distribution(counts: Mapping[str, int]) -> go.Figure:
     """Draw the number of recordings for each emotion, from top to bottom in the given order."""
     numbers = list(counts.values())
-    return _horizontal(list(counts), numbers, [str(number) for number in numbers], room=max(numbers, default=0) or 1)
+    texts = [str(number) for number in numbers]
+    figure = _horizontal(list(counts), numbers, texts, room=max(numbers, default=0) or 1)
+    return told(figure, f"Bars of recordings. {', '.join(f'{name} {count}' for name, count in counts.items())}.")
 
 
 def pie(numbers: Mapping[str, float]) -> go.Figure:
     """Draw shares as a pie with a hole, clockwise from the top in the given order; zeros are left out."""
     kept = {name: value for name, value in numbers.items() if value > 0}
+    marks = fills(kept)
     figure = go.Figure(
         go.Pie(
             labels=list(kept),
             values=list(kept.values()),
-            marker={"colors": [_hue(name) for name in kept], "line": {"width": 0}},
+            marker={"colors": marks.pop("color"), **marks},
             sort=False,
             direction="clockwise",
             hole=0.45,
@@ -55,7 +60,8 @@ def pie(numbers: Mapping[str, float]) -> go.Figure:
     )
     _plain_axes(figure, height=32 * 8 + 10)
     figure.update_layout(margin={"l": 60, "r": 60, "t": 30, "b": 30})
-    return figure
+    whole = sum(kept.values()) or 1.0
+    return told(figure, f"A pie. {_listed({name: value / whole for name, value in kept.items()})}.")
 
 
 def confidences(values: Sequence[float]) -> go.Figure:
@@ -75,7 +81,8 @@ def confidences(values: Sequence[float]) -> go.Figure:
     _plain_axes(figure, height=200)
     figure.update_xaxes(range=[0, 100], tickvals=list(range(0, 101, 20)), ticksuffix=" %", showgrid=False)
     figure.update_yaxes(rangemode="tozero", tickformat="d", dtick=max(1, -(-int(numbers.max()) // 5)))
-    return figure
+    given = ", ".join(f"{name}: {number}" for name, number in zip(names, numbers.tolist(), strict=True) if number)
+    return told(figure, f"Bars of recordings by confidence. {given}.")
 
 
 def circumplex(probabilities: Mapping[str, float]) -> go.Figure:
@@ -93,7 +100,7 @@ def circumplex(probabilities: Mapping[str, float]) -> go.Figure:
             x=[emotion.valence for emotion in places],
             y=[emotion.arousal for emotion in places],
             mode="markers+text",
-            marker={"color": [emotion.colour for emotion in places], "size": 9, "opacity": 0.7},
+            marker={"color": [line(emotion.colour) for emotion in places], "size": 9},
             text=[emotion.label for emotion in places],
             textposition=[_BESIDE.get(emotion.label, "top center") for emotion in places],
             hoverinfo="skip",
@@ -106,15 +113,22 @@ def circumplex(probabilities: Mapping[str, float]) -> go.Figure:
                 x=[point[0]],
                 y=[point[1]],
                 mode="markers",
-                marker={"symbol": "cross-thin", "size": 16, "line": {"width": 4, "color": GREY}},
+                marker={"symbol": "cross-thin", "size": 16, "line": {"width": 4, "color": line(GREY)}},
                 hovertemplate="valence %{x:+.2f}, arousal %{y:+.2f}<extra></extra>",
             )
         )
     _plain_axes(figure, height=280)
-    line = {"showgrid": False, "zeroline": True, "zerolinewidth": 1, "zerolinecolor": GREY, "showticklabels": False}
-    figure.update_xaxes(range=[-1.15, 1.15], title="unpleasant to pleasant", **line)
-    figure.update_yaxes(range=[-1.1, 1.1], title="quiet to excited", **line)
-    return figure
+    axis = {
+        "showgrid": False,
+        "zeroline": True,
+        "zerolinewidth": 1,
+        "zerolinecolor": line(GREY),
+        "showticklabels": False,
+    }
+    figure.update_xaxes(range=[-1.15, 1.15], title="unpleasant to pleasant", **axis)
+    figure.update_yaxes(range=[-1.1, 1.1], title="quiet to excited", **axis)
+    where = "" if point is None else f" The cross is at valence {point[0]:+.2f} and arousal {point[1]:+.2f}."
+    return told(figure, f"The emotions on the plane of valence and arousal.{where}")
 
 
 def envelope(samples: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -143,6 +157,7 @@ def envelope(samples: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 def sound(wave: Waveform, hue: str) -> go.Figure:
     """Draw, on one time axis: the waveform in the colour `hue`, its log-mel spectrogram, its pitch and its energy."""
+    hue = line(hue)
     figure = make_subplots(rows=4, shared_xaxes=True, vertical_spacing=0.04, row_heights=[0.22, 0.4, 0.2, 0.18])
     low, high = envelope(wave.samples, _FRAMES)
     times = (np.arange(len(low)) + 0.5) * wave.duration / len(low)
@@ -169,14 +184,16 @@ def sound(wave: Waveform, hue: str) -> go.Figure:
     step = max(0.01, wave.duration / _FRAMES)
     pitch = f0(wave, hop=step)
     pitch_times = np.arange(len(pitch)) * step
-    line = {"color": hue, "width": 2}
+    stroke = {"color": hue, "width": 2}
     hint = "%{x:.2f} s: %{y:.0f} Hz<extra></extra>"
-    figure.add_trace(go.Scatter(x=pitch_times, y=np.round(pitch, 1), mode="lines", line=line, hovertemplate=hint), 3, 1)
+    figure.add_trace(
+        go.Scatter(x=pitch_times, y=np.round(pitch, 1), mode="lines", line=stroke, hovertemplate=hint), 3, 1
+    )
     energy = 20 * np.log10(np.maximum(rms(Analysis(wave, n_fft=n_fft, hop_length=hop))[0], 1e-5))
     hint = "%{x:.2f} s: %{y:.0f} dB<extra></extra>"
     energy_times = np.arange(len(energy)) * hop / wave.sample_rate
     figure.add_trace(
-        go.Scatter(x=energy_times, y=np.round(energy, 1), mode="lines", line=line, hovertemplate=hint), 4, 1
+        go.Scatter(x=energy_times, y=np.round(energy, 1), mode="lines", line=stroke, hovertemplate=hint), 4, 1
     )
 
     _plain_axes(figure, height=_SOUND_HEIGHT)
@@ -197,7 +214,11 @@ def sound(wave: Waveform, hue: str) -> go.Figure:
             text=name, x=0, y=1.0, xref="x domain" if row == 1 else f"x{row} domain", xanchor="left",
             yref="y domain" if row == 1 else f"y{row} domain", yanchor="bottom", showarrow=False, font={"size": 12},
         )  # fmt: skip
-    return figure
+    level = f"energy {energy.min():.0f} to {energy.max():.0f} dB"
+    melody = f"pitch {heard.min():.0f} to {heard.max():.0f} Hz" if len(heard) else "no pitch"
+    return told(
+        figure, f"Waveform, log-mel spectrogram, pitch and energy over {wave.duration:.1f} s: {melody}, {level}."
+    )
 
 
 def shaded(figure: go.Figure, times: np.ndarray, effects: np.ndarray, hue: str) -> go.Figure:
@@ -227,13 +248,12 @@ def shaded(figure: go.Figure, times: np.ndarray, effects: np.ndarray, hue: str) 
 
 
 def _horizontal(names: list[str], values: list[float] | list[int], texts: list[str], *, room: float) -> go.Figure:
-    hues = [_hue(name) for name in names]
     figure = go.Figure(
         go.Bar(
             x=values,
             y=names,
             orientation="h",
-            marker={"color": hues, "line": {"width": 0}},
+            marker=fills(names),
             text=texts,
             textposition="outside",
             textfont={"size": 14},
@@ -248,8 +268,8 @@ def _horizontal(names: list[str], values: list[float] | list[int], texts: list[s
     return figure
 
 
-def _hue(name: str) -> str:
-    return GREY if name in ("unsure", "no speech") else colour(name)
+def _listed(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {per_cent(share)}" for name, share in shares.items())
 
 
 def _plain_axes(figure: go.Figure, *, height: int) -> None:

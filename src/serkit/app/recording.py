@@ -6,14 +6,14 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import soundfile as sf
 import streamlit as st
 
 from serkit import audio
-from serkit.app import channel, link, pictures, player, segment_table, share, voice
+from serkit.app import channel, charts, link, pictures, player, segment_table, share, voice
 from serkit.app.clips import Clip, examples, pick
 from serkit.app.listening import MOST_PLAYED, Heard, listen
 from serkit.app.share import Shared
@@ -31,7 +31,6 @@ from serkit.waiting import clock
 
 __all__ = ["files", "show"]
 
-_CONFIG = {"displayModeBar": False}
 _EXAMPLES = "The example clips, one after another: actors from CREMA-D (ODbL 1.0) in six emotions."
 _LEAST = 40  # per cent; segments are unsure below, unless the model has a limit of its own
 
@@ -200,8 +199,7 @@ def _shares(timeline: Timeline) -> None:
         with place:
             if name is not None:
                 st.markdown(f"**{plain(name)}**")
-            figure: Any = pictures.bars(timeline.shares(k))
-            st.plotly_chart(figure, key=f"long shares {k}", width="stretch", config=_CONFIG)
+            charts.draw(pictures.bars(timeline.shares(k)), f"long shares {k}")
 
 
 def _downloads(timeline: Timeline, sound: tuple[str, bytes]) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from serkit.app.words import GREY, plain
+from serkit.app import charts
+from serkit.app.words import GREY, line, plain
 from serkit.bundle import Manifest, packaged, read_bundle
 from serkit.recognition.recognizer import Recognizer
 
 __all__ = ["MEANINGS", "SYSTEMS", "document", "partial", "picture", "scores", "shipped", "show", "story"]
 
-_CONFIG = {"displayModeBar": False}
 
 #: What each protocol measures, the most important first.
 MEANINGS = {
@@ -61,7 +61,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     st.header("One recipe, three scores")
     for sentence in story(found):
         st.markdown(plain(sentence))
-    st.plotly_chart(picture(found), key="results picture", width="stretch", config=_CONFIG)
+    charts.draw(picture(found), "results picture")
     st.caption(
         "Accuracy in %: one mark per protocol, a ring for what a system's authors reported, a dashed line at chance. "
         "The bar behind a disc is its 95 % interval over speakers."
@@ -208,15 +208,15 @@ def picture(found: Mapping[str, Any]) -> go.Figure:
     figure = go.Figure()
     for name, rows in table.items():
         shares = [100 * row["accuracy"] for row in rows.values()]
-        line = {"color": GREY, "width": 1}
+        thin = {"color": line(GREY), "width": 1}
         figure.add_trace(
             go.Scatter(
-                x=[min(shares), max(shares)], y=[name] * 2, mode="lines", line=line, hoverinfo="skip", showlegend=False
+                x=[min(shares), max(shares)], y=[name] * 2, mode="lines", line=thin, hoverinfo="skip", showlegend=False
             )
         )
         if "speaker" in rows:
             ends = [100 * end for end in rows["speaker"]["accuracy_interval"]]
-            bar = {"color": _MARKS["speaker"][0], "width": 8}
+            bar = {"color": line(_MARKS["speaker"][0]), "width": 8}
             figure.add_trace(
                 go.Scatter(
                     x=ends, y=[name] * 2, mode="lines", line=bar, opacity=0.3, hoverinfo="skip", showlegend=False
@@ -231,7 +231,7 @@ def picture(found: Mapping[str, Any]) -> go.Figure:
                     y=[name for name, _ in those],
                     mode="markers",
                     name=f"⚠ {protocol} (leaks)" if protocol == _LEAKS else protocol,
-                    marker={"color": hue, "symbol": symbol, "size": 10},
+                    marker={"color": line(hue), "symbol": symbol, "size": 10},
                     text=[f" ◐ {partial(row)}" if partial(row) else "" for _, row in those],
                     hovertemplate="%{y}, " + protocol + ": %{x:.1f} %%{text}<extra></extra>",
                 )
@@ -244,12 +244,12 @@ def picture(found: Mapping[str, Any]) -> go.Figure:
             y=told,
             mode="markers",
             name="reported",
-            marker={"color": GREY, "symbol": "circle-open", "size": 15, "line": {"width": 2}},
+            marker={"color": line(GREY), "symbol": "circle-open", "size": 15, "line": {"width": 2}},
             hovertemplate="%{y}, reported: %{x:.1f} %<extra></extra>",
         )
     )
     chance = 100 / len(found["rows"][0]["recall"])
-    figure.add_vline(x=chance, line={"color": GREY, "dash": "dash", "width": 1})
+    figure.add_vline(x=chance, line={"color": line(GREY), "dash": "dash", "width": 1})
     figure.update_layout(
         height=28 * len(names) + 120,
         margin={"l": 0, "r": 8, "t": 5, "b": 5},
@@ -262,7 +262,7 @@ def picture(found: Mapping[str, Any]) -> go.Figure:
     figure.update_yaxes(
         autorange="reversed", type="category", categoryarray=names, fixedrange=True, automargin=True, showgrid=False
     )
-    return figure
+    return charts.told(figure, f"Accuracy of {len(names)} recipes by protocol. The table below has the numbers.")
 
 
 def _by_recipe(found: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, Any]]]:

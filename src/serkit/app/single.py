@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from serkit import audio
-from serkit.app import channel, input_line, pictures, share, voice
+from serkit.app import channel, charts, input_line, pictures, share, voice
 from serkit.app.chosen_model import least
 from serkit.app.clips import Clip, answers, pick
 from serkit.app.share import Shared
@@ -21,7 +21,6 @@ from serkit.recognition.rows import to_json
 __all__ = ["explained", "show"]
 
 _SHOWN = 60.0  # seconds of a long recording that are drawn
-_CONFIG = {"displayModeBar": False}
 
 
 def show(model: str, recognizer: Recognizer) -> None:
@@ -47,14 +46,14 @@ def show(model: str, recognizer: Recognizer) -> None:
         with right:
             as_pie = st.toggle("As a pie", key="pie")
             draw = pictures.pie if as_pie else pictures.bars
-            st.plotly_chart(draw(answer.probabilities), key="bars", width="stretch", config=_CONFIG)
+            charts.draw(draw(answer.probabilities), "bars")
     _sound(clip, answer, recognizer, profile)
     _next(answer)
     shared = Shared(clip.name, model, least(), wanted, profile is not None)
     share.show(shared, to_json([answer]))
     if answer.valence is not None and answer.arousal is not None:
-        st.subheader("Valence and arousal")
-        st.plotly_chart(pictures.circumplex(answer.probabilities), key="affect", width="stretch", config=_CONFIG)
+        st.header("Valence and arousal")
+        charts.draw(pictures.circumplex(answer.probabilities), "affect")
         st.caption(
             f"Valence {answer.valence:+.2f}, arousal {answer.arousal:+.2f}. Derived from the probabilities above, "
             "not measured: the cross is the weighted mean of the emotions' positions."
@@ -96,7 +95,7 @@ def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, profile: Prof
     hue = colour(answer.emotion) if answer.emotion else GREY
     figure = pictures.sound(wave, hue)
     place, below = st.empty(), st.empty()
-    place.plotly_chart(figure, key="sound", width="stretch", config=_CONFIG)
+    charts.draw(figure, "sound", place=place)
     if answer.end > _SHOWN + 0.5:
         below.caption(f"The picture shows the first {_SHOWN:.0f} of {answer.end:.0f} s. The answer covers all of it.")
         return
@@ -109,7 +108,7 @@ def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, profile: Prof
         below.caption(plain(str(error)))
         return
     pictures.shaded(figure, why.times, why.time_effect, hue)
-    place.plotly_chart(figure, key="sound explained", width="stretch", config=_CONFIG)
+    charts.draw(figure, "sound explained", place=place)
     below.caption(explained(why))
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from serkit.app.averages import Average
+from serkit.app.charts import told
+from serkit.app.words import line
 from serkit.emotions import colour
 
 __all__ = ["compared", "curves", "distances", "heat", "matrix", "number"]
@@ -29,7 +31,7 @@ def curves(times: np.ndarray, rows: Mapping[str, np.ndarray], *, unit: str) -> g
                 y=np.round(values, 4),
                 name=name,
                 mode="lines",
-                line={"color": hue, "width": 2},
+                line={"color": line(hue), "width": 2},
                 hovertemplate="%{x:.2f} s: %{y:.4~g}" + unit + "<extra>" + name + "</extra>",
             )
         )
@@ -38,7 +40,9 @@ def curves(times: np.ndarray, rows: Mapping[str, np.ndarray], *, unit: str) -> g
     figure.update_yaxes(ticksuffix=unit, nticks=5, zeroline=False, gridcolor="rgba(128,128,128,0.25)")
     if len(rows) > 1:
         figure.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"})
-    return figure
+    known = {name: values[np.isfinite(values)] for name, values in rows.items()}
+    ranges = [f"{name} {number(v.min())} to {number(v.max())}{unit}" for name, v in known.items() if len(v)]
+    return told(figure, f"Curves over {times[-1]:.1f} s: {', '.join(ranges)}.")
 
 
 def heat(
@@ -64,13 +68,13 @@ def heat(
     _plain(figure, height=220)
     figure.update_xaxes(ticksuffix=" s", showgrid=False, zeroline=False)
     figure.update_yaxes(type="category", showgrid=False, ticks="")
-    return figure
+    return told(figure, f"A map over {times[-1]:.1f} s with {len(names)} rows, {names[0]} to {names[-1]}.")
 
 
 def compared(value: float, known: Mapping[str, Average], *, unit: str) -> go.Figure:
     """Draw the mean of each emotion with one deviation on either side, and the clip as a line across."""
     labels = list(known)
-    hues = [colour(label) for label in labels]
+    hues = [line(colour(label)) for label in labels]
     figure = go.Figure()
     for label, hue in zip(labels, hues, strict=True):
         one = known[label]
@@ -90,14 +94,15 @@ def compared(value: float, known: Mapping[str, Average], *, unit: str) -> go.Fig
             hovertemplate="%{y}: %{x:.3~g} ± %{customdata[0]:.3~g}" + unit + "<extra></extra>",
         )
     )
-    figure.add_vline(x=value, line={"color": _CLIP, "width": 3})
+    figure.add_vline(x=value, line={"color": line(_CLIP), "width": 3})
     says = f"<b>this clip</b> {number(value)}{unit}"
     figure.add_annotation(x=value, y=1.0, yref="paper", yanchor="bottom", text=says, showarrow=False)
     _plain(figure, height=250)
     figure.update_layout(margin={"t": 24})
     figure.update_xaxes(ticksuffix=unit, nticks=5, zeroline=False, gridcolor="rgba(128,128,128,0.25)")
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, ticks="", zeroline=False)
-    return figure
+    means = ", ".join(f"{label} {number(one.mean)}" for label, one in known.items())
+    return told(figure, f"This clip: {number(value)}{unit}. Means of the emotions: {means}.")
 
 
 def distances(
@@ -136,7 +141,7 @@ def distances(
     _plain(figure, height=250)
     figure.update_xaxes(type="category", showgrid=False, zeroline=False, ticks="")
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, zeroline=False, ticks="")
-    return figure
+    return told(figure, f"A map: how far {len(names)} measures of this clip are from the mean of each emotion.")
 
 
 def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], ink: str) -> go.Figure:
@@ -167,7 +172,8 @@ def matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], ink: str) -> 
     _plain(figure, height=380)
     figure.update_xaxes(title="answer", type="category", showgrid=False, ticks="", tickangle=-45)
     figure.update_yaxes(title="truth", autorange="reversed", type="category", showgrid=False, ticks="")
-    return figure
+    right = [f"{label} {100 * shared[k, k]:.0f} %" for k, label in enumerate(labels)]
+    return told(figure, f"A confusion matrix. Right answers: {', '.join(right)}.")
 
 
 def number(value: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from serkit.app.clips import Clip, uploaded
+from serkit.app.microphone import record
 from serkit.app.words import plain
 from serkit.errors import BundleError, ProfileError, SerkitError
 from serkit.recognition.enrol import MIN_SECONDS
@@ -90,7 +91,7 @@ def _enrolled(voices: dict[str, Profile], model: str) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
-            "Save as JSON", profile.to_json(), f"{profile.kind}.json", "application/json", on_click="ignore"
+            "Download JSON", profile.to_json(), f"{profile.kind}.json", "application/json", on_click="ignore"
         )
         st.button(f"Forget this {profile.kind}", on_click=voices.pop, args=(model,))
     st.caption(
@@ -114,7 +115,7 @@ def _enrol(recognizer: Recognizer, *, others: bool) -> Profile | None:
     files = st.file_uploader(
         "Recordings of one person, or a saved profile (JSON)", accept_multiple_files=True, key="voice files"
     )
-    recording = st.audio_input("Or record some sentences", key="voice record")
+    recording = record("Or record some sentences", "voice record")
     clips = [uploaded(file) for file in files]
     if recording is not None:
         clips.append(uploaded(recording, name="recording.wav"))

@@ -7,14 +7,17 @@ import re
 
 import streamlit as st
 
-from serkit.emotions import colour
+from serkit.emotions import colour, readable
 from serkit.recognition.prediction import WARNINGS, Prediction
 from serkit.terminal import printable
 
-__all__ = ["GREY", "card", "headline", "ink", "per_cent", "plain", "remarks"]
+__all__ = ["GREY", "PAPER", "card", "headline", "ink", "line", "no_speech", "per_cent", "plain", "remarks"]
 
 #: The colour of answers without an emotion; visible on white and on black.
 GREY = "#8C8C8C"
+
+#: Streamlit's background of a page, in light and dark.
+PAPER = ("#ffffff", "#171614")
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+.!|~<>$:&-])")
 # Images and links need a bracket, HTML needs <, formulas $; an escaped backslash cannot undo the escape after it.
@@ -64,7 +67,16 @@ def per_cent(share: float) -> str:
 
 def ink() -> str:
     """Return the strongest text colour of the page's theme."""
-    return "#fafafa" if st.context.theme.type == "dark" else "#111111"
+    return "#fafafa" if _dark() else "#111111"
+
+
+def line(hue: str) -> str:
+    """Return a colour as lines of it are drawn in the page's theme: at 4.5 : 1 or more."""
+    return readable(hue, PAPER[_dark()])
+
+
+def _dark() -> bool:
+    return st.context.theme.type == "dark"
 
 
 def headline(answer: Prediction) -> str:
@@ -80,15 +92,19 @@ def headline(answer: Prediction) -> str:
     True
     """
     if answer.unsure and answer.confidence is not None:
-        return _block(
-            GREY, "Unsure", f"No emotion is likely enough: the highest probability is {per_cent(answer.confidence)}."
-        )
+        says = f"No emotion is likely enough: the highest probability is {per_cent(answer.confidence)}."
+        return _block(GREY, "Unsure", says, edge="dashed")
     if answer.emotion is None or answer.confidence is None:
-        return _block(GREY, "No speech", "No voice was found in this recording, so there is no emotion to name.")
+        return no_speech("so there is no emotion to name")
     (_, first), (second, next_) = answer.top(2)
     says = f"{per_cent(first)} confidence, then {second} with {per_cent(next_)}"
     title = answer.emotion.capitalize() if first >= 0.5 else f"Perhaps {answer.emotion}"
     return _block(colour(answer.emotion), title, says)
+
+
+def no_speech(then: str = "so there is nothing to measure") -> str:
+    """Return as HTML that no voice was found, and what follows."""
+    return _block(GREY, "No speech", f"No voice was found in this recording, {then}.", edge="dotted")
 
 
 def remarks(answer: Prediction) -> str:
@@ -107,9 +123,9 @@ def remarks(answer: Prediction) -> str:
     return " ".join(f"{sentence}." for sentence in sentences)
 
 
-def _block(hue: str, title: str, says: str) -> str:
+def _block(hue: str, title: str, says: str, *, edge: str = "solid") -> str:
     return (
-        f'<div role="status" style="border-left:0.6rem solid {hue};border-radius:0.2rem;padding-left:0.9rem">'
+        f'<div role="status" style="border-left:0.6rem {edge} {hue};border-radius:0.2rem;padding-left:0.9rem">'
         f'<div style="font-size:2.4rem;font-weight:700;line-height:1.15">{html.escape(printable(title))}</div>'
         f'<div style="opacity:0.8">{html.escape(printable(says))}</div></div>'
     )

@@ -7,13 +7,34 @@ import io
 import os
 import re
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from serkit.errors import SerkitError
 
+#: The commands in the order of ``ser --help``, by what they are for.
+_PANELS = {
+    "Answer": ("predict", "timeline", "listen", "explain", "features", "app", "serve"),
+    "Adapt": ("enrol", "adapt"),
+    "Train and measure": ("train", "evaluate", "transfer", "compare", "score", "attach", "recipes", "data", "encoders"),
+    "Look": ("models", "doctor"),
+}
+
+
+class _Commands(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Those that are registered, in the order of the panels."""
+        panels = {name: panel for panel, names in _PANELS.items() for name in names if name in self.commands}
+        for name, panel in panels.items():
+            self.commands[name].rich_help_panel = panel  # type: ignore[attr-defined]
+        return [*panels, *(name for name in self.commands if name not in panels)]
+
+
 app = typer.Typer(
     name="ser",
+    cls=_Commands,
     help="Speech emotion recognition: from a recording to emotions you can trust.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -29,6 +50,7 @@ COMMANDS = {
     "encoders": "encoders",
     "enrol": "enrol",
     "explain": "explain",
+    "features": "features",
     "models": "info",
     "doctor": "info",
     "predict": "predict",
@@ -48,7 +70,7 @@ COMMANDS = {
 def main() -> None:
     """Run ``ser``; a user's mistake is one sentence on standard error and exit code 2, Ctrl-C is exit code 130."""
     asked = COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
-    if asked in ("adapt", "predict", "timeline", "listen") and "numpy" not in sys.modules:
+    if asked in ("adapt", "features", "predict", "timeline", "listen") and "numpy" not in sys.modules:
         # Each core has a recording of its own; a BLAS would take them all.
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in sorted({"info", asked} if asked else set(COMMANDS.values())):  # info holds the options of `ser` itself

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from serkit.cli import app
-from serkit.cli.options import ForceOption, ModelOption, RecursiveOption, check_output
+from serkit.cli.options import DeviceOption, ForceOption, ModelOption, RecursiveOption, check_output
 from serkit.cli.runs import Tally, passed_over, progress
 from serkit.errors import SerkitError
 
@@ -25,13 +25,14 @@ def adapt(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Recordings, or folders of them.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.json", help="Profile to write.")] = None,
     model: ModelOption = "default",
+    device: DeviceOption = "auto",
     recursive: RecursiveOption = False,
     channel: Annotated[
         str,
         typer.Option(
             "--channel",
             metavar="CHANNEL",
-            help="Of a recording with several: mix, left, right, a number, or each (every channel counts).",
+            help="Which of several channels: mix, left, right, a number, or each (every channel counts).",
         ),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON and nothing else.")] = False,
@@ -59,7 +60,7 @@ def adapt(
     if "-" in paths:
         raise typer.BadParameter("A place needs many recordings: give files or folders, not standard input.")
     heard = check_channel(channel, each=True)
-    recognizer = load(model)
+    recognizer = load(model, device=device)
     others: list[Path] = []
     inputs = find_inputs(paths, recursive=recursive, passed_over=others.append)
     passed_over(others)

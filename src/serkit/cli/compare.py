@@ -18,6 +18,7 @@ from serkit.cli import app
 from serkit.cli.cross_corpus import compare_corpora
 from serkit.cli.extras import need_train, read_to_learn
 from serkit.cli.options import AddressOption, DropOption, LabelMapOption, SkipBrokenOption, check_engine
+from serkit.cli.tracking import MlflowOption, TracksRuns, close_tracker, open_tracker
 from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.errors import TrainingError
 from serkit.waiting import Waiting, duration
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from serkit.compare.cells import Cell, Outcome
 
 
-@app.command()
+@app.command(cls=TracksRuns)
 def compare(
     data: DataOption,
     recipes: Annotated[list[str] | None, typer.Argument(help="Packaged recipes, or paths of .toml files.")] = None,
@@ -41,16 +42,18 @@ def compare(
         typer.Option(
             "--protocols",
             "--protocol",
-            help="Separated by commas; default: as in the grid. cross-corpus, alone: each of several corpora against "
-            "every other one.",
+            help="Protocols, separated by commas; default: as in the grid. cross-corpus, alone: each of several "
+            "corpora against every other one.",
         ),
     ] = None,
-    seeds: Annotated[str | None, typer.Option(help="Separated by commas; default: as in the grid.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, separated by commas; default: as in the grid.")] = None,
     folds_run: Annotated[
         int | None,
         typer.Option(min=1, help="How many of the five folds to run; default: 1 for random protocols, else all."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Longest training: a reduced schedule.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Train for at most this many epochs: a reduced schedule.")
+    ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="All epochs and folds, even where the grid has a reduced schedule.")
     ] = False,
@@ -73,6 +76,7 @@ def compare(
         ),
     ] = None,
     address: AddressOption = None,
+    mlflow: MlflowOption = None,
 ) -> None:
     """Train and test many recipes under several protocols; write a table and a picture.
 
@@ -80,13 +84,16 @@ def compare(
 
     Run the same command again to resume: finished folds are kept.
 
-    A failed run is marked in the table, the others continue, and the exit code is 1.
+    A failed run is marked in the table, the others continue, and the exit code is 1; so it is if the store of --mlflow
+    lacks something.
     """
     check_engine(engine, {"--address": address}, {})
     need_train("Training")
     from serkit.compare import grid
+    from serkit.compare.cells import Outcome
     from serkit.compare.page import write
     from serkit.compare.scores import collect
+    from serkit.compare.tracked import TrackedGrid
     from serkit.protocol import ONE_CORPUS
     from serkit.training.recipe_files import load_recipe, shortened
 
@@ -94,6 +101,7 @@ def compare(
         raise TrainingError("Name recipes to compare, or use --all for every packaged one; 'ser recipes' lists them.")
     mapped = None if label_map is None else label_map.name
     beside = {"--corpus": corpus, "--drop": drop, "--label-map": mapped, "--skip-broken": skip_broken}
+    tracker = None if dry_run else open_tracker(mlflow)
     wanted = [_number(text) for text in _parts(seeds) or ()]
     if ONE_CORPUS[0] in (_parts(protocols) or ()):
         settings = {"--all": all_recipes, "--folds-run": folds_run, "--full": full}
@@ -110,6 +118,7 @@ def compare(
             finished=finished,
             dry_run=dry_run,
             as_json=as_json,
+            tracker=tracker,
             command=_command(names, channel, protocols, seeds, None, epochs, None, None, beside=beside),
         )
         return
@@ -144,37 +153,49 @@ def compare(
         print(f"ser: {folder} holds a run of another recipe: remove it or use another --runs.", file=sys.stderr)
     if dry_run:
         return
+    command = _command(recipes, channel, protocols, seeds, folds_run, epochs, full, finished, beside=beside)
     outcomes: list[Outcome] = []
-    try:
-        with contextlib.ExitStack() as stack:
-            if engine is None:
-                waiting = stack.enter_context(Waiting())
-                found = grid.run(cells, recordings, runs, n_jobs=jobs, progress=waiting)
-            else:
-                from serkit.compare import ray_cells
-                from serkit.scale.session import session
+    with TrackedGrid(tracker, runs, [cell.folder(runs, recordings) for cell in cells], command) as tracked:
+        try:
+            with contextlib.ExitStack() as stack:
+                if engine is None:
+                    waiting = stack.enter_context(Waiting())
+                    found = grid.run(cells, recordings, runs, n_jobs=jobs, progress=waiting)
+                else:
+                    from serkit.compare import ray_cells
+                    from serkit.scale.session import session
 
-                dashboard = stack.enter_context(session(address))
-                waiting = stack.enter_context(Waiting())
-                if dashboard:
-                    waiting.line(f"Ray's dashboard: {dashboard}")
-                found = ray_cells.run(cells, recordings, runs, n_jobs=jobs, progress=waiting)
-            for k, outcome in enumerate(found, start=1):
-                outcomes.append(outcome)
-                left = _total(grid.estimate(cells, recordings, runs)[k:])
-                waiting.line(f"[{k}/{len(cells)}] {_line(outcome)} ({left} left)")
-    except KeyboardInterrupt:
-        outcomes += grid.finished(cells[len(outcomes) :], recordings, runs)
-        print(f"ser: interrupted; finished folds are kept in {runs}. The same command resumes.", file=sys.stderr)
-        raise typer.Exit(130) from None
-    finally:
-        if any(outcome.run is not None for outcome in outcomes):
-            command = _command(recipes, channel, protocols, seeds, folds_run, epochs, full, finished, beside=beside)
-            document = collect(outcomes, recordings, command=command)
-            for path in write(document, out):
-                print(f"Wrote {path}", file=sys.stderr)
-            if as_json:
-                print(json.dumps(document, indent=2, ensure_ascii=False))
+                    dashboard = stack.enter_context(session(address))
+                    waiting = stack.enter_context(Waiting())
+                    if dashboard:
+                        waiting.line(f"Ray's dashboard: {dashboard}")
+                    found = ray_cells.run(cells, recordings, runs, n_jobs=jobs, progress=waiting)
+                for k, outcome in enumerate(found, start=1):
+                    outcomes.append(outcome)
+                    left = _total(grid.estimate(cells, recordings, runs)[k:])
+                    waiting.line(f"[{k}/{len(cells)}] {_line(outcome)} ({left} left)")
+                    tracked.cell(outcome, recordings, runs)
+        except KeyboardInterrupt:
+            tracked.stopped = True
+            also = grid.finished(cells[len(outcomes) :], recordings, runs)
+            outcomes += also
+            print(f"ser: interrupted; finished folds are kept in {runs}. The same command resumes.", file=sys.stderr)
+        finally:
+            if any(outcome.run is not None for outcome in outcomes):
+                document = collect(outcomes, recordings, command=command)
+                pages = write(document, out)
+                tracked.pages(pages)
+                for path in pages:
+                    print(f"Wrote {path}", file=sys.stderr)
+                if as_json:
+                    print(json.dumps(document, indent=2, ensure_ascii=False))
+        if tracked.stopped:
+            left_over = [Outcome(cell, None) for cell in grid.interrupted(cells, recordings, runs)]
+            for outcome in (*also, *left_over):
+                tracked.cell(outcome, recordings, runs)
+    close_tracker(tracker, "the same command logs what is finished", code=130 if tracked.stopped else 1)
+    if tracked.stopped:
+        raise typer.Exit(130)
     if any(outcome.error is not None for outcome in outcomes):
         raise typer.Exit(1)
 

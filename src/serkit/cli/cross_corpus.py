@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.table import Table
 
+from serkit.cli.tracking import close_tracker
 from serkit.terminal import console
 from serkit.waiting import Waiting, duration
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from serkit.compare.cross_corpus import Part, PartOutcome
     from serkit.corpora import Corpus
     from serkit.training.recipe import Recipe
+    from serkit.training.tracking import Tracker
 
 __all__ = ["compare_corpora"]
 
@@ -33,6 +35,7 @@ def compare_corpora(
     finished: bool,
     dry_run: bool,
     as_json: bool,
+    tracker: Tracker | None,
     command: str,
 ) -> None:
     """Run what is missing of the matrix, one model after another, and write and print it.
@@ -42,11 +45,13 @@ def compare_corpora(
     TrainingError
         If the recipes, corpora or seeds make no matrix.
     typer.Exit
-        1 if a part failed, 130 after Ctrl-C; what is finished is written first.
+        1 if a part failed or the store of `tracker` lacks something, 130 after Ctrl-C. What is finished is written
+        first.
     """
     from serkit.compare import cross_corpus
     from serkit.compare.cross_page import write
     from serkit.compare.cross_scores import collect
+    from serkit.compare.tracked import TrackedGrid
     from serkit.errors import TrainingError
 
     parts = cross_corpus.plan(recipes, corpus, seeds)
@@ -55,34 +60,52 @@ def compare_corpora(
     if dry_run:
         return
     outcomes: list[PartOutcome] = []
-    try:
-        if finished:
-            outcomes = cross_corpus.finished(parts, corpus, runs)
-            if not outcomes:
-                raise TrainingError(f"No part of this matrix is finished in {runs}: run it without --finished.")
-        else:
-            outcomes = []
-            with Waiting() as waiting:
-                found = cross_corpus.run(parts, corpus, runs, n_jobs=jobs, progress=waiting)
-                for k, outcome in enumerate(found, start=1):
-                    outcomes.append(outcome)
-                    left = _left(*cross_corpus.seconds_left(parts[k:], corpus, runs))
-                    waiting.line(f"[{k}/{len(parts)}] {_said(outcome)} ({left})")
-    except KeyboardInterrupt:
-        outcomes += cross_corpus.finished(parts[len(outcomes) :], corpus, runs)
-        print(f"ser: interrupted; finished folds are kept in {runs}. The same command resumes.", file=sys.stderr)
-        raise typer.Exit(130) from None
-    finally:
-        if any(outcome.run is not None for outcome in outcomes):
-            document = collect(outcomes, corpus, command=command)
-            for path in write(document, out):
-                print(f"Wrote {path}", file=sys.stderr)
-            if as_json:
-                print(json.dumps(document, indent=2, ensure_ascii=False))
+    with TrackedGrid(tracker, runs, [part.folder(runs, corpus) for part in parts], command) as tracked:
+
+        def track(outcome: PartOutcome) -> None:
+            part = outcome.part
+            about = {"protocol": part.protocol, "seed": part.seed, "trained_on": part.trained_on}
+            folder = part.folder(runs, corpus)
+            tracked.part(part.title, part.recipe, part.corpus(corpus), folder, outcome.run, outcome.error, **about)
+
+        try:
+            if finished:
+                outcomes = cross_corpus.finished(parts, corpus, runs)
+                if not outcomes:
+                    raise TrainingError(f"No part of this matrix is finished in {runs}: run it without --finished.")
+                for outcome in outcomes:
+                    track(outcome)
             else:
-                _show(document)
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
-    if failed:
+                with Waiting() as waiting:
+                    found = cross_corpus.run(parts, corpus, runs, n_jobs=jobs, progress=waiting)
+                    for k, outcome in enumerate(found, start=1):
+                        outcomes.append(outcome)
+                        left = _left(*cross_corpus.seconds_left(parts[k:], corpus, runs))
+                        waiting.line(f"[{k}/{len(parts)}] {_said(outcome)} ({left})")
+                        track(outcome)
+        except KeyboardInterrupt:
+            tracked.stopped = True
+            done = cross_corpus.finished(parts[len(outcomes) :], corpus, runs)
+            outcomes += done
+            print(f"ser: interrupted; finished folds are kept in {runs}. The same command resumes.", file=sys.stderr)
+        finally:
+            if any(outcome.run is not None for outcome in outcomes):
+                document = collect(outcomes, corpus, command=command)
+                pages = write(document, out)
+                tracked.pages(pages)
+                for path in pages:
+                    print(f"Wrote {path}", file=sys.stderr)
+                if as_json:
+                    print(json.dumps(document, indent=2, ensure_ascii=False))
+                else:
+                    _show(document)
+        if tracked.stopped:
+            for outcome in done:
+                track(outcome)
+    close_tracker(tracker, "the same command logs what is finished", code=130 if tracked.stopped else 1)
+    if tracked.stopped:
+        raise typer.Exit(130)
+    if any(outcome.error is not None for outcome in outcomes):
         raise typer.Exit(1)
 
 

@@ -32,7 +32,9 @@ Folder = Annotated[
 ]
 KindOption = Annotated[
     str | None,
-    typer.Option(help="A published corpus (ser data list), several joined by +, folders or manifest; else recognised."),
+    typer.Option(
+        help="A published corpus (ser data list), several joined by +, folders or manifest; recognised if left out."
+    ),
 ]
 ChannelOption = Annotated[Channel, typer.Option(help="Which recordings to take.")]
 

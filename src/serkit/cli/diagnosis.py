@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from serkit._version import __version__
+from serkit.devices import gpus, missing
 
 __all__ = ["diagnose"]
 
@@ -22,8 +23,8 @@ def diagnose() -> dict[str, Any]:
     -------
     dict
         JSON-able: ``ok`` (whether everything that ``ser predict`` needs works), ``serkit``, ``python``, ``platform``,
-        ``packages``, ``providers``, ``formats``, ``extras``, ``decoding``, ``model``, ``writing``, ``cache``, ``data``.
-        In each of them ``ok`` is None for optional parts that are not installed or not set.
+        ``packages``, ``providers``, ``gpu``, ``formats``, ``extras``, ``decoding``, ``model``, ``writing``, ``cache``,
+        ``data``. In each of them ``ok`` is None for optional parts that are not installed or not set.
     """
     requirements = _requirements()
     packages = [_package(need) for need in requirements.get("", [])]
@@ -38,6 +39,7 @@ def diagnose() -> dict[str, Any]:
         "platform": platform.platform(terse=True),
         "packages": packages,
         "providers": providers,
+        "gpu": _gpu(providers),
         "formats": formats,
         "extras": [_extra(name, needs) for name, needs in sorted(requirements.items()) if name],
         "decoding": decoding,
@@ -110,7 +112,7 @@ def _installed(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return None
+        return _installed("onnxruntime-gpu") if name == "onnxruntime" else None  # which is in its place
 
 
 def _recent_enough(need: str, installed: str) -> bool:
@@ -128,6 +130,13 @@ def _providers() -> list[str]:
     except ImportError:
         return []  # the package's own line gives the reason
     return list(onnxruntime.get_available_providers())
+
+
+def _gpu(providers: list[str]) -> dict[str, Any]:
+    """The GPUs, and why models do not run on one; ok is None without a GPU."""
+    found = gpus()
+    lacks = missing(providers, found)
+    return {"ok": (lacks is None) if found else None, "names": found, "problem": lacks}
 
 
 def _formats() -> list[str]:

@@ -18,7 +18,9 @@ def list_encoders(
     context: typer.Context,
     folder: Annotated[
         Path | None,
-        typer.Option("--folder", "-f", help="The folder of all encoders; else the one that SERKIT_ENCODERS names."),
+        typer.Option(
+            "--folder", "-f", help="The folder of all encoders; by default the one that SERKIT_ENCODERS names."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only a JSON list.")] = False,
 ) -> None:
@@ -55,7 +57,7 @@ def get(
     sha256: Annotated[str | None, typer.Option(metavar="HEX", help="The checksum that the weights must have.")] = None,
     to: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The folder of all encoders; else the one that SERKIT_ENCODERS names."),
+        typer.Option(metavar="DIR", help="The folder of all encoders; by default the one that SERKIT_ENCODERS names."),
     ] = None,
     mirror: Annotated[str | None, typer.Option(metavar="URL", help="Another server with the same models.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace other weights of this name.")] = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from serkit.cli import app
-from serkit.cli.options import ForceOption, ModelOption, check_output
+from serkit.cli.options import DeviceOption, ForceOption, ModelOption, check_output
 from serkit.cli.runs import count
 from serkit.cli.standard_input import standard_input
 
@@ -23,6 +23,7 @@ def enrol(
     ],
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.json", help="Profile to write.")] = None,
     model: ModelOption = "default",
+    device: DeviceOption = "auto",
     channel: Annotated[
         str,
         typer.Option(
@@ -52,7 +53,7 @@ def enrol(
 
     side, broken = check_channel(channel), list[str]()
     sources = (standard_input() if name == "-" else name for name in recordings)
-    profile = load(model).enrol(*sources, channel=side, on_break=None if strict else broken.append)
+    profile = load(model, device=device).enrol(*sources, channel=side, on_break=None if strict else broken.append)
     if out is not None:
         profile.save(out)
     if as_json:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from serkit.cli import app
-from serkit.cli.options import ForceOption, LabelsOption, ModelOption, check_output, profile_for
+from serkit.cli.options import DeviceOption, ForceOption, LabelsOption, ModelOption, check_output, profile_for
 from serkit.cli.standard_input import standard_input
 from serkit.errors import AudioError, SerkitError
 
@@ -23,20 +23,21 @@ def explain(
         str | None, typer.Option("--emotion", "-e", metavar="LABEL", help="Explain this label instead of the answer.")
     ] = None,
     model: ModelOption = "default",
-    offset: Annotated[float, typer.Option("--offset", metavar="S", help="Where to begin, in seconds.")] = 0.0,
+    device: DeviceOption = "auto",
+    offset: Annotated[float, typer.Option("--offset", metavar="S", help="Start at this time, in seconds.")] = 0.0,
     duration: Annotated[
         float | None, typer.Option("--duration", metavar="S", help="How many seconds to explain; all by default.")
     ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
-            "--profile", metavar="FILE.json", help="Who speaks (a profile of ser enrol), or where (of ser adapt)."
+            "--profile", metavar="FILE.json", help="A profile of the voice (ser enrol) or of the place (ser adapt)."
         ),
     ] = None,
     labels: LabelsOption = None,
     channel: Annotated[
         str,
-        typer.Option("--channel", metavar="CHANNEL", help="Of a recording with several: mix, left, right or a number."),
+        typer.Option("--channel", metavar="CHANNEL", help="Which of several channels: mix, left, right or a number."),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the effects as JSON and nothing else.")] = False,
     force: ForceOption = False,
@@ -56,7 +57,7 @@ def explain(
     from serkit.terminal import printable
 
     heard = check_channel(channel)
-    recognizer = load(model).among(labels)
+    recognizer = load(model, device=device).among(labels)
     recognizer.need_labels("explain an answer")
     known = profile_for(recognizer, profile)
     if out is not None and out.is_dir():

@@ -175,6 +175,9 @@ def _print_diagnosis(found: dict[str, Any]) -> None:
         line(package["ok"], package["name"], package["problem"] or package["installed"])
     providers = found["providers"]
     line(bool(providers), "providers", ", ".join(providers) or "ONNX Runtime offers none")
+    gpu = found["gpu"]
+    none = "no GPU of NVIDIA: models run on the processor"
+    line(gpu["ok"], "GPU", _joined(gpu) if gpu["names"] else none)
     line(bool(found["formats"]), "formats", ", ".join(found["formats"]) or "libsndfile reads none")
     for extra in found["extras"]:
         missing = ", ".join(extra["missing"])
@@ -195,6 +198,11 @@ def _print_diagnosis(found: dict[str, Any]) -> None:
     out.print(
         "Everything that ser predict needs works." if found["ok"] else "Something that ser predict needs does not work."
     )
+
+
+def _joined(gpu: dict[str, Any]) -> str:
+    """The names of the GPUs, and what is missing to use them."""
+    return ", ".join(gpu["names"]) + (f", not used: {gpu['problem']}" if gpu["problem"] else "")
 
 
 def _safe(text: str) -> str:

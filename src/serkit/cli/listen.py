@@ -12,8 +12,9 @@ import typer
 
 from serkit import terminal
 from serkit.cli import app
-from serkit.cli.options import LabelsOption, MinConfidenceOption, ModelOption
+from serkit.cli.options import DeviceOption, LabelsOption, MinConfidenceOption, ModelOption
 from serkit.cli.runs import count
+from serkit.devices import DEVICES
 from serkit.errors import AudioError, MissingExtraError, SerkitError
 
 if TYPE_CHECKING:
@@ -28,15 +29,16 @@ _RANGE_DB = 60.0
 @app.command()
 def listen(
     model: ModelOption = "default",
-    device: Annotated[
-        str | None, typer.Option("--device", metavar="NAME", help="Number or part of the name of a microphone.")
+    microphone: Annotated[
+        str | None, typer.Option("--microphone", metavar="NAME", help="Number or part of the name of a microphone.")
     ] = None,
+    device: DeviceOption = "auto",
     show_devices: Annotated[bool, typer.Option("--list", help="List the microphones and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each event.")] = False,
     min_confidence: MinConfidenceOption = None,
     labels: LabelsOption = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", metavar="S", help="Stop after so many seconds; else Ctrl-C stops.")
+        float | None, typer.Option("--seconds", metavar="S", help="Stop after this many seconds; by default at Ctrl-C.")
     ] = None,
 ) -> None:
     """Answer the microphone while somebody speaks.
@@ -52,6 +54,10 @@ def listen(
         check_confidence(min_confidence)
     if seconds is not None and not seconds > 0:
         raise typer.BadParameter("--seconds must be more than 0.")
+    if device not in DEVICES:
+        raise typer.BadParameter(
+            f"--device takes auto, cpu or cuda, got {device!r}: --microphone names the microphone."
+        )
     sound = _sounddevice()
     if show_devices:
         for text in _listed(sound):
@@ -60,8 +66,8 @@ def listen(
     from serkit.cli.live import LiveAnswers
     from serkit.recognition.recognizer import load
 
-    chosen = _chosen(sound, device)
-    recognizer = load(model).among(labels)
+    chosen = _chosen(sound, microphone)
+    recognizer = load(model, device=device).among(labels)
     recognizer.need_labels("answer live")
     rate = round(chosen["default_samplerate"])
     watched = watched_terminal() and not as_json
@@ -132,22 +138,22 @@ def _listed(sound: Any) -> Iterator[str]:
         yield f"{one['index']:3d}  {terminal.printable(one['name'])}  ({facts})"
 
 
-def _chosen(sound: Any, device: str | None) -> dict[str, Any]:
+def _chosen(sound: Any, microphone: str | None) -> dict[str, Any]:
     """The microphone of that number or name; without one, the system's own choice."""
     found = _inputs(sound)
     if not found:
         raise SerkitError("There is no microphone: plug one in, or allow this program to use it.")
-    if device is None:
+    if microphone is None:
         try:
             return dict(sound.query_devices(kind="input"))
         except (sound.PortAudioError, ValueError):
             return found[0]
-    near = [one for one in found if str(one["index"]) == device] or [
-        one for one in found if device.lower() in one["name"].lower()
+    near = [one for one in found if str(one["index"]) == microphone] or [
+        one for one in found if microphone.lower() in one["name"].lower()
     ]
     if len(near) != 1:
         what = "several microphones" if near else "no microphone"
-        raise SerkitError(f"{device!r} names {what}: ser listen --list shows them with their numbers.")
+        raise SerkitError(f"{microphone!r} names {what}: ser listen --list shows them with their numbers.")
     return near[0]
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AddressOption",
     "Cluster",
+    "DeviceOption",
     "DropOption",
     "EngineOption",
     "ForceOption",
@@ -38,6 +39,15 @@ __all__ = [
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what --out names if it exists.")]
 
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Name of a packaged model, or a bundle.")]
+
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="Where the model runs: cpu, cuda (a GPU of NVIDIA; extra gpu), or auto: the GPU where there is one.",
+    ),
+]
 
 RecursiveOption = Annotated[
     bool, typer.Option("--recursive", "-r", help="Also look into sub-folders and linked folders.")
@@ -83,7 +93,7 @@ AddressOption = Annotated[
     typer.Option(
         "--address",
         metavar="ADDRESS",
-        help="Of a Ray cluster; by default RAY_ADDRESS, else the cores of this machine.",
+        help="Address of a Ray cluster; by default RAY_ADDRESS, or the cores of this machine.",
         rich_help_panel=_SCALE,
     ),
 ]
@@ -93,7 +103,7 @@ FormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="Of the partitions: parquet, which is the default, csv or jsonl.",
+        help="Format of the partitions: parquet (the default), csv or jsonl.",
         rich_help_panel=_SCALE,
     ),
 ]
@@ -106,7 +116,11 @@ PartitionOption = Annotated[
 WorkersOption = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=1, metavar="N", help="At most so many; by default one per core.", rich_help_panel=_SCALE
+        "--workers",
+        min=1,
+        metavar="N",
+        help="At most this many workers; by default one per core.",
+        rich_help_panel=_SCALE,
     ),
 ]
 
@@ -116,7 +130,7 @@ TimeoutOption = Annotated[
         "--timeout",
         min=0.1,
         metavar="S",
-        help="Longest silence of an object store, seconds; by default 60.",
+        help="How long to wait for an object store, seconds; by default 60.",
         rich_help_panel=_SCALE,
     ),
 ]

@@ -16,6 +16,7 @@ from serkit.cli import app
 from serkit.cli.options import (
     AddressOption,
     Cluster,
+    DeviceOption,
     EngineOption,
     FormatOption,
     LabelsOption,
@@ -49,6 +50,7 @@ def predict(
         typer.Argument(metavar="PATH...", help="Recordings, folders, or - for a recording on standard input."),
     ],
     model: ModelOption = "default",
+    device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list of rows and nothing else.")] = False,
     csv: Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write rows as CSV; - prints them.")] = None,
     out: Annotated[
@@ -78,7 +80,7 @@ def predict(
         typer.Option(
             "--channel",
             metavar="CHANNEL",
-            help="Of a recording with several: mix (their mean), left, right, a number, or each (a row per channel). "
+            help="Which of several channels: mix (their mean), left, right, a number, or each (a row per channel). "
             "By default the mix, or the channel with the voice where the mix would lose it.",
         ),
     ] = "auto",
@@ -88,7 +90,7 @@ def predict(
         typer.Option(
             "--profile",
             metavar="FILE.json",
-            help="Who speaks in all of them (a profile of ser enrol), or where they are from (of ser adapt).",
+            help="A profile of the voice (ser enrol) or of the place (ser adapt) of all recordings.",
         ),
     ] = None,
     adapt: Annotated[
@@ -155,7 +157,7 @@ def predict(
     if min_confidence is not None:
         check_confidence(min_confidence)
     heard = check_channel(channel, each=True)
-    recognizer = load(model).among(labels)
+    recognizer = load(model, device="cpu" if engine else device).among(labels)
     least = recognizer.least(min_confidence)
     known = profile_for(recognizer, profile)
     made_with = {"min_confidence": least, **({"profile": known.key} if known else {})}
@@ -166,6 +168,7 @@ def predict(
 
         asked = {"min_confidence": least, "profile": known, "channel": heard, "strict": strict}
         how: dict[str, Any] = {"asked": asked, "options": made_with, "recursive": recursive}
+        recognizer = recognizer.sent_to(device)
         raise typer.Exit(answer_on_ray(recognizer, paths, out, cluster, Again(resume, retry_failed, force), **how))
     for target in (out, csv):
         if target not in (None, "-"):

@@ -11,22 +11,35 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 import typer
 
 from serkit import terminal
 
-if TYPE_CHECKING:
-    from serkit.recognition.prediction import Prediction
-
-__all__ = ["Tally", "count", "failures_of", "interruptible", "passed_over", "progress"]
+__all__ = ["Row", "Tally", "count", "failures_of", "interruptible", "passed_over", "progress"]
 
 _SHOW_PROGRESS = 20  # recordings; fewer are done before anyone could read a bar
 _SAY_PROGRESS = 30.0  # s; between lines if there is no terminal for a bar
 _SAY_PASSED_OVER = 5  # files that are named
 
 _Rows = TypeVar("_Rows")
+
+
+class Row(Protocol):
+    """What is counted of a row, of a :class:`~serkit.recognition.prediction.Prediction` for example."""
+
+    @property
+    def path(self) -> str | None: ...
+
+    @property
+    def end(self) -> float: ...
+
+    @property
+    def error(self) -> str | None: ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
 
 
 @dataclass
@@ -36,11 +49,11 @@ class Tally:
     total: int = 0
     failed: int = 0
     truncated: int = 0
-    first: list[Prediction] = field(default_factory=list)
-    first_truncated: list[Prediction] = field(default_factory=list)
+    first: list[Row] = field(default_factory=list)
+    first_truncated: list[Row] = field(default_factory=list)
     interrupted: bool = False
 
-    def add(self, rows: Sequence[Prediction]) -> None:
+    def add(self, rows: Sequence[Row]) -> None:
         """Count one recording, given all its rows."""
         self.total += 1
         row = rows[0]

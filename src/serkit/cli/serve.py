@@ -38,6 +38,10 @@ def serve(
         typer.Option("--port", "-p", min=0, max=65535, help="Port to listen on, 8000 if left out; 0: any free one."),
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, max=256, help="Processes that answer.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", metavar="DEVICE", help="Where models run: auto (the default), cpu or cuda."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings; docs/service.md lists them.")
     ] = None,
@@ -80,6 +84,7 @@ def serve(
         host=host,
         port=port,
         workers=workers,
+        device=device,
         keys_file=keys,
         tls_certificate=tls_certificate,
         tls_key=tls_key,

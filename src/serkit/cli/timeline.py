@@ -17,6 +17,7 @@ from serkit.cli import app
 from serkit.cli.options import (
     AddressOption,
     Cluster,
+    DeviceOption,
     EngineOption,
     FormatOption,
     LabelsOption,
@@ -52,6 +53,7 @@ def timeline(
         typer.Argument(metavar="PATH...", help="Recordings, folders, or - for sound on standard input."),
     ],
     model: ModelOption = "default",
+    device: DeviceOption = "auto",
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print JSON and nothing else: a list of timelines; for -, a line for each event."),
@@ -82,13 +84,15 @@ def timeline(
         typer.Option(
             "--channel",
             metavar="CHANNEL",
-            help="Of a recording with several: mix, left, right, a number, or each (a track for each channel; where "
+            help="Which of several channels: mix, left, right, a number, or each (a track for each channel; where "
             "one is much louder, only that one is answered).",
         ),
     ] = "auto",
     speakers: Annotated[
         Path | None,
-        typer.Option("--speakers", metavar="FILE.rttm", help="Who speaks when, of any diarisation: a track for each."),
+        typer.Option(
+            "--speakers", metavar="FILE.rttm", help="Who speaks when, from any diarisation: a track for each speaker."
+        ),
     ] = None,
     min_confidence: MinConfidenceOption = None,
     profile: Annotated[
@@ -96,7 +100,7 @@ def timeline(
         typer.Option(
             "--profile",
             metavar="FILE.json",
-            help="Who speaks (a profile of ser enrol), or where the recordings are from (of ser adapt).",
+            help="A profile of the voice (ser enrol) or of the place (ser adapt).",
         ),
     ] = None,
     adapt: Annotated[
@@ -172,7 +176,7 @@ def timeline(
         from serkit.recognition.speakers import read_rttm
 
         turns = read_rttm(speakers, paths[0])  # here, because a mistake in it is the option's, not the recording's
-    recognizer = load(model).among(labels)
+    recognizer = load(model, device="cpu" if engine else device).among(labels)
     recognizer.need_labels("make a timeline")
     known = profile_for(recognizer, profile)
     asked: dict[str, Any] = {
@@ -191,6 +195,7 @@ def timeline(
 
         asked |= {"strict": strict}
         work: dict[str, Any] = {"asked": asked, "options": noted, "timelines": True, "recursive": recursive}
+        recognizer = recognizer.sent_to(device)
         raise typer.Exit(answer_on_ray(recognizer, paths, out, cluster, Again(resume, False, force), **work))
     if annotate is not None:
         from serkit.cli.annotate import run_annotate

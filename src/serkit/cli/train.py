@@ -16,6 +16,7 @@ from rich.table import Table
 from serkit.cli import app
 from serkit.cli.extras import need_train, read_to_learn
 from serkit.cli.options import DropOption, ForceOption, LabelMapOption, SkipBrokenOption
+from serkit.cli.tracking import MlflowOption, TracksRuns, close_tracker, open_tracker
 from serkit.errors import TrainingError
 from serkit.waiting import Waiting
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from serkit.corpora import Corpus
     from serkit.training.recipe import Recipe
     from serkit.training.run_folder import Run
+    from serkit.training.tracked_runs import Training
+    from serkit.training.tracking import Tracker
 
 recipes_app = typer.Typer(help="The packaged recipes.", invoke_without_command=True)
 app.add_typer(recipes_app, name="recipes")
@@ -35,11 +38,11 @@ CorpusOption = Annotated[
     typer.Option(
         "--corpus",
         "--kind",
-        help="A published corpus (ser data list), several joined by +, folders or manifest; else recognised.",
+        help="A published corpus (ser data list), several joined by +, folders or manifest; recognised if left out.",
     ),
 ]
 ChannelOption = Annotated[str, typer.Option(help="speech, song or both.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seeds splits, augmentation and models.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of splits, augmentation and models.")]
 ResultsOption = Annotated[
     list[Path] | None, typer.Option(help="results.json of 'ser evaluate' for this recipe; may be repeated.")
 ]
@@ -48,19 +51,20 @@ TargetOption = Annotated[
     typer.Option(
         "--target",
         metavar="COLUMN",
-        help="Of a table of your own: a column of numbers to learn, such as arousal; may be repeated.",
+        help="A column of numbers to learn from your own table, such as arousal; may be repeated.",
     ),
 ]
-JobsOption = Annotated[int, typer.Option(min=1, help="Threads.", show_default="all cores")]
+JobsOption = Annotated[int, typer.Option(min=1, help="Number of threads.", show_default="all cores")]
 
 JOBS = os.cpu_count() or 1
+_LATER = "the same command with --resume logs it without computing anything again"
 
 # What a bundle takes from results.json.
 _RESULTS = {"serkit", "date", "recipe", "recipe_hash", "corpus", "protocol", "split_hash", "folds", "seed", "warning"}
 _RESULTS |= {"metrics"}
 
 
-@app.command()
+@app.command(cls=TracksRuns)
 def evaluate(
     recipe: RecipeArgument,
     data: DataOption,
@@ -86,6 +90,7 @@ def evaluate(
         typer.Option(metavar="RUN", help="Folder of a finished run of the same split: also print the paired test."),
     ] = None,
     jobs: JobsOption = JOBS,
+    mlflow: MlflowOption = None,
 ) -> None:
     """Train and test a recipe fold by fold; write predictions, results and a report.
 
@@ -95,6 +100,8 @@ def evaluate(
 
     With --target, numbers are learned instead of labels, by ridge regression on the recipe's features, and scored on
     held-out speakers: docs/your-own-numbers.md.
+
+    Exit code 1: all is computed, but the store of --mlflow lacks some of it.
     """
     need_train("Training")
     if target:
@@ -103,12 +110,15 @@ def evaluate(
                 "--target is scored on held-out speakers, all folds at once: leave out --protocol, --only-fold, "
                 "--resume and --compare-to."
             )
-        _evaluate_ratings(recipe, data, corpus, channel, target, seed, out, jobs, skip_broken=skip_broken)
+        tracker = open_tracker(mlflow)
+        _evaluate_ratings(recipe, data, corpus, channel, target, seed, out, jobs, tracker, skip_broken=skip_broken)
+        close_tracker(tracker, "the same command logs it again")
         return
     from serkit.protocol import make_split
     from serkit.training.against import finished_run
-    from serkit.training.run import run_evaluation
+    from serkit.training.tracked_runs import run_tracked
 
+    tracker = open_tracker(mlflow)
     loaded = _loaded(recipe)
     folder: Path | None = None
     if protocol == "emobox" and channel == "both":
@@ -124,9 +134,8 @@ def evaluate(
         if split.warning:
             print(f"Warning: {split.warning}", file=sys.stderr)
         with Waiting() as waiting:
-            run = run_evaluation(
-                loaded, recordings, split, folder, folds=only_fold or None, resume=resume, n_jobs=jobs, progress=waiting
-            )
+            how: dict[str, Any] = {"folds": only_fold or None, "resume": resume, "n_jobs": jobs, "progress": waiting}
+            run = run_tracked(tracker, loaded, recordings, split, folder, **how)
     except KeyboardInterrupt:
         if folder is None or not (folder / "run.json").is_file():
             raise
@@ -134,11 +143,13 @@ def evaluate(
             f"ser: interrupted; finished folds are kept in {folder}. Resume with the same command and --resume.",
             file=sys.stderr,
         )
+        close_tracker(tracker, _LATER, code=130)
         raise typer.Exit(130) from None
     print_summary(run.results)
     if other is not None:
         _print_paired(run, other)
     print(f"Report: {run.folder / 'report.html'}")
+    close_tracker(tracker, _LATER)
 
 
 def _evaluate_ratings(
@@ -150,11 +161,13 @@ def _evaluate_ratings(
     seed: int,
     out: Path | None,
     jobs: int,
+    tracker: Tracker | None,
     *,
     skip_broken: bool,
 ) -> None:
     """Score a regression on the features of a recipe."""
     from serkit.training.ratings import plan_ratings, score_ratings, train_ratings
+    from serkit.training.tracked_runs import Training
 
     loaded = _loaded(recipe)
     assert loaded.front_end is not None
@@ -166,12 +179,14 @@ def _evaluate_ratings(
     recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, targets=targets)
     for note in plan_ratings(recordings, targets, seed=seed).notes:
         _told(note)
-    with Waiting() as waiting:
-        rated, rows = train_ratings(recordings, targets, loaded.front_end, seed=seed, n_jobs=jobs, progress=waiting)
     folder = out or Path("runs") / f"{loaded.name}-{recordings.name}-{'-'.join(targets)}-{seed}"
-    _print_ratings(
-        json.loads((score_ratings(rated, rows, recordings, folder, seed) / "ratings.json").read_text("utf-8"))
-    )
+    with Waiting() as waiting, Training(tracker, folder, seed) as tracked:
+        progress = tracked.begin_own(recordings, folder, targets, waiting, recipe=loaded)
+        rated, rows = train_ratings(recordings, targets, loaded.front_end, seed=seed, n_jobs=jobs, progress=progress)
+        score_ratings(rated, rows, recordings, folder, seed)
+        ratings = json.loads((folder / "ratings.json").read_text("utf-8"))
+        tracked.rated(folder, ratings)
+    _print_ratings(ratings)
     print(f"Ratings, answers and pictures: {folder}")
 
 
@@ -187,7 +202,7 @@ def _print_paired(run: Run, other: Run) -> None:
     )
 
 
-@app.command()
+@app.command(cls=TracksRuns)
 def train(
     recipe: Annotated[
         str,
@@ -215,6 +230,7 @@ def train(
     ] = False,
     jobs: JobsOption = JOBS,
     force: ForceOption = False,
+    mlflow: MlflowOption = None,
 ) -> None:
     """Train a model and write it as a bundle: by a recipe, or of your own recordings and labels.
 
@@ -239,21 +255,24 @@ def train(
     from serkit.bundle import check_target
     from serkit.training.export import check_exportable, check_scores, export_bundle
     from serkit.training.run import train_final
+    from serkit.training.tracked_runs import Training
 
     scores = [_read_results(path) for path in results or []]
     if loaded is not None:
         check_scores(scores, loaded)
         check_exportable(loaded)
     check_target(folder, force=force)
+    tracker = open_tracker(mlflow)
     try:
         recordings = read_to_learn(
             source, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map, targets=target or ()
         )
-        with Waiting() as waiting:
+        with Waiting() as waiting, Training(tracker, folder, seed) as tracked:
             if loaded is None:
                 how: dict[str, Any] = {"seed": seed, "force": force, "self_contained": self_contained}
-                bundle = _own(recordings, folder, waiting, jobs, target or (), **how)
+                bundle = _own(recordings, folder, waiting, tracked, jobs, target or (), **how)
             else:
+                tracked.begin(loaded, recordings, scores)
                 fitted = train_final(loaded, recordings, seed=seed, n_jobs=jobs, progress=waiting)
                 waiting.line("Writing the bundle, and checking it on clips.")
                 bundle = export_bundle(
@@ -267,12 +286,14 @@ def train(
                     n_jobs=jobs,
                     force=force,
                 )
+            tracked.bundle(bundle.path)
     except KeyboardInterrupt:
         print(
             f"ser: interrupted; {folder} was not written. Computed features are kept: the same command starts with "
             "them.",
             file=sys.stderr,
         )
+        close_tracker(tracker, "the same command logs it", code=130)
         raise typer.Exit(130) from None
     holds = [f"{len(bundle.manifest.labels)} emotions"] if bundle.manifest.labels else []
     holds += bundle.manifest.dimensions
@@ -281,6 +302,7 @@ def train(
         print(f"Try it: ser predict RECORDING --model {folder}")
     elif not scores:
         print("It states no scores: give --results with a results.json of 'ser evaluate'.", file=sys.stderr)
+    close_tracker(tracker, "the same command with --force trains and logs again")
 
 
 def _is_recordings(given: str) -> bool:
@@ -290,17 +312,30 @@ def _is_recordings(given: str) -> bool:
     return given not in list_recipes() and not given.endswith(".toml") and Path(given).exists()
 
 
-def _own(recordings: Corpus, out: Path, waiting: Waiting, jobs: int, targets: Sequence[str], **how: Any) -> Bundle:
+def _own(
+    recordings: Corpus,
+    out: Path,
+    waiting: Waiting,
+    tracked: Training,
+    jobs: int,
+    targets: Sequence[str],
+    **how: Any,
+) -> Bundle:
     """Train on the user's own recordings, and print the scores."""
     from serkit.training.own import train_own
 
-    bundle = train_own(recordings, out, targets=targets, n_jobs=jobs, progress=waiting, tell=_told, **how)
     scores = Path(f"{out}-scores")
+    progress = tracked.begin_own(recordings, scores, targets, waiting)
+    bundle = train_own(recordings, out, targets=targets, n_jobs=jobs, progress=progress, tell=_told, **how)
     if targets:
-        _print_ratings(json.loads((scores / "ratings.json").read_text("utf-8")))
+        ratings = json.loads((scores / "ratings.json").read_text("utf-8"))
+        tracked.rated(scores, ratings)
+        _print_ratings(ratings)
         print(f"Ratings, answers and pictures: {scores}")
     if bundle.manifest.labels:
-        print_summary(json.loads((scores / "results.json").read_text("utf-8")))
+        results = json.loads((scores / "results.json").read_text("utf-8"))
+        tracked.scored(recordings, scores, results)
+        print_summary(results)
         print(f"Report: {scores / 'report.html'}")
     return bundle
 

@@ -12,7 +12,7 @@ import typer
 
 from serkit.cli import app
 from serkit.cli.extras import need_train, read_to_learn
-from serkit.cli.options import DropOption, LabelMapOption, SkipBrokenOption
+from serkit.cli.options import DeviceOption, DropOption, LabelMapOption, SkipBrokenOption
 from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption, print_summary
 from serkit.terminal import print_failures
 from serkit.waiting import Waiting
@@ -29,6 +29,7 @@ def transfer(
     skip_broken: SkipBrokenOption = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run; default below runs/.")] = None,
     jobs: JobsOption = JOBS,
+    device: DeviceOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json and nothing else.")] = False,
 ) -> None:
     """Score a finished model on a corpus that it was never trained on; write predictions, results and a report.
@@ -44,7 +45,7 @@ def transfer(
     from serkit.training.transfer import run_transfer
 
     try:
-        recognizer = load(model)
+        recognizer = load(model, device=device)
         recognizer.need_labels("be scored on labels")
         recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
         what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"

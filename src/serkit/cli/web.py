@@ -31,7 +31,10 @@ def serve(
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
-    max_upload: Annotated[int, typer.Option("--max-upload", min=1, metavar="MB", help="Largest file.")] = 200,
+    max_upload: Annotated[
+        int,
+        typer.Option("--max-upload", min=1, metavar="MB", help="Largest file; 700 hold an hour of 48 kHz stereo WAV."),
+    ] = 700,
 ) -> None:
     """Serve the web app: clips by upload or microphone, long recordings, features, models, results. Ctrl-C ends it."""
     for package in ("streamlit", "plotly"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,7 @@ __all__ = [
     "estimate",
     "finished",
     "finished_or_run",
+    "interrupted",
     "n_folds",
     "plan",
     "read_grid",
@@ -243,6 +245,19 @@ def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]
             continue
         if done is not None:
             found.append(Outcome(cell, done))
+    return found
+
+
+def interrupted(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Cell]:
+    """Return the cells that were begun and are not finished."""
+    splits, found = Splits(corpus), []
+    for cell in cells:
+        folder = cell.folder(root, corpus)
+        with contextlib.suppress(SerkitError):  # the folder contains another run
+            if run_folder.begun(folder) and not run_folder.read(
+                folder, cell.recipe, corpus, splits.of(cell), cell.folds
+            ):
+                found.append(cell)
     return found
 
 

@@ -19,7 +19,8 @@ __all__ = ["FAMILIES", "known_family", "read_encoder"]
 
 #: Model type in ``config.json`` -> the class that reads it.
 FAMILIES: dict[str, type[Encoder]] = {
-    family: known for known in (WhisperEncoder, Wav2Vec2Encoder) for family in known.families
+    **dict.fromkeys(WhisperEncoder.families, WhisperEncoder),
+    **dict.fromkeys(Wav2Vec2Encoder.families, Wav2Vec2Encoder),
 }
 
 

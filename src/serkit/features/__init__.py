@@ -2,8 +2,9 @@
 
 The functions are plain: each takes a :class:`~serkit.Waveform` or an :class:`Analysis` (one spectrogram that many
 features share) and returns float32 of shape (n_bands, n_frames), with librosa's values and defaults.
-:class:`Extractor` describes what a system uses; :mod:`serkit.features.transformers` (not imported here, as it needs
-scikit-learn) wraps all of them for pipelines.
+:class:`Extractor` describes what a system uses; :func:`measure_voice` and :func:`describe` measure a clip for people
+to read; :mod:`serkit.features.transformers` (not imported here, as it needs scikit-learn) wraps the features for
+pipelines.
 
 Examples
 --------
@@ -18,10 +19,13 @@ Examples
 
 from serkit.features.analysis import Analysis
 from serkit.features.catalogue import FEATURES, Feature
+from serkit.features.described import MEASURES, Description, describe
 from serkit.features.extractor import FEATURES_VERSION, LAYOUTS, Extractor
+from serkit.features.formants import formants
 from serkit.features.frontend import FrontEnd
-from serkit.features.pitch import chroma, f0, tuning
+from serkit.features.pitch import chroma, tuning
 from serkit.features.presets import s0, s1, s3
+from serkit.features.pulses import find_pulses, jitter, shimmer
 from serkit.features.spectral import (
     bandwidth,
     centroid,
@@ -33,22 +37,34 @@ from serkit.features.spectral import (
     windowed_log_mel,
 )
 from serkit.features.temporal import delta, harmonic_percussive, onset_strength, rms, tempo, zcr
+from serkit.features.tracking import PitchTrack, f0, track_pitch
+from serkit.features.voice import VOICE_MEASURES, Voice, measure_voice
 
 __all__ = [
     "FEATURES",
     "FEATURES_VERSION",
     "LAYOUTS",
+    "MEASURES",
+    "VOICE_MEASURES",
     "Analysis",
+    "Description",
     "Extractor",
     "Feature",
     "FrontEnd",
+    "PitchTrack",
+    "Voice",
     "bandwidth",
     "centroid",
     "chroma",
     "delta",
+    "describe",
     "f0",
+    "find_pulses",
+    "formants",
     "harmonic_percussive",
+    "jitter",
     "log_mel",
+    "measure_voice",
     "mel",
     "mfcc",
     "onset_strength",
@@ -57,8 +73,10 @@ __all__ = [
     "s0",
     "s1",
     "s3",
+    "shimmer",
     "spectral_contrast",
     "tempo",
+    "track_pitch",
     "tuning",
     "windowed_log_mel",
     "zcr",

@@ -1,20 +1,18 @@
-"""Pitch: the fundamental frequency of a voice, the tuning of a clip, and the energy of C, C#, ... B per frame."""
+"""Pitch classes: the tuning of a clip, and the energy of C, C#, ... B per frame."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
 
-from serkit.errors import FeatureError
 from serkit.features.analysis import Analysis, as_analysis, positive
 from serkit.features.banks import chroma_filters
 
 if TYPE_CHECKING:
     from serkit.audio import Waveform
 
-__all__ = ["chroma", "f0", "tuning"]
+__all__ = ["chroma", "tuning"]
 
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -102,74 +100,3 @@ def chroma(source: Analysis | Waveform, *, n_chroma: int = 12) -> np.ndarray:
     raw = analysis.power_rows @ chroma_filters(analysis.sample_rate, analysis.n_fft, n_chroma, deviation).T
     largest = raw.max(axis=1, keepdims=True)
     return (raw / np.where(largest < _TINY, np.float32(1.0), largest)).T
-
-
-def f0(
-    wave: Waveform, *, hop: float = 0.01, fmin: float = 65.0, fmax: float = 600.0, threshold: float = 0.3
-) -> np.ndarray:
-    """Estimate the fundamental frequency of a voice over time.
-
-    YIN: de Cheveigné and Kawahara (2002), "YIN, a fundamental frequency estimator for speech and music", with its
-    cumulative mean normalised difference, absolute threshold and parabolic interpolation.
-
-    Parameters
-    ----------
-    wave : Waveform
-    hop : float
-        Seconds from one estimate to the next.
-    fmin, fmax : float
-        Lowest and highest pitch, Hz.
-    threshold : float
-        In (0, 1): a period is accepted if the sound differs from itself one period later by less than this share.
-
-    Returns
-    -------
-    np.ndarray, float32, shape=(1 + floor(duration / hop),)
-        Hz, at the times 0, hop, 2 hop, ...; NaN where no period is found, for example in pauses and voiceless sounds.
-
-    Raises
-    ------
-    FeatureError
-        If the frequencies do not fit the sample rate.
-
-    Examples
-    --------
-    >>> from serkit.audio import Waveform
-    >>> t = np.arange(8000) / 16000
-    >>> float(np.nanmedian(f0(Waveform(np.sin(2 * np.pi * 220 * t).astype(np.float32), 16000))).round(1))
-    220.0
-    """
-    rate = wave.sample_rate
-    if not 0 < fmin < fmax < rate / 4:
-        raise FeatureError(
-            f"f0 needs 0 < fmin < fmax < a quarter of the sample rate, got {fmin:g} and {fmax:g} Hz at {rate} Hz."
-        )
-    shortest, longest = int(rate / fmax), int(np.ceil(rate / fmin)) + 1
-    width = 2 * longest  # of the integration window: two of the longest periods
-    count = 1 + int(round(wave.duration * rate) / (hop * rate))
-    starts = np.round(np.arange(count) * hop * rate).astype(int)
-    half = (width + longest) // 2
-    padded = np.pad(wave.samples.astype(np.float64), (half, width + longest))
-    found = np.full(count, np.nan, np.float32)
-    size = next_fast_len(width + 2 * longest, real=True)
-    for first in range(0, count, 512):  # in blocks, to limit memory
-        block = starts[first : first + 512]
-        frames = padded[block[:, None] + np.arange(width + longest)]
-        energy = np.cumsum(np.pad(frames**2, ((0, 0), (1, 0))), axis=1)
-        lags = np.arange(longest + 1)  # a trough at the longest period has a neighbour on its other side
-        product = irfft(rfft(frames, size) * rfft(frames[:, :width], size).conj(), size)[:, : longest + 1]
-        difference = np.maximum(energy[:, [width]] + energy[:, width + lags] - energy[:, lags] - 2 * product, 0)
-        total = np.cumsum(difference[:, 1:], axis=1)
-        normal = np.ones_like(difference)
-        normal[:, 1:] = difference[:, 1:] * lags[1:] / np.maximum(total, 1e-12)
-        inner = normal[:, 1:-1]
-        trough = (inner < normal[:, :-2]) & (inner <= normal[:, 2:]) & (inner < threshold)
-        trough[:, : shortest - 1] = False
-        voiced = trough.any(axis=1) & (energy[:, width] > 1e-8 * width)
-        rows = np.flatnonzero(voiced)
-        lag = 1 + trough[rows].argmax(axis=1)
-        before, at, after = (normal[rows, lag + k] for k in (-1, 0, 1))
-        bend = before - 2 * at + after
-        shift = np.where(bend > 0, (before - after) / (2 * np.where(bend > 0, bend, 1)), 0)
-        found[first + rows] = rate / (lag + shift)
-    return found

@@ -1,13 +1,22 @@
-"""Text in CSV: any file name reads back as it was, and no spreadsheet reads one as a formula."""
+"""CSV: any file name reads back as it was, no spreadsheet reads one as a formula, no row that was written is lost."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO, TypeVar
 
-__all__ = ["canonical", "csv_line", "guard", "unguard"]
+from serkit.errors import SerkitError
+
+__all__ = ["CsvFile", "canonical", "cell", "csv_line", "guard", "unguard"]
+
+_Self = TypeVar("_Self", bound="CsvFile")
 
 _FORMULA = "[=+\\-@\t\r\n＝＋－＠]"
 
@@ -61,3 +70,110 @@ def canonical(text: str) -> str:
         text,
     )
     return escaped.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+def cell(value: Any) -> Any:
+    """Return a value for CSV: true and false in lower case, nothing for None, text made safe by :func:`guard`.
+
+    Examples
+    --------
+    >>> cell(True), cell(None), cell("=1"), cell(0.5)
+    ('true', '', "'=1", 0.5)
+    """
+    if isinstance(value, str):
+        return guard(value)
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else value
+
+
+class CsvFile:
+    """Write rows as CSV, one by one.
+
+    Text that a spreadsheet would read as a formula gets an apostrophe before it (:func:`guard`).
+
+    The rows go to ``.NAME.part`` beside the file, which takes the file's name when the ``with`` block ends, also by
+    Ctrl-C or an error: no row that was written is lost, and a reader never sees half a file.
+
+    Parameters
+    ----------
+    target : path or "-"
+        The file, or standard output.
+    header : sequence of str
+        Names of the columns.
+    force : bool
+        Replace a file that exists.
+
+    Raises
+    ------
+    SerkitError
+        If the file cannot be written, if another process is writing it, or, without `force`, if it exists.
+    """
+
+    def __init__(self, target: str | Path, header: Sequence[str], *, force: bool = False) -> None:
+        self._name = str(target)
+        self._lock = contextlib.ExitStack()
+        self._header = list(header)
+        self._final: Path | None = None
+        self._part: Path | None = None
+        self._file: TextIO = sys.stdout
+        if str(target) == "-":
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
+            return
+        path = Path(target).resolve()  # a link stays a link
+        try:
+            if path.exists() and not path.is_file() and not path.is_dir():
+                self._file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")  # a device or pipe
+                self._part = path
+                return
+            if path.is_dir():
+                raise IsADirectoryError(0, "it is a folder")
+            from serkit.files import check_new, hold
+
+            check_new(target, force=force)
+            self._lock.enter_context(hold(target))
+            self._part = path.with_name(f".{path.name}.part")
+            self._file = self._part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            self._final = path
+        except OSError as error:
+            self._lock.close()
+            raise self._refused(error) from None
+
+    def __enter__(self: _Self) -> _Self:
+        self._put([guard(name) for name in self._header])
+        return self
+
+    def write_rows(self, rows: Iterable[Iterable[Any]]) -> None:
+        """Write rows of values, as :func:`cell` shows them; a full disk is a SerkitError."""
+        try:
+            for row in rows:
+                self._put([cell(value) for value in row])
+            self._file.flush()
+        except OSError as error:
+            if self._part is None:  # standard output: a reader may close it early
+                raise
+            raise self._refused(error) from None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._part is None:
+            return
+        problem = None
+        with self._lock:
+            try:
+                self._file.close()  # writes the rest
+            except OSError as refused:
+                problem = refused
+            try:
+                if self._final is not None:
+                    self._part.replace(self._final)
+            except OSError as refused:
+                problem = refused
+        if problem is not None and error is None:
+            raise self._refused(problem)
+
+    def _put(self, cells: list[Any]) -> None:
+        self._file.write(csv_line(cells))
+
+    def _refused(self, error: OSError) -> SerkitError:
+        return SerkitError(f"Cannot write {self._name!r}: {error.strerror or error}.")

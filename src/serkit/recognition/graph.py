@@ -12,6 +12,7 @@ import numpy as np
 from serkit import audio
 from serkit.audio import Waveform
 from serkit.bundle import Bundle, Manifest, packaged, read_bundle
+from serkit.devices import Place, check_device, open_session, runs_on
 from serkit.errors import BundleError, SerkitError
 from serkit.recognition.prediction import check_confidence
 
@@ -53,29 +54,34 @@ class Graph:
     bundle : Bundle
     threads : int, optional
         Threads inside one answer, by default 1.
+    device : {"auto", "cpu", "cuda"}
+        Where it runs.
 
     Raises
     ------
     BundleError
         If ONNX Runtime cannot run the graph, or if this serkit does not know the features that it needs.
+    SerkitError
+        If there is no such device.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int | None = None, device: str = "auto") -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}.")
         self.bundle = bundle
         self._threads = threads or 1
         self._choice: LabelChoice | None = None
-        self._prepare = _preparation(bundle)
-        self._made: Any = _session(bundle, self._threads)
+        self._asked = device
+        self._prepare = _preparation(bundle, device)
+        self._made: Any = _session(bundle, self._threads, device)
         _graphs.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """The bundle, without the session: what another process needs."""
-        return {"bundle": self.bundle, "threads": self._threads, "choice": self._choice}
+        return {"bundle": self.bundle, "threads": self._threads, "choice": self._choice, "device": self._asked}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        Graph.__init__(self, state["bundle"], threads=state["threads"])
+        Graph.__init__(self, state["bundle"], threads=state["threads"], device=state["device"])
         self._choice = state["choice"]
 
     @property
@@ -83,8 +89,25 @@ class Graph:
         """The ONNX Runtime session; a forked child makes its own when it first needs one."""
         session = self._made
         if session is None:
-            session = self._made = _session(self.bundle, self._threads)
+            session = self._made = _session(self.bundle, self._threads, self._asked)
         return session
+
+    @property
+    def asked_device(self) -> str:
+        """The device that it was loaded for, "auto" included, or that :meth:`sent_to` named."""
+        return self._asked
+
+    @property
+    def device(self) -> Place:
+        """Where it runs: "cpu" or "cuda"."""
+        return runs_on(self._session)
+
+    def sent_to(self: _Self, device: str) -> _Self:
+        """Return this model, running where it does, but on `device` in the processes that it is sent to."""
+        check_device(device)
+        found = self._copy()
+        found._asked = device
+        return found
 
     @property
     def manifest(self) -> Manifest:
@@ -145,9 +168,14 @@ class Graph:
         from serkit.recognition.label_choice import LabelChoice
 
         choice = LabelChoice.parse(labels, self.manifest.labels)
-        shared = {**vars(self), "_made": self._session, "_choice": None if choice.everything else choice}
+        found = self._copy()
+        found._choice = None if choice.everything else choice
+        return found
+
+    def _copy(self: _Self) -> _Self:
+        """Return another object with the same session."""
         found = object.__new__(type(self))
-        vars(found).update(shared)
+        vars(found).update({**vars(self), "_made": self._session})
         _graphs.add(found)
         return found
 
@@ -304,12 +332,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _preparation(bundle: Bundle) -> Callable[[Waveform], np.ndarray]:
+def _preparation(bundle: Bundle, device: str) -> Callable[[Waveform], np.ndarray]:
     """From a waveform at the model's rate to the graph's input, with the batch axis."""
     if bundle.manifest.input["kind"] == "waveform":
         return lambda wave: wave.samples[np.newaxis]
     if "encoder" in bundle.manifest.input:
-        encoder = shipped_encoder(bundle.manifest.input["encoder"], str(bundle.path))
+        encoder = shipped_encoder(bundle.manifest.input["encoder"], str(bundle.path), device=device)
         return lambda wave: encoder.embedding(wave)[np.newaxis]
     from serkit.features import Extractor
 
@@ -320,7 +348,7 @@ def _preparation(bundle: Bundle) -> Callable[[Waveform], np.ndarray]:
     return lambda wave: np.ascontiguousarray(extractor(wave), dtype=np.float32)[np.newaxis]
 
 
-def shipped_encoder(stated: Mapping[str, Any], whose: str) -> Graph:
+def shipped_encoder(stated: Mapping[str, Any], whose: str, *, device: str = "cpu") -> Graph:
     """Return the shipped model whose embedding a bundle builds on.
 
     Parameters
@@ -329,6 +357,8 @@ def shipped_encoder(stated: Mapping[str, Any], whose: str) -> Graph:
         ``model`` and ``sha256`` of its graph.
     whose : str
         What needs it, for the message.
+    device : {"auto", "cpu", "cuda"}
+        Where it runs.
 
     Raises
     ------
@@ -345,10 +375,10 @@ def shipped_encoder(stated: Mapping[str, Any], whose: str) -> Graph:
             "train it again with this serkit, or install the one that it was trained with. (A bundle written with "
             "--self-contained needs no other.)"
         )
-    return Graph(base)
+    return Graph(base, device=device)
 
 
-def _session(bundle: Bundle, threads: int) -> Any:
+def _session(bundle: Bundle, threads: int, device: str) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -357,8 +387,22 @@ def _session(bundle: Bundle, threads: int) -> Any:
     options.log_severity_level = 3  # errors only; they also come as exceptions
     options.enable_mem_pattern = False  # recordings differ in length
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
+
+    def make(place: Place, providers: list[Any]) -> Any:
+        data = bundle.onnx
+        if place == "cuda":
+            from serkit.recognition.gpu_graph import for_gpu
+
+            data = for_gpu(data)
+            from serkit.recognition.gpu_batches import Batches
+
+            return Batches(onnxruntime.InferenceSession(data, options, providers=providers))
+        return onnxruntime.InferenceSession(data, options, providers=providers)
+
     try:
-        return onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
+        return open_session(device, make)
+    except SerkitError:
+        raise
     except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
         raise BundleError(f"model.onnx of {bundle.path} does not load: {_first_line(error)}.") from error
 

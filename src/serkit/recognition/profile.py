@@ -324,5 +324,5 @@ def _vector(key: str, values: object, least: float) -> np.ndarray:
 
 
 def _rounded(values: np.ndarray) -> list[float]:
-    """The numbers with the digits that a profile keeps; what float32 makes of them is rounded back to the same."""
+    """The numbers with the digits that a profile keeps; read as float32, they round back to the same."""
     return [float(f"{value:.{_DIGITS}g}") for value in values.tolist()]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Prediction", "Recognizer", "load", "predict"]
 
 
-def load(model: str | os.PathLike[str] = "default", *, threads: int | None = None) -> Recognizer:
+def load(model: str | os.PathLike[str] = "default", *, threads: int | None = None, device: str = "auto") -> Recognizer:
     """Load a model.
 
     Parameters
@@ -37,6 +37,8 @@ def load(model: str | os.PathLike[str] = "default", *, threads: int | None = Non
         Name of a packaged model, or the folder or zip of a bundle.
     threads : int, optional
         Threads inside one answer; see :class:`Recognizer`.
+    device : {"auto", "cpu", "cuda"}
+        Where it runs; see :class:`Recognizer`.
 
     Returns
     -------
@@ -46,13 +48,15 @@ def load(model: str | os.PathLike[str] = "default", *, threads: int | None = Non
     ------
     BundleError
         If there is no such model, or if it is incomplete, changed, too new or does not run.
+    SerkitError
+        If there is no such device.
 
     See Also
     --------
     predict : Load a model and answer in one call.
     serkit.read_bundle : Read and check a model without running it.
     """
-    return Recognizer(read_bundle(model), threads=threads)
+    return Recognizer(read_bundle(model), threads=threads, device=device)
 
 
 @lru_cache(maxsize=1)
@@ -185,11 +189,16 @@ class Recognizer(Runner):
         Threads inside one answer, by default 1: the models are small, so a second thread costs more in waiting than
         it saves. Several recordings are answered at the same time instead, and one thread always sums in the
         same order.
+    device : {"auto", "cpu", "cuda"}
+        ``"cuda"`` is a GPU of NVIDIA (extra ``gpu``); ``"auto"`` is the GPU where one can be used, else the processor.
+        Their answers differ by rounding, as docs/gpu.md says.
 
     Raises
     ------
     BundleError
         If ONNX Runtime cannot run the graph, or if this serkit does not know the features that it needs.
+    SerkitError
+        If there is no such device.
 
     See Also
     --------
@@ -368,7 +377,7 @@ class Recognizer(Runner):
         sample_rate : int, optional
             Rate of arrays, Hz.
         workers : int, optional
-            Recordings answered at the same time, by default one per core and at most four.
+            Recordings answered at the same time, by default one per core and at most four; 16 on a GPU.
         channel, min_confidence, profile, labels, strict
             As for :meth:`predict`.
         detect_speech : bool
@@ -435,6 +444,10 @@ class Recognizer(Runner):
             found = answering.listen(source, sample_rate, stop, profile, detect_speech=detect_speech, **how)
             return [heard.answer for heard in found]
 
+        if workers is None and self.device == "cuda":
+            from serkit.recognition.gpu_batches import WORKERS
+
+            workers = WORKERS
         for rows in answer_many(answer, sources, workers):
             yield [row.at_least(least) for row in rows]
 

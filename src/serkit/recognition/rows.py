@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from textwrap import indent
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from serkit.emotions import colour
-from serkit.errors import SerkitError
-from serkit.recognition.csv_text import csv_line, guard
+from serkit.recognition.csv_text import CsvFile, cell
 from serkit.recognition.prediction import Prediction
 from serkit.terminal import printable
 
@@ -202,108 +197,27 @@ def flat_row(prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
 
 def csv_cells(prediction: Prediction, labels: Sequence[str]) -> list[Any]:
     """Return :func:`flat_row` for CSV: true and false in lower case, nothing for None, text made safe."""
-
-    def cell(value: Any) -> Any:
-        if isinstance(value, str):
-            return guard(value)
-        return "" if value is None else str(value).lower() if isinstance(value, bool) else value
-
     return [cell(value) for value in flat_row(prediction, labels).values()]
 
 
-class CsvWriter:
+class CsvWriter(CsvFile):
     """Write predictions as CSV, one by one.
 
     The columns: ``path,start,end,channel,emotion,confidence,familiarity,unsure,speech,error,warnings,<label>...,
     <dimension>...,derived_valence,derived_arousal``; warnings are joined by ``+``.
 
-    Text that a spreadsheet would read as a formula gets an apostrophe before it
-    (:func:`serkit.recognition.csv_text.guard`).
-
-    The rows go to ``.NAME.part`` beside the file, which takes the file's name when the ``with`` block ends, also by
-    Ctrl-C or an error: no row that was written is lost, and a reader never sees half a file.
-
     Parameters
     ----------
-    target : path or "-"
-        The file, or standard output.
+    target, force
+        As for :class:`serkit.recognition.csv_text.CsvFile`.
     labels : sequence of str
         The model's labels, then its dimensions, a column each (:attr:`serkit.Recognizer.columns`).
-    force : bool
-        Replace a file that exists.
-
-    Raises
-    ------
-    SerkitError
-        If the file cannot be written, if another process is writing it, or, without `force`, if it exists.
     """
 
     def __init__(self, target: str | Path, labels: Sequence[str], *, force: bool = False) -> None:
-        self._name = str(target)
-        self._lock = contextlib.ExitStack()
+        super().__init__(target, columns(labels), force=force)
         self._labels = list(labels)
-        self._final: Path | None = None
-        self._part: Path | None = None
-        self._file: TextIO = sys.stdout
-        if str(target) == "-":
-            if isinstance(sys.stdout, io.TextIOWrapper):
-                sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
-            return
-        path = Path(target).resolve()  # a link stays a link
-        try:
-            if path.exists() and not path.is_file() and not path.is_dir():
-                self._file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")  # a device or pipe
-                self._part = path
-                return
-            if path.is_dir():
-                raise IsADirectoryError(0, "it is a folder")
-            from serkit.files import check_new, hold
-
-            check_new(target, force=force)
-            self._lock.enter_context(hold(target))
-            self._part = path.with_name(f".{path.name}.part")
-            self._file = self._part.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-            self._final = path
-        except OSError as error:
-            self._lock.close()
-            raise self._refused(error) from None
-
-    def __enter__(self) -> CsvWriter:
-        self._put([guard(name) for name in columns(self._labels)])
-        return self
 
     def write(self, *predictions: Prediction) -> None:
         """Write a row for each; a full disk is a SerkitError."""
-        try:
-            for prediction in predictions:
-                self._put(csv_cells(prediction, self._labels))
-            self._file.flush()
-        except OSError as error:
-            if self._part is None:  # standard output: a reader may close it early
-                raise
-            raise self._refused(error) from None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._part is None:
-            return
-        problem = None
-        with self._lock:
-            try:
-                self._file.close()  # writes the rest
-            except OSError as refused:
-                problem = refused
-            try:
-                if self._final is not None:
-                    self._part.replace(self._final)
-            except OSError as refused:
-                problem = refused
-        if problem is not None and error is None:
-            raise self._refused(problem)
-
-    def _put(self, cells: list[Any]) -> None:
-        self._file.write(csv_line(cells))
-
-    def _refused(self, error: OSError) -> SerkitError:
-        return SerkitError(f"Cannot write {self._name!r}: {error.strerror or error}.")
+        self.write_rows(flat_row(prediction, self._labels).values() for prediction in predictions)

@@ -49,11 +49,15 @@ class Runner(Graph):
     bundle : Bundle
     threads : int, optional
         Threads inside one answer, by default 1.
+    device : {"auto", "cpu", "cuda"}
+        Where it runs.
 
     Raises
     ------
     BundleError
         If ONNX Runtime cannot run the graph, or if this serkit does not know the features that it needs.
+    SerkitError
+        If there is no such device.
 
     See Also
     --------

@@ -65,7 +65,7 @@ class Turns:
         return np.array(rows)
 
     def check(self, duration: float, recording: str) -> None:
-        """Raise SerkitError if a turn goes on after the end of the recording."""
+        """Raise SerkitError if a turn ends after the recording."""
         if self.end > duration + _SLACK:
             raise SerkitError(
                 f"{self.name} has turns up to {self.end:.2f} s, but {recording} lasts {duration:.2f} s: it belongs "

@@ -19,7 +19,7 @@ import soundfile as sf
 
 from serkit._version import __version__
 from serkit.audio.speech_frames import FrameResampler
-from serkit.emotions import colour
+from serkit.emotions import UNNAMED, colour
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.track_formats import said
 from serkit.recognition.tracks import Timeline
@@ -38,7 +38,7 @@ _MP3: dict[str, Any] = (
     if "MP3" in sf.available_formats() and "bitrate_mode" in signature(sf.SoundFile).parameters
     else {}
 )
-_GREY = "#b3b3b3"  # where no emotion is named
+_HATCH = "url(#unsure)"  # the template's pattern, where no emotion is named
 _COLUMNS = 1600  # of the waveform
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)  # s
 
@@ -163,11 +163,12 @@ def _strip(timeline: Timeline, index: int) -> str:
     track, total = timeline.tracks[index], max(timeline.duration, 1e-9)
     bars = "".join(
         f'<rect x="{1000 * part.start / total:.2f}" width="{max(1000 * (part.end - part.start) / total, 0.2):.2f}" '
-        f'y="0" height="10" fill="{_hue(part)}" data-t="{part.start:.3f}"><title>{_says(part)}</title></rect>'
+        f'y="0" height="10" fill="{_hue(part) or _HATCH}" data-t="{part.start:.3f}"><title>{_says(part)}</title></rect>'
         for part in track.speech
     )
     label = f'<div class="side">{_text(track.name)}</div>' if track.name else '<div class="side"></div>'
-    return f'{label}<svg class="strip" viewBox="0 0 1000 10" preserveAspectRatio="none" data-seek>{bars}</svg>'
+    how = 'role="img" aria-label="Segments" viewBox="0 0 1000 10" preserveAspectRatio="none"'
+    return f'{label}<svg class="strip" {how} data-seek>{bars}</svg>'
 
 
 def _ticks(duration: float) -> str:
@@ -182,7 +183,7 @@ def _ticks(duration: float) -> str:
 def _legend(timeline: Timeline) -> str:
     used = {part.answer for part in timeline.segments if part.speech}
     names = [*(label for label in timeline.labels if label in used), *(["unsure"] if "unsure" in used else [])]
-    items = [f'<span><i style="background:{_colour(name)}"></i>{_text(name)}</span>' for name in names]
+    items = [f"<span>{_dot(_colour(name))}{_text(name)}</span>" for name in names]
     return "".join([*items, '<span><i class="none"></i>no speech</span>'])
 
 
@@ -190,8 +191,7 @@ def _shares(timeline: Timeline, index: int) -> str:
     track = timeline.tracks[index]
     found = sorted(timeline.shares(index).items(), key=lambda item: -item[1])
     bars = "".join(
-        f'<span>{_text(name)}</span><i><b style="width:{100 * share:.1f}%;background:{_colour(name)}"></b></i>'
-        f"<span>{100 * share:.0f} %</span>"
+        f"<span>{_text(name)}</span><i>{_bar(share, _colour(name))}</i><span>{100 * share:.0f} %</span>"
         for name, share in found
         if share > 0
     )
@@ -211,7 +211,7 @@ def _rows(timeline: Timeline) -> str:
         rows.append(
             f'<tr tabindex="0" data-t="{part.start:.3f}"><td>{clock(part.start, tenths=True)}</td>'
             f"<td>{clock(part.end, tenths=True)}</td>{who}"
-            f'<td><i style="background:{_hue(part)}"></i>{_text(part.answer)}</td><td>{sure}</td>'
+            f"<td>{_dot(_hue(part))}{_text(part.answer)}</td><td>{sure}</td>"
             f"<td>{_text(', '.join(part.warnings))}</td></tr>"
         )
     return "".join(rows)
@@ -221,12 +221,21 @@ def _says(part: Prediction) -> str:
     return _text(f"{clock(part.start, tenths=True)} to {clock(part.end, tenths=True)}: {said(part)}")
 
 
-def _hue(part: Prediction) -> str:
-    return _colour(part.answer) if part.emotion is not None else _GREY
+def _hue(part: Prediction) -> str | None:
+    return _colour(part.answer) if part.emotion is not None else None
 
 
-def _colour(name: str) -> str:
-    return _GREY if name in ("unsure", "no speech") else colour(name)
+def _colour(name: str) -> str | None:
+    return None if name in UNNAMED else colour(name)
+
+
+def _dot(hue: str | None) -> str:
+    return '<i class="unsure"></i>' if hue is None else f'<i style="background:{hue}"></i>'
+
+
+def _bar(share: float, hue: str | None) -> str:
+    width = f"width:{100 * share:.1f}%"
+    return f'<b class="unsure" style="{width}"></b>' if hue is None else f'<b style="{width};background:{hue}"></b>'
 
 
 def _text(text: str | None) -> str:

@@ -23,6 +23,7 @@ __all__ = ["Tell", "run"]
 #: Called with the number of the partition that is complete, and what it holds.
 Tell = Callable[[int, Marker], object]
 
+_OF_A_GPU = 0.25  # each worker takes, with --device cuda: it decodes most of the time
 _BEAT = 1.0  # s between two looks at the cluster
 _STRIKES = 2  # workers that a recording may end before it counts as the reason
 _STARTS = 5  # workers in a row that may fail to start, within the next number of seconds or later
@@ -150,7 +151,16 @@ class _Crew:
         self._listing, self._left, self._workers = listing, deque(numbers), workers
         self._tell, self._say = tell, say
         # A worker that dies is not started again by Ray, which would not tell who did what.
-        kind = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")(Worker)
+        how = {"num_cpus": 1, "max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
+        self._needs_gpu = work.recognizer.asked_device == "cuda"
+        if self._needs_gpu:
+            how["num_gpus"] = _OF_A_GPU
+            if not self._room():
+                raise SerkitError(
+                    "No machine of the cluster has a GPU that Ray knows of: leave --device cuda out, or start Ray with "
+                    "--num-gpus."
+                )
+        kind = ray.remote(**how)(Worker)
         self._given = (ray.put(work), parts, os.getcwd())  # noqa: PTH109 - as text
         self._kind: Any = kind
         self._seats: list[_Seat] = []
@@ -245,12 +255,18 @@ class _Crew:
         if now - self._looked < _BEAT:
             return
         self._looked = now
-        self._wanted = max(1, min(self._workers or sys.maxsize, cores()))
+        self._wanted = max(1, min(self._workers or sys.maxsize, cores(), self._room()))
         if any(seat.ready for seat in self._seats):
             self._heard = now
         elif now - self._heard > _PATIENCE:
             self._heard = now
             self._say("ser: waiting for a worker: the cluster has no free core.")
+
+    def _room(self) -> int:
+        """For how many workers there is a part of a GPU, if each takes one."""
+        if not self._needs_gpu:
+            return sys.maxsize
+        return int(self._ray.cluster_resources().get("GPU", 0) / _OF_A_GPU)
 
     @staticmethod
     def _check(versions: tuple[str, str]) -> None:

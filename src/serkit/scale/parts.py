@@ -114,7 +114,19 @@ class Parts:
             if before is not None and resume:
                 self._check(before, made)
             self.note({**made, "finished": False})
-            yield
+            try:
+                yield
+            except SerkitError:
+                if before is None:
+                    self._forget()
+                raise
+
+    def _forget(self) -> None:
+        """Leave nothing of a run that has written nothing, so that the same command can begin again."""
+        if [one.name for one in self._store.entries(self.target) or []] == ["run.json"]:
+            self._store.remove(f"{self.target}/run.json")
+            if not is_address(self.target):
+                Path(self.target).rmdir()
 
     def note(self, made: dict[str, Any]) -> None:
         """Write ``run.json``."""

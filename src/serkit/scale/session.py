@@ -76,6 +76,11 @@ def session(address: str | None = None, *, workers: int | None = None) -> Iterat
             )
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             reason = " ".join(str(error).split())[:200].rstrip(".")
+            if "ersion mismatch" in reason:
+                raise SerkitError(
+                    f"The Ray cluster at {where!r} does not fit this machine ({reason}): install the same versions of "
+                    "Ray and Python on all machines."
+                ) from None
             raise SerkitError(
                 f"There is no Ray cluster at {where!r} ({reason}): start one by 'ray start --head', or leave "
                 "--address out."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import os
 import queue
 import threading
@@ -146,9 +147,10 @@ class Store:
         return [Entry(name.rsplit("/", 1)[-1], is_folder) for name, is_folder in names if self._path(name) != base]
 
     def glob(self, pattern: str) -> list[str]:
-        """Return the addresses that a pattern matches, sorted."""
+        """Return the addresses that a pattern matches, sorted; they begin as the pattern does."""
         found = self._call(pattern, lambda: self._fs.glob(pattern))
-        return sorted(self._fs.unstrip_protocol(one) for one in found)
+        scheme = pattern.partition("://")[0]  # fsspec has one name for several: az:// would become abfs://
+        return sorted(f"{scheme}://{self._fs.unstrip_protocol(one).partition('://')[2]}" for one in found)
 
     def _path(self, address: str) -> str:
         return str(self._fs._strip_protocol(address)).rstrip("/")
@@ -169,6 +171,8 @@ class Store:
                 f"{package}."
             )
         options: dict[str, Any] = {}
+        if package == "gcsfs":
+            logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # a line for each request without credentials
         if package == "s3fs":
             waits = {"connect_timeout": min(10.0, self.timeout), "read_timeout": self.timeout}
             options = {"config_kwargs": {**waits, "retries": {"max_attempts": 2}}, "use_listings_cache": False}
@@ -217,7 +221,7 @@ class Store:
             return kind(
                 f"{address!r} cannot be {what}: the store sent nothing for {self.timeout:g} s; try again later."
             )
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError) or type(error).__name__ == "ResourceNotFoundError":  # of Azure
             return kind(f"There is no {address!r}: check the name.")
         text = " ".join(str(error).split())[:200].rstrip(".")
         if isinstance(error, PermissionError) or "redential" in text + type(error).__name__:

@@ -56,7 +56,7 @@ def create(settings: Settings, models: Models | None = None) -> FastAPI:
     """
     state = State(
         settings=settings,
-        models=models or Models(settings.models),
+        models=models or Models(settings.models, settings.device),
         keys=Keys(settings.keys, settings.keys_file),
         pool=Pool(settings.threads_used, settings.queue, settings.request_seconds),
         metrics=Metrics(),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 from serkit.bundle import locate
+from serkit.devices import chosen
 from serkit.errors import BundleError, SerkitError, nearest
 from serkit.recognition.loaded import Loaded
 from serkit.recognition.recognizer import Recognizer, load
@@ -29,14 +31,17 @@ class Models:
     ----------
     names : list of str
         Names of packaged models, or bundles. A bundle is asked for by the name of its file or folder.
+    device : {"auto", "cpu", "cuda"}
+        Where they run.
 
     Raises
     ------
     SerkitError
-        If there is no such model, or if two have the same name.
+        If there is no such model, if two have the same name, or if the device cannot be used.
     """
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], device: str = "auto") -> None:
+        chosen(device)
         self._places: dict[str, Path] = {}
         for name in names:
             place = locate(name)
@@ -44,7 +49,7 @@ class Models:
             if called in self._places:
                 raise SerkitError(f"Two models are called {called!r}: give each once, under its own name.")
             self._places[called] = place
-        self._loaded: Loaded[Recognizer] = Loaded(load, most=len(self._places))
+        self._loaded: Loaded[Recognizer] = Loaded(partial(load, device=device), most=len(self._places))
         self._kept: dict[str, Recognizer] = {}
         self._looked: dict[str, float] = {}
         self._locks = {name: threading.Lock() for name in self._places}

@@ -102,7 +102,7 @@ def serve(settings: Settings, ready: Callable[[str], object]) -> None:
     """
     from serkit.service.metrics import FOLDER
 
-    models = Models(settings.models)
+    models = Models(settings.models, settings.device)
     Keys(settings.keys, settings.keys_file)
     if settings.telemetry:
         Traces().end()  # reports now what is missing

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import TomlConfigSettingsSource as TomlSource
 
+from serkit.devices import Device
 from serkit.errors import SerkitError
 
 __all__ = ["PREFIX", "Settings", "load_settings"]
@@ -34,6 +35,7 @@ class Settings(BaseSettings):
     )
     workers: int = Field(1, ge=1, le=256, description="Processes that answer.")
     threads: int = Field(0, ge=0, le=256, description="Recordings answered at once in each; 0: cores / `workers`.")
+    device: Device = Field("auto", description="Where models run: `cpu`, `cuda`, or `auto`: a GPU where there is one.")
 
     keys_file: Path | None = Field(None, description="File with a line `name:SHA-256` for each API key.")
     keys: _Words = Field([], description="The same lines, with commas between.")

@@ -63,7 +63,7 @@ class ClipRequest:
     def key(self, front_end: FrontEnd) -> str:
         """SHA-256 (hex) of everything that the array depends on."""
         change = "" if self.chain is None else f"{chain_key(self.chain, self.folders)}:{self.seed}"
-        # The hash stands for the samples between start and end, so the two need not be in the key.
+        # The hash covers the samples between start and end, so the two need not be in the key.
         return hashlib.sha256(f"{self.audio_hash}\n{front_end.key}\n{change}".encode()).hexdigest()
 
 

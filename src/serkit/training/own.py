@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serkit.corpora.registry import published
 from serkit.corpora.table import voice_names
 from serkit.emotions import in_order
 from serkit.errors import TrainingError
@@ -80,7 +81,14 @@ def plan(corpus: Corpus) -> Plan:
             f"{corpus.name} has different recordings of {listed}: a model needs two labels or more, each with "
             f"{_FEWEST} recordings or more."
         )
-    notes = [
+    notes = []
+    known = published().get(corpus.name)
+    if known is not None and corpus.licence == known.licence:  # a table of this name has no licence
+        notes.append(
+            f"The names of the files are those of {known.title}, so the labels come from them. If your folders are the "
+            "labels, name the kind: folders."
+        )
+    notes += [
         f"{label} has only {counts[label]} different recordings and is left out: {_FEWEST} are needed."
         for label in rare
     ]

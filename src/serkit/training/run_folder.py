@@ -32,7 +32,9 @@ __all__ = [
     "Run",
     "begun",
     "close",
+    "corpus_hash",
     "corpus_title",
+    "curves",
     "disk",
     "epochs_folder",
     "finished",
@@ -69,12 +71,10 @@ class Run:
 
 def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
     """What must be the same to resume a run, keyed by its name in errors."""
-    columns = ["path", "start", "end", "emotion", "speaker", "audio_hash"]
-    rows = sorted("\0".join(map(str, row)) for row in corpus.table[columns].itertuples(index=False, name=None))
     state = {
         "recipe": recipe.hash,
         "split": split.hash,
-        "corpus": hashlib.sha256("\n".join(rows).encode("utf-8", "surrogateescape")).hexdigest(),
+        "corpus": corpus_hash(corpus),
         "version of the features": recipe.front_end.key,
     }
     emotions = corpus.table["emotion"].tolist()
@@ -85,6 +85,13 @@ def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
             if folder is not None:
                 state[f"content of {kind}_folder"] = folder.key
     return state
+
+
+def corpus_hash(corpus: Corpus) -> str:
+    """SHA-256 (hex) of the clips: where they are, what they sound like, and what is said of them."""
+    columns = ["path", "start", "end", "emotion", "speaker", "audio_hash"]
+    rows = sorted("\0".join(map(str, row)) for row in corpus.table[columns].itertuples(index=False, name=None))
+    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def start(out: Path, recipe: Recipe, corpus: Corpus, split: Split, *, resume: bool) -> None:
@@ -220,7 +227,7 @@ def close(out: Path, recipe: Recipe, corpus: Corpus, split: Split, labels: list[
         labels,
     )
     write_json(document, out / "results.json")
-    write_report(document, predictions, out / "report.html", curves=_curves(out, chosen))
+    write_report(document, predictions, out / "report.html", curves=curves(out, chosen))
     return Run(out, predictions, document)
 
 
@@ -245,17 +252,17 @@ def read_table(path: Path) -> pd.DataFrame:
     return table.astype(kinds)
 
 
-def _curves(out: Path, chosen: Sequence[int]) -> list[dict[str, list[float | None]]]:
+def curves(out: Path, chosen: Sequence[int]) -> list[dict[str, list[float | None]]]:
     """The training curves of the folds as the report takes them; none where the estimator has no epochs."""
     names = {"epoch": "epoch", "loss": "train_loss", "validation_loss": "valid_loss", "uar": "valid_uar"}
-    curves = []
+    found = []
     for k in chosen:
         path = _fold_folder(out, k) / "curves.json"
         if path.is_file():
             rows = json.loads(path.read_text("utf-8"))["epochs"]
             present = [key for key in names if any(key in row for row in rows)]
-            curves.append({names[key]: [row.get(key) for row in rows] for key in present})
-    return curves
+            found.append({names[key]: [row.get(key) for row in rows] for key in present})
+    return found
 
 
 @contextmanager
