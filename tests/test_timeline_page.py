@@ -74,6 +74,19 @@ def test_the_sound_is_inside_and_a_long_one_is_not() -> None:
         assert sound.data()[1] == b""
 
 
+def test_half_of_the_bytes_are_half_of_the_time() -> None:
+    """A browser that is to play from a moment in MP3 asks for the byte that would be there."""
+    noise = 0.2 * np.random.default_rng(0).standard_normal(30 * 16000).astype(np.float32)
+    with Sound(on_disk=False) as sound:
+        sound.add(np.r_[np.zeros(30 * 16000, np.float32), noise][:, np.newaxis], 16000)
+        kind, data = sound.data()
+    if kind != "audio/mpeg":
+        pytest.skip("this soundfile writes no MP3 of constant bitrate")
+    half, rate = sf.read(io.BytesIO(data[: len(data) // 2]))
+    assert len(half) / rate == pytest.approx(30.0, abs=0.3)
+    assert len(data) == pytest.approx(60 * 40_000 / 8, rel=0.02)
+
+
 def test_a_click_moves_the_player(chromium: Browser, tmp_path: Path) -> None:
     with Sound() as sound:
         sound.add(np.zeros((10 * 16000, 1), np.float32), 16000)
