@@ -438,7 +438,8 @@ def test_ser_transfer_refuses_and_stops(
     out = tmp_path / "out"
     code, _, err = ser("transfer", bundle.path, "--data", tiny_corpus, "--out", out)
     assert code == 2
-    assert err.startswith("ser: The model tiny was trained on ravdess")
+    assert err.splitlines()[0].startswith("RAVDESS has 2,452 clips")
+    assert err.splitlines()[1].startswith("ser: The model tiny was trained on ravdess")
     code, _, err = ser("transfer", "no-such-model", "--data", tiny_corpus, "--out", out)
     assert code == 2
     assert "No model 'no-such-model'" in err

@@ -44,6 +44,7 @@ def read_to_learn(
     drop: str | None = None,
     label_map: Path | None = None,
     targets: Sequence[str] = (),
+    finished: bool = False,
 ) -> Corpus:
     """Read a corpus to train on, and report on stderr what was left out and how many clips that are.
 
@@ -56,6 +57,8 @@ def read_to_learn(
     label_map : Path, optional
         A table of labels and what they become (:func:`serkit.corpora.label_map.read_label_map`). Without it, clips of
         published corpora whose label is none of the eight are left out.
+    finished : bool
+        For a model that has its labels: nothing is said of those that it may not know, and none is left out for it.
     """
     from dataclasses import replace
 
@@ -74,7 +77,7 @@ def read_to_learn(
         recordings = without_labels(recordings, [label.strip() for label in drop.split(",") if label.strip()])
     if label_map is not None:
         recordings = relabelled(recordings, read_label_map(label_map))
-    else:
+    elif not finished:
         recordings, left_out = with_known_labels(recordings)
         notes = [
             f"{count:,} clips of {label} are left out: it is none of serkit's eight labels. A --label-map that names "
@@ -84,7 +87,7 @@ def read_to_learn(
         recordings = replace(recordings, notes=(*recordings.notes, *notes))
     counts = recordings.table["emotion"].value_counts()
     yours = {label: int(counts[label]) for label in in_order(counts.index) if label not in LABELS}
-    if yours:
+    if yours and not finished:
         listed = ", ".join(f"{label} ({count:,} clips)" for label, count in yours.items())
         recordings = replace(
             recordings, notes=(*recordings.notes, f"Labels of your own, beside serkit's eight: {listed}.")

@@ -47,7 +47,9 @@ def transfer(
     try:
         recognizer = load(model, device=device)
         recognizer.need_labels("be scored on labels")
-        recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
+        recordings = read_to_learn(
+            data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map, finished=True
+        )
         what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"
         folder = out or Path("runs") / f"{recognizer.manifest.name}-on-{what}"
         with Waiting() as waiting:
