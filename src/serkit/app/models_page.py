@@ -47,7 +47,7 @@ def table(found: Mapping[str, Bundle]) -> dict[str, list[Any]]:
         for column, protocol in (("new voice", "speaker"), ("new corpus", "corpus")):
             value = manifest.scores.get(protocol, {}).get("uar")
             columns[column].append(f"{100 * value:.1f}" if isinstance(value, (int, float)) else "–")
-        columns["MB"].append(len(bundle.onnx) / 1e6)
+        columns["MB"].append(bundle.size / 1e6)
     return columns
 
 
