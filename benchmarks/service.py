@@ -2,8 +2,10 @@
 
 python benchmarks/service.py all                    everything, as long as the page says; about half an hour
 python benchmarks/service.py all --quick            everything, a few seconds each, printed only
-python benchmarks/service.py load --seconds 60      one of: start latency throughput batches load streams fuzz slow
-                                                    disconnects kill swap bombs schema
+python benchmarks/service.py start latency          some of: start latency throughput batches load streams slow
+                                                    disconnects kill swap fuzz schema bombs
+
+A section of the page is written when all its parts ran, at full length.
 """
 
 from __future__ import annotations
@@ -214,30 +216,43 @@ PARTS: dict[str, tuple[str, Callable[[argparse.Namespace], list[str]]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=["all", "library", *PARTS])
+    parser.add_argument("part", nargs="+", choices=["all", "library", *PARTS])
     parser.add_argument("--quick", action="store_true", help="a few seconds each; the page is not written")
-    parser.add_argument("--seconds", type=float, help="how long")
-    parser.add_argument("--count", type=int, help="how many clients, streams or bodies")
+    parser.add_argument("--seconds", type=float, help="how long; the page is not written")
+    parser.add_argument("--count", type=int, help="how many clients, streams or bodies; the page is not written")
     parser.add_argument("--model", default="fast", help="of load, streams and hard use")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    if given.part == "library":
+    if given.part == ["library"]:
         print(*library(given))
         return
-    lines: list[str] = []
-    for name in PARTS if given.part == "all" else [given.part]:
-        title, call = PARTS[name]
-        print(f"{name} …", file=sys.stderr)
-        found = call(given)
-        print("\n".join(found), flush=True)
-        lines += ([f"\n**{title}**\n"] if title else []) + found
-    if given.part == "all" and not given.quick:
-        text = f"{date.today().isoformat()}, {machine()} Clients and service share the machine.\n" + "\n".join(lines)
-        page = PAGE.read_text(encoding="utf-8")
-        page = re.sub(
-            r"(<!-- measured -->\n).*(\n<!-- /measured -->)", lambda m: m[1] + text + m[2], page, flags=re.DOTALL
-        )
-        PAGE.write_text(page, encoding="utf-8")
+    asked = list(PARTS) if "all" in given.part else given.part
+    sections: dict[str, list[str]] = {}
+    whole: dict[str, bool] = {}
+    title = ""
+    for name, (begins, call) in PARTS.items():
+        title = begins or title
+        whole[title] = whole.get(title, True) and name in asked
+        if name in asked:
+            print(f"{name} …", file=sys.stderr)
+            found = call(given)
+            print("\n".join(found), flush=True)
+            sections.setdefault(title, []).extend(found)
+    if not (given.quick or given.seconds or given.count):
+        write({title: lines for title, lines in sections.items() if whole[title]})
+
+
+def write(sections: dict[str, list[str]]) -> None:
+    """Replace sections of the page; the others keep what an earlier run wrote."""
+    page = PAGE.read_text(encoding="utf-8")
+    for title, lines in sections.items():
+        text = f"**{title}**, {date.today().isoformat()}\n\n" + "\n".join(lines) + "\n"
+        pattern = rf"\*\*{re.escape(title)}\*\*[^\n]*\n.*?(?=\n\*\*|<!-- /measured -->)"
+        page, count = re.subn(pattern, lambda _, text=text: text, page, flags=re.DOTALL)
+        assert count == 1, f"{PAGE.name} has no section {title}."
+    head = f"{machine()} Clients and service share the machine."
+    page = re.sub(r"(<!-- measured -->\n)[^\n]*", lambda found: found[1] + head, page)
+    PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
