@@ -20,7 +20,7 @@ from serkit.bundle import Manifest, read_bundle
 from serkit.errors import BundleError, CorpusError, SerkitError, TrainingError
 from serkit.evaluation.ratings import rate
 from serkit.models.rating import RatingRegression
-from serkit.training.ratings import plan_ratings
+from serkit.training.rating_plan import plan_ratings
 from tests.conftest import Ser, call_ser, voice
 
 series = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=3, max_size=20)

@@ -60,18 +60,30 @@ def rmse(truth: np.ndarray, given: np.ndarray) -> float:
     >>> round(rmse(np.array([1.0, 2.0]), np.array([2.0, 4.0])), 4)
     1.5811
     """
-    return float(_rmse(_sums(truth, given)))
+    made, unit = terms(truth, given)
+    return float(unit * _rmse(made.sum(axis=0)))
 
 
 def _sums(truth: np.ndarray, given: np.ndarray) -> np.ndarray:
+    return np.asarray(terms(truth, given)[0].sum(axis=0))
+
+
+def terms(truth: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return what the scores are made of for each pair, and their unit; :func:`agreement_of` takes sums of these.
+
+    Returns
+    -------
+    np.ndarray, float64, shape=(n, 6)
+        Of the series shifted by the mean of the truth and divided by the unit, so that squares lose no digits.
+    float
+        The largest distance from that mean; 1 where there is none.
+    """
     truth, given = np.asarray(truth, np.float64), np.asarray(given, np.float64)
     centre = truth.mean()
-    return np.asarray(terms(truth - centre, given - centre).sum(axis=0))
-
-
-def terms(truth: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Return what the scores are made of for each pair, shape (n, 6); :func:`agreement_of` takes sums of these."""
-    return np.stack([np.ones_like(truth), truth, given, truth**2, given**2, truth * given], axis=1)
+    truth, given = truth - centre, given - centre
+    unit = float(max(np.abs(truth).max(), np.abs(given).max())) or 1.0
+    truth, given = truth / unit, given / unit
+    return np.stack([np.ones_like(truth), truth, given, truth**2, given**2, truth * given], axis=1), unit
 
 
 def _moments(sums: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -103,6 +115,6 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.clip(np.where(below > tiny, above / np.where(below > tiny, below, 1), 0.0), -1, 1)
 
 
-def agreement_of(sums: np.ndarray) -> dict[str, np.ndarray]:
-    """Return ``ccc``, ``correlation`` and ``rmse`` from sums of :func:`terms`, shape (..., 6)."""
-    return {"ccc": _concordance(sums), "correlation": _correlation(sums), "rmse": _rmse(sums)}
+def agreement_of(sums: np.ndarray, unit: float = 1.0) -> dict[str, np.ndarray]:
+    """Return ``ccc``, ``correlation`` and ``rmse`` from sums of :func:`terms`, shape (..., 6), and their unit."""
+    return {"ccc": _concordance(sums), "correlation": _correlation(sums), "rmse": unit * _rmse(sums)}

@@ -105,13 +105,14 @@ def evaluate(
     """
     need_train("Training")
     if target:
-        if compare_to is not None or only_fold or resume or protocol != "speaker":
+        if compare_to is not None or only_fold or resume or protocol != "speaker" or folds != 5:
             raise TrainingError(
-                "--target is scored on held-out speakers, all folds at once: leave out --protocol, --only-fold, "
-                "--resume and --compare-to."
+                "--target is scored on held-out speakers, five folds at once: leave out --protocol, --folds, "
+                "--only-fold, --resume and --compare-to."
             )
         tracker = open_tracker(mlflow)
-        _evaluate_ratings(recipe, data, corpus, channel, target, seed, out, jobs, tracker, skip_broken=skip_broken)
+        reading: dict[str, Any] = {"skip_broken": skip_broken, "drop": drop, "label_map": label_map}
+        _evaluate_ratings(recipe, data, corpus, channel, target, seed, out, jobs, tracker, reading)
         close_tracker(tracker, "the same command logs it again")
         return
     from serkit.protocol import make_split
@@ -162,11 +163,11 @@ def _evaluate_ratings(
     out: Path | None,
     jobs: int,
     tracker: Tracker | None,
-    *,
-    skip_broken: bool,
+    reading: dict[str, Any],
 ) -> None:
     """Score a regression on the features of a recipe."""
-    from serkit.training.ratings import plan_ratings, score_ratings, train_ratings
+    from serkit.training.rating_plan import plan_ratings
+    from serkit.training.ratings import score_ratings, train_ratings
     from serkit.training.tracked_runs import Training
 
     loaded = _loaded(recipe)
@@ -176,10 +177,14 @@ def _evaluate_ratings(
             f"The recipe {loaded.name} learns from frames, and numbers are learned from one vector a clip: choose one "
             "with means over time, such as s1-mlp or own."
         )
-    recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, targets=targets)
+    recordings = read_to_learn(data, corpus, channel, targets=targets, **reading)
+    named = "".join(c if c.isalnum() or c in "-_" else "-" for c in "-".join(targets))
+    folder = out or Path("runs") / f"{loaded.name}-{recordings.name}-{named}-{seed}"
+    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if taken and not (folder / "ratings.json").is_file():  # an earlier run of this kind is replaced
+        raise TrainingError(f"{folder} exists already: use another --out.")
     for note in plan_ratings(recordings, targets, seed=seed).notes:
         _told(note)
-    folder = out or Path("runs") / f"{loaded.name}-{recordings.name}-{'-'.join(targets)}-{seed}"
     with Waiting() as waiting, Training(tracker, folder, seed) as tracked:
         progress = tracked.begin_own(recordings, folder, targets, waiting, recipe=loaded)
         rated, rows = train_ratings(recordings, targets, loaded.front_end, seed=seed, n_jobs=jobs, progress=progress)
@@ -370,11 +375,13 @@ def attach(
     """Put the scores of finished evaluations on a trained bundle: into its manifest and its card."""
     need_train("Writing a model card")
     from serkit.bundle import read_bundle
-    from serkit.training.export import attach_scores
+    from serkit.training.export import attach_scores, check_attachable
 
     scores = [_read_results(path) for path in results or []]
+    trained = read_bundle(bundle)
+    check_attachable(trained)
     recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
-    written = attach_scores(read_bundle(bundle), recordings, bundle, scores=scores)
+    written = attach_scores(trained, recordings, bundle, scores=scores)
     print(f"Bundle: {written.path} now states {', '.join(written.manifest.scores) or 'no scores'}.")
 
 

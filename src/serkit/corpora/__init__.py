@@ -85,6 +85,8 @@ def read_corpus(
     """
     if channel not in CHANNELS:
         raise CorpusError(f"Unknown channel {channel!r}: expected one of {', '.join(CHANNELS)}.")
+    if targets and kind not in (None, "manifest"):
+        raise CorpusError(f"A corpus of the kind {kind} has no column {targets[0]}: ratings come from a table.")
     if kind is not None and "+" in kind:
         return _several(Path(folder).expanduser(), kind, channel, skip_broken)
     if kind is not None and kind not in KINDS:
@@ -95,8 +97,6 @@ def read_corpus(
     if not root.exists():
         raise CorpusError(f"There is no corpus at {root}: the path does not exist.")
     if targets:
-        if kind not in (None, "manifest"):
-            raise CorpusError(f"A corpus of the kind {kind} has no column {targets[0]}: ratings come from a table.")
         return build(manifest.read(root, targets), channel=channel, skip_broken=skip_broken)
     root, kind = recognise(root, kind)
     return build(_list(root, kind, channel), channel=channel, skip_broken=skip_broken)

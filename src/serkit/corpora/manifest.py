@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from serkit.corpora import tables
-from serkit.corpora.table import CHANNELS, COLUMNS, Listing
+from serkit.corpora.table import CHANNELS, Listing
+from serkit.corpora.targets import check_targets
 from serkit.emotions import own
 from serkit.errors import CorpusError
 
@@ -22,8 +23,6 @@ _SEX = {"": "", "f": "female", "female": "female", "m": "male", "male": "male"}
 _REQUIRED = ("path", "emotion")
 #: Stems of files that say nothing about the corpus: it is named after the folder.
 _GENERIC = {"manifest", "labels", "label", "metadata", "data", "dataset", "files", "index", "list", "clips", "samples"}
-#: Columns that cannot hold ratings.
-_NOT_RATED = set(COLUMNS) - {"intensity"}
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
@@ -96,9 +95,7 @@ def listing_of_frame(frame: pd.DataFrame, root: Path, name: str, targets: Sequen
 
 def listing(table: tables.Rows, root: Path, name: str, targets: Sequence[str] = ()) -> Listing:
     """List the clips of a table whose relative paths begin at `root`; see :func:`read`."""
-    taken = [target for target in targets if target in _NOT_RATED]
-    if taken:
-        raise CorpusError(f"The column {taken[0]} has a meaning of its own and holds no ratings: name another one.")
+    check_targets(targets)
     missing = [column for column in _required(targets) if column not in table.header]
     if missing and missing[0] in targets:
         raise CorpusError(
@@ -115,7 +112,7 @@ def listing(table: tables.Rows, root: Path, name: str, targets: Sequence[str] = 
     unrated = 0
     for where, values in table.rows:
         try:
-            row = _row(values, root, targets)
+            row = _row(values, root, targets, table.separator)
         except CorpusError as error:
             raise CorpusError(f"{table.source}, {where}: {error}") from None
         if not (root / row["path"]).is_file():
@@ -129,6 +126,11 @@ def listing(table: tables.Rows, root: Path, name: str, targets: Sequence[str] = 
             f"{len(absent)} of {len(table.rows)} files of {table.source} are missing: {'; '.join(absent[:3])}"
             + ("; ..." if len(absent) > 3 else "")
             + f". Paths are absolute, or relative to {root}."
+        )
+    if targets and (blank := [row for row in rows if not row.get("emotion")]) and len(blank) < len(rows):
+        raise CorpusError(
+            f"{table.source} has no label for {len(blank)} of {len(rows)} clips, first {blank[0]['path']}: "
+            "fill the column, or take it out to learn numbers alone."
         )
     if not rows:
         raise CorpusError(f"{table.source} has a header but no clips{' with ratings' if unrated else ''}.")
@@ -167,13 +169,13 @@ def _path(given: str, root: Path) -> str:
     return posixpath.normpath(given)
 
 
-def _row(values: dict[str, str], root: Path, targets: Sequence[str]) -> dict[str, Any]:
+def _row(values: dict[str, str], root: Path, targets: Sequence[str], separator: str) -> dict[str, Any]:
     row: dict[str, Any] = {name: value for name, value in values.items() if name != "audio_hash"}
     row["path"] = _path(row["path"], root)
-    if not targets or "emotion" in row:
+    if not targets or row.get("emotion"):
         row["emotion"] = own(row["emotion"])
     for target in targets:
-        row[target] = tables.number(target, values[target])
+        row[target] = tables.number(target, values[target], separator)
     for name in ("start", "end"):
         row[name] = tables.seconds(name, row.get(name, ""))
     if row["end"] is not None and row["end"] <= (row["start"] or 0.0):

@@ -32,6 +32,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 
 _DELIMITERS = ("\t", ";", ",")
 _BLANK = {"", "nan", "nat", "none", "<na>", "null"}
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _TIMEDELTA = re.compile(r"(-?\d+) days?(?: (\d+):(\d\d):(\d\d(?:\.\d+)?))?")
 
 
@@ -47,11 +48,14 @@ class Rows:
         The columns, under serkit's names where :data:`ALIASES` has them, else as they are in the table.
     rows : list of (str, dict)
         Where each row is ("line 3", "row 2"), and its values by column; what is missing is ``""``.
+    separator : str
+        Between the fields of a text file; ``""`` for other tables.
     """
 
     source: str
     header: tuple[str, ...]
     rows: list[tuple[str, dict[str, str]]]
+    separator: str = ""
 
 
 def read(file: Path) -> Rows:
@@ -74,7 +78,8 @@ def read(file: Path) -> Rows:
         return from_frame(_parquet(file), source=str(file))
     text = _decoded(file)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+        separator = _delimiter(text)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         header = [name.strip() for name in next(reader, [])]
         records = [(reader.line_num, values) for values in reader if any(value.strip() for value in values)]
     except csv.Error as error:
@@ -90,6 +95,7 @@ def read(file: Path) -> Rows:
             (f"line {line}", {name: value.strip() for name, value in zip(names, values, strict=True)})
             for line, values in records
         ],
+        separator,
     )
 
 
@@ -169,21 +175,36 @@ def seconds(name: str, text: str) -> float | None:
     return round(value, 6)
 
 
-def number(name: str, text: str) -> float | None:
+def number(name: str, text: str, separator: str = "") -> float | None:
     """Return a number with a decimal point or a decimal comma; None for an empty field.
+
+    Parameters
+    ----------
+    name : str
+        The column, for messages.
+    text : str
+    separator : str
+        Between the fields of the table: where it is a semicolon or a tab, every comma is a decimal one.
 
     Raises
     ------
     CorpusError
-        If it is no finite number.
+        If it is no finite number, or if 1,085 could be 1.085 or 1085.
 
     Examples
     --------
     >>> number("arousal", "4,5"), number("arousal", "-0.25"), number("arousal", "NA")
     (4.5, -0.25, None)
+    >>> number("arousal", "1,085", separator=";")
+    1.085
     """
     if text.lower() in {*_BLANK, "na", "n/a"}:
         return None
+    if separator not in (";", "\t") and _THOUSANDS.fullmatch(text):
+        raise CorpusError(
+            f"{name} is {text!r}, which could be {text.replace(',', '.')} or {text.replace(',', '')}: write it without "
+            "a comma."
+        )
     try:
         value = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
     except ValueError:

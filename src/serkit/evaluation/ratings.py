@@ -46,14 +46,14 @@ def rate(truth: np.ndarray, given: np.ndarray, speakers: Sequence[str], *, seed:
     groups = np.unique(names, return_inverse=True)[1] if unit == "speaker" else np.arange(len(truth))
     number = int(groups.max()) + 1
     parts = np.zeros((number, 6))
-    centre = truth.mean()  # around it, sums of squares lose no digits
-    np.add.at(parts, groups, terms(truth - centre, given - centre))
+    made, measure = terms(truth, given)
+    np.add.at(parts, groups, made)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(number, np.full(number, 1 / number), size=_DRAWS) @ parts
     whole = parts.sum(axis=0)
     result: dict[str, Any] = {}
-    spread = agreement_of(drawn)
-    for name, value in agreement_of(whole).items():
+    spread = agreement_of(drawn, measure)
+    for name, value in agreement_of(whole, measure).items():
         result[name] = float(value)
         result[f"{name}_interval"] = [float(end) for end in np.percentile(spread[name], [2.5, 97.5])]
     known = set(names) - {"unknown"}

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TOLERANCE",
     "attach_scores",
+    "check_attachable",
     "check_exportable",
     "check_scores",
     "export_bundle",
@@ -186,7 +187,8 @@ def export_bundle(
     if adapted:
         verify(data, inputs[:_ADAPTED], adapted["expected"], names=names[:_ADAPTED], given=adapted["given"])
     clips = pack_clips(heard.table["audio_hash"])
-    return _write(out, data, manifest, recipe, corpus, by_protocol, clips, rated=rated, force=force)
+    numbers = {} if rated is None else {rated.protocol: rated.scores}
+    return _write(out, data, manifest, recipe, corpus, by_protocol, clips, numbers=numbers, force=force)
 
 
 def export_ratings(
@@ -248,7 +250,8 @@ def export_ratings(
     data = add_metadata(graph.SerializeToString(), manifest)
     verify_ratings(data, inputs, rated.model.predict(X), rated.dimensions)
     clips = pack_clips(corpus.table["audio_hash"])
-    return _write(out, data, manifest, recipe, corpus, {}, clips, rated=rated, force=force)
+    numbers = {rated.protocol: rated.scores}
+    return _write(out, data, manifest, recipe, corpus, {}, clips, numbers=numbers, force=force)
 
 
 def _expected(estimator: Pipeline, labels: Sequence[str], X: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
@@ -322,6 +325,7 @@ def attach_scores(
     BundleError
         If the bundle was trained on another corpus.
     """
+    check_attachable(bundle)
     recipe = parse_recipe(bundle.manifest.recipe, source=f"of {bundle.path}")
     if bundle.manifest.corpus != corpus.name:
         raise BundleError(
@@ -329,9 +333,17 @@ def attach_scores(
         )
     by_protocol = check_scores(scores, recipe, corpus)
     own = Path(out).resolve() == bundle.path.resolve()
+    numbers = {name: score["dimensions"] for name, score in bundle.manifest.scores.items() if "dimensions" in score}
+    parts = bundle.onnx, bundle.manifest, recipe, corpus, by_protocol, bundle.clips
+    return _write(out, *parts, numbers=numbers, force=own)
+
+
+def check_attachable(bundle: Bundle) -> None:
+    """Raise BundleError for a bundle of numbers alone: :func:`attach_scores` puts scores of labels on a bundle."""
     if not bundle.manifest.labels:
-        raise BundleError(f"{bundle.path} answers numbers alone: its scores come from its training.")
-    return _write(out, bundle.onnx, bundle.manifest, recipe, corpus, by_protocol, bundle.clips, force=own)
+        raise BundleError(
+            f"{bundle.path} answers numbers alone, and its scores come from its training: there is nothing to attach."
+        )
 
 
 def _write(
@@ -343,13 +355,13 @@ def _write(
     by_protocol: Mapping[str, Mapping[str, Any]],
     clips: bytes | None,
     *,
-    rated: Rated | None = None,
+    numbers: Mapping[str, Mapping[str, Any]],
     force: bool,
 ) -> Bundle:
     headline = by_protocol.get("speaker") or next(iter(by_protocol.values()), {})
     scores = {protocol: _summary(document) for protocol, document in by_protocol.items()}
-    if rated is not None:
-        scores[rated.protocol] = {**scores.get(rated.protocol, {}), "dimensions": rated.scores}
+    for protocol, dimensions in numbers.items():
+        scores[protocol] = {**scores.get(protocol, {}), "dimensions": dimensions}
     manifest = replace(manifest, split_hash=headline.get("split_hash") or "", scores=scores)
     card = model_card(manifest, recipe, corpus, by_protocol)
     extra: dict[str, str | bytes] = {"LICENSE": licence(manifest)}

@@ -16,7 +16,8 @@ from serkit.emotions import in_order
 from serkit.errors import TrainingError
 from serkit.protocol import make_split
 from serkit.training.export import export_bundle, export_ratings
-from serkit.training.ratings import plan_ratings, score_ratings, train_ratings
+from serkit.training.rating_plan import plan_ratings
+from serkit.training.ratings import score_ratings, train_ratings
 from serkit.training.recipe_files import load_recipe, parse_recipe
 from serkit.training.run import run_evaluation, train_final
 from serkit.training.split_rows import has_voices
@@ -171,9 +172,13 @@ def train_own(
     See Also
     --------
     plan : What is checked, and how it is scored.
-    serkit.training.ratings.plan_ratings : The same for ratings.
+    serkit.training.rating_plan.plan_ratings : The same for ratings.
     """
-    rated = None
+    rated, scores = None, Path(f"{os.fspath(out).rstrip('/')}-scores")
+    if scores.exists() and not scores.is_dir():
+        raise TrainingError(
+            f"{scores} is a file, and the scores need a folder of that name: move it, or choose another."
+        )
     labelled = not targets or corpus.table["emotion"].any()
     how = plan(corpus) if labelled else None
     notes = [*(() if how is None else how.notes), *(plan_ratings(corpus, targets).notes if targets else ())]
@@ -185,7 +190,7 @@ def train_own(
         asked: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs, "progress": progress}
         rated, rows = train_ratings(corpus, targets, shipped.front_end, **asked)
         if how is None:
-            score_ratings(rated, rows, corpus, _scores(out), seed)
+            score_ratings(rated, rows, corpus, scores, seed)
             name = _name(corpus)
             how_written: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs, "force": force}
             return export_ratings(rated, shipped, corpus, out, name=name, self_contained=self_contained, **how_written)
@@ -196,7 +201,6 @@ def train_own(
     corpus = how.corpus
     recipe = parse_recipe(text.replace(f'name = "{RECIPE}"', f'name = "{_name(corpus)}"', 1))
     split = make_split(corpus, how.protocol, seed=seed, n_folds=how.folds)
-    scores = _scores(out)
     resume = (scores / "run.json").is_file()
     run = run_evaluation(recipe, corpus, split, scores, resume=resume, n_jobs=n_jobs, progress=progress)
     if rated is not None:
@@ -219,7 +223,3 @@ def train_own(
 def _name(corpus: Corpus) -> str:
     """The name of the model: that of the corpus, as a manifest takes it."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", corpus.name).strip("._-")[:64] or RECIPE
-
-
-def _scores(out: str | os.PathLike[str]) -> Path:
-    return Path(f"{os.fspath(out).rstrip('/')}-scores")

@@ -1,4 +1,4 @@
-"""Numbers as targets, such as arousal from 1 to 7: checked, scored by speaker, learned, and put into a graph."""
+"""Numbers as targets, such as arousal from 1 to 7: scored by speaker, learned, and put into a graph."""
 
 from __future__ import annotations
 
@@ -16,52 +16,22 @@ from onnx import TensorProto, helper, numpy_helper
 
 from serkit import __version__
 from serkit.corpora.table import voice_names
-from serkit.errors import BundleError, TrainingError
+from serkit.errors import BundleError
 from serkit.evaluation.ratings import rate
 from serkit.evaluation.ratings_svg import ratings_svg
 from serkit.files import write_atomic, write_json
 from serkit.models.rating import RatingRegression
-from serkit.protocol.folds import recording_groups, speaker_folds, stratified_folds
 from serkit.training.feature_cache import FeatureCache, compute_features, requests
-from serkit.training.split_rows import has_voices
+from serkit.training.rating_plan import plan_ratings
+from serkit.training.run_folder import disk
 
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
     from serkit.features import FrontEnd
 
-__all__ = ["Rated", "RatingPlan", "plan_ratings", "ratings_graph", "score_ratings", "train_ratings", "verify_ratings"]
+__all__ = ["Rated", "ratings_graph", "score_ratings", "train_ratings", "verify_ratings"]
 
-_FOLDS = 5
-_FEWEST = 20  # clips; with fewer, a fold would be a handful
-_FEW = 100
 _TOLERANCE = 1e-3  # of the range of the ratings: the graph sums in float32
-
-
-@dataclass(frozen=True)
-class RatingPlan:
-    """How ratings will be scored, and what their user should know before.
-
-    Attributes
-    ----------
-    targets : tuple of str
-    values : np.ndarray, float64, shape=(n, k)
-        The ratings, in the order of the corpus' table.
-    groups : np.ndarray of int, shape=(n,)
-        Clips of a group, a speaker or a recording, are never on both sides.
-    folds : np.ndarray of int, shape=(n,)
-        The fold that tests each clip.
-    protocol : str
-        ``"speaker"`` where speakers are known, else ``"random"``.
-    notes : tuple of str
-        Sentences.
-    """
-
-    targets: tuple[str, ...]
-    values: np.ndarray
-    groups: np.ndarray
-    folds: np.ndarray
-    protocol: str
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -83,63 +53,6 @@ class Rated:
     dimensions: dict[str, dict[str, float]]
     protocol: str
     scores: dict[str, dict[str, Any]]
-
-
-def plan_ratings(corpus: Corpus, targets: Sequence[str], *, seed: int = 0) -> RatingPlan:
-    """Check that ratings can be learned from, and choose how they are scored.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        Read with these `targets` (:func:`serkit.read_corpus`).
-    targets : sequence of str
-    seed : int
-        Of the folds.
-
-    Raises
-    ------
-    TrainingError
-        If a column is missing, constant or no number, or there are fewer than 20 different recordings.
-    """
-    table = corpus.table
-    lacking = [target for target in targets if target not in table]
-    if lacking:
-        raise TrainingError(
-            f"{corpus.name} has no column {lacking[0]} to learn from: its columns are {', '.join(map(str, table))}."
-        )
-    try:
-        values = table[list(targets)].to_numpy(dtype=np.float64)
-    except (TypeError, ValueError):
-        values = np.full((1, 1), np.nan)
-    if not np.isfinite(values).all():
-        named = ", ".join(targets)
-        raise TrainingError(f"{corpus.name} was read without its ratings: give read_corpus the same targets ({named}).")
-    groups = recording_groups(table)
-    number = len(np.unique(groups))
-    if number < _FEWEST:
-        raise TrainingError(
-            f"{corpus.name} has {number} different recordings with ratings: at least {_FEWEST} are needed."
-        )
-    for target, column in zip(targets, values.T, strict=True):
-        if column.min() == column.max():
-            raise TrainingError(f"{target} is {column[0]:g} in all clips of {corpus.name}: there is nothing to learn.")
-    notes = []
-    if number < _FEW:
-        notes.append(f"Only {number} recordings with ratings: the scores say little. {_FEW} or more would be better.")
-    if has_voices(corpus, at_least=4):
-        voices = voice_names(table)
-        facts = {str(name): (str(min(rows["sex"])), len(rows)) for name, rows in table.groupby(voices, sort=True)}
-        fold_of = speaker_folds(facts, min(_FOLDS, len(facts)), seed=seed)
-        codes = np.unique(voices.to_numpy(), return_inverse=True)[1]
-        folds = voices.map(fold_of).to_numpy()
-        return RatingPlan(tuple(targets), values, codes, folds, "speaker", tuple(notes))
-    notes.append(
-        "Fewer than four speakers are known, so clips of the same voice are on both sides of the score: expect less "
-        "for new voices. A column speaker would tell."
-    )
-    names = (table["path"] + "\x1f" + table["start"].astype(str)).tolist()
-    folds = stratified_folds(names, [""] * len(names), groups.tolist(), _FOLDS, seed=seed, purpose="ratings")
-    return RatingPlan(tuple(targets), values, groups, folds, "random", tuple(notes))
 
 
 def train_ratings(
@@ -209,7 +122,6 @@ def train_ratings(
 def score_ratings(rated: Rated, rows: pd.DataFrame, corpus: Corpus, folder: str | os.PathLike[str], seed: int) -> Path:
     """Write ``ratings.json``, ``ratings.csv`` and a picture for each dimension into a folder, and return it."""
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
     document = {
         "serkit": __version__,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -219,12 +131,32 @@ def score_ratings(rated: Rated, rows: pd.DataFrame, corpus: Corpus, folder: str 
         "seed": seed,
         "dimensions": {name: {**rated.dimensions[name], **rated.scores[name]} for name in rated.dimensions},
     }
-    write_json(document, target / "ratings.json")
-    write_atomic(rows.to_csv(index=False), target / "ratings.csv")
-    for name in rated.dimensions:
-        picture = ratings_svg(rows[name].to_numpy(), rows[f"{name}_answer"].to_numpy(), name, rated.scores[name])
-        write_atomic(picture, target / f"{''.join(c if c.isalnum() else '-' for c in name)}.svg")
+    with disk(target, keeps=False):
+        target.mkdir(parents=True, exist_ok=True)
+        write_json(document, target / "ratings.json")
+        write_atomic(rows.to_csv(index=False), target / "ratings.csv")
+        for name, picture in _pictures(list(rated.dimensions)).items():
+            drawn = ratings_svg(rows[name].to_numpy(), rows[f"{name}_answer"].to_numpy(), name, rated.scores[name])
+            write_atomic(drawn, target / picture)
     return target
+
+
+def _pictures(names: Sequence[str]) -> dict[str, str]:
+    """A file name for each dimension, with a number where two would be the same.
+
+    Examples
+    --------
+    >>> _pictures(["a/b", "a-b", "A b"])
+    {'a/b': 'a-b.svg', 'a-b': 'a-b-2.svg', 'A b': 'A-b-3.svg'}
+    """
+    found: dict[str, str] = {}
+    stems: list[str] = []
+    for name in names:
+        stem = "".join(c if c.isalnum() else "-" for c in name)
+        stems.append(stem.casefold())
+        number = stems.count(stem.casefold())
+        found[name] = f"{stem}.svg" if number == 1 else f"{stem}-{number}.svg"
+    return found
 
 
 def ratings_graph(rated: Rated, others: onnx.ModelProto | None = None) -> onnx.ModelProto:

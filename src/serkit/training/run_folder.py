@@ -99,7 +99,7 @@ def start(out: Path, recipe: Recipe, corpus: Corpus, split: Split, *, resume: bo
     state = _state(recipe, corpus, split)
     if resume:
         _check_state(out, state)
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "ratings.json").is_file())):
         raise TrainingError(f"{out} exists already: use --resume to continue that run, or another --out.")
     (out / "folds").mkdir(parents=True, exist_ok=True)
     write_json(state, out / _STATE)
