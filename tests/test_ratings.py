@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 import serkit
 from serkit.agreement import concordance, correlation, rmse
 from serkit.bundle import Manifest, read_bundle
+from serkit.corpora.tables import number
 from serkit.errors import BundleError, CorpusError, SerkitError, TrainingError
 from serkit.evaluation.ratings import rate
 from serkit.models.rating import RatingRegression
@@ -45,6 +47,19 @@ def test_shift_and_spread_lower_concordance_but_not_correlation(values: list[flo
     assert concordance(t, g) <= correlation(t, g) + 1e-9
     assert concordance(t, g) == pytest.approx(concordance(g, t))
     assert concordance(t, -t + 2 * t.mean()) == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-9, 1e12, 1e200])
+def test_scores_do_not_depend_on_the_unit(unit: float) -> None:
+    rng = np.random.default_rng(4)
+    t = rng.normal(size=60)
+    g, names = t + rng.normal(size=60), np.repeat(list("abcdef"), 10).tolist()
+    plain, scaled = rate(t, g, names), rate(t * unit, g * unit, names)
+    for name in ("ccc", "correlation", "ccc_interval"):
+        assert scaled[name] == pytest.approx(plain[name])
+    assert scaled["rmse"] == pytest.approx(plain["rmse"] * unit)
+    assert concordance(t * unit, g * unit) == pytest.approx(plain["ccc"])
+    assert rmse(t * unit, g * unit) == pytest.approx(plain["rmse"] * unit)
 
 
 def test_intervals_resample_speakers() -> None:
@@ -180,6 +195,33 @@ def test_features_of_recipes_are_compared_on_the_same_folds(
     assert "learns from frames" in " ".join(err.split())
 
 
+def test_an_evaluation_of_numbers_obeys_its_options_and_replaces_nothing(
+    rated: Path, trained: tuple[Path, Any], ser: Ser, tmp_path: Path
+) -> None:
+    command = ("evaluate", "own", "--data", rated / "both.csv", "--target", "loudness", "--jobs", 1)
+    code, _, err = ser(*command, "--drop", "calm", "--out", tmp_path / "new")
+    assert code == 2  # 20 of 40 clips have the other label, and one of them no rating
+    assert "20 clips of calm are left out" in err or "19 clips of calm are left out" in err
+    code, _, err = ser(*command, "--folds", 3)
+    assert code == 2
+    assert "five folds" in err
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/ratings.json").write_text("earlier")
+    for name in ("file", "full"):
+        code, _, err = ser(*command, "--out", tmp_path / name)
+        assert code == 2
+        assert "exists already: use another --out" in " ".join(err.split())
+    assert (tmp_path / "full/ratings.json").read_text() == "earlier"
+    (tmp_path / "m-scores").write_text("mine")
+    code, _, err = ser("train", rated / "both.csv", "--target", "loudness", "--out", tmp_path / "m")
+    assert code == 2
+    assert "m-scores is a file" in " ".join(err.split())
+    code, _, err = ser("attach", trained[0], "--data", rated / "ratings.csv")
+    assert code == 2
+    assert "answers numbers alone" in " ".join(err.split())
+
+
 def test_what_needs_labels_says_so(trained: tuple[Path, Any], ser: Ser) -> None:
     out, _ = trained
     clip = out.parent / "p2_1.wav"
@@ -202,6 +244,7 @@ def test_what_needs_labels_says_so(trained: tuple[Path, Any], ser: Ser) -> None:
 
 
 def test_labels_and_numbers_from_one_bundle(rated: Path, trained: tuple[Path, Any], ser: Ser) -> None:
+    shutil.copytree(rated / "loud-scores", rated / "both-scores")  # of an earlier training on numbers alone
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERKIT_CACHE", str(rated / "cache"))
         corpus = serkit.read_corpus(rated / "both.csv", targets=["loudness"])
@@ -218,6 +261,10 @@ def test_labels_and_numbers_from_one_bundle(rated: Path, trained: tuple[Path, An
     code, text, _ = ser("predict", clip, "--model", rated / "both", "--csv", "-")
     assert code == 0
     assert text.splitlines()[0].endswith("warnings,calm,hasty,loudness,derived_valence,derived_arousal")
+    code, _, err = ser("attach", rated / "both", "--data", rated / "both.csv")
+    assert code == 0, err
+    attached = read_bundle(rated / "both").manifest.scores["speaker"]
+    assert attached["dimensions"] == bundle.manifest.scores["speaker"]["dimensions"]
 
 
 @pytest.mark.parametrize(
@@ -227,14 +274,46 @@ def test_labels_and_numbers_from_one_bundle(rated: Path, trained: tuple[Path, An
         (["path;arousal", "a.wav;inf"], "line 2: arousal is 'inf': expected a number"),
         (["path;valence", "a.wav;1"], "has no column arousal to learn from: its header is path, valence"),
         (["path;arousal", "a.wav;"], "has a header but no clips with ratings"),
+        (["path,arousal", 'a.wav,"1,085"'], "line 2: arousal is '1,085', which could be 1.085 or 1085"),
+        (["path;arousal;label", "a.wav;1;sad", "b.wav;2;"], "has no label for 1 of 2 clips, first b.wav"),
     ],
 )
 def test_a_table_that_holds_no_ratings_is_refused(tmp_path: Path, lines: list[str], says: str) -> None:
-    sf.write(tmp_path / "a.wav", np.zeros(8000), 16000)
+    for name in ("a.wav", "b.wav"):
+        sf.write(tmp_path / name, np.zeros(8000), 16000)
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
     with pytest.raises(CorpusError) as raised:
         serkit.read_corpus(tmp_path / "t.csv", targets=["arousal"])
     assert says in str(raised.value)
+
+
+def test_a_comma_is_decimal_where_it_can_be_nothing_else() -> None:
+    assert number("x", "1,085", ";") == number("x", "1,085", "\t") == 1.085
+    assert (number("x", "0,125", ","), number("x", "4,5", ",")) == (0.125, 4.5)
+
+
+@pytest.mark.parametrize(
+    ("targets", "says"),
+    [
+        ("arousal", "must be a list of columns"),
+        (["arousal", "arousal"], "named twice"),
+        (["confidence"], "cannot hold ratings"),
+        (["derived_valence"], "cannot hold ratings"),
+        (["fold"], "cannot hold ratings"),
+        (["x", "x_answer"], "x_answer cannot hold ratings"),
+        (["<b>"], "The name of a target must have"),
+        (["x" * 65], "The name of a target must have"),
+        ([f"x{k}" for k in range(65)], "at most 64"),
+    ],
+)
+def test_names_that_no_number_can_have_are_refused(rated: Path, targets: Any, says: str) -> None:
+    with pytest.raises(CorpusError, match=says):
+        serkit.read_corpus(rated / "ratings.csv", targets=targets)
+
+
+def test_kinds_without_columns_are_refused(rated: Path) -> None:
+    with pytest.raises(CorpusError, match="ratings come from a table"):
+        serkit.read_corpus(rated, kind="ravdess+crema_d", targets=["loudness"])
 
 
 def test_ratings_that_nothing_can_be_learned_from_are_refused(rated: Path, ser: Ser) -> None:
@@ -244,6 +323,14 @@ def test_ratings_that_nothing_can_be_learned_from_are_refused(rated: Path, ser: 
         plan_ratings(replace(corpus, table=corpus.table.assign(loudness=3.0)), ["loudness"])
     with pytest.raises(TrainingError, match="12 different recordings with ratings: at least 20"):
         plan_ratings(replace(corpus, table=corpus.table.head(12)), ["loudness"])
+    for change, says in (
+        ({"loudness": corpus.table["loudness"] * 1e-6 + 1e6}, "subtract 1000000"),
+        ({"loudness": corpus.table["loudness"] * 1e35}, "too extreme"),
+        ({"loudness": corpus.table["speaker"].eq("p1") * 1.0}, "loudness is 0 in 32 of 39 clips"),
+        ({"emotion": "loudness"}, "a label and a column of numbers"),
+    ):
+        with pytest.raises(TrainingError, match=says):
+            plan_ratings(replace(corpus, table=corpus.table.assign(**change)), ["loudness"])
     nobody = plan_ratings(replace(corpus, table=corpus.table.assign(speaker="")), ["loudness"])
     assert nobody.protocol == "random"
     assert "expect less for new voices" in nobody.notes[1]

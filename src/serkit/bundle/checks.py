@@ -76,7 +76,7 @@ def check_dimensions(content: dict[str, Any], labels: tuple[str, ...]) -> None:
     for name, ends in content.items():
         if not isinstance(name, str) or not name.strip() or not _is_printed(name) or name in labels:
             raise BundleError(
-                "Manifest: a name in 'dimensions' must have at most 64 printable characters, none of them '<' or '>', "
+                "Manifest: a name in 'dimensions' must have 1 to 64 printable characters, none of them '<' or '>', "
                 f"and be no label, got {name!r:.80}."
             )
         low, high = (ends.get("low"), ends.get("high")) if isinstance(ends, dict) else (None, None)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from serkit._version import __version__
 from serkit.client import answers
@@ -166,7 +166,7 @@ class Calls:
 
     def _job(self, job: Job | str, method: str = "GET") -> Steps[Job]:
         number, path = (job.id, job.path) if isinstance(job, Job) else (job, None)
-        reply = yield from self._ask(Request(method, f"/v1/jobs/{number}", again=method == "GET"))
+        reply = yield from self._ask(Request(method, f"/v1/jobs/{quote(number, safe='')}", again=method == "GET"))
         return (yield from self._read(reply, lambda content: answers.job_of(content, path)))
 
     def _wait(self, job: Job | str, progress: Callable[[Job], object] | None, seconds: float | None) -> Steps[Job]:

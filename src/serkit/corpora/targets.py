@@ -40,4 +40,5 @@ def check_targets(targets: Sequence[str]) -> None:
     try:
         check_dimensions({target: {"low": 0, "high": 1} for target in targets}, ())
     except BundleError as error:
-        raise CorpusError(str(error).replace("Manifest: a name in 'dimensions'", "The name of a target")) from None
+        said = str(error).replace("a name in 'dimensions'", "The name of a target")
+        raise CorpusError(said.removeprefix("Manifest: ").replace("'dimensions' names", "The targets name")) from None
