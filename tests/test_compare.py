@@ -356,6 +356,8 @@ def test_full_leaves_out_what_the_grid_cuts(monkeypatch: pytest.MonkeyPatch) -> 
 def test_mistakes_are_sentences(tiny_corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(TrainingError, match="Unknown protocol 'speakr'"):
         plan(["line.toml"], protocols=["speakr"])
+    with pytest.raises(TrainingError, match="The grid has no protocols for own: name some"):
+        plan(["own"])
     with pytest.raises(TrainingError, match="There are 5 folds, got 6"):
         plan(["line.toml"], folds=6)
     assert plan(["line.toml", "line.toml"]) == plan(["line.toml"])

@@ -21,6 +21,7 @@ from serkit.bundle import Manifest, read_bundle
 from serkit.corpora.tables import number
 from serkit.errors import BundleError, CorpusError, SerkitError, TrainingError
 from serkit.evaluation.ratings import rate
+from serkit.evaluation.ratings_svg import ratings_svg
 from serkit.models.rating import RatingRegression
 from serkit.training.rating_plan import plan_ratings
 from tests.conftest import Ser, call_ser, voice
@@ -311,6 +312,13 @@ def test_names_that_no_number_can_have_are_refused(rated: Path, targets: Any, sa
         serkit.read_corpus(rated / "ratings.csv", targets=targets)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", ["$\\frac{", "日本", "a_b^c"])
+def test_any_name_is_drawn(name: str) -> None:
+    truth = np.array([1.0, 2, 4])
+    assert "</svg>" in ratings_svg(truth, truth + 1, name, rate(truth, truth + 1, ["", "", ""]))
+
+
 def test_kinds_without_columns_are_refused(rated: Path) -> None:
     with pytest.raises(CorpusError, match="ratings come from a table"):
         serkit.read_corpus(rated, kind="ravdess+crema_d", targets=["loudness"])
@@ -319,6 +327,8 @@ def test_kinds_without_columns_are_refused(rated: Path) -> None:
 def test_ratings_that_nothing_can_be_learned_from_are_refused(rated: Path, ser: Ser) -> None:
     corpus = serkit.read_corpus(rated / "ratings.csv", targets=["loudness"])
     assert corpus.notes == ("1 of 40 rows have no loudness and are left out.",)
+    with pytest.raises(TrainingError, match="without a label: to learn numbers, name their columns as targets"):
+        serkit.train_own(corpus, rated / "y")
     with pytest.raises(TrainingError, match="loudness is 3 in all clips"):
         plan_ratings(replace(corpus, table=corpus.table.assign(loudness=3.0)), ["loudness"])
     with pytest.raises(TrainingError, match="12 different recordings with ratings: at least 20"):

@@ -109,7 +109,7 @@ def plan(
     RecipeError
         If a recipe cannot be read.
     TrainingError
-        If a protocol is unknown or a number out of range.
+        If a protocol is unknown, a number out of range, or nothing is left to run.
     """
     for protocol in protocols or ():
         if protocol not in PROTOCOLS:
@@ -135,6 +135,10 @@ def plan(
             number = folds or (default if full else row.folds).get(protocol, _FOLDS_OF.get(protocol, N_FOLDS))
             for seed in dict.fromkeys(seeds or row.cells.get(protocol, (0,))):
                 cells.append(Cell(row, recipe, protocol, seed, tuple(range(number)), reduced))
+    if not cells:
+        raise TrainingError(
+            f"The grid has no protocols for {', '.join(recipes)}: name some, as in --protocols speaker."
+        )
     return cells
 
 

@@ -44,8 +44,11 @@ def read_label_map(file: str | os.PathLike[str]) -> dict[str, str]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as opened:
             lines = list(csv.reader(opened, delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"The label map {path} cannot be read ({error}).") from None
+    except UnicodeDecodeError:
+        raise CorpusError(f"The label map {path} is not UTF-8 text: save it as CSV in UTF-8.") from None
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CorpusError(f"The label map {path} cannot be read ({reason}).") from None
     found: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         cells = [cell.strip() for cell in line]

@@ -25,6 +25,7 @@ def ratings_svg(truth: np.ndarray, given: np.ndarray, name: str, scores: Mapping
         As :func:`serkit.evaluation.ratings.rate` returns them.
     """
     import io
+    import warnings
 
     from matplotlib.figure import Figure
 
@@ -34,11 +35,13 @@ def ratings_svg(truth: np.ndarray, given: np.ndarray, name: str, scores: Mapping
     axes = figure.add_subplot()
     axes.plot([low, high], [low, high], color="#888888", linewidth=1)
     axes.scatter(truth[chosen], given[chosen], s=14, alpha=0.5, color="#1f77b4", linewidths=0)
-    axes.set_xlabel(f"{name}, rated")
-    axes.set_ylabel(f"{name}, answered")
+    axes.set_xlabel(f"{name}, rated", parse_math=False)  # a name may have dollar signs
+    axes.set_ylabel(f"{name}, answered", parse_math=False)
     ends = scores["ccc_interval"]
     axes.set_title(f"CCC {scores['ccc']:.2f} [{ends[0]:.2f}, {ends[1]:.2f}], {scores['n_clips']} clips", fontsize=10)
     axes.set_aspect("equal")
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()

@@ -70,8 +70,12 @@ def plan(corpus: Corpus) -> Plan:
     Raises
     ------
     TrainingError
-        If fewer than two labels have five clips or more.
+        If fewer than two labels have five clips or more, or a clip has no label.
     """
+    if not corpus.table["emotion"].all():
+        raise TrainingError(
+            f"{corpus.name} has clips without a label: to learn numbers, name their columns as targets."
+        )
     counts = corpus.table.groupby("emotion")["audio_hash"].nunique()  # the same sound counts once
     labels = in_order(counts.index)
     rare = [label for label in labels if counts[label] < _FEWEST]
