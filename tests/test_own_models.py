@@ -149,7 +149,7 @@ def test_a_label_map_renames_and_drops_aloud(calls: Path, tmp_path: Path, ser: S
     with pytest.raises(CorpusError, match="The label map leaves calls sad: a model needs at least two labels"):
         relabelled(corpus, {"stressed": "sad", "hasty": "sad"})
     (tmp_path / "old.csv").write_bytes("müde,sad\n".encode("latin-1"))
-    with pytest.raises(CorpusError, match="old.csv is not UTF-8 text: save it as CSV in UTF-8"):
+    with pytest.raises(CorpusError, match=r"old.csv is not UTF-8 text: save it as CSV in UTF-8"):
         read_label_map(tmp_path / "old.csv")
     with pytest.raises(CorpusError, match=r"gone.csv cannot be read \(No such file or directory\)"):
         read_label_map(tmp_path / "gone.csv")

@@ -208,12 +208,12 @@ def test_an_evaluation_of_numbers_obeys_its_options_and_replaces_nothing(
     assert "five folds" in err
     (tmp_path / "file").write_text("mine")
     (tmp_path / "full").mkdir()
-    (tmp_path / "full/ratings.json").write_text("earlier")
+    (tmp_path / "full/results.json").write_text("earlier")
     for name in ("file", "full"):
         code, _, err = ser(*command, "--out", tmp_path / name)
         assert code == 2
         assert "exists already: use another --out" in " ".join(err.split())
-    assert (tmp_path / "full/ratings.json").read_text() == "earlier"
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["results.json"]
     (tmp_path / "m-scores").write_text("mine")
     code, _, err = ser("train", rated / "both.csv", "--target", "loudness", "--out", tmp_path / "m")
     assert code == 2
