@@ -165,7 +165,7 @@ def test_jobs(client: Client, recognizer: serkit.Recognizer, folder: Path) -> No
     )
     assert client.cancel(job).state == "done"
     assert raised(lambda: client.job(job.id))[1].startswith("There is no such job")
-    assert raised(lambda: client.job("a?b/c#d"))[1].startswith(("There is no such job", "There is nothing"))
+    assert raised(lambda: client.job("a?b#c"))[1].startswith("There is no such job")
     waiting = client.submit(wav(np.tile(SOUND, 40)))
     assert client.cancel(waiting).state == "cancelled"
     assert client.wait(waiting).state == "cancelled"

@@ -76,12 +76,12 @@ def terms(truth: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, float]:
     np.ndarray, float64, shape=(n, 6)
         Of the series shifted by the mean of the truth and divided by the unit, so that squares lose no digits.
     float
-        The largest distance from that mean; 1 where there is none.
+        About the largest distance from that mean: a power of two, so that the division is exact.
     """
     truth, given = np.asarray(truth, np.float64), np.asarray(given, np.float64)
     centre = truth.mean()
     truth, given = truth - centre, given - centre
-    unit = float(max(np.abs(truth).max(), np.abs(given).max())) or 1.0
+    unit = 2.0 ** (int(np.frexp(max(np.abs(truth).max(), np.abs(given).max()))[1]) - 1)
     truth, given = truth / unit, given / unit
     return np.stack([np.ones_like(truth), truth, given, truth**2, given**2, truth * given], axis=1), unit
 
