@@ -263,6 +263,9 @@ def test_labels_and_numbers_from_one_bundle(rated: Path, trained: tuple[Path, An
     assert code == 0
     assert text.splitlines()[0].endswith("warnings,calm,hasty,loudness,derived_valence,derived_arousal")
     code, _, err = ser("attach", rated / "both", "--data", rated / "both.csv")
+    assert (code, "Name the scores" in err) == (2, True)
+    results = rated / "both-scores/results.json"
+    code, _, err = ser("attach", rated / "both", "--data", rated / "both.csv", "--results", results)
     assert code == 0, err
     attached = read_bundle(rated / "both").manifest.scores["speaker"]
     assert attached["dimensions"] == bundle.manifest.scores["speaker"]["dimensions"]

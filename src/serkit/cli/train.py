@@ -377,9 +377,11 @@ def attach(
     from serkit.bundle import read_bundle
     from serkit.training.export import attach_scores, check_attachable
 
-    scores = [_read_results(path) for path in results or []]
     trained = read_bundle(bundle)
     check_attachable(trained)
+    if not results:
+        raise TrainingError("Name the scores to attach: add --results with a results.json of 'ser evaluate'.")
+    scores = [_read_results(path) for path in results]
     recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
     written = attach_scores(trained, recordings, bundle, scores=scores)
     print(f"Bundle: {written.path} now states {', '.join(written.manifest.scores) or 'no scores'}.")

@@ -32,6 +32,8 @@ class ServedModel:
         Whether it answers if none is asked for.
     model, version, description, licence, created : str
     labels : tuple of str
+    dimensions : dict
+        Numbers that it answers, each with the ends of the ratings that it learned from: ``low`` and ``high``.
     sample_rate : int
         Hz.
     min_seconds, max_seconds : float
@@ -50,6 +52,7 @@ class ServedModel:
     version: str
     description: str
     labels: tuple[str, ...]
+    dimensions: dict[str, dict[str, float]]
     sample_rate: int
     min_seconds: float
     max_seconds: float

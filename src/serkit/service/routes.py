@@ -184,6 +184,7 @@ async def models(request: Request) -> Response:
                     "version": manifest.version,
                     "description": manifest.description,
                     "labels": list(manifest.labels),
+                    "dimensions": manifest.dimensions,
                     "sample_rate": manifest.sample_rate,
                     "min_seconds": manifest.min_seconds,
                     "max_seconds": manifest.max_seconds,

@@ -205,6 +205,7 @@ class Model(BaseModel):
     version: str
     description: str
     labels: list[str]
+    dimensions: dict[str, dict[str, float]]
     sample_rate: int
     min_seconds: float
     max_seconds: float
