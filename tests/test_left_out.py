@@ -304,7 +304,16 @@ def test_report_card_and_comparison_say_how_many_clips_adapted(
     assert "Unlabelled clips to adapt with, not scored: a 7, b 7, c 7" in str(summary_table(run.results).caption)
     manifest = Manifest.__new__(Manifest)
     vars(manifest).update(
-        name="m", version="1", labels=["sad", "angry"], calibration="none", licence="MIT", citation="", adaptation={}
+        name="m",
+        version="1",
+        labels=["sad", "angry"],
+        calibration="none",
+        licence="MIT",
+        citation="",
+        adaptation={},
+        description="",
+        dimensions={},
+        scores={},
     )
     card = model_card(manifest, load_recipe("s1-mlp"), corpus, {"corpus+adapted": run.results})
     assert "each tested by a model that was trained on the others. It was adapted by unlabelled clips" in card

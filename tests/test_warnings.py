@@ -139,7 +139,7 @@ def test_every_row_has_the_same_keys() -> None:
     for row in (answer, silent, failed, answer.at_least(1.0)):
         assert list(row.to_dict()) == [
             *("path", "start", "end", "channel", "emotion", "confidence", "familiarity", "unsure", "speech", "error"),
-            *("warnings", "probabilities", "derived"),
+            *("warnings", "probabilities", "dimensions", "derived"),
         ]
         assert list(row.to_dict()["derived"]) == ["valence", "arousal"]
         assert list(flat_row(row, LABELS)) == columns(LABELS)

@@ -25,6 +25,8 @@ from serkit.service.uploads import Upload
 __all__ = ["Claimed", "Jobs"]
 
 _ID = re.compile(r"[\w-]{22}", re.ASCII)
+_OPEN = ("waiting", "running")
+_MOVED = 2.0  # s, at most from the outcome of a job to its place among the finished ones
 _TRIES = 3  # workers that a job may end before it counts as failed
 
 
@@ -116,7 +118,7 @@ class Jobs:
             404 if this owner has no such job.
         """
         place, job = self._find(number, owner)
-        if job["state"] in ("waiting", "running") and (place / "cancel").exists():
+        if job["state"] in _OPEN and (place / "cancel").exists():
             job["state"] = "cancelled"
         shown = _shown(job)
         if job["state"] == "done" and job["format"] == "json":
@@ -147,6 +149,10 @@ class Jobs:
             404 if this owner has no such job.
         """
         place, job = self._find(number, owner)
+        until = time.monotonic() + _MOVED
+        while place.parent != self._done and job["state"] not in _OPEN and time.monotonic() < until:
+            time.sleep(0.01)  # it is finished, and about to be moved
+            place, job = self._find(number, owner)
         if place.parent == self._done:
             shutil.rmtree(place, ignore_errors=True)
             return _shown(job)
