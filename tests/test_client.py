@@ -271,6 +271,9 @@ class Played:
                 self.asked.append(data.split(b" HTTP")[0].decode())
                 if one is not None:
                     connection.sendall(one)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(1 << 16):  # a reset would take the answer back
+                        pass
         self._socket.close()
 
 
