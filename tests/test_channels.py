@@ -298,9 +298,8 @@ def test_a_long_recording_is_heard_on_one_side(tiny: serkit.Recognizer, tmp_path
     heard = recording.listen(tiny, clip, window=1.0)
     assert heard.timeline is not None
     assert {part.channel for part in heard.timeline.segments} == {"left"}
-    assert heard.high.max() == pytest.approx(VOICE.max())
-    cut = audio.load(recording.stretch(clip, 0.5, 1.0, RATE, heard="right"))
-    assert np.allclose(cut.samples, -VOICE[RATE // 2 : RATE], atol=1e-4)
+    assert len(heard.peaks) == 1
+    assert np.max(heard.peaks[0]) == pytest.approx(np.abs(VOICE).max(), abs=1e-3)
 
 
 def test_enrolment_takes_one_side(tmp_path: Path) -> None:

@@ -136,7 +136,9 @@ def test_crema_d_at_hand_has_the_packaged_folds(crema_dir: Path) -> None:
 
 
 @pytest.mark.ravdess
-@pytest.mark.parametrize("name", ["nemo", "emospeech", "banglaser", "resd"])
+@pytest.mark.parametrize(
+    "name", ["banglaser", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nemo", "emospeech", "resd"))]
+)
 def test_the_other_corpora_at_hand_have_the_packaged_folds(name: str, ravdess_dir: Path) -> None:
     corpus = read_corpus(ravdess_dir.parent / name, kind=name)
     for key in packaged():
