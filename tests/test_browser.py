@@ -370,7 +370,7 @@ def test_a_click_on_the_waveform_and_on_a_row_plays_that_moment(visit: Visit) ->
 
 @pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_everybody_can_read_every_page(visit: Visit, clips: list[Path], scheme: str) -> None:
-    """Text stands out from its background, axe-core finds nothing, and charts have a sentence for screen readers."""
+    """Text has enough contrast, axe-core finds nothing, and charts have a sentence for screen readers."""
     page = visit(scheme=scheme)
     faint, broken = {}, {}
     for name in tour(page, clips):

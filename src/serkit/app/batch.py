@@ -10,7 +10,7 @@ import streamlit as st
 from serkit.app import batch_report, batch_table, channel, charts, labels, pictures, place, trained, truth
 from serkit.app.batch_table import Row
 from serkit.app.chosen_model import least
-from serkit.app.clips import Clip, answers, unpacked, uploaded
+from serkit.app.clips import Clip, all_uploaded, answers
 from serkit.app.words import plain
 from serkit.emotions import colour
 from serkit.recognition.prediction import Prediction
@@ -27,12 +27,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     if not files:
         st.caption("Drop as many as you like. An unreadable file does not stop the others.")
         return
-    clips: list[Clip] = []
-    for file in files:
-        inside, problem = unpacked(file) if file.name.lower().endswith(".zip") else ([uploaded(file)], None)
-        clips += inside
-        if problem is not None:
-            st.error(plain(problem))
+    clips = all_uploaded(files)
     if not clips:
         return
     profile = place.choose(model, recognizer, clips, channel.asked("many"))

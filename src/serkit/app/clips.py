@@ -6,7 +6,7 @@ import io
 import mimetypes
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -16,6 +16,7 @@ import streamlit as st
 
 import serkit
 from serkit.app.microphone import record
+from serkit.app.words import plain
 from serkit.audio import AUDIO_SUFFIXES, Channel, signatures
 from serkit.errors import ArchiveError, AudioError
 from serkit.recognition.prediction import Prediction
@@ -26,7 +27,19 @@ from serkit.recognition.sources import failure
 from serkit.terminal import printable
 from serkit.zips import open_zip, read_head, read_member
 
-__all__ = ["MAX_CLIPS", "Clip", "answers", "as_csv", "as_json", "examples", "opened", "pick", "unpacked", "uploaded"]
+__all__ = [
+    "MAX_CLIPS",
+    "Clip",
+    "all_uploaded",
+    "answers",
+    "as_csv",
+    "as_json",
+    "examples",
+    "opened",
+    "pick",
+    "unpacked",
+    "uploaded",
+]
 
 #: Clips that one zip may hold.
 MAX_CLIPS = 5000
@@ -158,6 +171,17 @@ def _keep(place: str, clip: Clip | None) -> None:
     st.session_state["clip"] = clip
     st.session_state.pop("answers long", None)  # it holds the sound
     st.session_state[f"{place} way"] = "kept" if clip else None
+
+
+def all_uploaded(files: Iterable[Any] | None) -> list[Clip]:
+    """Return the recordings among uploaded files, zips unpacked; draw what is wrong with a zip."""
+    clips: list[Clip] = []
+    for file in files or []:
+        inside, problem = unpacked(file) if file.name.lower().endswith(".zip") else ([uploaded(file)], None)
+        clips += inside
+        if problem is not None:
+            st.error(plain(problem))
+    return clips
 
 
 def unpacked(file: Any) -> tuple[list[Clip], str | None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from serkit.app.clips import Clip, opened, unpacked, uploaded
+from serkit.app.clips import Clip, all_uploaded, opened
 from serkit.app.words import plain
 from serkit.recognition.csv_text import cell, csv_line
 from serkit.recognition.feature_rows import FRAME_COLUMNS, ROW_COLUMNS, FeatureRow, measure
@@ -39,12 +39,7 @@ def show() -> None:
     st.header("Many clips")
     st.markdown("All measures of each clip as a row of one CSV, as `ser features --csv` writes it.")
     files = st.file_uploader("Recordings, or a zip of them", accept_multiple_files=True, key="feature uploads")
-    clips: list[Clip] = []
-    for file in files or []:
-        inside, problem = unpacked(file) if file.name.lower().endswith(".zip") else ([uploaded(file)], None)
-        clips += inside
-        if problem is not None:
-            st.error(plain(problem))
+    clips = all_uploaded(files)
     if not clips:
         return
     bar = st.progress(0.0)

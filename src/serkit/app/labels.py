@@ -55,7 +55,7 @@ def edit(clip: Clip, label: str | None, labels: Sequence[str]) -> None:
         value = st.session_state[key]
         typed[clip.key] = None if value == _NONE else value
 
-    key = f"label {clip.key} {label}"  # another label from elsewhere begins anew
+    key = f"label {clip.key} {label}"  # a label from elsewhere starts over
     options = [_NONE, *labels, *([label] if label and label not in labels else [])]
     st.selectbox("True label", options, index=options.index(label or _NONE), key=key, on_change=chosen)
 

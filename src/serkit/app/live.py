@@ -45,7 +45,7 @@ class Live:
     Attributes
     ----------
     session : str
-        The browser's name for it; another one begins anew.
+        The browser's name for it; with another name, recording starts over.
     heard : int
         Samples so far.
     parts : list of Prediction
@@ -108,7 +108,7 @@ def show(model: str, recognizer: Recognizer) -> None:
 
 @st.fragment
 def _heard(model: str, recognizer: Recognizer) -> None:
-    """The button and the answers: all that is drawn anew when sound comes."""
+    """The button and the answers: all that is drawn again when sound comes."""
     live: Live = st.session_state.setdefault(f"live {model}", Live())
     key = f"live sound {model}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from serkit.cli import app
 from serkit.cli.cross_corpus import compare_corpora
 from serkit.cli.extras import need_train, read_to_learn
 from serkit.cli.options import AddressOption, DropOption, LabelMapOption, SkipBrokenOption, check_engine
-from serkit.cli.tracking import MlflowOption, TracksRuns, close_tracker, open_tracker
+from serkit.cli.tracking import MlflowOption, TracksRuns, close_comparison, open_tracker, show_pages
 from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.errors import TrainingError
 from serkit.waiting import Waiting, duration
@@ -183,21 +182,13 @@ def compare(
         finally:
             if any(outcome.run is not None for outcome in outcomes):
                 document = collect(outcomes, recordings, command=command)
-                pages = write(document, out)
-                tracked.pages(pages)
-                for path in pages:
-                    print(f"Wrote {path}", file=sys.stderr)
-                if as_json:
-                    print(json.dumps(document, indent=2, ensure_ascii=False))
+                show_pages(tracked, write(document, out), document, as_json=as_json)
         if tracked.stopped:
             left_over = [Outcome(cell, None) for cell in grid.interrupted(cells, recordings, runs)]
             for outcome in (*also, *left_over):
                 tracked.cell(outcome, recordings, runs)
-    close_tracker(tracker, "the same command logs what is finished", code=130 if tracked.stopped else 1)
-    if tracked.stopped:
-        raise typer.Exit(130)
-    if any(outcome.error is not None for outcome in outcomes):
-        raise typer.Exit(1)
+    failed = any(outcome.error is not None for outcome in outcomes)
+    close_comparison(tracker, stopped=tracked.stopped, failed=failed)
 
 
 def _parts(text: str | None) -> list[str] | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Table
 
-from serkit.cli.tracking import close_tracker
+from serkit.cli.tracking import close_comparison, show_pages
 from serkit.terminal import console
 from serkit.waiting import Waiting, duration
 
@@ -91,22 +89,14 @@ def compare_corpora(
         finally:
             if any(outcome.run is not None for outcome in outcomes):
                 document = collect(outcomes, corpus, command=command)
-                pages = write(document, out)
-                tracked.pages(pages)
-                for path in pages:
-                    print(f"Wrote {path}", file=sys.stderr)
-                if as_json:
-                    print(json.dumps(document, indent=2, ensure_ascii=False))
-                else:
+                show_pages(tracked, write(document, out), document, as_json=as_json)
+                if not as_json:
                     _show(document)
         if tracked.stopped:
             for outcome in done:
                 track(outcome)
-    close_tracker(tracker, "the same command logs what is finished", code=130 if tracked.stopped else 1)
-    if tracked.stopped:
-        raise typer.Exit(130)
-    if any(outcome.error is not None for outcome in outcomes):
-        raise typer.Exit(1)
+    failed = any(outcome.error is not None for outcome in outcomes)
+    close_comparison(tracker, stopped=tracked.stopped, failed=failed)
 
 
 def _left(todo: int, seconds: float | None) -> str:

@@ -58,7 +58,6 @@ def explain(
 
     heard = check_channel(channel)
     recognizer = load(model, device=device).among(labels)
-    recognizer.need_labels("explain an answer")
     known = profile_for(recognizer, profile)
     if out is not None and out.is_dir():
         raise SerkitError(f"Cannot write '{out}': it is a folder.")

@@ -68,7 +68,6 @@ def listen(
 
     chosen = _chosen(sound, microphone)
     recognizer = load(model, device=device).among(labels)
-    recognizer.need_labels("answer live")
     rate = round(chosen["default_samplerate"])
     watched = watched_terminal() and not as_json
     meter = _Meter(watched)

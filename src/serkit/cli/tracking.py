@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 if TYPE_CHECKING:
+    from serkit.compare.tracked import TrackedGrid
     from serkit.training.tracking import Tracker
 
-__all__ = ["MlflowOption", "TracksRuns", "close_tracker", "open_tracker"]
+__all__ = ["MlflowOption", "TracksRuns", "close_comparison", "close_tracker", "open_tracker", "show_pages"]
 
 MlflowOption = Annotated[
     str | None,
@@ -74,3 +78,25 @@ def close_tracker(tracker: Tracker | None, remedy: str, *, code: int = 1) -> Non
         return
     print(f"ser: {problem}: once it answers, {remedy}.", file=sys.stderr)
     raise typer.Exit(code)
+
+
+def show_pages(tracked: TrackedGrid, pages: Sequence[Path], document: Mapping[str, Any], *, as_json: bool) -> None:
+    """Log the pages of a comparison, name them on stderr and, if asked, print its results as JSON."""
+    tracked.pages(pages)
+    for path in pages:
+        print(f"Wrote {path}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def close_comparison(tracker: Tracker | None, *, stopped: bool, failed: bool) -> None:
+    """Log what is still missing of a comparison, and end the command.
+
+    Raises
+    ------
+    typer.Exit
+        130 after Ctrl-C, else 1 if a part failed or the store lacks something.
+    """
+    close_tracker(tracker, "the same command logs what is finished", code=130 if stopped else 1)
+    if stopped or failed:
+        raise typer.Exit(130 if stopped else 1)

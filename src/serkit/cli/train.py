@@ -183,13 +183,13 @@ def _evaluate_ratings(
     taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if taken and not (folder / "ratings.json").is_file():  # an earlier run of this kind is replaced
         raise TrainingError(f"{folder} exists already: use another --out.")
-    for note in plan_ratings(recordings, targets, seed=seed).notes:
+    plan = plan_ratings(recordings, targets, seed=seed)
+    for note in plan.notes:
         _told(note)
     with Waiting() as waiting, Training(tracker, folder, seed) as tracked:
         progress = tracked.begin_own(recordings, folder, targets, waiting, recipe=loaded)
-        rated, rows = train_ratings(recordings, targets, loaded.front_end, seed=seed, n_jobs=jobs, progress=progress)
-        score_ratings(rated, rows, recordings, folder, seed)
-        ratings = json.loads((folder / "ratings.json").read_text("utf-8"))
+        rated, rows = train_ratings(recordings, plan, loaded.front_end, seed=seed, n_jobs=jobs, progress=progress)
+        ratings = score_ratings(rated, rows, recordings, folder, seed)
         tracked.rated(folder, ratings)
     _print_ratings(ratings)
     print(f"Ratings, answers and pictures: {folder}")

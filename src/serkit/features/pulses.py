@@ -194,7 +194,7 @@ def shimmer(wave: Waveform, pulses: np.ndarray) -> float:
 
 
 def _pairs(pulses: np.ndarray) -> np.ndarray:
-    """Which inner pulses stand between two periods that are alike: bool, shape=(n - 2,)."""
+    """Which inner pulses have similar periods before and after them: bool, shape=(n - 2,)."""
     periods = np.diff(pulses)
     if len(periods) < 2:
         return np.zeros(0, bool)

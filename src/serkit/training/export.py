@@ -27,11 +27,14 @@ from serkit.training import fitting, split_rows
 from serkit.training.adaptive_graph import adaptive_graph, softening_graph
 from serkit.training.card import licence, model_card
 from serkit.training.feature_cache import FeatureCache, compute_features, requests
-from serkit.training.ratings import Rated, ratings_graph, verify_ratings
+from serkit.training.ratings import Rated, ratings_graph
 from serkit.training.recipe_files import parse_recipe
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from serkit.corpora import Corpus
+    from serkit.features import FrontEnd
     from serkit.training.recipe import Recipe
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
 TOLERANCE = 1e-4
 #: The same for an encoder that was cut out of a shipped graph: its 8-bit products may round differently there.
 _CUT_OUT = 1e-3
+_OF_RANGE = 1e-3  # of the range of ratings: the graph sums in float32
 
 _OPSET, _IR_VERSION = 15, 8  # the newest operator set that onnxmltools converts XGBoost to
 _MAX_CLIPS = 64
@@ -121,11 +125,7 @@ def export_bundle(
     heard = split_rows.trainable(corpus, recipe)
     labels = fitting.corpus_labels(heard)
     front_end = recipe.front_end
-    rows = heard.table.iloc[np.unique(np.linspace(0, len(heard.table) - 1, _MAX_CLIPS).round().astype(int))]
-    wanted = requests(rows.assign(copy=0), chains=(), seed=0)
-    arrays = compute_features(
-        corpus, wanted, front_end, cache=cache or FeatureCache(), n_jobs=n_jobs, progress=progress
-    )
+    rows, arrays = _some_clips(heard.table, corpus, front_end, n_jobs=n_jobs, cache=cache, progress=progress)
     X = fitting.as_input(arrays, recipe.layout)
     reference = getattr(estimator, "reference_", None)
     adapted: dict[str, Any] = {}
@@ -135,7 +135,6 @@ def export_bundle(
         expected = _expected(estimator, labels, X)
         adapted = {"given": _heard(X[:_ADAPTED]), "expected": _expected(estimator, labels, X[:_ADAPTED], X[:_ADAPTED])}
     model = estimator.steps[-1][1]
-    given: dict[str, Any]
     if hasattr(model, "to_onnx"):
         graph = model.to_onnx(front_end)
     else:
@@ -149,25 +148,17 @@ def export_bundle(
         else:
             graph = pipeline_graph(estimator, labels, X.shape[1])
             if rated is not None:
-                graph = ratings_graph(rated, graph)
+                graph = joined(graph, ratings_graph(rated))
             if recipe.encoder is not None or (recipe.embedding is not None and self_contained):
                 graph = joined(front_end.graph(), graph)
-    if graph.graph.input[0].name == "waveform":
-        given = {"kind": "waveform", "sample_rate": front_end.sample_rate, **_SECONDS}
-        inputs = [corpus.load(row, target_rate=front_end.sample_rate).samples[None] for _, row in rows.iterrows()]
-    elif recipe.embedding is not None:
-        given = {"kind": "features", "encoder": dict(front_end.to_dict()), **_SECONDS}
-        inputs = [x[None] for x in X]
-    else:
-        given = {"kind": "features", "extractor": front_end.to_dict()}
-        inputs = [x[None] for x in X]
+    given, inputs = _inputs(graph, recipe, corpus, rows, X)
     manifest = Manifest(
         name=recipe.name,
         version=version,
         labels=tuple(labels),
         input=given,
         licence=_licence(recipe, corpus),
-        citation=" ".join(filter(None, (corpus.citation.replace("unknown", ""), _encoder(recipe).citation))),
+        citation=_citation(recipe, corpus),
         description=recipe.description,
         recipe=recipe.text,
         recipe_hash=recipe.hash,
@@ -183,7 +174,7 @@ def export_bundle(
     names = rows["path"].tolist()
     verify(data, inputs, expected, names=names, most=_CUT_OUT if recipe.embedding is not None else TOLERANCE)
     if rated is not None:
-        verify_ratings(data, inputs, rated.model.predict(X), rated.dimensions)
+        _verify_ratings(data, inputs, rated, X, names)
     if adapted:
         verify(data, inputs[:_ADAPTED], adapted["expected"], names=names[:_ADAPTED], given=adapted["given"])
     clips = pack_clips(heard.table["audio_hash"])
@@ -222,17 +213,12 @@ def export_ratings(
         If graph and regression differ, or if ``out`` exists; nothing is written then.
     """
     front_end = recipe.front_end
-    rows = corpus.table.iloc[np.unique(np.linspace(0, len(corpus.table) - 1, _MAX_CLIPS).round().astype(int))]
-    wanted = requests(rows.assign(copy=0), chains=(), seed=0)
-    X = np.stack(compute_features(corpus, wanted, front_end, cache=FeatureCache(), n_jobs=n_jobs))
+    rows, arrays = _some_clips(corpus.table, corpus, front_end, n_jobs=n_jobs)
+    X = np.stack(arrays)
     graph = ratings_graph(rated)
     if self_contained:
         graph = joined(front_end.graph(), graph)
-        given = {"kind": "waveform", "sample_rate": front_end.sample_rate, **_SECONDS}
-        inputs = [corpus.load(row, target_rate=front_end.sample_rate).samples[None] for _, row in rows.iterrows()]
-    else:
-        given = {"kind": "features", "encoder": dict(front_end.to_dict()), **_SECONDS}
-        inputs = [x[None] for x in X]
+    given, inputs = _inputs(graph, recipe, corpus, rows, X)
     manifest = Manifest(
         name=name,
         version="1",
@@ -240,7 +226,7 @@ def export_ratings(
         dimensions=rated.dimensions,
         input=given,
         licence=_licence(recipe, corpus),
-        citation=" ".join(filter(None, (corpus.citation.replace("unknown", ""), _encoder(recipe).citation))),
+        citation=_citation(recipe, corpus),
         description=f"{' and '.join(rated.dimensions)}, on the encoder of {recipe.embedding.model}"
         if recipe.embedding is not None
         else "",
@@ -248,10 +234,49 @@ def export_ratings(
         seed=seed,
     )
     data = add_metadata(graph.SerializeToString(), manifest)
-    verify_ratings(data, inputs, rated.model.predict(X), rated.dimensions)
+    _verify_ratings(data, inputs, rated, X, rows["path"].tolist())
     clips = pack_clips(corpus.table["audio_hash"])
     numbers = {rated.protocol: rated.scores}
     return _write(out, data, manifest, recipe, corpus, {}, clips, numbers=numbers, force=force)
+
+
+def _some_clips(
+    table: pd.DataFrame,
+    corpus: Corpus,
+    front_end: FrontEnd,
+    *,
+    n_jobs: int,
+    cache: FeatureCache | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
+) -> tuple[pd.DataFrame, list[np.ndarray]]:
+    """Rows of the table, chosen evenly to check the graph on, and their features."""
+    rows = table.iloc[np.unique(np.linspace(0, len(table) - 1, _MAX_CLIPS).round().astype(int))]
+    wanted = requests(rows.assign(copy=0), chains=(), seed=0)
+    cache = cache or FeatureCache()
+    return rows, compute_features(corpus, wanted, front_end, cache=cache, n_jobs=n_jobs, progress=progress)
+
+
+def _inputs(
+    graph: onnx.ModelProto, recipe: Recipe, corpus: Corpus, rows: pd.DataFrame, X: np.ndarray
+) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """What the manifest says of the graph's input, and the input for each row, whose features are X."""
+    front_end = recipe.front_end
+    if graph.graph.input[0].name == "waveform":
+        sounds = [corpus.load(row, target_rate=front_end.sample_rate).samples[None] for _, row in rows.iterrows()]
+        return {"kind": "waveform", "sample_rate": front_end.sample_rate, **_SECONDS}, sounds
+    inputs = [x[None] for x in X]
+    if recipe.embedding is not None:
+        return {"kind": "features", "encoder": dict(front_end.to_dict()), **_SECONDS}, inputs
+    return {"kind": "features", "extractor": front_end.to_dict()}, inputs
+
+
+def _verify_ratings(
+    data: bytes, inputs: Sequence[np.ndarray], rated: Rated, X: np.ndarray, names: Sequence[str]
+) -> None:
+    """Compare the graph's ratings with those of the regression, to a thousandth of their range."""
+    ranges = np.array([ends["high"] - ends["low"] for ends in rated.dimensions.values()])
+    how: dict[str, Any] = {"output": "dimensions", "unit": ranges, "most": _OF_RANGE}
+    verify(data, inputs, rated.model.predict(X), names=names, **how)
 
 
 def _expected(estimator: Pipeline, labels: Sequence[str], X: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
@@ -260,6 +285,11 @@ def _expected(estimator: Pipeline, labels: Sequence[str], X: np.ndarray, heard: 
     adapted = plain if heard is None else estimator.reference_.standardise(X, heard)
     softened: np.ndarray = estimator.distance_.soften(fitting.label_probabilities(estimator, adapted, labels), plain)
     return softened
+
+
+def _citation(recipe: Recipe, corpus: Corpus) -> str:
+    """What to cite for the recordings, and for the encoder."""
+    return " ".join(filter(None, (corpus.citation.replace("unknown", ""), _encoder(recipe).citation)))
 
 
 def _licence(recipe: Recipe, corpus: Corpus) -> str:
@@ -378,8 +408,10 @@ def verify(
     names: Sequence[str],
     given: Mapping[str, np.ndarray] | None = None,
     most: float = TOLERANCE,
+    output: str = "probabilities",
+    unit: np.ndarray | float = 1.0,
 ) -> float:
-    """Run the graph on each of ``inputs`` and compare with ``expected`` (n, n_labels).
+    """Run the graph on each of ``inputs`` and compare its ``output`` with ``expected`` (n, k), in units of ``unit``.
 
     ``given`` are its further inputs, the same for each clip.
 
@@ -391,7 +423,7 @@ def verify(
     Raises
     ------
     BundleError
-        If it is above `most`, or the graph does not give one probability per label.
+        If it is above `most`, or the graph does not give as many values as are expected.
     """
     import onnxruntime
 
@@ -401,10 +433,10 @@ def verify(
     source = session.get_inputs()[0].name
     worst = 0.0
     for name, x, row in zip(names, inputs, expected, strict=True):
-        got = session.run(["probabilities"], {source: np.ascontiguousarray(x, dtype=np.float32), **(given or {})})[0]
+        got = session.run([output], {source: np.ascontiguousarray(x, dtype=np.float32), **(given or {})})[0]
         if got.shape != (1, len(row)):
             raise BundleError(f"The graph gives shape {got.shape} for {name}, expected (1, {len(row)}).")
-        difference = float(np.abs(got[0] - row).max())
+        difference = float((np.abs(got[0] - row) / unit).max())
         if not difference <= most:  # also when it is NaN
             raise BundleError(
                 f"The converted model differs from the trained one by {difference:.3g} on {name}, at most "
@@ -510,7 +542,7 @@ def pipeline_graph(
 def joined(*parts: onnx.ModelProto) -> onnx.ModelProto:
     """Put graphs one behind the other: each takes by name what those before it give.
 
-    The inputs are what no part gives, the outputs what no part takes, those of the last part first.
+    The inputs are what no part gives, each once, the outputs what no part takes, those of the last part first.
 
     Raises
     ------
@@ -525,7 +557,7 @@ def joined(*parts: onnx.ModelProto) -> onnx.ModelProto:
     graph = helper.make_graph(
         [node for graph in graphs for node in graph.node],
         "serkit",
-        [value for graph in graphs for value in graph.input if value.name not in given],
+        list({value.name: value for graph in graphs for value in graph.input if value.name not in given}.values()),
         [value for graph in graphs[::-1] for value in graph.output if value.name not in taken],
         [constant for graph in graphs for constant in graph.initializer],
     )

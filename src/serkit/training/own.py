@@ -185,21 +185,21 @@ def train_own(
         )
     labelled = not targets or corpus.table["emotion"].any()
     how = plan(corpus) if labelled else None
-    notes = [*(() if how is None else how.notes), *(plan_ratings(corpus, targets).notes if targets else ())]
-    for note in notes:
+    rating = plan_ratings(corpus, targets, seed=seed) if targets else None
+    shipped = load_recipe(RECIPE)
+    for note in (note for one in (how, rating) if one is not None for note in one.notes):
         tell(note)
-    if targets:
-        shipped = load_recipe(RECIPE)
+    if rating is not None:
         assert shipped.front_end is not None
         asked: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs, "progress": progress}
-        rated, rows = train_ratings(corpus, targets, shipped.front_end, **asked)
+        rated, rows = train_ratings(corpus, rating, shipped.front_end, **asked)
         if how is None:
             score_ratings(rated, rows, corpus, scores, seed)
             name = _name(corpus)
             how_written: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs, "force": force}
             return export_ratings(rated, shipped, corpus, out, name=name, self_contained=self_contained, **how_written)
     assert how is not None
-    text = load_recipe(RECIPE).text
+    text = shipped.text
     if not how.calibrated:
         text = re.sub(r"\[calibration\]\n.*\n", "", text)
     corpus = how.corpus

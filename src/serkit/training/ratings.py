@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,22 +16,19 @@ from onnx import TensorProto, helper, numpy_helper
 
 from serkit import __version__
 from serkit.corpora.table import voice_names
-from serkit.errors import BundleError
 from serkit.evaluation.ratings import rate
 from serkit.evaluation.ratings_svg import ratings_svg
 from serkit.files import write_atomic, write_json
 from serkit.models.rating import RatingRegression
 from serkit.training.feature_cache import FeatureCache, compute_features, requests
-from serkit.training.rating_plan import plan_ratings
 from serkit.training.run_folder import disk
 
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
     from serkit.features import FrontEnd
+    from serkit.training.rating_plan import RatingPlan
 
-__all__ = ["Rated", "ratings_graph", "score_ratings", "train_ratings", "verify_ratings"]
-
-_TOLERANCE = 1e-3  # of the range of the ratings: the graph sums in float32
+__all__ = ["Rated", "ratings_graph", "score_ratings", "train_ratings"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class Rated:
 
 def train_ratings(
     corpus: Corpus,
-    targets: Sequence[str],
+    plan: RatingPlan,
     front_end: FrontEnd,
     *,
     seed: int = 0,
@@ -72,8 +69,8 @@ def train_ratings(
     Parameters
     ----------
     corpus : Corpus
-        Read with these `targets`.
-    targets : sequence of str
+    plan : RatingPlan
+        What :func:`serkit.training.rating_plan.plan_ratings` made of it.
     front_end : FrontEnd
         Gives a vector for each clip.
     seed, n_jobs, cache, progress
@@ -89,9 +86,8 @@ def train_ratings(
     Raises
     ------
     TrainingError
-        As :func:`plan_ratings`, or if a clip gives no features.
+        If a clip gives no features.
     """
-    plan = plan_ratings(corpus, targets, seed=seed)
     wanted = requests(corpus.table.assign(copy=0), chains=(), seed=0)
     arrays = compute_features(
         corpus, wanted, front_end, cache=cache or FeatureCache(), n_jobs=n_jobs, progress=progress
@@ -119,8 +115,10 @@ def train_ratings(
     return rated, rows
 
 
-def score_ratings(rated: Rated, rows: pd.DataFrame, corpus: Corpus, folder: str | os.PathLike[str], seed: int) -> Path:
-    """Write ``ratings.json``, ``ratings.csv`` and a picture for each dimension into a folder, and return it."""
+def score_ratings(
+    rated: Rated, rows: pd.DataFrame, corpus: Corpus, folder: str | os.PathLike[str], seed: int
+) -> dict[str, Any]:
+    """Write ``ratings.json``, ``ratings.csv`` and a picture for each dimension into a folder; return the first."""
     target = Path(folder)
     document = {
         "serkit": __version__,
@@ -138,7 +136,7 @@ def score_ratings(rated: Rated, rows: pd.DataFrame, corpus: Corpus, folder: str 
         for name, picture in _pictures(list(rated.dimensions)).items():
             drawn = ratings_svg(rows[name].to_numpy(), rows[f"{name}_answer"].to_numpy(), name, rated.scores[name])
             write_atomic(drawn, target / picture)
-    return target
+    return document
 
 
 def _pictures(names: Sequence[str]) -> dict[str, str]:
@@ -159,15 +157,8 @@ def _pictures(names: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def ratings_graph(rated: Rated, others: onnx.ModelProto | None = None) -> onnx.ModelProto:
-    """Return the regression as ONNX: ``features`` float32 (1, d) -> ``dimensions`` float32 (1, k).
-
-    Parameters
-    ----------
-    rated : Rated
-    others : ModelProto, optional
-        Another head on the same input, whose outputs the graph gives too.
-    """
+def ratings_graph(rated: Rated) -> onnx.ModelProto:
+    """Return the regression as ONNX: ``features`` float32 (1, d) -> ``dimensions`` float32 (1, k)."""
     model = rated.model
     width, count = model.coef_.shape
     nodes = [
@@ -180,41 +171,8 @@ def ratings_graph(rated: Rated, others: onnx.ModelProto | None = None) -> onnx.M
     ]
     outputs = [helper.make_tensor_value_info("dimensions", TensorProto.FLOAT, [1, count])]
     inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, width])]
-    versions, level = [helper.make_opsetid("", 15)], 8
-    if others is not None:
-        nodes, constants = [*others.graph.node, *nodes], [*others.graph.initializer, *constants]
-        outputs = [*others.graph.output, *outputs]
-        versions, level = list(others.opset_import), others.ir_version
     graph = helper.make_graph(nodes, "serkit", inputs, outputs, constants)
-    made = helper.make_model(graph, producer_name="serkit", ir_version=level, opset_imports=versions)
+    versions = [helper.make_opsetid("", 15)]
+    made = helper.make_model(graph, producer_name="serkit", ir_version=8, opset_imports=versions)
     onnx.checker.check_model(made)
     return made
-
-
-def verify_ratings(data: bytes, inputs: Sequence[np.ndarray], expected: np.ndarray, ends: Mapping[str, Any]) -> None:
-    """Raise BundleError unless the graph gives the ratings that the regression gives, to a thousandth of their range.
-
-    Parameters
-    ----------
-    data : bytes
-        The graph.
-    inputs : sequence of np.ndarray
-    expected : np.ndarray, shape=(n, k)
-    ends : mapping
-        The manifest's ``dimensions``.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    source = session.get_inputs()[0].name
-    ranges = np.array([one["high"] - one["low"] for one in ends.values()])
-    for x, row in zip(inputs, expected, strict=True):
-        got = session.run(["dimensions"], {source: np.ascontiguousarray(x, dtype=np.float32)})[0][0]
-        off = float((np.abs(got - row) / ranges).max())
-        if not off <= _TOLERANCE:
-            raise BundleError(
-                f"The converted model's ratings differ from the trained one's by {off:.2%} of their range: no bundle "
-                "was written. Please report this fault."
-            )
