@@ -280,6 +280,51 @@ def test_what_is_finished_can_be_tabulated_alone(
     assert not (place / "nowhere").exists()
 
 
+def test_an_earlier_table_keeps_what_is_not_measured_anew(
+    document: dict[str, Any], place: Path, tiny_corpus: Path
+) -> None:
+    rows = [{key: value for key, value in row.items() if key != "written"} for row in document["rows"]]
+    before = {**document, "date": "2026-01-02T03:04:05+00:00", "command": "ser compare before", "rows": rows}
+    Path("before.json").write_text(json.dumps(before), "utf-8")
+    arguments = ["compare", "line.toml", "--data", tiny_corpus, "--protocols", "speaker", "--seeds", "0"]
+    assert ser(*arguments, "--folds-run", "4", "--finished", "--add-to", "before.json", "--out", "added") == 0
+    after = json.loads((place / "added/results.json").read_text("utf-8"))
+    old, new = ({(row["recipe"], row["protocol"]): row for row in found["rows"]} for found in (before, after))
+    assert new.keys() == old.keys()
+    measured = new.pop(("line", "speaker"))
+    assert (measured["seeds"], measured["written"]["command"]) == ([0], after["command"])
+    for name, row in new.items():
+        assert row["written"]["command"] == "ser compare before"
+        assert (row["accuracy"], row["seeds"]) == (old[name]["accuracy"], [0, 1])
+    assert len(after["cells"]) == len(before["cells"]) - 1
+    assert [test["seeds"] for test in after["paired"]] == [[0]]
+    assert "3 of the 4 results are from `ser compare before` (serkit " in (place / "added/results.md").read_text(
+        "utf-8"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"corpus": "elsewhere speech"}, "is of the corpus elsewhere speech, and this is ravdess speech"),
+        ({"rows": None, "format": 2}, "is not a results.json of ser compare"),
+        (
+            {"cells": [{"recipe": "s0-forest", "reduced": None, "recipe_hash": "0"}]},
+            "holds scores of 's0-forest' as the recipe was then",
+        ),
+    ],
+)
+def test_a_table_that_does_not_belong_beside_this_one_is_refused(
+    change: dict[str, Any], said: str, document: dict[str, Any], tiny_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("other.json").write_text(json.dumps({**document, **change}), "utf-8")
+    arguments = ["compare", "line.toml", "--data", tiny_corpus, "--finished", "--add-to"]
+    assert ser(*arguments, "other.json") == 2
+    assert said in capsys.readouterr().err
+    assert ser(*arguments, "no-such.json") == 2
+    assert "no-such.json cannot be read" in capsys.readouterr().err
+
+
 def test_own_folds_tell_how_long_the_others_take(document: dict[str, Any], place: Path, corpus: Corpus) -> None:
     cells = plan(["line.toml"], protocols=["speaker"], seeds=[0, 7], folds=4)
     (done, nothing), (todo, seconds) = compare.estimate(cells, corpus, Path("runs/compare"))

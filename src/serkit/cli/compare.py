@@ -62,6 +62,14 @@ def compare(
     out: Annotated[
         Path, typer.Option(help="Folder for results.md, .json and .svg; under cross-corpus, cross-corpus.md, .csv too.")
     ] = Path(),
+    add_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--add-to",
+            metavar="FILE",
+            help="A results.json of an earlier comparison: its rows stay in the table, except those measured now.",
+        ),
+    ] = None,
     jobs: JobsOption = JOBS,
     finished: Annotated[bool, typer.Option("--finished", help="Run nothing; tabulate the finished cells.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run and for how long.")] = False,
@@ -88,7 +96,7 @@ def compare(
     """
     check_engine(engine, {"--address": address}, {})
     need_train("Training")
-    from serkit.compare import grid
+    from serkit.compare import earlier, grid
     from serkit.compare.cells import Outcome
     from serkit.compare.page import write
     from serkit.compare.scores import collect
@@ -103,7 +111,7 @@ def compare(
     tracker = None if dry_run else open_tracker(mlflow)
     wanted = [_number(text) for text in _parts(seeds) or ()]
     if ONE_CORPUS[0] in (_parts(protocols) or ()):
-        settings = {"--all": all_recipes, "--folds-run": folds_run, "--full": full}
+        settings = {"--all": all_recipes, "--folds-run": folds_run, "--full": full, "--add-to": add_to}
         _check_cross(_parts(protocols) or (), [name for name, value in settings.items() if value])
         names = list(recipes or [])
         loaded = [load_recipe(name) for name in names]
@@ -130,6 +138,7 @@ def compare(
         full=full,
     )
     recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
+    before = None if add_to is None else earlier.read(add_to, recordings)
     cells = grid.capped(cells, recordings)
     if channel != "both":
         runs = runs / channel
@@ -181,7 +190,7 @@ def compare(
             print(f"ser: interrupted; finished folds are kept in {runs}. The same command resumes.", file=sys.stderr)
         finally:
             if any(outcome.run is not None for outcome in outcomes):
-                document = collect(outcomes, recordings, command=command)
+                document = collect(outcomes, recordings, command=command, earlier=before)
                 show_pages(tracked, write(document, out), document, as_json=as_json)
         if tracked.stopped:
             left_over = [Outcome(cell, None) for cell in grid.interrupted(cells, recordings, runs)]

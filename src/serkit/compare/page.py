@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from serkit.compare.earlier import kept
 from serkit.compare.picture import picture
 from serkit.evaluation.plots import pct
 from serkit.files import write_atomic, write_json
@@ -77,7 +78,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         "# Results",
         "",
         f"Written by `{document['command'] or 'ser compare'}` (serkit {document['serkit']}) on {document['date'][:10]} "
-        f"from the corpus {document['corpus']}. Nobody typed a number.",
+        f"from the corpus {document['corpus']}. {_kept(document)}Nobody typed a number.",
         "",
         "![Accuracy of every recipe by protocol](results.svg)",
         "",
@@ -96,6 +97,15 @@ def markdown(document: Mapping[str, Any]) -> str:
         lines += ["", "## Failed", ""]
         lines += [f"- `{f['recipe']}`, {f['protocol']}, seed {f['seed']}: {f['error']}" for f in document["failed"]]
     return _page(lines, notes)
+
+
+def _kept(document: Mapping[str, Any]) -> str:
+    """Say which rows come from earlier commands."""
+    return "".join(
+        f"{number} of the {len(document['rows'])} results are from `{written['command'] or 'ser compare'}` (serkit "
+        f"{written['serkit']}) on {written['date'][:10]}. "
+        for written, number in kept(document)
+    )
 
 
 def _page(lines: Sequence[str], notes: Sequence[str]) -> str:

@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 __all__ = ["collect"]
 
 
-def collect(outcomes: Sequence[Outcome], corpus: Corpus, *, command: str | None = None) -> dict[str, Any]:
+def collect(
+    outcomes: Sequence[Outcome],
+    corpus: Corpus,
+    *,
+    command: str | None = None,
+    earlier: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Collect outcomes into the document for ``results.json``.
 
     Parameters
@@ -44,6 +50,9 @@ def collect(outcomes: Sequence[Outcome], corpus: Corpus, *, command: str | None 
     corpus : Corpus
     command : str, optional
         The command that made them, for the reader.
+    earlier : mapping, optional
+        A document of another comparison, checked by :func:`serkit.compare.earlier.read`. Its rows stay, except those
+        that were measured anew.
 
     Returns
     -------
@@ -55,16 +64,32 @@ def collect(outcomes: Sequence[Outcome], corpus: Corpus, *, command: str | None 
         label that no test clip has; ``adapted``, under ``corpus+adapted`` only, counts the clips to adapt with), and
         ``against_best``, the test against the best recipe of the protocol (None for itself, or with fewer than two
         shared speakers); ``best``, protocol -> that recipe; ``paired``, the tests of all pairs under ``speaker``;
-        ``failed``, the cells without a run. p-values are adjusted for all pairs of recipes under the protocol (Holm,
+        ``failed``, the cells without a run. ``written`` in a row names the command that measured it, with date and
+        version. p-values are adjusted for all pairs of recipes under the protocol (Holm,
         1979): ``p_holm``.
     """
     done = [(outcome.cell, outcome.run) for outcome in outcomes if outcome.run is not None]
+    failed = [
+        {**_titles(outcome.cell), "seed": outcome.cell.seed, "error": outcome.error}
+        for outcome in outcomes
+        if outcome.error is not None
+    ]
     by_row: dict[tuple[str, str], list[tuple[Cell, run_folder.Run]]] = {}
     for cell, finished in done:
         by_row.setdefault((cell.recipe.name, cell.protocol), []).append((cell, finished))
     shared = shared_names(corpus.table, "speaker")
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    written = {"command": command, "date": now, "serkit": __version__}
     cells = [_cell(cell, finished, shared) for cell, finished in done]
-    rows = [_row(members, shared) for members in by_row.values()]
+    rows = [{**_row(members, shared), "written": written} for members in by_row.values()]
+    planned = {o.cell.recipe.name: asdict(o.cell.row) | {"recipe": o.cell.recipe.name} for o in outcomes}
+    if earlier is not None:
+        anew = {(outcome.cell.recipe.name, outcome.cell.protocol) for outcome in outcomes}
+        kept = _but(earlier["rows"], by_row)
+        rows = [{"written": {key: earlier[key] for key in written}, **row} for row in kept] + rows
+        cells = _but(earlier["cells"], by_row) + cells
+        failed = _but(earlier["failed"], anew) + failed
+        planned = {entry["recipe"]: entry for entry in earlier["grid"]} | planned
     best, tests = {}, {}
     for protocol in dict.fromkeys(row["protocol"] for row in rows):
         best[protocol] = _best([row for row in rows if row["protocol"] == protocol])
@@ -73,24 +98,23 @@ def collect(outcomes: Sequence[Outcome], corpus: Corpus, *, command: str | None 
         row["against_best"] = _against(row["recipe"], best[row["protocol"]], tests[row["protocol"]])
     return {
         "format": 1,
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": now,
         "serkit": __version__,
         "command": command,
         "corpus": run_folder.corpus_title(corpus),
         "environment": environment(),
-        "grid": [
-            asdict(cell.row) | {"recipe": name} for name, cell in {o.cell.recipe.name: o.cell for o in outcomes}.items()
-        ],
+        "grid": list(planned.values()),
         "cells": cells,
         "rows": rows,
         "best": best,
         "paired": tests.get("speaker", []),
-        "failed": [
-            {**_titles(outcome.cell), "seed": outcome.cell.seed, "error": outcome.error}
-            for outcome in outcomes
-            if outcome.error is not None
-        ],
+        "failed": failed,
     }
+
+
+def _but(entries: Iterable[Mapping[str, Any]], anew: Collection[tuple[str, str]]) -> list[Any]:
+    """The entries of an earlier comparison but those of these recipes and protocols."""
+    return [entry for entry in entries if (entry["recipe"], entry["protocol"]) not in anew]
 
 
 def _titles(cell: Cell) -> dict[str, Any]:
