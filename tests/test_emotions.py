@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serkit import emotions
 from serkit.emotions import EMOTIONS, LABELS, affect
@@ -80,12 +84,23 @@ def test_the_codes_are_those_of_ravdess() -> None:
     assert [(emotion.code, emotion.label) for emotion in EMOTIONS] == list(enumerate(names, start=1))
 
 
+@given(st.sets(st.text(min_size=1, max_size=8), min_size=1, max_size=20), st.randoms(use_true_random=False))
+def test_labels_that_are_shown_together_differ_in_colour(labels: set[str], random: Random) -> None:
+    order = sorted(labels)
+    random.shuffle(order)
+    found = {label: emotions.colour(label, order) for label in labels}
+    assert len(set(found.values())) == len(labels)
+    assert found == {label: emotions.colour(label, sorted(labels)) for label in labels}
+    assert emotions.colour("angry", labels) == "#D55E00"
+
+
 @pytest.mark.parametrize("background", ["#ffffff", "#171614", "#f6f7f9", "#12151a"])
 def test_lines_of_every_colour_stand_out(background: str) -> None:
     """WCAG AA for letters, on the light and dark backgrounds of the app and of the pages."""
-    others = [emotions.colour(f"own {k}") for k in range(60)]  # all ten of them
+    labels = [f"own {k}" for k in range(20)]
+    others = [emotions.colour(label, labels) for label in labels]
     hues = {*(emotion.colour for emotion in EMOTIONS), *others, "#8C8C8C", "#D01C8B", "#e69f00", "#cc79a7"}
-    assert len(hues) == 21  # neutral is #8C8C8C
+    assert len(hues) == 31  # neutral is #8C8C8C
     for hue in hues:
         seen = emotions.readable(hue, background)
         assert emotions.contrast(seen, background) >= 4.5

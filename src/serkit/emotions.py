@@ -139,10 +139,12 @@ _BY_LABEL = {e.label: e for e in EMOTIONS}
 #: What is said where no emotion is named. Neither looks like neutral: unsure is hatched, no speech is an empty frame.
 UNNAMED = ("unsure", "no speech")
 
-#: Colours of other labels.
+#: Colours of other labels: ten for few, then a lighter or darker one of each.
 _OWN = (
     "#8C564B", "#17BECF", "#BCBD22", "#2F4B7C", "#A05195", "#665191", "#FF7C43", "#488F31", "#7A5C00", "#C2185B",
+    "#C49C94", "#0B6E78", "#6B6C14", "#7F9BCB", "#D39BCB", "#A99BCF", "#A33C0E", "#A3CF94", "#C9A84A", "#7A0F3A",
 )  # fmt: skip
+_HUES = 10
 
 
 def canonical(name: str, *, others: bool = False) -> str:
@@ -218,18 +220,39 @@ def in_order(labels: Iterable[str]) -> list[str]:
     return [label for label in LABELS if label in present] + sorted(present - set(LABELS))
 
 
-def colour(label: str) -> str:
-    """Return the hex colour of a label; labels outside the eight get one by their name, always the same.
+def colour(label: str, among: Iterable[str] = ()) -> str:
+    """Return the hex colour of a label.
 
-    It comes from ten hues that differ from those of the eight; with more own labels, some share a hue.
+    Labels outside the eight get one of twenty hues that differ from those of the eight. The name decides which, so a
+    label looks the same everywhere; where two names that are shown together decide for the same hue, the later one in
+    the alphabet takes the next. Of more than twenty own labels some share a hue.
+
+    Parameters
+    ----------
+    label : str
+    among : iterable of str
+        The labels that it is shown together with, in any order.
 
     Examples
     --------
     >>> colour("angry"), colour("stressed")
     ('#D55E00', '#C2185B')
+    >>> colour("relaxed") == colour("weary"), colour("relaxed", ["weary"]) == colour("weary", ["relaxed"])
+    (True, False)
     """
     emotion = _BY_LABEL.get(label)
-    return emotion.colour if emotion else _OWN[zlib.crc32(label.encode("utf-8", "surrogateescape")) % len(_OWN)]
+    if emotion is not None:
+        return emotion.colour
+    taken: set[int] = set()
+    at = 0
+    for name in sorted({label, *among} - _BY_LABEL.keys()):
+        first = zlib.crc32(name.encode("utf-8", "surrogateescape")) % _HUES
+        ring = [(first + step) % _HUES for step in range(_HUES)]
+        at = next((k for k in [*ring, *(k + _HUES for k in ring)] if k not in taken), first)
+        if name == label:
+            break
+        taken.add(at)
+    return _OWN[at]
 
 
 def contrast(one: str, two: str) -> float:

@@ -120,7 +120,7 @@ def _downloads(recognizer: Recognizer, rows: Sequence[Row], comparison: truth.Co
     answered = [row for row in found if row.error is None]
     page = batch_report.page(
         found,
-        {name: (n, colour(name) if name in names else "") for name, n in counts(answered, names).items()},
+        {name: (n, colour(name, names) if name in names else "") for name, n in counts(answered, names).items()},
         model=f"{manifest.name} {manifest.version}",
         comparison=comparison,
         given=given,

@@ -39,8 +39,10 @@ def draw(figure: go.Figure, key: str, *, place: Any = st, **how: Any) -> Any:
     )
 
 
-def fills(names: Iterable[str]) -> dict[str, Any]:
+def fills(names: Iterable[str], among: Iterable[str] = ()) -> dict[str, Any]:
     """Return the ``marker`` of bars or slices: an emotion in its colour, *unsure* hatched, *no speech* an empty frame.
+
+    ``among`` are labels that share the page with these and must look different.
 
     Examples
     --------
@@ -48,9 +50,12 @@ def fills(names: Iterable[str]) -> dict[str, Any]:
     ['', '/', '']
     """
     names = list(names)
-    edges: Sequence[str] = [line(GREY if name in UNNAMED else colour(name)) for name in names]
+    among = {*names, *among}
+    edges: Sequence[str] = [line(GREY if name in UNNAMED else colour(name, among)) for name in names]
     return {
-        "color": [_CLEAR if name == "no speech" else GREY if name in UNNAMED else colour(name) for name in names],
+        "color": [
+            _CLEAR if name == "no speech" else GREY if name in UNNAMED else colour(name, among) for name in names
+        ],
         "line": {"width": [2 if name in UNNAMED else 1 for name in names], "color": edges},
         "pattern": {"shape": ["/" if name == "unsure" else "" for name in names], "solidity": 0.35, "size": 8},
     }

@@ -44,7 +44,7 @@ def distribution(counts: Mapping[str, int]) -> go.Figure:
 def pie(numbers: Mapping[str, float]) -> go.Figure:
     """Draw shares as a pie with a hole, clockwise from the top in the given order; zeros are left out."""
     kept = {name: value for name, value in numbers.items() if value > 0}
-    marks = fills(kept)
+    marks = fills(kept, numbers)
     figure = go.Figure(
         go.Pie(
             labels=list(kept),

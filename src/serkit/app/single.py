@@ -92,7 +92,7 @@ def _sound(clip: Clip, answer: Prediction, recognizer: Recognizer, profile: Prof
         channel=heard,
         on_break=lambda reason: None,
     )
-    hue = colour(answer.emotion) if answer.emotion else GREY
+    hue = colour(answer.emotion, answer.probabilities) if answer.emotion else GREY
     figure = pictures.sound(wave, hue)
     place, below = st.empty(), st.empty()
     charts.draw(figure, "sound", place=place)

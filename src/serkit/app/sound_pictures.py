@@ -74,7 +74,7 @@ def heat(
 def compared(value: float, known: Mapping[str, Average], *, unit: str) -> go.Figure:
     """Draw the mean of each emotion with one deviation on either side, and the clip as a line across."""
     labels = list(known)
-    hues = [line(colour(label)) for label in labels]
+    hues = [line(colour(label, labels)) for label in labels]
     figure = go.Figure()
     for label, hue in zip(labels, hues, strict=True):
         one = known[label]

@@ -99,7 +99,7 @@ def headline(answer: Prediction) -> str:
     (_, first), (second, next_) = answer.top(2)
     says = f"{per_cent(first)} confidence, then {second} with {per_cent(next_)}"
     title = answer.emotion.capitalize() if first >= 0.5 else f"Perhaps {answer.emotion}"
-    return _block(colour(answer.emotion), title, says)
+    return _block(colour(answer.emotion, answer.probabilities), title, says)
 
 
 def no_speech(then: str = "so there is nothing to measure") -> str:

@@ -171,8 +171,9 @@ def _show(numbers: dict[str, Any]) -> None:
     for name in ("emotion", "clips", "share", "", "speakers", "length", "median"):
         table.add_column(name, justify="left" if name in ("emotion", "") else "right")
     most = max(row["clips"] for row in numbers["classes"])
+    labels = [row["emotion"] for row in numbers["classes"]]
     for row in numbers["classes"]:
-        ink = colour(row["emotion"])
+        ink = colour(row["emotion"], labels)
         table.add_row(
             Text(row["emotion"], style=f"bold {ink}"),
             f"{row['clips']:,}",

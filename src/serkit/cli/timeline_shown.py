@@ -65,7 +65,7 @@ def timeline_table(timeline: Timeline, *, unicode: bool = True) -> Table:
     for name in ("from", "to", *(["who"] if named else []), "emotion", "confidence", *(["warnings"] if warned else [])):
         table.add_column(name, no_wrap=True)
     for track, part in rows:
-        hue = colour(part.emotion) if part.emotion is not None else "#8C8C8C"
+        hue = colour(part.emotion, part.probabilities) if part.emotion is not None else "#8C8C8C"
         style = f"bold {hue}" if part.emotion is not None else "dim"
         table.add_row(
             Text(stamp(part.start, ".")),

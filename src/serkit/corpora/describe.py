@@ -98,7 +98,9 @@ def plot(corpus: Corpus, path: str | os.PathLike[str]) -> None:
 
     classes = axes["classes"]
     labels = [row["emotion"] for row in numbers["classes"]]
-    bars = classes.bar(labels, [row["clips"] for row in numbers["classes"]], color=[colour(label) for label in labels])
+    bars = classes.bar(
+        labels, [row["clips"] for row in numbers["classes"]], color=[colour(label, labels) for label in labels]
+    )
     classes.bar_label(bars, fontsize=8)
     classes.tick_params(axis="x", rotation=35)
     classes.set(title="Clips per emotion", ylabel="clips")
@@ -110,7 +112,7 @@ def plot(corpus: Corpus, path: str | os.PathLike[str]) -> None:
         [seconds[(corpus.table["emotion"] == label).to_numpy()] for label in labels],
         bins=edges.tolist(),
         stacked=True,
-        color=[colour(label) for label in labels],
+        color=[colour(label, labels) for label in labels],
     )
     durations.set(title="Duration", xlabel="seconds", ylabel="clips")
 
@@ -120,7 +122,7 @@ def plot(corpus: Corpus, path: str | os.PathLike[str]) -> None:
     for label in labels:
         counts = corpus.table[corpus.table["emotion"] == label].groupby(["corpus", "speaker"]).size().to_dict()
         heights = np.array([counts.get((row["corpus"], row["speaker"]), 0) for row in numbers["by_speaker"]])
-        speakers.bar(at, heights, bottom=bottom, color=colour(label), label=label, width=0.85)
+        speakers.bar(at, heights, bottom=bottom, color=colour(label, labels), label=label, width=0.85)
         bottom += heights
     speakers.set(
         title=f"Clips per speaker ({numbers['speakers']} speakers)", ylabel="clips", xlim=(-0.6, len(at) - 0.4)

@@ -138,7 +138,7 @@ def write_report(
                 sections.voices(metrics, predictions),
                 sections.training(curves or []),
                 sections.choices(results),
-                sections.mistakes(predictions),
+                sections.mistakes(predictions, metrics["labels"]),
                 _recordings(results),
                 sections.appendix(results),
             ]

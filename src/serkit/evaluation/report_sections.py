@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -32,8 +32,8 @@ MOST_ROWS = 30
 MOST_MISTAKES = 15
 
 
-def _emotion(label: str) -> str:
-    return f'<span class="dot" style="background:{colour(label)}"></span>{escape(label)}'
+def _emotion(label: str, labels: Iterable[str]) -> str:
+    return f'<span class="dot" style="background:{colour(label, labels)}"></span>{escape(label)}'
 
 
 def _meter(share: float, shade: str = "") -> str:
@@ -141,11 +141,12 @@ def choices(results: Mapping[str, Any]) -> str:
 
 def classes(metrics: Mapping[str, Any]) -> str:
     """Return the table of scores by emotion."""
-    rows = ""
+    rows, labels = "", list(metrics["per_class"])
     for label, row in metrics["per_class"].items():
-        recall = "–" if row["recall"] is None else _meter(row["recall"], colour(label))
+        recall = "–" if row["recall"] is None else _meter(row["recall"], colour(label, labels))
         rows += (
-            f'<tr><th scope="row">{_emotion(label)}</th><td>{recall}</td><td>{pct(row["precision"], unit=False)}</td>'
+            f'<tr><th scope="row">{_emotion(label, labels)}</th><td>{recall}</td>'
+            f"<td>{pct(row['precision'], unit=False)}</td>"
             f"<td>{pct(row['f1'], unit=False)}</td><td>{row['support']:,}</td>"
             f'<td class="dim rest">{pct(row["accuracy"], unit=False)}</td></tr>'
         )
@@ -175,7 +176,7 @@ def confusion(metrics: Mapping[str, Any]) -> str:
             )
             if n > 1 and truth != answer:
                 mixed.append((share, truth, answer))
-        body += f'<tr><th scope="row">{_emotion(truth)}</th>{cells}</tr>'
+        body += f'<tr><th scope="row">{_emotion(truth, labels)}</th>{cells}</tr>'
     head = "".join(f'<th scope="col">{escape(label)}</th>' for label in labels)
     worst = [
         f"{escape(truth)} recognised as {escape(answer)} ({100 * share:.0f}{NARROW}% of the {escape(truth)} clips)"
@@ -278,7 +279,7 @@ def training(curves: Sequence[Mapping[str, Sequence[float | None]]]) -> str:
     )
 
 
-def mistakes(predictions: pd.DataFrame) -> str:
+def mistakes(predictions: pd.DataFrame, labels: Sequence[str]) -> str:
     """Return the wrong answers with the highest confidence."""
     wrong = predictions[predictions["emotion"].astype(str) != predictions["predicted"].astype(str)]
     worst = wrong.sort_values(["confidence", "path", "start"], ascending=[False, True, True]).head(MOST_MISTAKES)
@@ -292,9 +293,10 @@ def mistakes(predictions: pd.DataFrame) -> str:
             clip += f" {row['start']:g}–{row['end']:g}{NARROW}s"
         if row["copy"]:
             clip += f" (copy {row['copy']})"
+        truth, said = (_emotion(str(row[name]), labels) for name in ("emotion", "predicted"))
         rows += (
-            f'<tr><td><code>{clip}</code></td><td class="left">{_emotion(str(row["emotion"]))}</td>'
-            f'<td class="left">{_emotion(str(row["predicted"]))}</td><td>{pct(row["confidence"], unit=False)}</td></tr>'
+            f'<tr><td><code>{clip}</code></td><td class="left">{truth}</td>'
+            f'<td class="left">{said}</td><td>{pct(row["confidence"], unit=False)}</td></tr>'
         )
     return (
         '<section class="card"><h2>Most confident mistakes</h2><p class="sub">Worth listening to: wrong labels, odd '

@@ -70,7 +70,7 @@ def explanation_page(explanation: Explanation) -> str:
         heading=_text(name),
         subtitle=_text(f"{_seconds(prediction.start, prediction.end)} · model {explanation.model}{adapted}{asked}"),
         answer=(
-            f'<div class="said" style="border-color:{colour(said)}"><b>{_text(title)}</b>'
+            f'<div class="said" style="border-color:{colour(said, prediction.probabilities)}"><b>{_text(title)}</b>'
             f"<span>{escape(_percent(share))} confidence</span></div>"
         ),
         shares=_shares(explanation),
@@ -164,12 +164,12 @@ def _hertz(low: float, high: float) -> str:
 
 
 def _shares(explanation: Explanation) -> str:
-    rows = ""
-    for label, share in explanation.prediction.probabilities.items():
+    rows, shares = "", explanation.prediction.probabilities
+    for label, share in shares.items():
         css = ' class="chosen"' if label == explanation.emotion else ""
         rows += (
             f"<span{css}>{_text(label)}</span>"
-            f'<i><b style="width:{100 * share:.1f}%;background:{colour(label)}"></b></i>'
+            f'<i><b style="width:{100 * share:.1f}%;background:{colour(label, shares)}"></b></i>'
             f"<span{css}>{escape(_percent(share))}</span>"
         )
     return f'<div class="shares" aria-label="Probabilities">{rows}</div>'

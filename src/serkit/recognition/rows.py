@@ -130,7 +130,7 @@ def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = Tru
             table.add_row(*first, Text(prediction.answer, style="dim"), *gap, *remarks)
             continue
         known = prediction.emotion is not None
-        hue = colour(prediction.emotion) if prediction.emotion is not None else _NO_COLOUR
+        hue = _NO_COLOUR if prediction.emotion is None else colour(prediction.emotion, prediction.probabilities)
         table.add_row(
             *first,
             Text(printable(prediction.answer), style=f"bold {hue}" if known else "dim"),

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import io
 import tempfile
+from collections.abc import Iterable
 from html import escape
 from importlib import resources
 from inspect import signature
@@ -183,15 +184,15 @@ def _ticks(duration: float) -> str:
 def _legend(timeline: Timeline) -> str:
     used = {part.answer for part in timeline.segments if part.speech}
     names = [*(label for label in timeline.labels if label in used), *(["unsure"] if "unsure" in used else [])]
-    items = [f"<span>{_dot(_colour(name))}{_text(name)}</span>" for name in names]
+    items = [f"<span>{_dot(_colour(name, timeline.labels))}{_text(name)}</span>" for name in names]
     return "".join([*items, '<span><i class="none"></i>no speech</span>'])
 
 
 def _shares(timeline: Timeline, index: int) -> str:
-    track = timeline.tracks[index]
+    track, labels = timeline.tracks[index], timeline.labels
     found = sorted(timeline.shares(index).items(), key=lambda item: -item[1])
     bars = "".join(
-        f"<span>{_text(name)}</span><i>{_bar(share, _colour(name))}</i><span>{100 * share:.0f} %</span>"
+        f"<span>{_text(name)}</span><i>{_bar(share, _colour(name, labels))}</i><span>{100 * share:.0f} %</span>"
         for name, share in found
         if share > 0
     )
@@ -222,11 +223,11 @@ def _says(part: Prediction) -> str:
 
 
 def _hue(part: Prediction) -> str | None:
-    return _colour(part.answer) if part.emotion is not None else None
+    return _colour(part.answer, part.probabilities) if part.emotion is not None else None
 
 
-def _colour(name: str) -> str | None:
-    return None if name in UNNAMED else colour(name)
+def _colour(name: str, labels: Iterable[str]) -> str | None:
+    return None if name in UNNAMED else colour(name, labels)
 
 
 def _dot(hue: str | None) -> str:

@@ -83,7 +83,9 @@ def to_srt(timeline: Timeline) -> str:
 
 def to_vtt(timeline: Timeline) -> str:
     """Return WebVTT subtitles of what is speech; players that know styles show the colour of the emotion."""
-    styles = "".join(f"::cue(.{_word(label)}) {{ color: {colour(label)} }}\n" for label in timeline.labels)
+    styles = "".join(
+        f"::cue(.{_word(label)}) {{ color: {colour(label, timeline.labels)} }}\n" for label in timeline.labels
+    )
     cues = []
     for track, part in _speech(timeline):
         words = f"<c.{_word(part.answer)}>{escape(_plain(said(part)), quote=False)}</c>"

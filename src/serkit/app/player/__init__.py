@@ -84,7 +84,8 @@ def legend(timeline: Timeline) -> list[dict[str, str]]:
     used = {part.answer for part in timeline.segments}
     names = [label for label in timeline.labels if label in used]
     extra = sorted(used - {*names, "unsure", "no speech"})
-    found = [{"label": printable(name), "colour": colour(name), "kind": "named"} for name in [*names, *extra]]
+    among = timeline.labels
+    found = [{"label": printable(name), "colour": colour(name, among), "kind": "named"} for name in [*names, *extra]]
     if "unsure" in used:
         found.append({"label": "unsure", "colour": GREY, "kind": "unsure"})
     return [*found, {"label": "no speech", "colour": GREY, "kind": "none"}]
@@ -96,7 +97,7 @@ def _region(part: Prediction) -> dict[str, Any]:
         "start": part.start,
         "end": part.end,
         "says": printable(said(part)),
-        "colour": colour(part.emotion) if part.emotion is not None else GREY,
+        "colour": colour(part.emotion, part.probabilities) if part.emotion is not None else GREY,
         "kind": "named" if named else "unsure",
     }
 
