@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from serkit.app import batch_report, batch_table, channel, charts, labels, pictures, place, trained, truth
+from serkit.app import batch_report, batch_table, channel, charts, labels, pictures, place, share, trained, truth
 from serkit.app.batch_table import Row
 from serkit.app.chosen_model import least
 from serkit.app.clips import Clip, all_uploaded, answers
+from serkit.app.share import Shared
 from serkit.app.words import plain
 from serkit.emotions import colour
 from serkit.recognition.prediction import Prediction
@@ -66,6 +67,8 @@ def show(model: str, recognizer: Recognizer) -> None:
     by_key = {(row.clip.key, row.answer.channel): row for row in rows}
     everything = [by_key.get((clip.key, row.channel)) or Row(clip, row) for clip, row in pairs]
     _downloads(recognizer, everything, comparison)
+    wanted = channel.asked("many")
+    share.show(Shared("recordings", model, least(), wanted, profile is not None, kind="clips"))
 
 
 def counts(rows: Sequence[Prediction], labels: Sequence[str]) -> dict[str, int]:

@@ -81,7 +81,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     timeline = segment_table.show(before, timeline, place)
     _shares(timeline)
     _downloads(timeline, heard.sound)
-    share.show(Shared(clip.name, model, least, wanted, profile is not None, long=True))
+    share.show(Shared(clip.name, model, least, wanted, profile is not None, kind="recording"))
 
 
 def files(timeline: Timeline, sound: tuple[str, bytes] = ("", b"")) -> dict[str, tuple[Callable[[], str], str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from typing import Literal
 
 import streamlit as st
 
@@ -13,6 +14,8 @@ from serkit.app.chosen_model import short
 from serkit.bundle import packaged
 
 __all__ = ["Shared", "curl", "python", "shell", "show"]
+
+_SERVICE = "http://127.0.0.1:8000/v1"
 
 
 @dataclass(frozen=True)
@@ -23,15 +26,15 @@ class Shared:
     ----------
     file : str
         Name of the recording or folder.
+    kind : {"clip", "recording", "clips"}
+        What it is: a clip with one answer, a recording with a timeline, or a folder of clips.
     model : str
         As ``--model`` takes it.
     min_confidence : float
         In [0, 1].
     channel : str or int
     profile : bool
-        Whether the answers are adapted to a voice.
-    long : bool
-        Whether it is a timeline.
+        Whether the answers are adapted: to a voice, or those of a folder to its clips.
     """
 
     file: str
@@ -39,7 +42,7 @@ class Shared:
     min_confidence: float
     channel: str | int = "auto"
     profile: bool = False
-    long: bool = False
+    kind: Literal["clip", "recording", "clips"] = "clip"
 
     @property
     def _path(self) -> str:
@@ -54,10 +57,11 @@ def shell(one: Shared) -> str:
     >>> shell(Shared("my call.wav", "fast", 0.3, "left"))
     "ser predict 'my call.wav' --model fast --min-confidence 0.3 --channel left"
     """
-    words = ["ser", "timeline" if one.long else "predict", one._path, "--model", one.model]
+    words = ["ser", "timeline" if one.kind == "recording" else "predict", one._path, "--model", one.model]
     words += ["--min-confidence", f"{one.min_confidence:g}"]
     words += ["--channel", str(one.channel)] if one.channel != "auto" else []
-    words += ["--profile", "voice.json"] if one.profile else []
+    if one.profile:
+        words += ["--adapt"] if one.kind == "clips" else ["--profile", "voice.json"]
     return shlex.join(words)
 
 
@@ -75,9 +79,16 @@ def python(one: Shared) -> str:
     """
     more = f", min_confidence={one.min_confidence:g}"
     more += f", channel={one.channel!r}" if one.channel != "auto" else ""
-    more += ", profile=serkit.Profile.load('voice.json')" if one.profile else ""
     lines = ["import serkit", "", f"recognizer = serkit.load({one.model!r})"]
-    if one.long:
+    if one.profile:
+        made = f"recognizer.adapt({one.file!r})" if one.kind == "clips" else "serkit.Profile.load('voice.json')"
+        more += f", profile={made}"
+    if one.kind == "clips":
+        lines += [
+            f"for answer in recognizer.predict({one.file!r}{more}):",
+            "    print(answer.path, answer.answer, answer.confidence)",
+        ]
+    elif one.kind == "recording":
         lines += [
             f"timeline = recognizer.timeline({one.file!r}{more})",
             "for track, part in timeline.rows():",
@@ -97,16 +108,23 @@ def curl(one: Shared) -> str:
     # in another terminal: ser serve --model fast
     curl -F 'file=@"a;b.wav"' -F min_confidence=0.3 http://127.0.0.1:8000/v1/predict
     """
+    serve = f"# in another terminal: {shlex.join(['ser', 'serve', '--model', one.model])}"
+    fields = [f"min_confidence={one.min_confidence:g}"]
+    fields += [f"channel={one.channel}"] if one.channel != "auto" else []
+    if one.kind == "clips":
+        fields += ["profile=@place.json"] if one.profile else []
+        more = shlex.join(word for field in fields for word in ("-F", field))
+        folder = shlex.quote(one._path)
+        loop = f'for file in {folder}/*; do curl -F "file=@\\"$file\\"" {more} {_SERVICE}/predict; done'
+        first = [shlex.join(["ser", "adapt", one._path, "--model", one.model, "--out", "place.json"])]
+        return "\n".join([serve, *(first if one.profile else []), loop])
     name = one._path
     if re.search(r'[;,"\\]', name):  # these would end the name
         name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    fields = [f"file=@{name}", f"min_confidence={one.min_confidence:g}"]
-    fields += [f"channel={one.channel}"] if one.channel != "auto" else []
-    fields += ["profile=@voice.json"] if one.profile else []
+    fields = [f"file=@{name}", *fields, *(["profile=@voice.json"] if one.profile else [])]
     words = ["curl", *(word for field in fields for word in ("-F", field))]
-    route = "timeline" if one.long else "predict"
-    serve = shlex.join(["ser", "serve", "--model", one.model])
-    return f"# in another terminal: {serve}\n{shlex.join([*words, f'http://127.0.0.1:8000/v1/{route}'])}"
+    route = "timeline" if one.kind == "recording" else "predict"
+    return f"{serve}\n{shlex.join([*words, f'{_SERVICE}/{route}'])}"
 
 
 def show(one: Shared, json: str | None = None) -> None:
@@ -129,5 +147,7 @@ def show(one: Shared, json: str | None = None) -> None:
                 st.code(text, language=None, wrap_lines=True, height=260 if name == "JSON" else "content")
                 if name == "Link":
                     st.caption("It opens this page with this model and these settings. It holds no recording.")
-        if one.profile:
+        if one.kind == "clips":
+            st.caption(f"These expect the recordings in a folder called {one.file}.")
+        elif one.profile:
             st.caption("voice.json is the profile that *Save as JSON* gives.")
