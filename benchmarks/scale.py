@@ -5,7 +5,7 @@
     python benchmarks/scale.py kills --data FOLDER     kill a random worker 20 times: nothing lost, nothing twice
 
 ``--clips N`` makes a run shorter; it is then only printed. Clips are repeated until there are enough. A rate counts the
-clips after the first partition, so without start-up.
+clips after as many partitions as there are workers, so without start-up.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Measured:
     workers: int
     clips: int
     total: float  # s, from the connection to Ray to the last row
-    rate: float  # clips/s after the first partition
+    rate: float  # clips/s after the first partition of each worker
     memory: list[tuple[float, float]] = field(default_factory=list)  # MiB of the command, of the largest worker
     bytes: int = 0  # of all partitions
 
@@ -94,7 +94,9 @@ def on_ray(
     total = time.perf_counter() - begun
     assert done == kills, f"Only {done} of {kills} workers were killed: give more clips."
     size = sum(path.stat().st_size for path in (out / "rows").iterdir())
-    rate = (listing.total - told[min(told)].inputs) / (times[-1] - times[0]) if len(times) > 1 else 0.0
+    # Workers begin together, so when one has finished its first partition the others have nearly: their work counts too
+    started = sum(marker.inputs for marker in list(told.values())[:workers])
+    rate = (listing.total - started) / (times[-1] - times[workers - 1]) if len(times) > workers else 0.0
     return Measured(workers, listing.total, total, rate, memory, size), told
 
 

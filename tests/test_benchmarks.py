@@ -60,7 +60,7 @@ def test_targets_are_judged_by_the_medians_of_the_run(monkeypatch: pytest.Monkey
 
     rows = "| fresh process: peer | 0.71 [0.6, 0.8] s | 2 [2, 2] s | 3 |\n| warm: peer | 29.9 [28, 31] ms | 9 ms | 1 |"
     assert targets({"default": rows}).splitlines()[-2:] == [
-        "| `default`, a clip, warm, one thread | 30 ms | 29.9 ms | reached |",
+        "| `default`, a clip of about 4 s (target: of 3 s), warm, one thread | 30 ms | 29.9 ms | reached |",
         "| `default`, `ser predict` in a fresh process | 0.7 s | 0.71 s | **missed** |",
     ]
 
