@@ -21,8 +21,9 @@ from serkit.errors import ProtocolError
 from serkit.evaluation.left_out import headline, mean_over_corpora
 from serkit.evaluation.report import summary_table, write_report
 from serkit.protocol import LEAVES_OUT, Split, make_split
-from serkit.training import fold
+from serkit.training import fold, run_folder
 from serkit.training.card import model_card
+from serkit.training.clips import Clips
 from serkit.training.feature_cache import ClipRequest
 from serkit.training.recipe_files import load_recipe
 from serkit.training.run import Run, run_evaluation
@@ -150,6 +151,19 @@ def test_the_mean_counts_each_corpus_alike() -> None:
     assert mean_over_corpora(big.assign(confidence=1.0, speaker="1"), ["happy", "sad"]) is None
 
 
+def test_several_seeds_do_not_make_clips_of_nobody_more() -> None:
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"emotion": ["sad", "happy"] * 40, "corpus": ["a"] * 40 + ["b"] * 40, "speaker": ""})
+    table["predicted"] = np.where(rng.random(80) < 0.7, table["emotion"], table["emotion"].shift(1, fill_value="happy"))
+    table = table.assign(path=[f"{k}.wav" for k in range(80)], start=0.0, end=1.0, copy=0, confidence=0.75)
+    one, nine = (mean_over_corpora(pd.concat([table] * seeds), ["happy", "sad"]) for seeds in (1, 9))
+    assert one is not None
+    assert nine is not None
+    widths = [np.ptp(found["intervals"]["uar"]) for found in (one, nine)]
+    assert nine["uar"] == one["uar"]
+    assert 0.8 < widths[1] / widths[0] < 1.25
+
+
 PLACES = {"happy": 0, "sad": 1, "angry": 2, "calm": 3, "disgust": 4}
 
 
@@ -265,6 +279,18 @@ def test_labels_that_only_clips_to_adapt_with_have_need_no_training() -> None:
     assert "calm" in set(rows.loc[rows["role"] == "enrol", "emotion"])
     assert "calm" not in set(rows.loc[(rows["fold"] == 0) & (rows["role"] == "train"), "emotion"])
     split.check(corpus)
+
+
+def test_a_place_is_measured_on_the_clips_set_aside_alone() -> None:
+    roles = ["train", "train", "enrol", "enrol", "outside", "test"]
+    rows = pd.DataFrame({"role": roles, "copy": 0, "corpus": ["a", "a", "b", "b", "b", "b"]})
+    arrays = [np.array([value], np.float32) for value in (0, 2, 10, 14, 1000, 16)]
+    found = Clips(rows, arrays).standardised("place")
+    assert found.rows["role"].tolist() == [*roles[:4], "test"]
+    assert np.ravel(found.arrays).tolist() == [-1, 1, -1, 1, 2]
+    corpus, recipe = three(), load_recipe("s1-mlp")
+    states = [run_folder._state(recipe, corpus, make_split(corpus, name)) for name in LEAVES_OUT]
+    assert ["way of adapting" in state for state in states] == [False, True]  # no fold of before goes on
 
 
 @pytest.fixture(scope="module")

@@ -338,6 +338,20 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert calls == 4
 
 
+def test_a_run_that_is_stopped_at_once_leaves_nothing(
+    corpus: Corpus, cache: FeatureCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = make_split(corpus, "speaker", n_folds=3)
+
+    def interrupt(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_folder, "write_json", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_evaluation(QUICK, corpus, split, tmp_path / "run", cache=cache)
+    assert not (tmp_path / "run").exists()
+
+
 def test_another_run_is_not_resumed(corpus: Corpus, cache: FeatureCache, tmp_path: Path) -> None:
     split = make_split(corpus, "speaker", n_folds=3)
     out = tmp_path / "run"
@@ -346,6 +360,9 @@ def test_another_run_is_not_resumed(corpus: Corpus, cache: FeatureCache, tmp_pat
     run_evaluation(QUICK, corpus, split, out, cache=cache)
     with pytest.raises(TrainingError, match=r"exists already: use --resume .* or another --out"):
         run_evaluation(QUICK, corpus, split, out, cache=cache)
+    (out / "ratings.json").write_text("{}")  # of ser train --target: scores of numbers may be beside those of labels
+    with pytest.raises(TrainingError, match="exists already"):
+        run_evaluation(CALIBRATED, corpus, split, out, cache=cache)
     with pytest.raises(TrainingError, match="started with another recipe"):
         run_evaluation(CALIBRATED, corpus, split, out, resume=True, cache=cache)
     with pytest.raises(TrainingError, match="started with another split"):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from serkit.confusion import scores_of
+from serkit.corpora.columns import COPY
 from serkit.evaluation.metrics import (
     accuracy_surest_half,
     calibration,
@@ -16,6 +17,7 @@ from serkit.evaluation.metrics import (
     group_values,
     interval,
     resample,
+    resampling_unit,
 )
 from serkit.protocol import LEAVES_OUT
 
@@ -35,7 +37,7 @@ def mean_over_corpora(
     Parameters
     ----------
     predictions : pandas.DataFrame
-        As in :func:`serkit.evaluation.scores.evaluate`.
+        As in :func:`serkit.evaluation.scores.evaluate`; those of several seeds may follow one another.
     labels : sequence of str
         In the order of the model.
     shared : collection of str, optional
@@ -63,16 +65,23 @@ def mean_over_corpora(
     confidence = predictions["confidence"].to_numpy(dtype=np.float64)
     correct = (truth == said).astype(float)
     voices, voice = group_values(predictions, "speaker", shared=shared)
+    several = set(COPY) <= set(predictions) and bool(predictions.duplicated(COPY).any())
     scores: list[dict[str, float | None]] = []
     drawn: list[dict[str, np.ndarray]] = []
     for k in range(len(names)):
         own = codes == k
         stack = confusions(truth[own], said[own], voice[own], len(voices), len(labels))
+        drawn_names, drawn_stack = voices, stack
+        heard = [voices[one] for one in np.unique(voice[own])]
+        if several and resampling_unit(heard) == "clip":  # the answers of several seeds to one clip are drawn together
+            clip = predictions[own].groupby(["path", "start", "end"]).ngroup().to_numpy()
+            drawn_names = [str(number) for number in range(clip.max() + 1)]
+            drawn_stack = confusions(truth[own], said[own], clip, len(drawn_names), len(labels))
         plain = {name: float(value) for name, value in scores_of(stack.sum(axis=0)).items()}
         ece, _ = calibration(confidence[own], correct[own])
         surest = accuracy_surest_half(confidence[own], correct[own])
         scores.append({**plain, "ece": ece, "accuracy_surest_half": surest})
-        drawn.append(scores_of(resample(stack, voices, n_boot, [seed, k])))
+        drawn.append(scores_of(resample(drawn_stack, drawn_names, n_boot, [seed, k])))
     return {
         "n": len(names),
         **{name: _mean([row[name] for row in scores]) for name in scores[0]},

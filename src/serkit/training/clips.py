@@ -87,12 +87,13 @@ class Clips:
         return Clips(self.rows, list(arrays))
 
     def standardised(self, by: By) -> Clips:
-        """Return these clips, standardised voice by voice or place by place.
+        """Return these clips but those ``outside``, standardised voice by voice or place by place.
 
         Those of training are measured on their own clips, those of the test on the clips that they enrolled with;
         copies are left out.
         """
-        names = group_names(self.rows, by).tolist()
-        known = np.flatnonzero(((self.rows["role"] != "test") & (self.rows["copy"] == 0)).to_numpy())
-        statistics = fitting.speaker_statistics([self.arrays[i] for i in known], [names[i] for i in known])
-        return self.with_arrays(fitting.standardise(self.arrays, names, statistics))
+        used = self.where((self.rows["role"] != "outside").to_numpy())
+        names = group_names(used.rows, by).tolist()
+        known = np.flatnonzero(((used.rows["role"] != "test") & (used.rows["copy"] == 0)).to_numpy())
+        statistics = fitting.speaker_statistics([used.arrays[i] for i in known], [names[i] for i in known])
+        return used.with_arrays(fitting.standardise(used.arrays, names, statistics))

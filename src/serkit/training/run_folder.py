@@ -22,6 +22,7 @@ from serkit.evaluation.scores import results
 from serkit.files import hold, write_atomic, write_json
 from serkit.protocol import Split
 from serkit.training import split_rows
+from serkit.training.adaptation import ADAPTED
 from serkit.training.fitting import known_labels
 from serkit.training.recipe import Recipe
 
@@ -80,6 +81,9 @@ def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
     emotions = corpus.table["emotion"].tolist()
     if known_labels(corpus.table["corpus"].tolist(), emotions, in_order(emotions)) is not None:
         state["way of scoring"] = "each clip over the labels of its corpus"  # never mix folds scored in different ways
+    by_place = recipe.adaptation is None and ADAPTED.get(split.protocol) == "place"
+    if by_place and (split.table["role"] == "outside").any():
+        state["way of adapting"] = "a place by the clips set aside alone"
     if recipe.augment is not None:  # the recipe names these folders, not their content
         for kind, folder in recipe.augment.sound_folders()._asdict().items():
             if folder is not None:
@@ -99,10 +103,12 @@ def start(out: Path, recipe: Recipe, corpus: Corpus, split: Split, *, resume: bo
     state = _state(recipe, corpus, split)
     if resume:
         _check_state(out, state)
-    elif out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "ratings.json").is_file())):
+    elif begun(out) or (
+        out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "ratings.json").is_file()))
+    ):
         raise TrainingError(f"{out} exists already: use --resume to continue that run, or another --out.")
-    (out / "folds").mkdir(parents=True, exist_ok=True)
-    write_json(state, out / _STATE)
+    write_json(state, out / _STATE)  # first: a folder without it is no run, and is not continued
+    (out / "folds").mkdir(exist_ok=True)
     write_atomic(recipe.text, out / "recipe.toml")
     split.to_csv(out / "split.csv")
 
