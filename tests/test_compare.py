@@ -190,7 +190,8 @@ def test_a_finished_cell_is_not_run_again(
     assert ser(*grid_arguments(tiny_corpus), "--out", "again") == 0
     assert {path: path.stat().st_mtime_ns for path in (place / "runs").rglob("*") if path.is_file()} == files
     again = json.loads((place / "again/results.json").read_text("utf-8"))
-    assert (again["cells"], again["rows"]) == (document["cells"], document["rows"])
+    same, rows = ([{**row, "written": None} for row in found["rows"]] for found in (again, document))
+    assert (again["cells"], same) == (document["cells"], rows)
 
 
 def test_more_folds_go_on_behind_those_that_are_there(
@@ -309,7 +310,7 @@ def test_an_earlier_table_keeps_what_is_not_measured_anew(
         ({"corpus": "elsewhere speech"}, "is of the corpus elsewhere speech, and this is ravdess speech"),
         ({"rows": None, "format": 2}, "is not a results.json of ser compare"),
         (
-            {"cells": [{"recipe": "s0-forest", "reduced": None, "recipe_hash": "0"}]},
+            {"cells": [{"recipe": "s0-forest", "protocol": "corpus", "reduced": None, "recipe_hash": "0"}]},
             "holds scores of 's0-forest' as the recipe was then",
         ),
     ],
@@ -323,6 +324,38 @@ def test_a_table_that_does_not_belong_beside_this_one_is_refused(
     assert said in capsys.readouterr().err
     assert ser(*arguments, "no-such.json") == 2
     assert "no-such.json cannot be read" in capsys.readouterr().err
+
+
+def test_an_earlier_table_is_of_the_same_clips_labels_and_recipes(
+    document: dict[str, Any], place: Path, tiny_corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["compare", "line.toml", "--data", tiny_corpus, "--folds-run", "4", "--finished"]
+    arguments += ["--add-to", "odd.json"]
+    speaker = ["--protocols", "speaker", "--seeds", "0", "--out", "odd"]
+
+    def refused(*more: str) -> str:
+        Path("odd.json").write_text(json.dumps(odd), "utf-8")
+        assert ser(*arguments, *speaker, *more) == 2
+        return capsys.readouterr().err
+
+    odd = document
+    assert "odd.json is of the labels angry, calm, " in refused("--drop", "sad")
+    odd = json.loads(json.dumps(document))
+    for cell in odd["cells"]:
+        next(iter(cell["speakers"].values()))["n"] += 1
+    assert "of other recordings than this comparison, as the clips tested under speaker show" in refused()
+    odd = json.loads(json.dumps(document))
+    for cell in odd["cells"]:
+        cell["recipe_hash"] = "0" if cell["recipe"] == "line" else cell["recipe_hash"]
+    said = refused()
+    assert "holds scores of 'line' as the recipe was then" in said
+    assert "measure it anew under augmented-random" in said
+    assert not (place / "odd").exists()
+    both = ["--protocols", "speaker,augmented-random", "--seeds", "0,1", "--out", "odd"]
+    assert ser(*arguments, *both) == 0  # all of the old recipe is measured anew
+    after = json.loads((place / "odd/results.json").read_text("utf-8"))
+    anew = {row["recipe"] for row in after["rows"] if row["written"]["command"] == after["command"]}
+    assert (anew, len(after["rows"]), len(after["cells"])) == ({"line"}, 4, 8)
 
 
 def test_own_folds_tell_how_long_the_others_take(document: dict[str, Any], place: Path, corpus: Corpus) -> None:

@@ -138,7 +138,7 @@ def compare(
         full=full,
     )
     recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
-    before = None if add_to is None else earlier.read(add_to, recordings)
+    before = None if add_to is None else earlier.read(add_to, recordings, cells)
     cells = grid.capped(cells, recordings)
     if channel != "both":
         runs = runs / channel

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serkit.errors import TrainingError
-from serkit.training import run_folder
+from serkit.compare.grid import n_folds
+from serkit.errors import ProtocolError, TrainingError
+from serkit.evaluation.metrics import group_values, shared_names
+from serkit.protocol import make_split
+from serkit.training import run_folder, split_rows
 from serkit.training.recipe_files import list_recipes, load_recipe, shortened
 
 if TYPE_CHECKING:
+    from serkit.compare.cells import Cell
     from serkit.corpora import Corpus
 
 __all__ = ["kept", "read"]
@@ -20,7 +24,7 @@ __all__ = ["kept", "read"]
 _PARTS = ("command", "corpus", "date", "serkit", "grid", "cells", "rows", "failed")
 
 
-def read(file: str | os.PathLike[str], corpus: Corpus) -> dict[str, Any]:
+def read(file: str | os.PathLike[str], corpus: Corpus, cells: Sequence[Cell]) -> dict[str, Any]:
     """Read a ``results.json`` of ``ser compare`` and check that its rows belong beside new ones.
 
     Parameters
@@ -28,16 +32,20 @@ def read(file: str | os.PathLike[str], corpus: Corpus) -> dict[str, Any]:
     file : path
     corpus : Corpus
         What the new comparison reads.
+    cells : sequence of Cell
+        What it measures anew.
 
     Returns
     -------
     dict
-        As :func:`serkit.compare.scores.collect` returns it.
+        As :func:`serkit.compare.scores.collect` returns it, without the scores of recipes that have changed since and
+        are measured anew.
 
     Raises
     ------
     TrainingError
-        If there is no such file, it is no comparison, it is of another corpus, or a packaged recipe has changed since.
+        If there is no such file, it is no comparison, it is of other recordings or labels, or a recipe that is packaged
+        or compared now has changed since and is not measured anew.
     """
     path = Path(file)
     try:
@@ -53,23 +61,70 @@ def read(file: str | os.PathLike[str], corpus: Corpus) -> dict[str, Any]:
     title = run_folder.corpus_title(corpus)
     if document["corpus"] != title:
         raise TrainingError(f"{path} is of the corpus {document['corpus']}, and this is {title}: compare one corpus.")
-    _check_recipes(path, document)
+    old = _old(path, document, cells)
+    for part in ("cells", "rows"):
+        document[part] = [one for one in document[part] if (one["recipe"], one["protocol"]) not in old]
+    _check_clips(path, document, corpus)
     return document
 
 
-def _check_recipes(path: Path, document: Mapping[str, Any]) -> None:
-    known = list_recipes()
+def _old(path: Path, document: Mapping[str, Any], cells: Sequence[Cell]) -> set[tuple[str, str]]:
+    """Recipe and protocol of the scores by a recipe that has changed since; all of them must be measured anew."""
+    sources = {name: name for name in list_recipes()} | {cell.recipe.name: cell.row.recipe for cell in cells}
+    anew = {(cell.recipe.name, cell.protocol) for cell in cells}
+    old = set()
     for cell in document["cells"]:
-        if cell["recipe"] not in known:  # of a file that may be anywhere now
+        if cell["recipe"] not in sources:  # of a file that may be anywhere now
             continue
-        recipe = load_recipe(cell["recipe"])
+        recipe = load_recipe(sources[cell["recipe"]])
         if cell["reduced"]:  # "2 of 20 epochs"
             recipe = shortened(recipe, int(cell["reduced"].split()[0]))
-        if recipe.hash != cell["recipe_hash"]:
+        if recipe.hash == cell["recipe_hash"]:
+            continue
+        old.add((cell["recipe"], cell["protocol"]))
+        if (cell["recipe"], cell["protocol"]) not in anew:
             raise TrainingError(
-                f"{path} holds scores of '{cell['recipe']}' as the recipe was then, and it has changed since: run it "
-                "again, or leave the file out."
+                f"{path} holds scores of '{cell['recipe']}' as the recipe was then, and it has changed since: measure "
+                f"it anew under {cell['protocol']} in this comparison, or leave the file out."
             )
+    return old
+
+
+def _check_clips(path: Path, document: Mapping[str, Any], corpus: Corpus) -> None:
+    """Raise TrainingError unless the scores are of the same labels, and of the same clips in the same folds."""
+    labels = set(corpus.table["emotion"])
+    other = next((sorted(row["recall"]) for row in document["rows"] if set(row["recall"]) != labels), None)
+    if other is not None:
+        raise TrainingError(
+            f"{path} is of the labels {', '.join(other)}, and this comparison of {', '.join(sorted(labels))}: use the "
+            "same --drop and --label-map."
+        )
+    shared = shared_names(corpus.table, "speaker")
+    # Copies are tested under augmented-random; the other protocols say enough
+    of_protocol = {cell["protocol"]: cell for cell in document["cells"] if cell["protocol"] != "augmented-random"}
+    for protocol, cell in of_protocol.items():
+        if _tested(cell, corpus, shared) != {name: scores["n"] for name, scores in cell["speakers"].items()}:
+            raise TrainingError(
+                f"{path} is of other recordings than this comparison, as the clips tested under {protocol} show: "
+                "compare the same recordings, with the same --drop, --label-map and --skip-broken."
+            )
+
+
+def _tested(cell: Mapping[str, Any], corpus: Corpus, shared: Collection[str]) -> dict[str, int] | None:
+    """How many clips of each speaker are tested where these recordings are split as a cell says; None if they cannot.
+
+    Unlike the hash of a split, this does not depend on the folders that the recordings are in.
+    """
+    protocol = cell["protocol"]
+    try:
+        split = make_split(corpus, protocol, seed=cell["seed"], n_folds=max(2, n_folds(corpus, protocol)))
+    except ProtocolError:
+        return None
+    rows = split_rows.joined(split, corpus)
+    names, codes = group_values(
+        rows[(rows["role"] == "test") & rows["fold"].isin(cell["folds_run"])], "speaker", shared=shared
+    )
+    return {name: int((codes == k).sum()) for k, name in enumerate(names)}
 
 
 def kept(document: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], int]]:
