@@ -142,6 +142,9 @@ def test_train_writes_a_bundle_with_the_scores_of_this_recipe_only(ser: Ser, tin
     assert (code, "bundle holds a bundle: add --force" in err) == (2, True)
     assert ser(*train, "--model-version", "8", "--force")[0] == 0
     assert read_bundle(place / "bundle").manifest.version == "8"
+    code, _, err = ser(*train, "--drop", "sad", "--force")
+    assert (code, "is of the labels neutral, calm, happy, sad, angry" in err) == (2, True)
+    assert "Features:" not in err  # before anything is trained
     (place / "quick.toml").write_text(QUICK_TEXT.replace("n_mfcc = 13", "n_mfcc = 12"), encoding="utf-8")
     code, _, err = ser(*train)
     assert code == 2

@@ -46,6 +46,8 @@ def test_the_difference_is_that_of_the_speakers_accuracies(monkeypatch: pytest.M
             finished_run(tmp_path / "first", other)
     with pytest.raises(TrainingError, match=r"has run the folds 0, 1, 2, 3, and this one 1: run the same"):
         finished_run(tmp_path / "first", split, [1])
+    with pytest.raises(TrainingError, match=r"has the labels neutral, happy, sad, angry, and this one happy, sad: use"):
+        finished_run(tmp_path / "first", split, labels=["sad", "happy"])
     with pytest.raises(TrainingError, match=r"no finished run to compare with in .*nowhere"):
         finished_run(tmp_path / "nowhere", split)
 

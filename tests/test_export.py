@@ -368,6 +368,14 @@ def test_scores_of_another_recipe_or_corpus_cannot_be_attached(
         attach_scores(bundle, corpus, tmp_path / "bundle", scores=[{**scores[0], "recipe_hash": "0"}])
     with pytest.raises(BundleError, match="trained on the corpus 'ravdess', got 'mine'"):
         attach_scores(bundle, replace(corpus, name="mine"), tmp_path / "bundle", scores=scores)
+    table = corpus.table
+    for kept, says in (
+        (table["emotion"] != "sad", "answers neutral, calm, happy, sad, .* have neutral, calm, happy, angry"),
+        (table.index > 0, "was trained on 90 different recordings, and these are 89: give"),
+    ):
+        part = replace(corpus, table=table[kept].reset_index(drop=True))
+        with pytest.raises(BundleError, match=says):
+            attach_scores(bundle, part, tmp_path / "bundle", scores=scores)
     assert read_bundle(tmp_path / "bundle").manifest.scores == {}
     attached = attach_scores(bundle, corpus, tmp_path / "bundle", scores=scores)
     assert (attached.onnx, attached.clips) == (bundle.onnx, bundle.clips)
@@ -394,10 +402,21 @@ def test_scores_of_another_recipe_are_refused(recipe: Recipe, scores: list[dict[
         check_scores([scores[0], scores[0]], recipe)
 
 
+def test_the_manifest_calls_nobody_a_speaker(corpus: Corpus) -> None:
+    nobody = replace(corpus, table=corpus.table.assign(speaker=""))
+    for heard, new in ((corpus, "speakers"), (nobody, "recordings")):
+        assert f"inner models to {new} new to them" in export._calibration(load_recipe("own"), heard, 1.25)
+
+
 def test_scores_on_other_recordings_are_refused(recipe: Recipe, scores: list[dict[str, Any]], corpus: Corpus) -> None:
     assert set(check_scores(scores, recipe, corpus)) == {"speaker", "augmented-random"}
     with pytest.raises(TrainingError, match=r"was measured on the corpus ravdess, the model is trained on crema_d"):
         check_scores(scores, recipe, replace(corpus, name="crema_d"))
+    part = replace(corpus, table=corpus.table[corpus.table["emotion"] != "sad"].reset_index(drop=True))
+    with pytest.raises(TrainingError, match=r"is of the labels .*sad.*, the model of neutral, calm, happy, angry"):
+        check_scores(scores, recipe, part)
+    spaced = [{**document, "corpus": f"my calls {document['corpus'].rpartition(' ')[2]}"} for document in scores]
+    assert set(check_scores(spaced, recipe, replace(corpus, name="my calls"))) == {"speaker", "augmented-random"}
 
 
 @pytest.mark.ravdess

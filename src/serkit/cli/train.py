@@ -129,7 +129,8 @@ def evaluate(
         recordings = read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map)
         copies = {"n_copies": loaded.augment.copies} if loaded.augment else {}
         split = make_split(recordings, protocol, seed=seed, n_folds=folds, n_adapt=adapt_clips, **copies)
-        other = None if compare_to is None else finished_run(compare_to, split, only_fold or None)
+        labels = set(recordings.table["emotion"])
+        other = None if compare_to is None else finished_run(compare_to, split, only_fold or None, labels=labels)
         what = recordings.name if channel == "both" else f"{recordings.name}-{channel}"
         folder = out or Path("runs") / f"{loaded.name}-{what}-{protocol}-{split.n_folds}-{seed}"
         if split.warning:
@@ -272,6 +273,8 @@ def train(
         recordings = read_to_learn(
             source, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map, targets=target or ()
         )
+        if loaded is not None:
+            check_scores(scores, loaded, recordings)
         with Waiting() as waiting, Training(tracker, folder, seed) as tracked:
             if loaded is None:
                 how: dict[str, Any] = {"seed": seed, "force": force, "self_contained": self_contained}

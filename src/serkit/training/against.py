@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from serkit.emotions import in_order
 from serkit.errors import TrainingError
 from serkit.evaluation.metrics import group_values
 from serkit.evaluation.paired import PairedResult, paired_test
@@ -19,7 +20,13 @@ from serkit.training.run_folder import Run, read_table
 __all__ = ["against", "finished_run"]
 
 
-def finished_run(folder: str | os.PathLike[str], split: Split, folds: Sequence[int] | None = None) -> Run:
+def finished_run(
+    folder: str | os.PathLike[str],
+    split: Split,
+    folds: Sequence[int] | None = None,
+    *,
+    labels: Collection[str] | None = None,
+) -> Run:
     """Read a finished run to compare with.
 
     Parameters
@@ -30,17 +37,19 @@ def finished_run(folder: str | os.PathLike[str], split: Split, folds: Sequence[i
         That of the run that is to be compared.
     folds : sequence of int, optional
         Those of its folds that are run; all by default.
+    labels : collection of str, optional
+        Those of its clips: a label map may leave the split as it is.
 
     Raises
     ------
     TrainingError
-        If there is no finished run, or it is of another split or other folds.
+        If there is no finished run, or it is of another split, other folds or other labels.
     """
     place = Path(folder)
     try:
         document: dict[str, Any] = json.loads((place / "results.json").read_text("utf-8"))
         found, ran, corpus = document["split_hash"], document["folds_run"], document["corpus"]
-        protocol, seed = document["protocol"], document["seed"]
+        protocol, seed, known = document["protocol"], document["seed"], document["metrics"]["labels"]
         predictions = read_table(place / "predictions.csv")
     except (OSError, ValueError, KeyError, TypeError):
         raise TrainingError(
@@ -52,6 +61,9 @@ def finished_run(folder: str | os.PathLike[str], split: Split, folds: Sequence[i
             f"({split.protocol}, seed {split.seed}, {split.corpus}), so its models learnt from other clips: compare "
             "runs of one split."
         )
+    if labels is not None and set(known) != set(labels):
+        said = (", ".join(in_order(names)) for names in (known, labels))
+        raise TrainingError("The run in {} has the labels {}, and this one {}: use the same.".format(place, *said))
     chosen = sorted(set(range(split.n_folds) if folds is None else folds))
     if ran != chosen:
         said = (", ".join(map(str, numbers)) for numbers in (ran, chosen))

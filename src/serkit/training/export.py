@@ -168,7 +168,7 @@ def export_bundle(
         familiarity=getattr(estimator, "familiarity_", {}),
         dimensions={} if rated is None else rated.dimensions,
         min_confidence=recipe.min_confidence,
-        calibration=_calibration(recipe, getattr(model, "temperature_", 1.0)),
+        calibration=_calibration(recipe, heard, getattr(model, "temperature_", 1.0)),
     )
     data = add_metadata(graph.SerializeToString(), manifest)
     names = rows["path"].tolist()
@@ -323,10 +323,10 @@ def _heard(X: np.ndarray) -> dict[str, np.ndarray]:
     return {name: value.astype(np.float32) for name, value in given.items()}
 
 
-def _calibration(recipe: Recipe, temperature: float) -> str:
+def _calibration(recipe: Recipe, heard: Corpus, temperature: float) -> str:
     if recipe.calibration is not None:
-        folds = recipe.calibration.folds
-        return f"temperature {temperature:.4f}, fitted on answers of {folds} inner models to speakers new to them"
+        folds, new = recipe.calibration.folds, "speakers" if split_rows.has_voices(heard, at_least=3) else "recordings"
+        return f"temperature {temperature:.4f}, fitted on answers of {folds} inner models to {new} new to them"
     if recipe.validation.use == "none" and temperature == 1.0:
         return "none"
     return _CALIBRATION[recipe.validation.use].format(temperature)
@@ -353,13 +353,27 @@ def attach_scores(
     TrainingError
         If a score belongs to another recipe, or two have the same protocol.
     BundleError
-        If the bundle was trained on another corpus.
+        If the bundle was trained on another corpus, other labels or another number of recordings.
     """
     check_attachable(bundle)
     recipe = parse_recipe(bundle.manifest.recipe, source=f"of {bundle.path}")
     if bundle.manifest.corpus != corpus.name:
         raise BundleError(
             f"{bundle.path} was trained on the corpus {bundle.manifest.corpus!r}, got {corpus.name!r}: give its own."
+        )
+    heard = split_rows.trainable(corpus, recipe)
+    labels, clips = fitting.corpus_labels(heard), pack_clips(heard.table["audio_hash"])
+    if set(labels) != set(bundle.manifest.labels):
+        raise BundleError(
+            f"{bundle.path} answers {', '.join(bundle.manifest.labels)}, and these recordings have "
+            f"{', '.join(labels)}: give the --drop and --label-map that it was trained with."
+        )
+    rated = bool(bundle.manifest.dimensions)  # clips without a rating took no part, and only --target tells these
+    if bundle.clips is not None and len(clips) != len(bundle.clips) and not rated:
+        one = len(pack_clips(heard.table["audio_hash"].head(1)))
+        raise BundleError(
+            f"{bundle.path} was trained on {len(bundle.clips) // one:,} different recordings, and these are "
+            f"{len(clips) // one:,}: give the --channel, --drop and --skip-broken that it was trained with."
         )
     by_protocol = check_scores(scores, recipe, corpus)
     own = Path(out).resolve() == bundle.path.resolve()
@@ -621,11 +635,18 @@ def check_scores(
                 f"A results.json is of the recipe {document.get('recipe')!r} with other contents than {recipe.name!r}: "
                 "a model carries only scores of exactly its own recipe; run 'ser evaluate' again."
             )
-        measured = str(document["corpus"]).split(" ")[0]
+        measured = str(document["corpus"]).rsplit(" ", 1)[0]  # the name may have blanks
         if corpus is not None and measured != corpus.name:
             raise TrainingError(
                 f"A results.json was measured on the corpus {measured}, the model is trained on {corpus.name}: run "
                 "'ser evaluate' on the same corpora."
+            )
+        labels = document.get("metrics", {}).get("labels")
+        if corpus is not None and labels is not None and set(labels) != set(corpus.table["emotion"]):
+            own = ", ".join(fitting.corpus_labels(corpus))
+            raise TrainingError(
+                f"A results.json is of the labels {', '.join(labels)}, the model of {own}: run 'ser evaluate' with the "
+                "same --drop and --label-map."
             )
         protocol = str(document["protocol"])
         if protocol in found:
