@@ -20,6 +20,7 @@ from serkit.corpora import COLUMNS, KINDS, Corpus, folders, read_corpus
 from serkit.corpora.describe import describe, plot
 from serkit.corpora.digests import cache_dir
 from serkit.corpora.readers import crema_d, ravdess
+from serkit.corpora.table import Listing, build
 from serkit.errors import AudioError, CorpusError
 
 RATE = 8000
@@ -304,6 +305,24 @@ def test_folders_of_own_labels(tmp_path: Path) -> None:
     write(tmp_path / "alone" / "07" / "1.wav", 3)  # a number may be a speaker: nobody can tell
     with pytest.raises(CorpusError, match="is not a corpus that serkit knows"):
         read_corpus(tmp_path / "alone")
+
+
+def test_folders_of_a_division_are_neither_speakers_nor_labels(tmp_path: Path) -> None:
+    for k, name in enumerate(("train/angry/anna_1", "Test/angry/anna_2", "val/happy/ben/1", "train/happy/2")):
+        write(tmp_path / "known" / f"{name}.wav", k)
+        write(tmp_path / "own" / f"{name.replace('angry', 'up').replace('happy', 'down')}.wav", k)
+    for folder, (one, other) in {"known": ("angry", "happy"), "own": ("up", "down")}.items():
+        corpus = read_corpus(tmp_path / folder)
+        table = corpus.table.sort_values("emotion", kind="stable")
+        found = sorted(zip(table["emotion"], table["speaker"], strict=True))
+        assert found == sorted([(one, "anna"), (one, "anna"), (other, "ben"), (other, "")])
+        assert corpus.notes[0].startswith("The folders Test and train and val are read together")
+
+
+def test_a_name_that_is_no_text_is_named(tmp_path: Path) -> None:
+    rows = [{"path": "a.wav", "emotion": "sad"}, {"path": "Col\udce8re/b.wav", "emotion": "angry"}]
+    with pytest.raises(CorpusError, match=r"The name 'Col\\udce8re/b.wav' in .* is not UTF-8 text, .*: rename it"):
+        build(Listing("mine", tmp_path, rows, "", ""), channel="both")
 
 
 # --- manifest ---------------------------------------------------------------------------------------------------------

@@ -123,6 +123,18 @@ def test_a_column_with_serkits_own_name_wins_over_its_other_names(root: Path) ->
     assert PurePosixPath(read_corpus(root / "x.csv").table["path"][0]).name == "a.wav"
 
 
+def test_speakers_that_are_nobody_are_not_one_person(root: Path) -> None:
+    (root / "x.csv").write_text("path,emotion,speaker\nwavs/a.wav,angry,nan\nwavs/b.wav,happy,None\n")
+    assert read_corpus(root / "x.csv").table["speaker"].tolist() == ["", ""]
+
+
+@pytest.mark.parametrize(("length", "says"), [(300, "1 of 1 files of .* missing: line 2: aaa"), (5000, "is no path")])
+def test_text_in_place_of_a_path_is_a_sentence(root: Path, length: int, says: str) -> None:
+    (root / "x.csv").write_text(f"path,emotion\n{'a' * length},angry\n")
+    with pytest.raises(CorpusError, match=says):
+        read_corpus(root / "x.csv")
+
+
 # --- data sets of Hugging Face ----------------------------------------------------------------------------------------
 
 
@@ -171,7 +183,9 @@ def test_rows_of_a_data_set_become_a_corpus_and_a_wrong_one_is_named(root: Path)
     wave = audio.load(root / "wavs/b.wav")
     rows = [{**row, "label": name} for row, name in zip(dataset_rows(root), ("angry", "happy"), strict=True)]
     rows[1]["audio"] = {"array": wave.samples, "sampling_rate": wave.sample_rate}
+    rows[0]["path"], rows[1]["note"] = "where.it.was.mp3", "late"  # a column of the recordings' own, and one of a part
     corpus = from_dataset(rows, root / "new")
+    assert corpus.table["note"].tolist() == ["", "late"]
     assert corpus.table["audio_hash"].tolist() == [audio.load(root / "wavs/a.wav").digest, wave.digest]
     rows[1]["audio"] = {"bytes": None, "path": None}
     with pytest.raises(CorpusError, match="Row 1 of the data set has no recording that can be read: it has neither"):

@@ -70,12 +70,13 @@ def from_dataset(
             path = _write(row[column], folder / "clips" / f"{at:06d}")
         except (AudioError, OSError) as error:
             raise CorpusError(f"Row {at} of the data set has no recording that can be read: {error}") from None
-        others = {name: _named(value, names.get(name)) for name, value in row.items() if name != column}
+        others = {name: _named(value, names.get(name)) for name, value in row.items() if name not in (column, "path")}
         rows.append({"path": path.relative_to(folder).as_posix(), **others})
     if not rows:
         raise CorpusError("The data set has no rows.")
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    columns = dict.fromkeys(name for row in rows for name in row)  # those of one split may lack some of another
+    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_atomic(text.getvalue(), folder / "manifest.csv")

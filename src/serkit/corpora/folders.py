@@ -13,6 +13,9 @@ from serkit.errors import CorpusError
 
 __all__ = ["is_emotion", "name_labels", "read"]
 
+#: Folders of a published division into sides: neither speakers nor labels.
+_SIDES = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}
+
 
 def is_emotion(name: str) -> bool:
     """Return whether a folder's name is a known label, such as ``"Angry"``, ``"fear"`` or ``"neu"``.
@@ -28,10 +31,10 @@ def read(root: Path) -> Listing:
 
     The label is the folder in the file's path that is named after an emotion, as in ``angry/`` or ``anna/angry/``;
     beside such folders, others at the same level are labels too: ``stressed/``. Without any folder named after an
-    emotion, the top folders are labels, unless one of them is a number. The speaker is what the other folders on the
-    way are called. Without such a folder it is the part of the file name before the first underscore,
-    if that is not an emotion and at least two files share it. Otherwise the speaker is unknown (``""``), and the
-    speaker protocols will say so.
+    emotion, the top folders (or those below ``train/``, ``test/`` and the like) are labels, unless one of them is a
+    number. The speaker is what the other folders on the way are called, apart from ``train/`` and the like. Without
+    such a folder it is the part of the file name before the first underscore, if that is not an emotion and at least
+    two files share it. Otherwise the speaker is unknown (``""``), and the speaker protocols will say so.
 
     Raises
     ------
@@ -55,7 +58,8 @@ def read(root: Path) -> Listing:
             wrong.append(path)
             continue
         prefix = _prefix(path)
-        speaker = "/".join(folders[:at] + folders[at + 1 :]) or (prefix if prefixes[prefix] > 1 else "")
+        others = [name for k, name in enumerate(folders) if k != at and name.lower() not in _SIDES]
+        speaker = "/".join(others) or (prefix if prefixes[prefix] > 1 else "")
         rows.append({"path": path, "emotion": own(folders[at]), "speaker": speaker})
     if wrong:
         raise CorpusError(
@@ -65,7 +69,9 @@ def read(root: Path) -> Listing:
             + (", ..." if len(wrong) > 5 else "")
             + ". Rename the folders to labels such as angry, happy or sad, or describe the corpus in a manifest.csv."
         )
-    return Listing(root.resolve().name, root, rows, "unknown", "unknown")
+    sides = sorted({name for path in paths for name in PurePosixPath(path).parts[:-1] if name.lower() in _SIDES})
+    said = f"The folders {' and '.join(sides)} are read together: serkit makes its own splits, by speaker if it can."
+    return Listing(root.resolve().name, root, rows, "unknown", "unknown", (said,) if sides else ())
 
 
 def name_labels(paths: Sequence[str]) -> bool:
@@ -80,8 +86,9 @@ def _level(paths: Sequence[str]) -> int | None:
     levels = {k for folders in parts for k, name in enumerate(folders) if is_emotion(name)}
     if levels:
         return levels.pop() if len(levels) == 1 else None
-    tops = {folders[0] for folders in parts if folders}
-    return 0 if len(tops) > 1 and not any(name.strip().isdigit() for name in tops) else None
+    at = 1 if {folders[0].lower() for folders in parts if folders} <= _SIDES else 0
+    names = {folders[at] for folders in parts if len(folders) > at}
+    return at if len(names) > 1 and not any(name.strip().isdigit() for name in names) else None
 
 
 def _prefix(path: str) -> str:

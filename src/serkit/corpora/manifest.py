@@ -23,7 +23,10 @@ _SEX = {"": "", "f": "female", "female": "female", "m": "male", "male": "male"}
 _REQUIRED = ("path", "emotion")
 #: Stems of files that say nothing about the corpus: it is named after the folder.
 _GENERIC = {"manifest", "labels", "label", "metadata", "data", "dataset", "files", "index", "list", "clips", "samples"}
+#: Speakers that other software writes where there is none.
+_NOBODY = ("nan", "none", "null", "<na>")
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_LONGEST = 4096  # letters of a path
 
 
 def find_manifest(folder: Path, targets: Sequence[str] = ()) -> Path | None:
@@ -115,8 +118,8 @@ def listing(table: tables.Rows, root: Path, name: str, targets: Sequence[str] = 
             row = _row(values, root, targets, table.separator)
         except CorpusError as error:
             raise CorpusError(f"{table.source}, {where}: {error}") from None
-        if not (root / row["path"]).is_file():
-            absent.append(f"{where}: {values['path']}")
+        if not _is_file(root / row["path"]):
+            absent.append(f"{where}: {values['path']:.200}")
         if any(row[target] is None for target in targets):
             unrated += 1
         else:
@@ -160,13 +163,26 @@ def _path(given: str, root: Path) -> str:
     """Return a path with ``/``; a backslash separates folders unless the file's own name has it."""
     if not given:
         raise CorpusError("the path is empty.")
-    if "\\" in given and not (root / given).is_file():
+    if len(given) > _LONGEST:
+        raise CorpusError(
+            f"{given[:40]}... is no path: recordings that are in the table itself are written as files by "
+            "serkit.corpora.from_dataset."
+        )
+    if "\\" in given and not _is_file(root / given):
         if _DRIVE.match(given) and os.name != "nt":
             raise CorpusError(
                 f"{given} is a path on a Windows drive, which this computer does not have: give it relative to {root}."
             )
         given = given.replace("\\", "/")
     return posixpath.normpath(given)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; not where its name is longer than any file's."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _row(values: dict[str, str], root: Path, targets: Sequence[str], separator: str) -> dict[str, Any]:
@@ -180,6 +196,8 @@ def _row(values: dict[str, str], root: Path, targets: Sequence[str], separator: 
         row[name] = tables.seconds(name, row.get(name, ""))
     if row["end"] is not None and row["end"] <= (row["start"] or 0.0):
         raise CorpusError(f"end {row['end']:g} s is not after start {row['start'] or 0:g} s.")
+    if row.get("speaker", "").lower() in _NOBODY:
+        row["speaker"] = ""
     if row.get("sex", "").lower() not in _SEX:
         raise CorpusError(f"sex is {row['sex']!r}: expected female, male or an empty field.")
     row["sex"] = _SEX[row.get("sex", "").lower()]

@@ -137,7 +137,8 @@ def build(listing: Listing, *, channel: str, skip_broken: bool = False) -> Corpu
     Raises
     ------
     CorpusError
-        If this channel has no recordings, a clip is listed twice, or a recording cannot be read.
+        If this channel has no recordings, a name is not UTF-8 text, a clip is listed twice, or a recording cannot be
+        read.
     """
     rows = [row for row in listing.rows if channel in ("both", row.get("channel", "speech"))]
     if not rows:
@@ -146,6 +147,13 @@ def build(listing: Listing, *, channel: str, skip_broken: bool = False) -> Corpu
             if listing.rows
             else f"{listing.root} contains no recordings."
         )
+    for row in rows:
+        try:
+            row["path"].encode("utf-8")
+        except UnicodeEncodeError:
+            raise CorpusError(
+                f"The name {row['path']!a} in {listing.root} is not UTF-8 text, as tables of clips are: rename it."
+            ) from None
     clips = [Clip(row["path"], row.get("start"), row.get("end")) for row in rows]
     digests: Sequence[Digest | None]
     broken: dict[Clip, str] = {}
