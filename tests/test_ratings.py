@@ -336,17 +336,23 @@ def test_ratings_that_nothing_can_be_learned_from_are_refused(rated: Path, ser: 
         plan_ratings(replace(corpus, table=corpus.table.assign(loudness=3.0)), ["loudness"])
     with pytest.raises(TrainingError, match="12 different recordings with ratings: at least 20"):
         plan_ratings(replace(corpus, table=corpus.table.head(12)), ["loudness"])
+    hashes = corpus.table["audio_hash"]
+    twin = hashes.where(hashes.index > 0, hashes.iloc[-1])
     for change, says in (
         ({"loudness": corpus.table["loudness"] * 1e-6 + 1e6}, "subtract 1000000"),
         ({"loudness": corpus.table["loudness"] * 1e35}, "too extreme"),
         ({"loudness": corpus.table["speaker"].eq("p1") * 1.0}, "loudness is 0 in 32 of 39 clips"),
         ({"emotion": "loudness"}, "a label and a column of numbers"),
+        ({"audio_hash": twin}, r"The same recording is listed under different speakers \(p1, p5\)"),
     ):
         with pytest.raises(TrainingError, match=says):
             plan_ratings(replace(corpus, table=corpus.table.assign(**change)), ["loudness"])
     nobody = plan_ratings(replace(corpus, table=corpus.table.assign(speaker="")), ["loudness"])
     assert nobody.protocol == "random"
     assert "expect less for new voices" in nobody.notes[1]
+    one = corpus.table["speaker"].where(corpus.table.index > 0, "")
+    some = plan_ratings(replace(corpus, table=corpus.table.assign(speaker=one)), ["loudness"])
+    assert some.notes[1].startswith("The speaker of 1 of 39 clips is not known, so clips of the same voice")
     code, _, err = ser("train", "s0-forest", "--target", "arousal", "--data", rated, "--out", rated / "x")
     assert code == 2
     assert "--target is for your own recordings" in err

@@ -67,8 +67,8 @@ def plan_ratings(corpus: Corpus, targets: Sequence[str], *, seed: int = 0) -> Ra
     Raises
     ------
     TrainingError
-        If a column is missing, constant, called like a label or no number, or there are fewer than 20 different
-        recordings.
+        If a column is missing, constant, called like a label or no number, there are fewer than 20 different
+        recordings, or one recording is under two speakers.
     CorpusError
         If a column has a name that no number can have.
     """
@@ -113,15 +113,27 @@ def plan_ratings(corpus: Corpus, targets: Sequence[str], *, seed: int = 0) -> Ra
         notes.append(f"Only {number} recordings with ratings: the scores say little. {_FEW} or more would be better.")
     if has_voices(corpus, at_least=4):
         voices = voice_names(table)
+        twice = voices.groupby(groups).transform("nunique") > 1
+        if twice.any():
+            rows = table[groups == groups[twice.to_numpy().argmax()]]
+            raise TrainingError(
+                f"The same recording is listed under different speakers ({', '.join(sorted(set(rows['speaker'])))}): "
+                f"{', '.join(rows['path'].iloc[:2])}. Correct the speakers or remove one."
+            )
         facts = {str(name): (str(min(rows["sex"])), len(rows)) for name, rows in table.groupby(voices, sort=True)}
         fold_of = speaker_folds(facts, min(_FOLDS, len(facts)), seed=seed)
         codes = np.unique(voices.to_numpy(), return_inverse=True)[1]
         folds = voices.map(fold_of).to_numpy()
         _check_folds(targets, values, folds)
         return RatingPlan(tuple(targets), values, codes, folds, "speaker", tuple(notes))
+    unknown = int(table["speaker"].eq("").sum())
+    known = voice_names(table)[table["speaker"] != ""].nunique()
+    why = "Fewer than four speakers are known"
+    if known >= 4:
+        why = f"The speaker of {unknown} of {len(table)} clips is not known"
     notes.append(
-        "Fewer than four speakers are known, so clips of the same voice are on both sides of the score: expect less "
-        "for new voices. A column speaker would tell."
+        f"{why}, so clips of the same voice are on both sides of the score: expect less for new voices. A column "
+        "speaker would tell."
     )
     names = (table["path"] + "\x1f" + table["start"].astype(str)).tolist()
     folds = stratified_folds(names, [""] * len(names), groups.tolist(), _FOLDS, seed=seed, purpose="ratings")
