@@ -210,7 +210,7 @@ async def load(
     clients, tally = [Client(service) for _ in range(count)], Tally()
 
     async def work(number: int) -> None:
-        answer = await clients[number].ask("POST", "/v1/predict", body)
+        answer = await clients[number].ask("POST", path, body)
         tally.add(answer)
         if answer.status == 503:
             await asyncio.sleep(0.2)  # a client that obeyed Retry-After would wait for 1 s

@@ -151,6 +151,12 @@ def test_frames_cannot_be_balanced_by_smote() -> None:
         parse_recipe(text)
 
 
+def test_clips_that_smote_makes_come_from_no_corpus() -> None:
+    text = changed("random_forest", "softmax").replace("params = { n_estimators = 10 }\n", "")
+    with pytest.raises(RecipeError, match="'softmax' asks where clips come from, and those that SMOTE makes"):
+        parse_recipe(text + '\n[balance]\nkind = "smote"\n')
+
+
 def test_a_copy_a_chain_unless_told_otherwise() -> None:
     two = parse_recipe(BASE + '[augment]\nchains = ["noise", "pitch"]\n')
     assert two.augment is not None

@@ -109,6 +109,11 @@ def _check_vectors(recipe: Recipe, n_features: float | None, source: str) -> Non
             f"Recipe {source}: [select] k = {select.k}, but [features] gives {n_features} features: "
             f"use a k of at most {n_features}."
         )
+    if recipe.balance.smote and recipe.model.name in ("softmax", "linear_network"):
+        raise RecipeError(
+            f"Recipe {source}: '{recipe.model.name}' asks where clips come from, and those that SMOTE makes come from "
+            "nowhere: use the kind 'class_weight' or 'oversample' in [balance]."
+        )
     if recipe.scale == "row" and recipe.rows is None:
         raise RecipeError(
             f"Recipe {source}: scale = 'row' needs layout 'flat' and features with frames, got layout "
