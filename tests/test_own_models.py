@@ -93,6 +93,23 @@ def test_a_self_contained_bundle_gives_the_same_answers(model: Path, calls: Path
     np.testing.assert_allclose(list(whole.probabilities.values()), list(small.probabilities.values()), atol=5e-3)
 
 
+def test_scores_of_other_recordings_are_replaced_when_asked(
+    model: Path, calls: Path, ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERKIT_CACHE", str(calls.parent / "cache"))
+    scores = shutil.copytree(f"{model}-scores", tmp_path / "mine-scores")
+    (scores / "notes.txt").write_text("mine")
+    words = ("train", calls, "--out", tmp_path / "mine", "--skip-broken", "--drop", "sad", "--jobs", 1)
+    code, _, err = ser(*words)
+    assert (code, "was started with another" in err) == (2, True)
+    assert "replace it with --force" in err
+    code, _, err = ser(*words, "--force")
+    assert code == 0, err
+    found = json.loads((scores / "results.json").read_text("utf-8"))
+    assert found["metrics"]["labels"] == ["hasty", "stressed"]
+    assert (scores / "notes.txt").read_text() == "mine"
+
+
 def test_another_version_of_the_shipped_model_is_refused(model: Path, tmp_path: Path) -> None:
     shutil.copytree(model, tmp_path / "old")
     file = tmp_path / "old" / "manifest.json"

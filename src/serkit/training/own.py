@@ -15,6 +15,7 @@ from serkit.corpora.table import voice_names
 from serkit.emotions import in_order
 from serkit.errors import TrainingError
 from serkit.protocol import make_split
+from serkit.training import run_folder
 from serkit.training.export import export_bundle, export_ratings
 from serkit.training.rating_plan import plan_ratings
 from serkit.training.ratings import score_ratings, train_ratings
@@ -156,7 +157,7 @@ def train_own(
     n_jobs : int
         Threads for the encoder.
     force : bool
-        Replace a bundle that is there.
+        Replace a bundle that is there, and the scores beside it if other recordings were scored.
     progress : callable, optional
         As for :func:`serkit.run_evaluation`.
     tell : callable
@@ -205,7 +206,14 @@ def train_own(
     corpus = how.corpus
     recipe = parse_recipe(text.replace(f'name = "{RECIPE}"', f'name = "{_name(corpus)}"', 1))
     split = make_split(corpus, how.protocol, seed=seed, n_folds=how.folds)
-    resume = (scores / "run.json").is_file()
+    resume = run_folder.begun(scores)
+    if resume:
+        try:
+            run_folder.check(scores, recipe, corpus, split, "replace it with --force, or use another --out")
+        except TrainingError:
+            if not force:
+                raise
+            run_folder.replace(scores, recipe, corpus, split)
     run = run_evaluation(recipe, corpus, split, scores, resume=resume, n_jobs=n_jobs, progress=progress)
     if rated is not None:
         score_ratings(rated, rows, corpus, scores, seed)

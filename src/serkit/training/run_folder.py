@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Run",
     "begun",
+    "check",
     "close",
     "corpus_hash",
     "corpus_title",
@@ -42,6 +43,7 @@ __all__ = [
     "read",
     "read_table",
     "recipe_hash",
+    "replace",
     "start",
     "write_fold",
 ]
@@ -107,6 +109,10 @@ def start(out: Path, recipe: Recipe, corpus: Corpus, split: Split, *, resume: bo
         out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "ratings.json").is_file()))
     ):
         raise TrainingError(f"{out} exists already: use --resume to continue that run, or another --out.")
+    _begin(out, state, recipe, split)
+
+
+def _begin(out: Path, state: dict[str, str], recipe: Recipe, split: Split) -> None:
     write_json(state, out / _STATE)  # first: a folder without it is no run, and is not continued
     (out / "folds").mkdir(exist_ok=True)
     write_atomic(recipe.text, out / "recipe.toml")
@@ -127,6 +133,26 @@ def _check_state(out: Path, state: dict[str, str], remedy: str = "use another --
             raise TrainingError(
                 f"The run in {out} was started with another {what}: resume it with the same one, or {remedy}."
             )
+
+
+def check(out: Path, recipe: Recipe, corpus: Corpus, split: Split, remedy: str) -> None:
+    """Make sure that the run in the folder is this one.
+
+    Raises
+    ------
+    TrainingError
+        If it is another one; ``remedy`` says what to do.
+    """
+    _check_state(out, _state(recipe, corpus, split), remedy)
+
+
+def replace(out: Path, recipe: Recipe, corpus: Corpus, split: Split) -> None:
+    """Make the folder one of a new run that may be resumed; what another run left goes, other files stay."""
+    (out / _STATE).unlink(missing_ok=True)  # first: what is left is no run
+    shutil.rmtree(out / "folds", ignore_errors=True)
+    for name in ("predictions.csv", "results.json", "report.html"):
+        (out / name).unlink(missing_ok=True)
+    _begin(out, _state(recipe, corpus, split), recipe, split)
 
 
 def begun(out: Path) -> bool:
@@ -150,7 +176,7 @@ def read(out: Path, recipe: Recipe, corpus: Corpus, split: Split, chosen: Sequen
     TrainingError
         If the run in the folder is another one.
     """
-    _check_state(out, _state(recipe, corpus, split), "remove that folder or use another --runs")
+    check(out, recipe, corpus, split, "remove that folder or use another --runs")
     try:
         document = json.loads((out / "results.json").read_text("utf-8"))
         if document["folds_run"] == list(chosen):
