@@ -150,4 +150,4 @@ def show(one: Shared, json: str | None = None) -> None:
         if one.kind == "clips":
             st.caption(f"These expect the recordings in a folder called {one.file}.")
         elif one.profile:
-            st.caption("voice.json is the profile that *Save as JSON* gives.")
+            st.caption("voice.json is the profile that *Download JSON* saves.")
