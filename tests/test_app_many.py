@@ -257,7 +257,7 @@ def test_wrong_only_and_the_filters_narrow_charts_and_downloads(tiny: Path) -> N
     assert sum(distribution["x"]) == whole.count("✗")
     page.text_input(key="filter name").input("-05-").run()
     assert {metric.label: metric.value for metric in page.metric}["Clips"] == "2"
-    assert any("downloads below hold the" in caption.value for caption in page.caption)
+    assert any("downloads below cover the" in caption.value for caption in page.caption)
 
 
 def test_exports_have_the_labels() -> None:

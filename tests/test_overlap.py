@@ -54,10 +54,10 @@ def test_speakers_on_both_sides_are_counted_and_named(cremad: Path, ser: Ser) ->
     code, out, _ = ser("data", "overlap", cremad)
     assert code == 0
     assert "2 of 3" in out
-    assert "Speakers are tested who were trained on, in fold 1" in out
+    assert "Tested speakers are also in training, in fold 1" in out
     code, out, _ = ser("data", "overlap", cremad, "--speaker", r"/(\d+_DFA|\d+)_")  # anything may be kept apart
     assert "0 of 3" in out
-    assert "Nobody is tested who was trained on." in out
+    assert "No tested speaker is in training." in out
 
 
 def test_a_clip_on_both_sides_counts_once_per_key(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def show(model: str, recognizer: Recognizer) -> None:
     comparison = labels.score(_of(passed), [row.label for row in passed], names)
     _distribution(_of(shown), recognizer)
     if len(shown) < len(rows):
-        st.caption(f"The charts above and the downloads below hold the {len(shown)} chosen answers.")
+        st.caption(f"The charts above and the downloads below cover the {len(shown)} filtered answers.")
         _downloads(recognizer, shown, comparison)
         return
     by_key = {(row.clip.key, row.answer.channel): row for row in rows}

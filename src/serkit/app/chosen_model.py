@@ -71,8 +71,8 @@ def choose() -> tuple[str, Recognizer]:
             1,
             format="%d %%",
             key=f"least {name}",
-            help="For one clip and many clips: an answer below this confidence names no emotion. It starts at what the "
-            "model advises.",
+            help="For one clip and many clips: below this confidence, the answer is unsure. The default is the model's "
+            "own limit.",
         )
         st.caption(
             "Your recordings stay in this app's memory. Nothing is stored, "

@@ -189,7 +189,7 @@ def _one(clip: Clip) -> None:
         st.html(no_speech())
         return
     if not found.speech:
-        st.info("Nobody seems to speak here; what has a pitch was measured all the same.")
+        st.info("No speech was found here. Sounds with a pitch were measured anyway.")
     if found.duration > _LONGEST - 0.1:
         st.caption(f"Only the first {_LONGEST:.0f} s are measured.")
     with st.container(horizontal=True, gap="small"):
@@ -204,7 +204,7 @@ def _one(clip: Clip) -> None:
     st.caption(
         "Only voiced sound counts, that is, sound with a pitch: pauses, breath and hiss are left out. Next to each "
         "feature: this clip compared with the clips of RAVDESS speech, by acted emotion. Bars show one standard "
-        "deviation on either side of the mean; in the maps, orange is above an emotion's mean, blue below, clear equal."
+        "deviation on either side of the mean; in the maps, orange is above an emotion's mean, blue below it."
     )
     for number, section in enumerate(SECTIONS):
         _section(section, found, f"feature {number}")

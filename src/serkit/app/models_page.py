@@ -117,7 +117,7 @@ def _all(names: Sequence[str], model: str) -> None:
         key="models table",
     )
     st.caption(
-        "✓: the one that answers, which the sidebar chooses. New voice, new corpus: UAR in % on people, and on whole "
+        "✓: the model chosen in the sidebar. New voice, new corpus: UAR in % on people, and on whole "
         "corpora, that took no part in training. A model can only be compared with others on the same corpora."
     )
 

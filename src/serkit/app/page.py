@@ -38,13 +38,13 @@ _FOCUS = "#005a8c"
 
 #: Title, what it is for, how it is drawn, path in the address.
 _PAGES = (
-    ("One clip", "Which emotion a short recording carries, and what in it led to the answer.", single.show, "clip"),
+    ("One clip", "The emotion of a short recording, and what in it shaped the answer.", single.show, "clip"),
     ("Many clips", "A table of answers for a folder of recordings, with charts and downloads.", batch.show, "clips"),
     ("Long recording", "A call, a meeting, a podcast: the emotion of each utterance.", recording.show, "recording"),
     ("Live", "Speak, and see the emotion of each utterance as you go.", live.show, "live"),
-    ("Features", "What can be measured in a voice, beside the average of each emotion.", features.show, "features"),
-    ("Models", "How good each model is, what it confuses, and two of them on one clip.", models_page.show, "models"),
-    ("Results", "Published recipes and what they reach for a new voice.", results_page.show, "results"),
+    ("Features", "Measures of a voice, compared with the average of each emotion.", features.show, "features"),
+    ("Models", "How good each model is, what it confuses, and two models on one clip.", models_page.show, "models"),
+    ("Results", "Published recipes, and how well they do with a new voice.", results_page.show, "results"),
 )
 
 

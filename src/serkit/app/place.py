@@ -18,8 +18,8 @@ from serkit.recognition.recognizer import Recognizer
 __all__ = ["choose"]
 
 _HELP = (
-    "The mean of the clips becomes the zero point: for recordings of one place (microphone, language, style) and "
-    f"different moods. Each clip is heard twice. It needs {LEAST} clips with speech."
+    "The mean of the clips becomes the zero point: for recordings from one place (microphone, language, style) in "
+    f"different moods. Each clip is read twice. At least {LEAST} clips with speech are needed."
 )
 
 

@@ -208,6 +208,6 @@ def _downloads(timeline: Timeline, sound: tuple[str, bytes]) -> None:
         for name, (make, file) in files(timeline, sound).items():
             st.download_button(f"Download {name}", make, file, on_click="ignore", key=f"long {name.lower()}")
     st.caption(
-        "HTML is a page of its own with the sound in it, for recordings of up to an hour. SRT and VTT are subtitles. "
-        "Praat opens TextGrid, ELAN opens EAF, tools for diarisation read RTTM."
+        "HTML is one self-contained page, with the sound of recordings of up to an hour. SRT and VTT are subtitles. "
+        "Praat opens TextGrid, ELAN opens EAF, and diarisation tools read RTTM."
     )

@@ -123,7 +123,7 @@ def _editor(timeline: Timeline, rows: Sequence[tuple[int, Prediction]], place: s
     try:
         after = corrected(timeline, _edited(edited, begun, names))
     except SerkitError as error:
-        st.error(plain(f"{error} Until then, the downloads hold what was before."))
+        st.error(plain(f"{error} Until then, the downloads keep the previous segments."))
         return timeline
     if after != timeline:
         st.session_state.setdefault(_KEPT, {})[place] = after

@@ -73,7 +73,7 @@ def _next(answer: Prediction) -> None:
 def explained(why: Explanation) -> str:
     """Explain the shading, as Markdown."""
     if why.time_effect.max(initial=0.0) <= 0:
-        return plain(f"No single stretch decides for {why.emotion}: it takes them together.")
+        return plain(f"No single stretch explains {why.emotion}: only all of them together do.")
     start, end = why.times[why.time_effect.argmax()]
     without = per_cent(why.covered(float(why.time_effect.max())))
     return plain(

@@ -36,17 +36,17 @@ def adapt(
         ),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON and nothing else.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Leave out recordings that break off.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Leave out truncated recordings.")] = False,
     force: ForceOption = False,
 ) -> None:
     """Make a profile of a place (microphone, room, language, style) for ser predict --profile.
 
-    At least 20 recordings with speech are needed, 50 are better, and of more than 1,000 only 1,000 are used, chosen
-    evenly. Give recordings as varied in mood as those to be judged; if all sound alike, they are refused. A profile
+    At least 20 recordings with speech are needed, 50 are better, and at most 1,000 are used, chosen evenly. Give
+    recordings as varied in mood as those to be answered; recordings that are all of one mood are refused. A profile
     holds no audio and no file names.
 
-    Exit code 0: all recordings were used. 1: some failed or break off; the others were used. 2: wrong usage, or no
-    profile.
+    Exit code 0: all recordings were used. 1: some failed or are truncated; all that could be read was used. 2: wrong
+    usage, or no profile.
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the profile should go, as in --out here.json, or use --json.")

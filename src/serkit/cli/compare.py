@@ -91,8 +91,8 @@ def compare(
 
     Run the same command again to resume: finished folds are kept.
 
-    A failed run is marked in the table, the others continue, and the exit code is 1; so it is if the store of --mlflow
-    lacks something.
+    A failed run is marked in the table, the others continue, and the exit code is 1. It is also 1 if not everything
+    could be logged with --mlflow.
     """
     check_engine(engine, {"--address": address}, {})
     need_train("Training")

@@ -234,7 +234,7 @@ def check(
     else:
         typer.echo(f"Read as {read_as}, from {corpus.root}")
         _show(numbers)
-        typer.echo("\nTo know:" if found else "\nNothing is wrong with it.")
+        typer.echo("\nNotes:" if found else "\nNo problems found.")
         for sentence in found:
             typer.echo(f"- {sentence}")
     raise typer.Exit(1 if corpus.broken else 0)

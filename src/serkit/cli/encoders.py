@@ -52,7 +52,7 @@ def list_encoders(
 def get(
     name: Annotated[str, typer.Argument(help="Owner and model on the hub, such as openai/whisper-base.")],
     revision: Annotated[
-        str, typer.Option(help="Branch, tag or commit; a commit gives the same files for good.")
+        str, typer.Option(help="Branch, tag or commit; a commit always gives the same files.")
     ] = "main",
     sha256: Annotated[str | None, typer.Option(metavar="HEX", help="The checksum that the weights must have.")] = None,
     to: Annotated[

@@ -33,15 +33,15 @@ def enrol(
         ),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the profile as JSON and nothing else.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse a recording that breaks off.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a truncated recording.")] = False,
     force: ForceOption = False,
 ) -> None:
     """Make a profile of a person's voice for ser predict --profile.
 
-    At least 3 s of speech is needed; the first 30 s are used. Give utterances as varied as those to be judged: their
-    average becomes the person's zero point. A profile holds no audio and no file names.
+    At least 3 s of speech is needed; the first 30 s are used. Give utterances as varied in mood as those to be
+    answered: their average becomes the person's zero point. A profile holds no audio and no file names.
 
-    Exit code 0: all recordings were used. 1: some break off; what could be read was used.
+    Exit code 0: all recordings were used. 1: some are truncated; what could be read was used.
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the profile should go, as in --out voice.json, or use --json.")

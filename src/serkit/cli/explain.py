@@ -1,4 +1,4 @@
-"""``ser explain``: what moved the answer for one recording, as a page or as JSON."""
+"""``ser explain``: what shaped the answer for one recording, as a page or as JSON."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print the effects as JSON and nothing else.")] = False,
     force: ForceOption = False,
 ) -> None:
-    """Show which stretches and which frequency bands of a recording moved the answer.
+    """Show which stretches and which frequency bands of a recording shaped the answer.
 
     Each part is covered in turn and the model answers again. The page is one file: open it in a browser.
 
-    Exit code 0: explained. 1: the recording holds no speech, cannot be read or breaks off. 2: wrong usage or no
+    Exit code 0: explained. 1: the recording holds no speech, cannot be read or is truncated. 2: wrong usage or no
     recording.
     """
     if out is None and not as_json:
@@ -87,7 +87,7 @@ def explain(
             typer.echo(line)
         typer.echo(f"Page: {printable(str(out))}")
     if "truncated" in found.prediction.warnings:
-        typer.echo("ser: The recording breaks off; what could be read is explained.", err=True)
+        typer.echo("ser: The recording is truncated; what could be read is explained.", err=True)
         raise typer.Exit(1)
 
 

@@ -35,16 +35,16 @@ def features(
     recursive: RecursiveOption = False,
     channel: Annotated[
         str,
-        typer.Option("--channel", metavar="CHANNEL", help="Of a recording with several: mix, left, right or a number."),
+        typer.Option("--channel", metavar="CHANNEL", help="Which of several channels: mix, left, right or a number."),
     ] = "auto",
     strict: StrictOption = False,
 ) -> None:
-    """Measure voices: pitch, jitter, shimmer, harmonics to noise, formants and the spectrum; no model is asked.
+    """Measure voices: pitch, jitter, shimmer, harmonics to noise, formants and the spectrum; no model is used.
 
     Only voiced sound is measured: pauses, breath and hiss do not count, and silence is "no speech". The table shows the
-    voice, CSV and JSON hold all measures.
+    measures of the voice; CSV and JSON hold all measures.
 
-    Exit code 0: all are measured. 1: some failed or break off; standard error names them. 2: wrong usage or no
+    Exit code 0: all are measured. 1: some failed or are truncated; standard error names them. 2: wrong usage or no
     recording.
     """
     if as_json and csv is not None:

@@ -176,7 +176,7 @@ def _print_diagnosis(found: dict[str, Any]) -> None:
     providers = found["providers"]
     line(bool(providers), "providers", ", ".join(providers) or "ONNX Runtime offers none")
     gpu = found["gpu"]
-    none = "no GPU of NVIDIA: models run on the processor"
+    none = "no NVIDIA GPU: models run on the processor"
     line(gpu["ok"], "GPU", _joined(gpu) if gpu["names"] else none)
     line(bool(found["formats"]), "formats", ", ".join(found["formats"]) or "libsndfile reads none")
     for extra in found["extras"]:

@@ -33,7 +33,7 @@ def listen(
         str | None, typer.Option("--microphone", metavar="NAME", help="Number or part of the name of a microphone.")
     ] = None,
     device: DeviceOption = "auto",
-    show_devices: Annotated[bool, typer.Option("--list", help="List the microphones and stop.")] = False,
+    show_devices: Annotated[bool, typer.Option("--list", help="List the microphones and exit.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each event.")] = False,
     min_confidence: MinConfidenceOption = None,
     labels: LabelsOption = None,
@@ -41,12 +41,12 @@ def listen(
         float | None, typer.Option("--seconds", metavar="S", help="Stop after this many seconds; by default at Ctrl-C.")
     ] = None,
 ) -> None:
-    """Answer the microphone while somebody speaks.
+    """Recognise emotions from the microphone while somebody speaks.
 
     Each utterance gets a line when it ends; on a terminal, a meter shows the level and the answer so far. Nothing is
     stored. Needs the extra `live`.
 
-    Exit code 0: stopped by Ctrl-C or --seconds. 1: the microphone went away. 2: wrong usage or no microphone.
+    Exit code 0: stopped by Ctrl-C or --seconds. 1: the microphone was disconnected. 2: wrong usage or no microphone.
     """
     from serkit.recognition.prediction import check_confidence
 

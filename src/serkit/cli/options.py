@@ -45,7 +45,7 @@ DeviceOption = Annotated[
     typer.Option(
         "--device",
         metavar="DEVICE",
-        help="Where the model runs: cpu, cuda (a GPU of NVIDIA; extra gpu), or auto: the GPU where there is one.",
+        help="Where the model runs: cpu, cuda (an NVIDIA GPU; extra gpu), or auto: the GPU if there is one.",
     ),
 ]
 
@@ -54,7 +54,7 @@ RecursiveOption = Annotated[
 ]
 
 StrictOption = Annotated[
-    bool, typer.Option("--strict", help="Refuse recordings that break off instead of answering what is there.")
+    bool, typer.Option("--strict", help="Refuse truncated recordings instead of answering what is there.")
 ]
 
 MinConfidenceOption = Annotated[
@@ -71,7 +71,7 @@ LabelsOption = Annotated[
     typer.Option(
         "--labels",
         metavar="LABELS",
-        help="Answer among these of the model's labels, with commas between: neutral,happy,sad,angry; calm=neutral "
+        help="Answer only with these of the model's labels, separated by commas: neutral,happy,sad,angry; calm=neutral "
         "adds the probability of calm to that of neutral. By default all.",
     ),
 ]

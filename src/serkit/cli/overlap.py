@@ -22,13 +22,13 @@ def overlap(
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="Where the speaker is in a clip's path: what the groups in parentheses hold. Default: as in the names "
-            "of the published corpora that serkit reads.",
+            help="Finds the speaker in a clip's path, by the groups in parentheses. Default: by the names of the "
+            "published corpora that serkit reads.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the folds as JSON.")] = False,
 ) -> None:
-    """Count the speakers who are both trained on and tested in the folds that somebody published."""
+    """Count the speakers who are both in training and in test, in published folds."""
     need_train("Reading fold files")
     from rich.table import Table
 
@@ -50,6 +50,6 @@ def overlap(
     guilty = [row.fold for row in found if row.shared]
     if guilty:
         where = "every fold" if len(guilty) == len(found) else f"fold {', '.join(map(str, guilty))}"
-        print(f"Speakers are tested who were trained on, in {where}: a score on it is not one for new voices.")
+        print(f"Tested speakers are also in training, in {where}: such a score is not for new voices.")
     else:
-        print("Nobody is tested who was trained on.")
+        print("No tested speaker is in training.")

@@ -55,7 +55,7 @@ def predict(
     csv: Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write rows as CSV; - prints them.")] = None,
     out: Annotated[
         str | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write rows as they come to FILE.csv, .jsonl or .parquet."),
+        typer.Option("--out", "-o", metavar="FILE", help="Write each row at once to FILE.csv, .jsonl or .parquet."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the --out of a run that was stopped, or add to a finished one.")
@@ -118,8 +118,8 @@ def predict(
 ) -> None:
     """Recognise the emotion in recordings.
 
-    Exit code 0: all are answered (unsure is an answer). 1: some failed or break off, now or in the rows that --resume
-    keeps; standard error names them. 2: wrong usage or no recording.
+    Exit code 0: all are answered (unsure is an answer). 1: some failed or are truncated, now or in the rows that
+    --resume keeps; standard error names them. 2: wrong usage or no recording.
     """
     cluster = Cluster(address, form, partition, workers, timeout)
     check_engine(

@@ -26,7 +26,7 @@ def serve(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", "-m", help="Name of a packaged model, or a bundle; give it again for more. The first answers."
+            "--model", "-m", help="Name of a packaged model, or a bundle; may be repeated. The first is the default."
         ),
     ] = None,
     host: Annotated[
@@ -50,7 +50,7 @@ def serve(
     ] = None,
     new_key: Annotated[
         str | None,
-        typer.Option("--new-key", metavar="NAME", help="Print a new key and its line for the file of keys, and stop."),
+        typer.Option("--new-key", metavar="NAME", help="Print a new key and its line for the file of keys, and exit."),
     ] = None,
     tls_certificate: Annotated[
         Path | None, typer.Option("--tls-certificate", metavar="FILE.pem", help="Serve HTTPS with this certificate.")
@@ -59,12 +59,12 @@ def serve(
         Path | None, typer.Option("--tls-key", metavar="FILE.pem", help="The private key of the certificate.")
     ] = None,
 ) -> None:
-    """Serve predictions, timelines, profiles, streams and jobs over HTTP. Ctrl-C ends it; /docs shows what there is.
+    """Serve predictions, timelines, profiles, streams and jobs over HTTP. Ctrl-C ends it; /docs lists the routes.
 
     Options win over environment variables (SERKIT_SERVE_PORT), and those over the file of --config. Needs the extra
     `serve`.
 
-    Exit code 0: ended by Ctrl-C or SIGTERM, after what was begun. 2: wrong usage, no such model or no free port.
+    Exit code 0: ended by Ctrl-C or SIGTERM, after finishing open requests. 2: wrong usage, no such model, no free port.
     """
     for module, package in _PACKAGES.items():
         if importlib.util.find_spec(module) is None:

@@ -65,14 +65,14 @@ def timeline(
     eaf: Annotated[str | None, _target("--eaf", "tiers for ELAN")] = None,
     rttm: Annotated[str | None, _target("--rttm", "RTTM, with emotions in the place of speakers")] = None,
     html: Annotated[
-        str | None, _target("--html", "a page with waveform, strip, player, shares and table; it needs nothing else")
+        str | None, _target("--html", "one self-contained page with waveform, strip, player, shares and table")
     ] = None,
     annotate: Annotated[
         Path | None,
         typer.Option(
             "--annotate",
             metavar="FILE",
-            help="Write this transcript of the recording (SRT, VTT or JSON of Whisper) again, with the emotion of "
+            help="Write a copy of this transcript of the recording (SRT, VTT or JSON of Whisper) with the emotion of "
             "each line; --out says where.",
         ),
     ] = None,
@@ -112,7 +112,9 @@ def timeline(
     labels: LabelsOption = None,
     window: Annotated[
         float | None,
-        typer.Option("--window", metavar="S", help="Longer utterances are answered window by window, seconds."),
+        typer.Option(
+            "--window", metavar="S", help="Length of the windows in which long utterances are answered, seconds."
+        ),
     ] = None,
     pause: Annotated[
         float, typer.Option("--pause", metavar="S", help="The shortest silence that ends an utterance, seconds.")
@@ -127,11 +129,11 @@ def timeline(
         ),
     ] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="For -: also tell the answer so far, every half second.")
+        bool, typer.Option("--partial", help="For -: also print the answer so far, every half second.")
     ] = False,
     recursive: RecursiveOption = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Pass over recordings whose files are all there from an earlier run.")
+        bool, typer.Option("--resume", help="Skip recordings whose files all exist from an earlier run.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     strict: StrictOption = False,
@@ -144,13 +146,13 @@ def timeline(
 ) -> None:
     """Recognise emotion over time: a call, a meeting, a podcast of any length.
 
-    Speech is found, cut at pauses, and each utterance is answered. PATH of the file options is a file, - to print, or,
-    for several recordings, a folder, which gets a file named after each recording (--csv: also one file for all).
-    Sound on standard input is answered while it comes: WAV, or raw PCM with --rate.
+    Speech is cut at pauses, and each utterance is answered. PATH of the file options is a file, - to print, or, for
+    several recordings, a folder, which gets a file named after each recording (--csv: also one file for all). Sound on
+    standard input is answered while it arrives: WAV, or raw PCM with --rate.
 
-    Ctrl-C keeps what is answered, also of a recording in the middle, which --resume begins again.
+    Ctrl-C keeps all answers so far, also of the recording that it interrupts, which --resume starts again.
 
-    Exit code 0: all are answered. 1: some failed or break off; standard error names them. 2: wrong usage or no
+    Exit code 0: all are answered. 1: some failed or are truncated; standard error names them. 2: wrong usage or no
     recording. 130: stopped by Ctrl-C.
     """
     from serkit.audio import check_channel

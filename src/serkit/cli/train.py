@@ -101,7 +101,7 @@ def evaluate(
     With --target, numbers are learned instead of labels, by ridge regression on the recipe's features, and scored on
     held-out speakers: docs/your-own-numbers.md.
 
-    Exit code 1: all is computed, but the store of --mlflow lacks some of it.
+    Exit code 1: everything is computed, but not everything could be logged with --mlflow.
     """
     need_train("Training")
     if target:
@@ -238,7 +238,7 @@ def train(
     force: ForceOption = False,
     mlflow: MlflowOption = None,
 ) -> None:
-    """Train a model and write it as a bundle: by a recipe, or of your own recordings and labels.
+    """Train a model from a recipe, or from your own recordings and labels, and write it as a bundle.
 
     'ser train my-folder/' checks the recordings, scores a small model on the encoder of the shipped model 'default',
     trains it on all of them and writes it: about a minute for 200 clips.

@@ -55,7 +55,7 @@ class _Answering(_Options):
     profile: str | None = Field(
         None, max_length=1 << 20, description="Content of a profile, the JSON that /v1/enrol or /v1/adapt returned."
     )
-    strict: bool = Field(False, description="Refuse recordings that break off instead of answering what is there.")
+    strict: bool = Field(False, description="Refuse truncated recordings instead of answering what is there.")
 
 
 class PredictOptions(_Answering):
@@ -82,7 +82,7 @@ class EnrolOptions(_Options):
 class AdaptOptions(_Options):
     """Options of /v1/adapt."""
 
-    strict: bool = Field(False, description="Leave out recordings that break off.")
+    strict: bool = Field(False, description="Leave out truncated recordings.")
 
 
 class JobOptions(TimelineOptions):
