@@ -351,7 +351,7 @@ def test_truncated_files_on_the_command_line(ser: Ser, tiny: serkit.Recognizer, 
     assert (code, "What could be read was used." in err) == (1, True)
     assert ser("enrol", tmp_path / "cut.wav", *model, "--json", "--strict")[0] == 2
     code, _, err = ser("explain", tmp_path / "cut.wav", *model, "--json")
-    assert (code, "breaks off" in err) == (1, True)
+    assert (code, "is truncated" in err) == (1, True)
 
 
 def test_wrong_lengths_of_writers_to_a_pipe_are_no_breaks(tiny: serkit.Recognizer) -> None:
