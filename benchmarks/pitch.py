@@ -100,8 +100,10 @@ def main() -> None:
     print(text)
     if given.clips == parser.get_default("clips"):
         old = PAGE.read_text(encoding="utf-8")
-        marked = re.compile(r"(<!-- praat -->\n).*?(\n<!-- /praat -->)", re.DOTALL)
-        PAGE.write_text(marked.sub(lambda m: m[1] + text + m[2], old), encoding="utf-8")
+        marked = re.compile(r"(<!-- praat -->\n).*?(<!-- /praat -->)", re.DOTALL)
+        new, number = marked.subn(lambda m: f"{m[1]}{text}\n{m[2]}", old)
+        assert number == 1, f"{PAGE.name} has no region <!-- praat --> … <!-- /praat -->."
+        PAGE.write_text(new, encoding="utf-8")
 
 
 def met(share: float, target: float) -> str:
