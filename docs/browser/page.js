@@ -37,7 +37,7 @@ function drawBars(labels) {
 function show(answer, { live = false } = {}) {
   const title = !answer.speech ? "No speech" : answer.unsure ? "Unsure" : answer.emotion;
   $("answer").textContent = title[0].toUpperCase() + title.slice(1);
-  const facts = answer.speech ? [`Confidence ${perCent(answer.confidence)}`] : ["Nobody seems to speak here"];
+  const facts = answer.speech ? [`Confidence ${perCent(answer.confidence)}`] : ["No speech was found"];
   if (answer.familiarity !== null) facts.push(`familiarity ${perCent(answer.familiarity)}`);
   if (!live) facts.push(`${answer.end.toFixed(1)}\u00a0s of sound`);
   $("facts").textContent = facts.join(", ");
