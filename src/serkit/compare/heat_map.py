@@ -76,7 +76,7 @@ def _map(
     width: float,
 ) -> list[str]:
     """One matrix, its upper left corner at (x, y)."""
-    step = (width - _LEFT - 12) / len(columns)
+    step = (width - _LEFT - 28) / len(columns)
     parts = [text(x + 10, y + 20, short(title, 46), weight=600)]
     for line, words in ((24, "trained on →"), (8, "tested on ↓")):
         parts.append(text(x + _LEFT - 4, y + _TOP - line, words, anchor="end", fill=_GREY, size=11))
