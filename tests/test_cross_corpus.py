@@ -18,7 +18,7 @@ from serkit.compare.cross_page import markdown, write
 from serkit.compare.cross_scores import collect
 from serkit.compare.heat_map import heat_map
 from serkit.corpora import Corpus
-from serkit.errors import ProtocolError, TrainingError
+from serkit.errors import FeatureError, ProtocolError, TrainingError
 from serkit.protocol import train_on_one
 from serkit.training import fold, run_folder
 from serkit.training.feature_cache import ClipRequest
@@ -210,6 +210,13 @@ def test_finished_parts_are_read_and_the_others_estimated(
     assert todo == 27
     assert seconds is not None
     assert seconds > 0
+
+    def no_encoder(*args: Any, **options: Any) -> None:
+        raise FeatureError("There is no encoder 'whisper-base'.")
+
+    monkeypatch.setattr(cross_corpus.run_folder, "read", no_encoder)
+    unread = cross_corpus.finished(parts[-2:], corpus, root)
+    assert [(one.run, one.error) for one in unread] == [(None, "There is no encoder 'whisper-base'.")] * 2
 
 
 def test_what_makes_no_matrix_is_a_sentence() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serkit.compare.grid import Progress, finished_or_run, n_folds
-from serkit.errors import SerkitError, TrainingError
+from serkit.errors import ProtocolError, SerkitError, TrainingError
 from serkit.protocol import ONE_CORPUS, Split, make_split, train_on_one
 from serkit.training import run_folder
 
@@ -173,7 +173,7 @@ def run(
 
 
 def finished(parts: Sequence[Part], corpus: Corpus, root: Path) -> list[PartOutcome]:
-    """Read the finished parts without running any."""
+    """Read the finished parts without running any; one that cannot be read has an error."""
     found = []
     for part in parts:
         folder = part.folder(root, corpus)
@@ -182,7 +182,10 @@ def finished(parts: Sequence[Part], corpus: Corpus, root: Path) -> list[PartOutc
         try:
             split = part.split(corpus)
             done = run_folder.read(folder, part.recipe, part.corpus(corpus), split, range(split.n_folds))
-        except SerkitError:  # the folder holds another run, so this part is not finished
+        except (ProtocolError, TrainingError):  # the folder holds another run, so this part is not finished
+            continue
+        except SerkitError as error:  # such as a missing encoder: whether it is finished cannot be told
+            found.append(PartOutcome(part, None, str(error)))
             continue
         if done is not None:
             found.append(PartOutcome(part, done))

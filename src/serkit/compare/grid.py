@@ -235,7 +235,7 @@ def run(
 
 
 def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]:
-    """Read the finished cells without running any."""
+    """Read the finished cells without running any; one that cannot be read has an error."""
     splits, found = Splits(corpus), []
     for cell in cells:
         folder = cell.folder(root, corpus)
@@ -245,7 +245,10 @@ def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]
                 if run_folder.begun(folder)
                 else None
             )
-        except SerkitError:  # the folder contains another run, so this cell is not finished
+        except TrainingError:  # the folder contains another run, so this cell is not finished
+            continue
+        except SerkitError as error:  # such as a missing encoder: whether it is finished cannot be told
+            found.append(Outcome(cell, None, str(error)))
             continue
         if done is not None:
             found.append(Outcome(cell, done))
