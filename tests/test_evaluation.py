@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -371,6 +372,8 @@ def test_write_json_makes_plain_values(tmp_path: Path) -> None:
     assert json.loads(text) == {"b": 0.5, "a": [None, None, 3], "c": [[1.0, None]], "é": None}
     assert list(json.loads(text)) == ["b", "a", "c", "é"]
     assert "NaN" not in text
+    name = os.fsdecode(b"caf\xe9.wav")
+    assert json.loads(write_json({"name": name}, path).read_bytes()) == {"name": name}
 
 
 def test_write_json_keeps_the_old_file_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

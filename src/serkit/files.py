@@ -80,7 +80,7 @@ def hold(target: str | os.PathLike[str]) -> Iterator[None]:
     OSError
         If nothing can be written beside `target`.
     """
-    path = Path(target).resolve()
+    path = Path(os.path.realpath(target))  # not resolve(), which raises RuntimeError where links form a loop
     place = path.with_name(f".{path.name}.lock")
     descriptor = _locked(place, os.fspath(target))
     owner = os.getpid()
@@ -181,7 +181,8 @@ def write_json(data: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
     Path
         The file.
     """
-    return write_atomic(json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+    text = json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_atomic(text.encode("utf-8", "backslashreplace"), path)  # names that are no text become \\udcXX
 
 
 def plain(value: Any) -> Any:
