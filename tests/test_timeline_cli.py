@@ -21,7 +21,7 @@ import serkit
 from serkit import audio
 from serkit.audio.live_pcm import LivePcm, Rest, open_live
 from serkit.cli.recording_progress import RecordingProgress
-from serkit.cli.timeline_files import Outputs
+from serkit.cli.timeline_files import NOTE, Outputs
 from serkit.errors import AudioError, TruncatedError
 from serkit.recognition import listening
 from tests.conftest import Ser, voice
@@ -170,6 +170,9 @@ def test_a_replaced_folder_is_resumed_without_its_old_files(
     assert "-->" in (tmp_path / "out" / "b.srt").read_text()
     code, _, err = ser(*words, "--resume", "--strict")
     assert (code, "strict was the default, now True" in err) == (2, True)
+    (tmp_path / "out" / NOTE).unlink()
+    code, _, err = ser(*words, "--resume")
+    assert (code, "'out' cannot be resumed: .timeline.run.json, which says how" in err) == (2, True)
 
 
 def test_recordings_of_one_name_do_not_replace_each_other(ser: Ser, call: Path, tiny: Path, tmp_path: Path) -> None:
@@ -186,6 +189,7 @@ def test_recordings_of_one_name_do_not_replace_each_other(ser: Ser, call: Path, 
         (["call.wav", "--window", "99"], "The window must be"),
         (["call.wav", "--pause", "nan"], "The shortest pause must be"),
         (["-", "--strict"], "--strict is for files"),
+        (["call.wav", "--channel", "9" * 5000], "No channel is called"),
         (["call.wav", "--speakers", "a.rttm", "--channel", "each"], "give a channel instead"),
     ],
 )

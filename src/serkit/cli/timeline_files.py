@@ -168,14 +168,21 @@ class Outputs:
                         f"The files in '{folder}' were made with {what}: choose another folder, or replace them with "
                         "--force."
                     )
+            elif self._resume and any(
+                file and folder in file.parents and file.is_file() for file in self._files.values()
+            ):
+                raise SerkitError(
+                    f"The files in '{folder}' cannot be resumed: {NOTE}, which says how they were made, is missing; "
+                    "choose another folder, or replace them with --force."
+                )
             old = self._present(folder) if self._force else before.get("unfinished", [])
             self._unfinished[folder] = set(old)
             self._write_note(folder)
 
     def _present(self, folder: Path) -> Iterator[str]:
         """The files in a folder that are there before this run; nobody knows how they were made."""
-        for kind in (kind for kind, place in self._folders.items() if place == folder):
-            yield from (str(place.relative_to(folder)) for place in folder.rglob(f"*{_SUFFIXES[kind]}"))
+        for suffix in _SUFFIXES.values():
+            yield from (str(place.relative_to(folder)) for place in folder.rglob(f"*{suffix}"))
 
     def _write_note(self, folder: Path) -> None:
         write_json({**self._note, "unfinished": sorted(self._unfinished[folder])}, folder / NOTE)
