@@ -242,6 +242,7 @@ def test_corrected_segments_are_in_all_files() -> None:
         ({"end": "0:00.5"}, "must end after its start"),
         ({"end": "0:11"}, "within the recording (0:10.0)"),
         ({"end": "0:04"}, "Two segments overlap at 0:03.0"),
+        ({"start": "0:04.95", "end": "0:04.98"}, "Two segments overlap"),
     ],
 )
 def test_a_correction_that_cannot_be_is_one_sentence(change: dict[str, str], says: str) -> None:

@@ -274,6 +274,12 @@ def test_a_recording_that_cannot_be_explained_is_code_1(ser: Ser, clips: Path, w
     assert says in err
 
 
+@pytest.mark.parametrize("words", [("--offset", "-1"), ("--offset", "nan"), ("--duration", "0")])
+def test_a_part_that_cannot_be_is_wrong_usage(ser: Ser, clips: Path, words: tuple[str, str]) -> None:
+    code, _, err = ser("explain", "clips/a.wav", "-m", "tiny", "--json", *words)
+    assert (code, f"{words[0]} must be" in err) == (2, True)
+
+
 def test_text_that_does_not_pretend_to_be_audio(ser: Ser, clips: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no sound at all")
     code, _, err = ser("predict", tmp_path / "notes.txt", "-m", "tiny")
@@ -328,6 +334,22 @@ def test_csv_replaces_the_file_behind_a_link_and_only_at_the_end(
     assert seen == [("old", 2), ("old", 3)]  # header and rows, flushed one by one
     assert (tmp_path / "link.csv").is_symlink()
     assert (tmp_path / "real.csv").read_text().count("\n") == 3
+
+
+@pytest.mark.parametrize("option", ["--csv", "--out"])
+def test_links_that_form_a_loop_are_no_traceback(ser: Ser, clips: Path, tmp_path: Path, option: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    code, _, err = ser("predict", "clips/a.wav", "-m", "tiny", option, "loop/x.csv")
+    assert (code, err) == (2, "ser: Cannot write 'loop/x.csv': Too many levels of symbolic links.\n")
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    code, _, _ = ser("predict", "clips/a.wav", "-m", "tiny", option, "loop.csv")
+    assert code in (0, 2)
+
+
+def test_rows_of_strict_and_other_runs_are_not_mixed(ser: Ser, clips: Path) -> None:
+    assert ser("predict", "clips/a.wav", "-m", "tiny", "--out", "x.csv")[0] == 0
+    code, _, err = ser("predict", "clips", "-m", "tiny", "--out", "x.csv", "--resume", "--strict")
+    assert (code, "strict was the default, now True" in err) == (2, True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -371,6 +373,23 @@ def test_write_json_makes_plain_values(tmp_path: Path) -> None:
     assert json.loads(text) == {"b": 0.5, "a": [None, None, 3], "c": [[1.0, None]], "é": None}
     assert list(json.loads(text)) == ["b", "a", "c", "é"]
     assert "NaN" not in text
+    name = os.fsdecode(b"caf\xe9.wav")
+    assert json.loads(write_json({"name": name}, path).read_bytes()) == {"name": name}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
+def test_a_link_a_pipe_and_a_long_name_are_written_to(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to("real.json")
+    assert write_json({"a": 1}, tmp_path / "link.json") == tmp_path / "link.json"
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "real.json").read_bytes()) == {"a": 1}
+    os.mkfifo(tmp_path / "pipe")
+    pipe = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    write_json({"a": 2}, tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    assert json.loads(os.read(pipe, 100)) == {"a": 2}
+    os.close(pipe)
+    assert write_json({}, tmp_path / ("n" * 250 + ".json")).is_file()
 
 
 def test_write_json_keeps_the_old_file_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ pytest.importorskip("fastapi")
 from starlette.testclient import TestClient
 
 import serkit
+from serkit.service import models as served_models
 from serkit.service.schemas import Answers, Models, ProfileContent, TimelineContent
 from tests.conftest import voice
 from tests.service_app import problem, served, wav
@@ -307,6 +308,18 @@ def test_a_busy_service_says_503_and_one_that_takes_too_long_504(model: Path, mo
     with served(model, threads=1, request_seconds=0.2) as client:
         problem(client.post("/v1/predict", content=data), 504)
         go_on.set()
+
+
+def test_a_model_is_ready_once_all_is_known_about_it(model: Path) -> None:
+    found = served_models.Models([str(model)])
+
+    class Kept(dict[str, Any]):
+        def __setitem__(self, name: str, value: Any) -> None:
+            super().__setitem__(name, value)
+            assert found.get(name) is value  # as another thread may ask at this moment
+
+    found._kept = Kept()
+    found.load()
 
 
 def test_a_model_that_is_swapped_is_used_by_the_next_request(model: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from starlette.testclient import TestClient
 
 import serkit
 from serkit.service.job_runner import Runner
-from serkit.service.jobs import Jobs
+from serkit.service.jobs import Claimed, Jobs
 from serkit.service.keys import new_key
 from serkit.service.metrics import Metrics
 from serkit.service.models import Models
@@ -108,6 +109,7 @@ def test_other_kinds_and_formats(client: TestClient, model: Path) -> None:
     problem(client.post("/v1/jobs?kind=predict&format=srt", content=DATA), 422)
     problem(client.post("/v1/jobs?labels=bored", content=DATA), 422)
     problem(client.post("/v1/jobs?profile={}", content=DATA), 422)
+    problem(client.post("/v1/jobs?window=99", content=DATA), 422)
     for name in ("none", "x" * 22, "..", "%2e%2e", "x" * 5000):
         assert client.get(f"/v1/jobs/{name}").status_code == 404
 
@@ -154,6 +156,45 @@ def test_a_job_whose_worker_was_killed_is_answered_by_another(jobs: Jobs, tmp_pa
     until(lambda: jobs.read(number, "")["state"] == "done")
     other.end()
     assert not (tmp_path / "jobs" / "done" / number / "recording").exists()
+
+
+def test_a_finished_job_of_a_worker_that_was_killed_keeps_its_answer(jobs: Jobs, tmp_path: Path) -> None:
+    number = jobs.add(upload(tmp_path), TIMELINE, "")["id"]
+    with jobs.claim() as claimed:
+        assert claimed is not None
+        claimed.write(state="done", format="srt")  # the worker ends before it moves the job
+    with jobs.claim() as again:
+        assert again is None
+    assert jobs.read(number, "")["state"] == "done"
+    assert not (tmp_path / "jobs" / "done" / number / "recording").exists()
+    assert not (tmp_path / "jobs" / "waiting" / number).exists()
+
+
+def test_progress_that_cannot_be_noted_costs_no_answer(
+    jobs: Jobs, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = threading.Event()
+    ended: list[tuple[str, str | None]] = []
+
+    def full(self: Claimed, **changes: Any) -> None:
+        noted.set()
+        raise OSError(28, "No space left on device")
+
+    def work(claimed: Claimed, stop: threading.Event, heard: list[float]) -> str:
+        heard[0] = 1.0
+        assert noted.wait(10)
+        return "{}"
+
+    one = runner(jobs, model)
+    jobs.add(upload(tmp_path), TIMELINE, "")
+    with jobs.claim() as claimed:
+        assert claimed is not None
+        monkeypatch.setattr("serkit.service.job_runner._LOOK", 0.001)
+        monkeypatch.setattr(Claimed, "write", full)
+        monkeypatch.setattr(one, "_work", work)
+        monkeypatch.setattr(jobs, "finish", lambda claimed, state, **how: ended.append((state, how["result"])))
+        one._answer(claimed)
+    assert ended == [("done", "{}")]
 
 
 def test_a_job_that_ends_every_worker_fails(jobs: Jobs, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_vtt_keeps_all_but_the_answers(tmp_path: Path) -> None:
     [
         {
             "text": "Hello bye",
-            "segments": [{"start": 1, "end": 2.0, "text": "Hello", "id": 0}, {"start": 5.0, "end": 6.5}],
+            "segments": [{"start": 1, "end": 2.0, "text": "Hello \ud83d", "id": 0}, {"start": 5.0, "end": 6.5}],
         },
         [{"start": 1, "end": 2.0, "text": "Hello"}, {"start": 5.0, "end": 6.5}],
         {"transcription": [{"offsets": {"from": 1000, "to": 2000}}, {"offsets": {"from": 5000, "to": 6500}}]},
@@ -98,7 +98,7 @@ def test_json_of_whisper_gets_emotions(data: object, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(data))
     read = read_transcript(tmp_path / "a.json")
     assert read.lines == ((1.0, 2.0), (5.0, 6.5))
-    written = json.loads(read.write([said(1, 2, 0.75), silent(5, 6.5)]))
+    written = json.loads(read.write([said(1, 2, 0.75), silent(5, 6.5)]).encode())
     rows = written if isinstance(written, list) else written.get("segments") or written["transcription"]
     assert [row["emotion"] for row in rows] == ["sad", None]
     assert rows[0]["emotion_confidence"] == 0.75

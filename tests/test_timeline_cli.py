@@ -21,6 +21,7 @@ import serkit
 from serkit import audio
 from serkit.audio.live_pcm import LivePcm, Rest, open_live
 from serkit.cli.recording_progress import RecordingProgress
+from serkit.cli.timeline_files import NOTE, Outputs
 from serkit.errors import AudioError, TruncatedError
 from serkit.recognition import listening
 from tests.conftest import Ser, voice
@@ -141,6 +142,60 @@ def test_ctrl_c_in_a_recording_keeps_its_answers_and_a_rerun_does_it_again(
     for name in "ab":
         assert "00:00:04,002 --> 00:00:05,582" in (tmp_path / "out" / f"{name}.srt").read_text()
     assert "2 recordings were there already" in ser(*words)[2]
+
+
+def test_a_replaced_folder_is_resumed_without_its_old_files(
+    ser: Ser, call: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "calls").mkdir()
+    for name in ("a.wav", "b.wav"):
+        (tmp_path / "calls" / name).write_bytes(call.read_bytes())
+    words = ["timeline", "calls", "-m", tiny, "--srt", "out/", "--pause", 0.5]
+    (tmp_path / "out").mkdir()
+    for name in "ab":
+        (tmp_path / "out" / f"{name}.srt").write_text("of an earlier run")
+
+    def full(self: Outputs, source: str, *rest: Any) -> None:
+        if Path(source).name == "b.wav":
+            raise OSError(28, "No space left on device")
+        written(self, source, *rest)
+
+    written = Outputs.write
+    with monkeypatch.context() as patch:
+        patch.setattr(Outputs, "write", full)
+        assert ser(*words, "--force")[0] == 2
+    assert (tmp_path / "out" / "b.srt").read_text() == "of an earlier run"
+    code, _, err = ser(*words, "--resume")
+    assert (code, "1 recording was there already" in err) == (0, True)
+    assert "-->" in (tmp_path / "out" / "b.srt").read_text()
+    code, _, err = ser(*words, "--resume", "--strict")
+    assert (code, "strict was the default, now True" in err) == (2, True)
+    (tmp_path / "out" / NOTE).unlink()
+    code, _, err = ser(*words, "--resume")
+    assert (code, "'out' cannot be resumed: .timeline.run.json, which says how" in err) == (2, True)
+
+
+def test_recordings_of_one_name_do_not_replace_each_other(ser: Ser, call: Path, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "call.wav").write_bytes(call.read_bytes())
+    code, _, err = ser("timeline", "call.wav", "other/call.wav", "-m", tiny, "--srt", "out/")
+    assert (code, "'call.wav' and 'other/call.wav' would both be written to 'out/call.wav.srt'" in err) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["call.wav", "--window", "99"], "The window must be"),
+        (["call.wav", "--pause", "nan"], "The shortest pause must be"),
+        (["-", "--strict"], "--strict is for files"),
+        (["call.wav", "--channel", "9" * 5000], "No channel is called"),
+        (["call.wav", "--speakers", "a.rttm", "--channel", "each"], "give a channel instead"),
+    ],
+)
+def test_a_wrong_option_is_wrong_usage(ser: Ser, call: Path, tiny: Path, words: list[str], says: str) -> None:
+    code, _, err = ser("timeline", *words, "-m", tiny)
+    assert (code, says in " ".join(err.replace("│", " ").split())) == (2, True)
 
 
 def test_one_bad_recording_does_not_stop_the_others(ser: Ser, call: Path, tiny: Path, tmp_path: Path) -> None:

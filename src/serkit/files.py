@@ -80,7 +80,7 @@ def hold(target: str | os.PathLike[str]) -> Iterator[None]:
     OSError
         If nothing can be written beside `target`.
     """
-    path = Path(target).resolve()
+    path = Path(os.path.realpath(target))  # not resolve(), which raises RuntimeError where links form a loop
     place = path.with_name(f".{path.name}.lock")
     descriptor = _locked(place, os.fspath(target))
     owner = os.getpid()
@@ -150,20 +150,24 @@ def _in_use(descriptor: int, name: str) -> str:
 
 
 def write_atomic(content: str | bytes, path: str | os.PathLike[str]) -> Path:
-    """Write UTF-8 text or bytes through a file beside it: a reader sees the old content or the new, never a part."""
-    target = Path(path)
+    """Write UTF-8 text or bytes through a file beside it: a reader sees the old content or the new, never a part.
+
+    A link stays a link, and a device or a pipe, such as ``/dev/stdout``, is written to, not replaced.
+    """
+    target = Path(os.path.realpath(path))
+    data = content if isinstance(content, bytes) else content.encode("utf-8")
+    if target.exists() and not target.is_file() and not target.is_dir():
+        target.write_bytes(data)
+        return Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    beside = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex}.tmp")  # fits where the name itself fits
     try:
-        if isinstance(content, bytes):
-            beside.write_bytes(content)
-        else:
-            beside.write_text(content, encoding="utf-8", newline="\n")
+        beside.write_bytes(data)
         beside.replace(target)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    return target
+    return Path(path)
 
 
 def write_json(data: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
@@ -181,7 +185,8 @@ def write_json(data: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
     Path
         The file.
     """
-    return write_atomic(json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+    text = json.dumps(plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_atomic(text.encode("utf-8", "backslashreplace"), path)  # names that are no text become \\udcXX
 
 
 def plain(value: Any) -> Any:

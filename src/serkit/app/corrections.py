@@ -121,7 +121,7 @@ def _filled(track: Track, parts: Sequence[Prediction], duration: float) -> list[
     at = 0.0
     for part in [*sorted(parts, key=lambda part: part.start), None]:
         start = duration if part is None else part.start
-        if start < at - 0.1:
+        if start < at - 0.1 or (part is not None and part.end - max(start, at) < _SHORTEST):
             raise SerkitError(f"Two segments overlap at {clock(start, tenths=True)}: end one before the other starts.")
         if start - at > _SHORTEST:
             found.append(Prediction(None, at, start, None, None, {}, speech=False, channel=_channel(track)))

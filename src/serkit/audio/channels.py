@@ -103,7 +103,7 @@ def check_channel(channel: object, *, each: bool = False) -> Channel | Literal["
     if isinstance(channel, str):
         if channel in words:
             return cast("Channel", channel)
-        if channel.isascii() and channel.isdigit() and int(channel) >= 1:
+        if channel.isascii() and channel.isdigit() and len(channel) < 10 and int(channel) >= 1:
             return int(channel)
     if channel == "each":
         raise AudioError(

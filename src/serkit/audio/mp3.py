@@ -81,7 +81,7 @@ def mp3_header(file: BinaryIO, at: int = 0) -> Mp3Header | None:
     if data[note : note + 4] not in (b"Xing", b"Info") or len(data) < note + 16:
         return Mp3Header(start, length, None, None)
     flags, first_field, second_field = struct.unpack(">III", data[note + 4 : note + 16])
-    seconds = first_field * samples / rate if flags & 1 else None
+    seconds = first_field * samples / rate if flags & 1 and first_field else None  # 0: its writer was stopped
     promised = (second_field if flags & 1 else first_field) if flags & 2 else None
     return Mp3Header(start, length, seconds, promised)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -51,6 +52,10 @@ def explain(
     """
     if out is None and not as_json:
         raise typer.BadParameter("Say where the page should go, as in --out page.html, or use --json.")
+    if not (math.isfinite(offset) and offset >= 0):
+        raise typer.BadParameter(f"--offset must be 0 s or more, got {offset:g}.")
+    if duration is not None and not (math.isfinite(duration) and duration > 0):
+        raise typer.BadParameter(f"--duration must be more than 0 s, got {duration:g}.")
     from serkit.audio import check_channel
     from serkit.recognition.explain_page import findings, write_explanation
     from serkit.recognition.recognizer import load

@@ -163,6 +163,7 @@ def predict(
     made_with = {"min_confidence": least, **({"profile": known.key} if known else {})}
     made_with |= {} if heard == "auto" else {"channel": heard}
     made_with |= {} if recognizer.choice is None else {"labels": list(recognizer.choice.spelled)}
+    made_with |= {"strict": True} if strict else {}
     if engine is not None:
         from serkit.cli.scaled import Again, answer_on_ray
 

@@ -158,6 +158,7 @@ def timeline(
     from serkit.audio import check_channel
     from serkit.cli.timeline_files import Outputs
     from serkit.cli.timeline_shown import Printer
+    from serkit.recognition.long_recording import check_pause, check_window
     from serkit.recognition.prediction import Prediction, check_confidence
     from serkit.recognition.recognizer import load
 
@@ -169,10 +170,12 @@ def timeline(
     if adapt and (profile is not None or engine is not None or annotate is not None or paths == ["-"]):
         raise typer.BadParameter("--adapt reads files twice: not with --profile, --engine, --annotate or -.")
     if engine is None:
-        _check_usage(paths, given, as_json, annotate, out, speakers, rate, partial, resume, force)
+        _check_usage(paths, given, as_json, annotate, out, speakers, rate, partial, resume, force, strict)
     if min_confidence is not None:
         check_confidence(min_confidence)
     heard = check_channel(channel, each=True)
+    if speakers is not None and heard == "each":
+        raise typer.BadParameter("--speakers are told apart on one channel: give a channel instead of each.")
     turns = None
     if speakers is not None:
         from serkit.recognition.speakers import read_rttm
@@ -180,6 +183,7 @@ def timeline(
         turns = read_rttm(speakers, paths[0])  # here, because a mistake in it is the option's, not the recording's
     recognizer = load(model, device="cpu" if engine else device).among(labels)
     recognizer.need_labels("make a timeline")
+    check_window(recognizer, window), check_pause(pause)  # mistakes in options are not those of each recording
     known = profile_for(recognizer, profile)
     asked: dict[str, Any] = {
         "profile": known,
@@ -192,6 +196,7 @@ def timeline(
     noted = {**asked, "speakers": None if speakers is None else str(speakers), "profile": known and known.key}
     noted |= {} if recognizer.choice is None else {"labels": list(recognizer.choice.spelled)}
     noted |= {"adapt": True} if adapt else {}
+    noted |= {"strict": True} if strict else {}
     if engine is not None:
         from serkit.cli.scaled import Again, answer_on_ray
 
@@ -278,6 +283,7 @@ def _check_usage(
     partial: bool,
     resume: bool,
     force: bool,
+    strict: bool,
 ) -> None:
     if "-" in paths and len(paths) > 1:
         raise typer.BadParameter("- is standard input: give it alone.")
@@ -287,6 +293,8 @@ def _check_usage(
         raise typer.BadParameter("--rate and --partial are for standard input: give - as the recording.")
     if speakers is not None and (len(paths) != 1 or paths == ["-"] or Path(paths[0]).is_dir()):
         raise typer.BadParameter("--speakers is about one recording: give one file.")
+    if strict and paths == ["-"]:
+        raise typer.BadParameter("--strict is for files: sound on standard input is answered while it comes.")
     if annotate is not None and (len(paths) != 1 or paths == ["-"] or given or as_json or speakers is not None):
         raise typer.BadParameter("--annotate takes one recording, and --out is its only output.")
     if out is not None and annotate is None:
@@ -335,6 +343,10 @@ def _answer(
         found = (adapted_timeline if adapt else make_timeline)(
             recognizer, item, speakers=turns, strict=strict, progress=progress, on_block=sound.add, stop=stop, **asked
         )
-        outputs.mark(item, unfinished=stop.is_set())
+        ends_early = stop.is_set()
+        if ends_early:
+            outputs.mark(item, unfinished=True)
         outputs.write(item, found, sound)
+        if not ends_early:  # only now, because files of an earlier run may have been there
+            outputs.mark(item, unfinished=False)
     return replace(found, path=os.fspath(item))

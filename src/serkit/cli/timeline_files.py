@@ -84,7 +84,7 @@ class Outputs:
     ) -> None:
         self._targets, self._resume, self._force = targets, resume, force
         self.passed = 0
-        self._unfinished: dict[Path, set[str]] = {}  # files in a folder that end before their recording
+        self._unfinished: dict[Path, set[str]] = {}  # files in a folder that --resume makes again
         self._note: dict[str, Any] = {}
         self._rows: list[Timeline] = []  # for one CSV of all
         self._folders = {
@@ -104,6 +104,7 @@ class Outputs:
                     continue
                 whole = name if stems[name.with_suffix("")] > 1 else name.with_suffix("")
                 self._files[os.fspath(source), kind] = self._folders[kind] / f"{whole}{_SUFFIXES[kind]}"
+        self._check_names()
         if not resume:
             for place in {place for place in self._files.values() if place is not None}:
                 check_output(place, force=force)
@@ -112,6 +113,16 @@ class Outputs:
                 raise SerkitError(
                     f"'{folder}' is a file, but there are {len(recordings)} recordings: give a folder, such as "
                     f"'{folder.stem}/'."
+                )
+
+    def _check_names(self) -> None:
+        """Refuse recordings whose files would replace each other."""
+        taken: dict[Path, str] = {}
+        for (source, kind), place in self._files.items():
+            if place is not None and kind in self._folders and taken.setdefault(place, source) != source:
+                raise SerkitError(
+                    f"'{taken[place]}' and '{source}' would both be written to '{place}': answer them one after the "
+                    "other, with a folder for each, or give the folder that holds both, with --recursive."
                 )
 
     @staticmethod
@@ -157,8 +168,21 @@ class Outputs:
                         f"The files in '{folder}' were made with {what}: choose another folder, or replace them with "
                         "--force."
                     )
-            self._unfinished[folder] = set(before.get("unfinished", []))
+            elif self._resume and any(
+                file and folder in file.parents and file.is_file() for file in self._files.values()
+            ):
+                raise SerkitError(
+                    f"The files in '{folder}' cannot be resumed: {NOTE}, which says how they were made, is missing; "
+                    "choose another folder, or replace them with --force."
+                )
+            old = self._present(folder) if self._force else before.get("unfinished", [])
+            self._unfinished[folder] = set(old)
             self._write_note(folder)
+
+    def _present(self, folder: Path) -> Iterator[str]:
+        """The files in a folder that are there before this run; nobody knows how they were made."""
+        for suffix in _SUFFIXES.values():
+            yield from (str(place.relative_to(folder)) for place in folder.rglob(f"*{suffix}"))
 
     def _write_note(self, folder: Path) -> None:
         write_json({**self._note, "unfinished": sorted(self._unfinished[folder])}, folder / NOTE)
@@ -176,7 +200,7 @@ class Outputs:
         return {str(folder / name) for folder, names in self._unfinished.items() for name in names}
 
     def mark(self, source: str | os.PathLike[str], *, unfinished: bool) -> None:
-        """Note whether the files of a recording end early because the run was stopped: ``--resume`` redoes them."""
+        """Note whether the files of a recording must be made again by ``--resume``: the run was stopped."""
         for kind, folder in self._folders.items():
             place = self._files[os.fspath(source), kind]
             if place is None or folder not in self._unfinished:

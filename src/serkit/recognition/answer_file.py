@@ -110,7 +110,7 @@ class AnswerFile:
             from serkit.recognition import parquet  # now, so that a missing package shows before the first recording
 
             parquet.need()
-        self._path = path.resolve()  # a link stays a link
+        self._path = Path(os.path.realpath(path))  # a link stays a link
         self._beside = self._path.with_name(f"{self._path.name}.run.json")
         self._rows = self._path.with_name(f"{self._path.name}.part") if self._parquet else self._path
         self._codec = CODECS[suffix](self._labels)

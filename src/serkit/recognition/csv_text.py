@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -119,7 +120,7 @@ class CsvFile:
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
             return
-        path = Path(target).resolve()  # a link stays a link
+        path = Path(os.path.realpath(target))  # a link stays a link
         try:
             if path.exists() and not path.is_file() and not path.is_dir():
                 self._file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")  # a device or pipe

@@ -159,7 +159,8 @@ def _json(text: str, shown: str) -> Transcript:
             row["emotion"] = answer.answer if answer.speech else None
             row["emotion_confidence"] = answer.confidence
             row["emotion_probabilities"] = answer.probabilities
-        return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+        text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")  # half a character becomes its escape again
 
     return Transcript(shown, times, write)
 

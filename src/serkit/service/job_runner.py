@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
@@ -16,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from serkit import audio
 from serkit.audio.bounded import Most
 from serkit.errors import SerkitError
+from serkit.recognition.long_recording import check_window
 from serkit.service import work
 from serkit.service.jobs import Claimed, Jobs
 from serkit.service.metrics import Metrics
@@ -104,7 +106,8 @@ class Runner:
                 stop.set()
             elif heard[0] > claimed.job["seconds"]:
                 length = claimed.job.get("length")
-                claimed.write(seconds=heard[0], progress=min(heard[0] / length, 1.0) if length else None)
+                with contextlib.suppress(OSError):  # a full disk: the answer is worth more than its progress
+                    claimed.write(seconds=heard[0], progress=min(heard[0] / length, 1.0) if length else None)
 
     def _work(self, claimed: Claimed, stop: threading.Event, heard: list[float]) -> str:
         settings = self._settings
@@ -173,6 +176,8 @@ def _check(models: Models, asked: JobOptions) -> None:
     recognizer = models.get(asked.model).among(asked.labels)
     audio.check_channel(asked.channel, each=True)
     work.profile_of(recognizer, asked.profile)
+    if asked.kind == "timeline":
+        check_window(recognizer, asked.window)
 
 
 @router.get("/v1/jobs/{number}", response_model=Job, responses=problems(404), summary="How far a job is")

@@ -180,6 +180,10 @@ class Jobs:
                 except (SerkitError, OSError, ValueError):  # another worker has it, or has just finished it
                     continue
                 found = Claimed(place, job)
+                if job["state"] not in _OPEN:  # its worker ended before it moved it
+                    (place / "recording").unlink(missing_ok=True)
+                    place.rename(self._done / place.name)
+                    continue
                 if found.cancelled:
                     self.finish(found, "cancelled")
                     continue

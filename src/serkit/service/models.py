@@ -116,6 +116,6 @@ class Models:
         else:
             if before is not None and found is not before:
                 _log.info("model replaced", extra={"fields": {"model": name, "version": found.manifest.version}})
+        self._looked[name] = time.monotonic()  # first: whoever finds the model reads it
         self._kept[name] = found
-        self._looked[name] = time.monotonic()
         return found
