@@ -61,8 +61,9 @@ def main() -> None:
         "# Benchmarks",
         f"Written by `make bench` on {datetime.now(timezone.utc):%Y-%m-%d}. Clips: {source}. {machine()}\n\n"
         "Medians with quartiles in brackets; each ratio compares runs made one right after the other. "
-        "[experiments.md](experiments.md#speed) lists what made it fast, and [long-recordings.md](long-recordings.md) "
-        "how fast long recordings are.",
+        "[experiments.md](experiments.md#speed) lists what made it fast. Commands of their own measure "
+        "[the service](service.md#measured), [long and live recordings](long-recordings.md) and "
+        "[several machines](scale.md#a-million-hours).",
         targets(one_clip),
         *one_clip.values(),
         *(folder.measure(place, found, sample, 1 if options.quick else 3, model) for model in options.models),
