@@ -238,7 +238,7 @@ def ser(ser: Ser, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 REMARK = "The profile comes from 24 recordings; from 50 on it is more reliable."
-NOTES = "ser: 1 file was passed over (not a recording): calls/notes.txt.\n"
+NOTES = "ser: 1 file was skipped (not a recording): calls/notes.txt.\n"
 
 
 def adapted(sources: str = "calls", **asked: object) -> Profile:

@@ -1,4 +1,4 @@
-"""What a folder holds: recordings by content, whatever their names; the rest is passed over and counted."""
+"""What a folder holds: recordings by content, whatever their names; the rest is skipped and counted."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_ser_predict_answers_them_and_names_the_rest(ser: Ser, tmp_path: Path, m
     assert code == 0
     assert [row["path"] for row in json.loads(out)] == sorted(f"mix/{name}" for name in ["a.wav", *LIBSNDFILE])
     first = ", ".join(f"mix/{name}" for name in sorted(OTHERS)[:5])
-    assert err == f"ser: {len(OTHERS)} files were passed over (no recordings): {first} and {len(OTHERS) - 5} more.\n"
+    assert err == f"ser: {len(OTHERS)} files were skipped (no recordings): {first} and {len(OTHERS) - 5} more.\n"
     assert ser("predict", "mix/a.wav", "-m", "tiny", "--json")[2] == ""
 
 
@@ -165,7 +165,7 @@ def test_a_broken_file_with_the_name_of_a_recording_is_a_failure(ser: Ser, tmp_p
     (tmp_path / "mix" / "a.wav").write_bytes(encoded("WAV"))
     (tmp_path / "mix" / "b.wav").write_bytes(b"This is text.")
     code, _, err = ser("predict", "mix", "-m", "tiny")
-    assert (code, "'mix/b.wav' is text, not audio" in err, "passed over" in err) == (1, True, False)
+    assert (code, "'mix/b.wav' is text, not audio" in err, "skipped" in err) == (1, True, False)
 
 
 def test_linked_folders_are_followed_once(tmp_path: Path) -> None:

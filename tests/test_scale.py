@@ -170,7 +170,7 @@ def test_rows_order_and_exit_code_are_those_of_one_process(ser: Ser, cluster: Cl
     expected = one_process(ser, "one.csv", *clips)
     code, out, err = ser(*words, "--out", tmp_path / "csv", "--format", "csv")
     assert (code, out) == (1, "")
-    assert "ser: 1 file was passed over (not a recording): clips/notes.txt." in err
+    assert "ser: 1 file was skipped (not a recording): clips/notes.txt." in err
     assert "ser: 1 of 26 inputs failed:\n  clips/b/bad,\\n.wav: " in err
     assert "ser: 1 input breaks off, of 26; what could be read is answered" in err
     assert joined(tmp_path / "csv") == expected.read_bytes()

@@ -100,7 +100,7 @@ def test_a_folder_is_resumed(ser: Ser, call: Path, tiny: Path, tmp_path: Path) -
     (tmp_path / "calls" / "notes.txt").write_text("no sound")
     words = ["timeline", "calls", "-r", "-m", tiny, "--srt", "out/", "--csv", "all.csv"]
     code, _, err = ser(*words)
-    assert (code, err) == (0, "ser: 1 file was passed over (not a recording).\n")
+    assert (code, err) == (0, "ser: 1 file was skipped (not a recording).\n")
     files = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.srt")}
     assert files == {"a.srt", "b.wav.srt", "b.flac.srt", "more/a.srt"}
     assert len((tmp_path / "all.csv").read_text().splitlines()) == 21
@@ -457,7 +457,7 @@ def test_listening(ser: Ser, call: Path, tiny: Path, monkeypatch: pytest.MonkeyP
         code, out, err = ser("listen", "-m", tiny)
         assert code == 1
         assert ("went away. The 0.0 s before" in err) == (not len(sound))
-        assert ("1 block of sound was passed over" in err) == bool(len(sound))
+        assert ("1 block of sound was skipped" in err) == bool(len(sound))
         assert len(out.splitlines()) == (2 if len(sound) else 0)
     bare = Microphone(CALL)
     monkeypatch.setattr(bare, "query_devices", lambda kind=None: [])

@@ -188,7 +188,7 @@ def unpacked(file: Any) -> tuple[list[Clip], str | None]:
     """Return the recordings in an uploaded zip, sorted by name, and what is wrong with the zip, if anything.
 
     Recordings stay packed until they are needed. Folders are part of the name; hidden files and what macOS adds are
-    passed over, and so is everything that is not a recording by its suffix or its first bytes.
+    skipped, and so is everything that is not a recording by its suffix or its first bytes.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class Asked:
 
 
 def read(query: Mapping[str, str], models: Sequence[str]) -> Asked:
-    """Read the settings of an address; others in it are passed over.
+    """Read the settings of an address; others in it are skipped.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ class Live:
     stream: Stream | None = None
 
     def take(self, message: Mapping[str, Any], recognizer: Recognizer) -> None:
-        """Hear a message of the browser; what was heard before is passed over.
+        """Hear a message of the browser; what was heard before is skipped.
 
         Parameters
         ----------

@@ -97,7 +97,7 @@ def _loaded(name: str) -> Recognizer | None:
 
 
 def _all(names: Sequence[str], model: str) -> None:
-    """The models to choose from, as rows; those that cannot be read are passed over, the sidebar says why."""
+    """The models to choose from, as rows; those that cannot be read are skipped, the sidebar says why."""
     found = {}
     for name in names:
         try:

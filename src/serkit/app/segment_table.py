@@ -146,7 +146,7 @@ def _columns(timeline: Timeline, rows: Sequence[tuple[int, Prediction]]) -> dict
 
 
 def _edited(table: pd.DataFrame, begun: Sequence[tuple[int, Prediction]], names: Sequence[str]) -> list[Edited]:
-    """The rows as they are now; one that is not filled in yet is passed over."""
+    """The rows as they are now; one that is not filled in yet is skipped."""
     found = []
     for number, row in zip(table.index, table.to_dict("records"), strict=True):
         texts = [row["start"], row["end"], row["emotion"]]

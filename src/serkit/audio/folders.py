@@ -1,4 +1,4 @@
-"""What a folder holds: recordings, judged by content, and the files that are passed over."""
+"""What a folder holds: recordings, judged by content, and the files that are skipped."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def find_audio(path: str | os.PathLike[str], *, recursive: bool = False) -> list
     path : path
         A folder, or a file, which is returned whatever it holds.
     recursive : bool
-        Also look into sub-folders and linked folders. Hidden files and folders are passed over.
+        Also look into sub-folders and linked folders. Hidden files and folders are skipped.
 
     Returns
     -------

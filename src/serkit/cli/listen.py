@@ -100,7 +100,7 @@ def listen(
     found = live.finish()
     if odd:
         blocks = count(odd, "block of sound was", "blocks of sound were")
-        typer.echo(f"ser: {blocks} passed over: the microphone gave NaN.", err=True)
+        typer.echo(f"ser: {blocks} skipped: the microphone gave NaN.", err=True)
     if gone is not None:
         typer.echo(f"ser: {gone} The {found.duration:.1f} s before are answered.", err=True)
         raise typer.Exit(1)

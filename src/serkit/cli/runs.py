@@ -132,7 +132,7 @@ def passed_over(files: Sequence[Path], *, named: bool = True, total: int | None 
         more = f" and {number - len(names)} more" if number > len(names) else ""
         which = f": {', '.join(names)}{more}"
     what = "not a recording" if number == 1 else "no recordings"
-    typer.echo(f"ser: {files_were} passed over ({what}){which}.", err=True)
+    typer.echo(f"ser: {files_were} skipped ({what}){which}.", err=True)
 
 
 def progress(rows: Iterator[_Rows], total: int) -> Iterator[_Rows]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Again", "answer_on_ray"]
 
 _PARTITION = {False: 256, True: 16}  # recordings, of predictions and of timelines
-_NAMED = 5  # files passed over that are named
+_NAMED = 5  # files skipped that are named
 
 
 class Again(NamedTuple):

@@ -24,7 +24,7 @@ def read_label_map(file: str | os.PathLike[str]) -> dict[str, str]:
     Parameters
     ----------
     file : path
-        A first line ``theirs,yours`` is a header and is passed over.
+        A first line ``theirs,yours`` is a header and is skipped.
 
     Returns
     -------

@@ -166,7 +166,7 @@ class Prediction:
     def from_dict(cls, row: Mapping[str, Any]) -> Prediction:
         """Return the answer that :meth:`to_dict` made the row of; KeyError or TypeError if it is none.
 
-        What is derived is derived again, keys of a newer serkit are passed over, and path and error may be missing, as
+        What is derived is derived again, keys of a newer serkit are skipped, and path and error may be missing, as
         they are from the segments of a timeline.
 
         Examples

@@ -90,7 +90,7 @@ def read_rttm(path: str | os.PathLike[str], recording: str | None = None) -> Tur
     ----------
     path : path
         Its lines read ``SPEAKER recording channel start duration <NA> <NA> speaker <NA> <NA>``; other types of lines
-        and lines that begin with ``;`` are passed over.
+        and lines that begin with ``;`` are skipped.
     recording : str, optional
         File name of the recording; its stem must be in the second column. By default the file must be about one only.
 

@@ -43,7 +43,7 @@ class Keys:
     lines : list of str
         ``name:SHA-256 of the key, in hexadecimal``.
     file : path, optional
-        The same, one a line; empty lines and those that begin with # are passed over.
+        The same, one a line; empty lines and those that begin with # are skipped.
 
     Raises
     ------
