@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -578,7 +579,11 @@ def test_the_table_is_the_documents_best_first() -> None:
 
 
 def test_partial_runs_are_marked_and_the_models_that_ship_are_rows() -> None:
-    found = results_page.document()
+    found = copy.deepcopy(results_page.document())
+    part = {"s2-cnn": {"reduced": "2 of 20 epochs", "folds_run": 1}, "s1-best": {"folds_run": 2}}
+    for row in found["rows"]:
+        if row["protocol"] == "speaker":
+            row.update({"reduced": None, "folds_run": 5, **part.get(row["recipe"], {})})
     shown = results_page.scores(found, "speaker", results_page.shipped())
     assert shown["recipe"][:3] == ["default", "fast", "open"]
     assert (shown["system"][0], shown["corpus"][:3]) == ("ships", ["6 corpora", "6 corpora", "3 corpora"])
@@ -586,7 +591,7 @@ def test_partial_runs_are_marked_and_the_models_that_ship_are_rows() -> None:
     measured = dict(zip(shown["recipe"], shown["measured"], strict=True))
     assert measured["◐ s2-cnn"] == "2 of 20 epochs, 1 of 5 folds"
     assert measured["◐ s1-best"] == "2 of 5 folds"
-    assert {part for name, part in measured.items() if "◐" not in name} == {"all"}
+    assert {said for name, said in measured.items() if "◐" not in name} == {"all"}
     random = results_page.scores(found, "random")  # of which one fold of five is the plan
     assert set(random["measured"]) == {"all"}
     assert {row["system"] for row in found["rows"]} == set(results_page.SYSTEMS)
