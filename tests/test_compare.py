@@ -281,7 +281,7 @@ def test_what_is_finished_can_be_tabulated_alone(
     assert not (place / "nowhere").exists()
 
 
-def test_an_earlier_table_keeps_what_is_not_measured_anew(
+def test_an_earlier_table_keeps_what_is_not_measured_again(
     document: dict[str, Any], place: Path, tiny_corpus: Path
 ) -> None:
     rows = [{key: value for key, value in row.items() if key != "written"} for row in document["rows"]]
@@ -349,13 +349,13 @@ def test_an_earlier_table_is_of_the_same_clips_labels_and_recipes(
         cell["recipe_hash"] = "0" if cell["recipe"] == "line" else cell["recipe_hash"]
     said = refused()
     assert "holds scores of 'line' as the recipe was then" in said
-    assert "measure it anew under augmented-random" in said
+    assert "compare it again under augmented-random" in said
     assert not (place / "odd").exists()
     both = ["--protocols", "speaker,augmented-random", "--seeds", "0,1", "--out", "odd"]
-    assert ser(*arguments, *both) == 0  # all of the old recipe is measured anew
+    assert ser(*arguments, *both) == 0  # all of the old recipe is measured again
     after = json.loads((place / "odd/results.json").read_text("utf-8"))
-    anew = {row["recipe"] for row in after["rows"] if row["written"]["command"] == after["command"]}
-    assert (anew, len(after["rows"]), len(after["cells"])) == ({"line"}, 4, 8)
+    again = {row["recipe"] for row in after["rows"] if row["written"]["command"] == after["command"]}
+    assert (again, len(after["rows"]), len(after["cells"])) == ({"line"}, 4, 8)
 
 
 def test_own_folds_tell_how_long_the_others_take(document: dict[str, Any], place: Path, corpus: Corpus) -> None:

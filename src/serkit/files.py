@@ -16,7 +16,7 @@ from typing import Any
 
 from serkit.errors import SerkitError
 
-__all__ = ["check_new", "hold", "parse_json", "plain", "write_atomic", "write_json"]
+__all__ = ["check_new", "followed", "hold", "is_special", "parse_json", "plain", "write_atomic", "write_json"]
 
 _BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -80,7 +80,7 @@ def hold(target: str | os.PathLike[str]) -> Iterator[None]:
     OSError
         If nothing can be written beside `target`.
     """
-    path = Path(os.path.realpath(target))  # not resolve(), which raises RuntimeError where links form a loop
+    path = followed(target)
     place = path.with_name(f".{path.name}.lock")
     descriptor = _locked(place, os.fspath(target))
     owner = os.getpid()
@@ -149,14 +149,24 @@ def _in_use(descriptor: int, name: str) -> str:
     return f"'{name}' is in use: {who} is writing it. Wait until it has finished, or choose another name."
 
 
+def followed(path: str | os.PathLike[str]) -> Path:
+    """Return where a path leads, so that writing there leaves a link a link; links in a loop raise nothing here."""
+    return Path(os.path.realpath(path))  # Path.resolve() raises RuntimeError for a loop
+
+
+def is_special(path: Path) -> bool:
+    """Whether a device, a pipe or the like is there: something to write to, not to replace."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def write_atomic(content: str | bytes, path: str | os.PathLike[str]) -> Path:
     """Write UTF-8 text or bytes through a file beside it: a reader sees the old content or the new, never a part.
 
     A link stays a link, and a device or a pipe, such as ``/dev/stdout``, is written to, not replaced.
     """
-    target = Path(os.path.realpath(path))
+    target = followed(path)
     data = content if isinstance(content, bytes) else content.encode("utf-8")
-    if target.exists() and not target.is_file() and not target.is_dir():
+    if is_special(target):
         target.write_bytes(data)
         return Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import plotly.graph_objects as go
@@ -51,11 +51,9 @@ def fills(names: Iterable[str], among: Iterable[str] = ()) -> dict[str, Any]:
     """
     names = list(names)
     among = {*names, *among}
-    edges: Sequence[str] = [line(GREY if name in UNNAMED else colour(name, among)) for name in names]
+    hues = [GREY if name in UNNAMED else colour(name, among) for name in names]
     return {
-        "color": [
-            _CLEAR if name == "no speech" else GREY if name in UNNAMED else colour(name, among) for name in names
-        ],
-        "line": {"width": [2 if name in UNNAMED else 1 for name in names], "color": edges},
+        "color": [_CLEAR if name == "no speech" else hue for name, hue in zip(names, hues, strict=True)],
+        "line": {"width": [2 if name in UNNAMED else 1 for name in names], "color": [line(hue) for hue in hues]},
         "pattern": {"shape": ["/" if name == "unsure" else "" for name in names], "solidity": 0.35, "size": 8},
     }

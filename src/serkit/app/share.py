@@ -109,22 +109,20 @@ def curl(one: Shared) -> str:
     curl -F 'file=@"a;b.wav"' -F min_confidence=0.3 http://127.0.0.1:8000/v1/predict
     """
     serve = f"# in another terminal: {shlex.join(['ser', 'serve', '--model', one.model])}"
+    profile = "place.json" if one.kind == "clips" else "voice.json"
     fields = [f"min_confidence={one.min_confidence:g}"]
     fields += [f"channel={one.channel}"] if one.channel != "auto" else []
+    fields += [f"profile=@{profile}"] if one.profile else []
+    more = shlex.join(word for field in fields for word in ("-F", field))
+    more += f" {_SERVICE}/{'timeline' if one.kind == 'recording' else 'predict'}"
     if one.kind == "clips":
-        fields += ["profile=@place.json"] if one.profile else []
-        more = shlex.join(word for field in fields for word in ("-F", field))
-        folder = shlex.quote(one._path)
-        loop = f'for file in {folder}/*; do curl -F "file=@\\"$file\\"" {more} {_SERVICE}/predict; done'
-        first = [shlex.join(["ser", "adapt", one._path, "--model", one.model, "--out", "place.json"])]
-        return "\n".join([serve, *(first if one.profile else []), loop])
+        loop = f'for file in {shlex.quote(one._path)}/*; do curl -F "file=@\\"$file\\"" {more}; done'
+        adapt = [shlex.join(["ser", "adapt", one._path, "--model", one.model, "--out", profile])]
+        return "\n".join([serve, *(adapt if one.profile else []), loop])
     name = one._path
     if re.search(r'[;,"\\]', name):  # these would end the name
         name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    fields = [f"file=@{name}", *fields, *(["profile=@voice.json"] if one.profile else [])]
-    words = ["curl", *(word for field in fields for word in ("-F", field))]
-    route = "timeline" if one.kind == "recording" else "predict"
-    return f"{serve}\n{shlex.join([*words, f'{_SERVICE}/{route}'])}"
+    return f"{serve}\ncurl -F {shlex.quote(f'file=@{name}')} {more}"
 
 
 def show(one: Shared, json: str | None = None) -> None:

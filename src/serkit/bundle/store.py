@@ -22,7 +22,7 @@ from serkit.bundle.clips import CLIPS, check_clips
 from serkit.bundle.manifest import FORMAT_VERSION, Manifest
 from serkit.bundle.onnxfile import check_graph
 from serkit.errors import ArchiveError, BundleError
-from serkit.files import parse_json
+from serkit.files import followed, parse_json
 
 if TYPE_CHECKING:
     import zipfile
@@ -276,7 +276,7 @@ def check_target(folder: str | os.PathLike[str], *, force: bool = False) -> None
         If a bundle is there and `force` is not set; if something else is there, even if it is beside an older bundle;
         or if the folder above may not be written.
     """
-    target = Path(os.path.realpath(folder))
+    target = followed(folder)
     try:
         if target.exists():
             names = {path.name for path in target.iterdir()} - _RUBBISH
@@ -349,7 +349,7 @@ def write_bundle(
     from serkit.files import hold
 
     try:
-        target = Path(os.path.realpath(folder))  # a link stays a link
+        target = followed(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         with hold(folder):
             check_target(folder, force=force)  # another process may have written one by now

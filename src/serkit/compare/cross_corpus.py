@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serkit.compare.grid import Progress, finished_or_run, n_folds
-from serkit.errors import ProtocolError, SerkitError, TrainingError
-from serkit.protocol import ONE_CORPUS, Split, make_split, train_on_one
+from serkit.compare.grid import Progress, Splits, finished_or_run, n_folds, read_finished
+from serkit.errors import SerkitError, TrainingError
+from serkit.protocol import ONE_CORPUS, Split, train_on_one
 from serkit.training import run_folder
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Part:
         if self.protocol in ONE_CORPUS:
             return train_on_one(joined, self.trained_on, adapted=self.adapted, seed=self.seed)
         own = self.corpus(joined)
-        return make_split(own, self.protocol, seed=self.seed, n_folds=max(2, n_folds(own, self.protocol)))
+        return Splits(own).make(self.protocol, self.seed)
 
     def folder(self, root: Path, joined: Corpus) -> Path:
         """Return the folder of its run."""
@@ -176,19 +177,10 @@ def finished(parts: Sequence[Part], corpus: Corpus, root: Path) -> list[PartOutc
     """Read the finished parts without running any; one that cannot be read has an error."""
     found = []
     for part in parts:
-        folder = part.folder(root, corpus)
-        if not run_folder.begun(folder):
-            continue
-        try:
-            split = part.split(corpus)
-            done = run_folder.read(folder, part.recipe, part.corpus(corpus), split, range(split.n_folds))
-        except (ProtocolError, TrainingError):  # the folder holds another run, so this part is not finished
-            continue
-        except SerkitError as error:  # such as a missing encoder: whether it is finished cannot be told
-            found.append(PartOutcome(part, None, str(error)))
-            continue
-        if done is not None:
-            found.append(PartOutcome(part, done))
+        split = partial(part.split, corpus)
+        done, error = read_finished(part.folder(root, corpus), part.recipe, part.corpus(corpus), split)
+        if done is not None or error is not None:
+            found.append(PartOutcome(part, done, error))
     return found
 
 

@@ -8,10 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serkit.compare.grid import n_folds
+from serkit.compare.grid import Splits
 from serkit.errors import ProtocolError, TrainingError
 from serkit.evaluation.metrics import group_values, shared_names
-from serkit.protocol import make_split
 from serkit.training import run_folder, split_rows
 from serkit.training.recipe_files import list_recipes, load_recipe, shortened
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from serkit.compare.cells import Cell
     from serkit.corpora import Corpus
 
-__all__ = ["kept", "read"]
+__all__ = ["read"]
 
 _PARTS = ("command", "corpus", "date", "serkit", "grid", "cells", "rows", "failed")
 
@@ -33,19 +32,18 @@ def read(file: str | os.PathLike[str], corpus: Corpus, cells: Sequence[Cell]) ->
     corpus : Corpus
         What the new comparison reads.
     cells : sequence of Cell
-        What it measures anew.
+        What it measures itself.
 
     Returns
     -------
     dict
-        As :func:`serkit.compare.scores.collect` returns it, without the scores of recipes that have changed since and
-        are measured anew.
+        As :func:`serkit.compare.scores.collect` returns it, without scores by earlier versions of a recipe.
 
     Raises
     ------
     TrainingError
-        If there is no such file, it is no comparison, it is of other recordings or labels, or a recipe that is packaged
-        or compared now has changed since and is not measured anew.
+        If there is no such file, it is no comparison, it is of other recordings or labels, or a recipe has changed
+        since and `cells` do not measure all its scores again.
     """
     path = Path(file)
     try:
@@ -69,9 +67,9 @@ def read(file: str | os.PathLike[str], corpus: Corpus, cells: Sequence[Cell]) ->
 
 
 def _old(path: Path, document: Mapping[str, Any], cells: Sequence[Cell]) -> set[tuple[str, str]]:
-    """Recipe and protocol of the scores by a recipe that has changed since; all of them must be measured anew."""
+    """Recipe and protocol of scores whose recipe has changed since: an error unless `cells` measure them again."""
     sources = {name: name for name in list_recipes()} | {cell.recipe.name: cell.row.recipe for cell in cells}
-    anew = {(cell.recipe.name, cell.protocol) for cell in cells}
+    again = {(cell.recipe.name, cell.protocol) for cell in cells}
     old = set()
     for cell in document["cells"]:
         if cell["recipe"] not in sources:  # of a file that may be anywhere now
@@ -82,10 +80,10 @@ def _old(path: Path, document: Mapping[str, Any], cells: Sequence[Cell]) -> set[
         if recipe.hash == cell["recipe_hash"]:
             continue
         old.add((cell["recipe"], cell["protocol"]))
-        if (cell["recipe"], cell["protocol"]) not in anew:
+        if (cell["recipe"], cell["protocol"]) not in again:
             raise TrainingError(
-                f"{path} holds scores of '{cell['recipe']}' as the recipe was then, and it has changed since: measure "
-                f"it anew under {cell['protocol']} in this comparison, or leave the file out."
+                f"{path} holds scores of '{cell['recipe']}' as the recipe was then, and it has changed since: compare "
+                f"it again under {cell['protocol']}, or leave the file out."
             )
     return old
 
@@ -99,40 +97,28 @@ def _check_clips(path: Path, document: Mapping[str, Any], corpus: Corpus) -> Non
             f"{path} is of the labels {', '.join(other)}, and this comparison of {', '.join(sorted(labels))}: use the "
             "same --drop and --label-map."
         )
-    shared = shared_names(corpus.table, "speaker")
+    splits, shared = Splits(corpus), shared_names(corpus.table, "speaker")
     # Copies are tested under augmented-random; the other protocols say enough
     of_protocol = {cell["protocol"]: cell for cell in document["cells"] if cell["protocol"] != "augmented-random"}
     for protocol, cell in of_protocol.items():
-        if _tested(cell, corpus, shared) != {name: scores["n"] for name, scores in cell["speakers"].items()}:
+        if _tested(cell, splits, shared) != {name: scores["n"] for name, scores in cell["speakers"].items()}:
             raise TrainingError(
                 f"{path} is of other recordings than this comparison, as the clips tested under {protocol} show: "
                 "compare the same recordings, with the same --drop, --label-map and --skip-broken."
             )
 
 
-def _tested(cell: Mapping[str, Any], corpus: Corpus, shared: Collection[str]) -> dict[str, int] | None:
+def _tested(cell: Mapping[str, Any], splits: Splits, shared: Collection[str]) -> dict[str, int] | None:
     """How many clips of each speaker are tested where these recordings are split as a cell says; None if they cannot.
 
     Unlike the hash of a split, this does not depend on the folders that the recordings are in.
     """
-    protocol = cell["protocol"]
     try:
-        split = make_split(corpus, protocol, seed=cell["seed"], n_folds=max(2, n_folds(corpus, protocol)))
+        split = splits.make(cell["protocol"], cell["seed"])
     except ProtocolError:
         return None
-    rows = split_rows.joined(split, corpus)
+    rows = split_rows.joined(split, splits.corpus)
     names, codes = group_values(
         rows[(rows["role"] == "test") & rows["fold"].isin(cell["folds_run"])], "speaker", shared=shared
     )
     return {name: int((codes == k).sum()) for k, name in enumerate(names)}
-
-
-def kept(document: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], int]]:
-    """The commands that measured the rows which `document` took over, and how many rows are of each."""
-    found: dict[str, tuple[Mapping[str, Any], int]] = {}
-    for row in document["rows"]:
-        written = row.get("written", {})
-        if written.get("date", document["date"]) != document["date"]:
-            _, number = found.get(written["date"], (written, 0))
-            found[written["date"]] = (written, number + 1)
-    return [found[date] for date in sorted(found)]

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ __all__ = [
     "interrupted",
     "n_folds",
     "plan",
+    "read_finished",
     "read_grid",
     "run",
     "stale",
@@ -238,21 +240,26 @@ def finished(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Outcome]
     """Read the finished cells without running any; one that cannot be read has an error."""
     splits, found = Splits(corpus), []
     for cell in cells:
-        folder = cell.folder(root, corpus)
-        try:
-            done = (
-                run_folder.read(folder, cell.recipe, corpus, splits.of(cell), cell.folds)
-                if run_folder.begun(folder)
-                else None
-            )
-        except TrainingError:  # the folder contains another run, so this cell is not finished
-            continue
-        except SerkitError as error:  # such as a missing encoder: whether it is finished cannot be told
-            found.append(Outcome(cell, None, str(error)))
-            continue
-        if done is not None:
-            found.append(Outcome(cell, done))
+        split = partial(splits.of, cell)
+        done, error = read_finished(cell.folder(root, corpus), cell.recipe, corpus, split, cell.folds)
+        if done is not None or error is not None:
+            found.append(Outcome(cell, done, error))
     return found
+
+
+def read_finished(
+    folder: Path, recipe: Recipe, corpus: Corpus, split: Callable[[], Split], folds: Sequence[int] | None = None
+) -> tuple[run_folder.Run | None, str | None]:
+    """The finished run in `folder`, of these folds or all, or why it cannot be read; neither if there is none."""
+    if not run_folder.begun(folder):
+        return None, None
+    try:
+        made = split()
+        return run_folder.read(folder, recipe, corpus, made, range(made.n_folds) if folds is None else folds), None
+    except TrainingError:  # the folder contains another run, so this one is not finished
+        return None, None
+    except SerkitError as error:  # such as a missing encoder: whether it is finished cannot be told
+        return None, str(error)
 
 
 def interrupted(cells: Sequence[Cell], corpus: Corpus, root: Path) -> list[Cell]:
@@ -277,10 +284,13 @@ class Splits:
 
     def of(self, cell: Cell) -> Split:
         copies = {"n_copies": cell.recipe.augment.copies} if cell.recipe.augment else {}
-        key = (cell.protocol, cell.seed, *copies.values())
+        return self.make(cell.protocol, cell.seed, **copies)
+
+    def make(self, protocol: str, seed: int, **copies: int) -> Split:
+        key = (protocol, seed, *copies.values())
         if key not in self.made:
-            number = max(2, n_folds(self.corpus, cell.protocol))
-            self.made[key] = make_split(self.corpus, cell.protocol, seed=cell.seed, n_folds=number, **copies)
+            number = max(2, n_folds(self.corpus, protocol))
+            self.made[key] = make_split(self.corpus, protocol, seed=seed, n_folds=number, **copies)
         return self.made[key]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from serkit.compare.earlier import kept
 from serkit.compare.picture import picture
 from serkit.evaluation.plots import pct
 from serkit.files import write_atomic, write_json
@@ -100,11 +99,16 @@ def markdown(document: Mapping[str, Any]) -> str:
 
 
 def _kept(document: Mapping[str, Any]) -> str:
-    """Say which rows come from earlier commands."""
+    """Say which rows come from earlier commands, and how many from each."""
+    earlier: dict[str, list[Mapping[str, Any]]] = {}
+    for row in document["rows"]:
+        written = row.get("written", document)
+        if written["date"] != document["date"]:
+            earlier.setdefault(written["date"], []).append(written)
     return "".join(
-        f"{number} of the {len(document['rows'])} results are from `{written['command'] or 'ser compare'}` (serkit "
-        f"{written['serkit']}) on {written['date'][:10]}. "
-        for written, number in kept(document)
+        f"{len(same)} of the {len(document['rows'])} results are from `{same[0]['command'] or 'ser compare'}` (serkit "
+        f"{same[0]['serkit']}) on {date[:10]}. "
+        for date, same in sorted(earlier.items())
     )
 
 

@@ -52,7 +52,7 @@ def collect(
         The command that made them, for the reader.
     earlier : mapping, optional
         A document of another comparison, checked by :func:`serkit.compare.earlier.read`. Its rows stay, except those
-        that were measured anew.
+        that ``outcomes`` replace.
 
     Returns
     -------
@@ -65,8 +65,7 @@ def collect(
         ``against_best``, the test against the best recipe of the protocol (None for itself, or with fewer than two
         shared speakers); ``best``, protocol -> that recipe; ``paired``, the tests of all pairs under ``speaker``;
         ``failed``, the cells without a run. ``written`` in a row names the command that measured it, with date and
-        version. p-values are adjusted for all pairs of recipes under the protocol (Holm,
-        1979): ``p_holm``.
+        version. p-values are adjusted for all pairs of recipes under the protocol (Holm, 1979): ``p_holm``.
     """
     done = [(outcome.cell, outcome.run) for outcome in outcomes if outcome.run is not None]
     failed = [
@@ -84,11 +83,11 @@ def collect(
     rows = [{**_row(members, shared), "written": written} for members in by_row.values()]
     planned = {o.cell.recipe.name: asdict(o.cell.row) | {"recipe": o.cell.recipe.name} for o in outcomes}
     if earlier is not None:
-        anew = {(outcome.cell.recipe.name, outcome.cell.protocol) for outcome in outcomes}
+        ran = {(outcome.cell.recipe.name, outcome.cell.protocol) for outcome in outcomes}
         kept = _but(earlier["rows"], by_row)
         rows = [{"written": {key: earlier[key] for key in written}, **row} for row in kept] + rows
         cells = _but(earlier["cells"], by_row) + cells
-        failed = _but(earlier["failed"], anew) + failed
+        failed = _but(earlier["failed"], ran) + failed
         planned = {entry["recipe"]: entry for entry in earlier["grid"]} | planned
     best, tests = {}, {}
     for protocol in dict.fromkeys(row["protocol"] for row in rows):
@@ -112,9 +111,9 @@ def collect(
     }
 
 
-def _but(entries: Iterable[Mapping[str, Any]], anew: Collection[tuple[str, str]]) -> list[Any]:
-    """The entries of an earlier comparison but those of these recipes and protocols."""
-    return [entry for entry in entries if (entry["recipe"], entry["protocol"]) not in anew]
+def _but(entries: Iterable[Mapping[str, Any]], replaced: Collection[tuple[str, str]]) -> list[Any]:
+    """Entries of an earlier comparison, without those of these recipes and protocols."""
+    return [entry for entry in entries if (entry["recipe"], entry["protocol"]) not in replaced]
 
 
 def _titles(cell: Cell) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, TypeVar
 from serkit._version import __version__
 from serkit.bundle import Bundle
 from serkit.errors import SerkitError
-from serkit.files import differences, hold, write_atomic
+from serkit.files import differences, followed, hold, write_atomic
 from serkit.recognition.answer_codecs import CODECS
 from serkit.recognition.csv_text import canonical
 from serkit.recognition.prediction import Prediction
@@ -110,7 +110,7 @@ class AnswerFile:
             from serkit.recognition import parquet  # now, so that a missing package shows before the first recording
 
             parquet.need()
-        self._path = Path(os.path.realpath(path))  # a link stays a link
+        self._path = followed(path)
         self._beside = self._path.with_name(f"{self._path.name}.run.json")
         self._rows = self._path.with_name(f"{self._path.name}.part") if self._parquet else self._path
         self._codec = CODECS[suffix](self._labels)

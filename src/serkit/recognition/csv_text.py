@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -120,16 +119,16 @@ class CsvFile:
             if isinstance(sys.stdout, io.TextIOWrapper):
                 sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
             return
-        path = Path(os.path.realpath(target))  # a link stays a link
+        from serkit.files import check_new, followed, hold, is_special
+
+        path = followed(target)
         try:
-            if path.exists() and not path.is_file() and not path.is_dir():
+            if is_special(path):
                 self._file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")  # a device or pipe
                 self._part = path
                 return
             if path.is_dir():
                 raise IsADirectoryError(0, "it is a folder")
-            from serkit.files import check_new, hold
-
             check_new(target, force=force)
             self._lock.enter_context(hold(target))
             self._part = path.with_name(f".{path.name}.part")

@@ -181,8 +181,7 @@ class Jobs:
                     continue
                 found = Claimed(place, job)
                 if job["state"] not in _OPEN:  # its worker ended before it moved it
-                    (place / "recording").unlink(missing_ok=True)
-                    place.rename(self._done / place.name)
+                    self._close(place)
                     continue
                 if found.cancelled:
                     self.finish(found, "cancelled")
@@ -208,8 +207,11 @@ class Jobs:
                 finished=_stamp(now),
                 expires=_stamp(now + self._kept),
             )
-            (claimed.place / "recording").unlink(missing_ok=True)
-            claimed.place.rename(self._done / claimed.place.name)
+            self._close(claimed.place)
+
+    def _close(self, place: Path) -> None:
+        (place / "recording").unlink(missing_ok=True)
+        place.rename(self._done / place.name)
 
     def put_back(self, claimed: Claimed) -> None:
         """Leave a job to another worker, because this one ends."""
