@@ -198,6 +198,22 @@ def test_verification_looks_at_every_number() -> None:
         verify(data, [X[:1]], expected[:1, :7], names=["a"])
 
 
+def test_verification_runs_the_graph_as_features_were_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one thread: on two, an 8-bit encoder gave other probabilities for one clip of 64, by 0.002."""
+    threads = []
+    session = onnxruntime.InferenceSession
+
+    def spy(data: bytes, options: Any, **rest: Any) -> Any:
+        threads.append(options.intra_op_num_threads)
+        return session(data, options, **rest)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", spy)
+    pipeline, X = fitted(recipe_of("logistic", "", "none"), list(LABELS))
+    data = pipeline_graph(pipeline, LABELS, 26).SerializeToString()
+    verify(data, [X[:1]], fitting.label_probabilities(pipeline, X[:1], LABELS), names=["a"])
+    assert threads == [1]
+
+
 # ------------------------------------------------------------------------------------------- bundles
 
 
