@@ -443,7 +443,7 @@ def verify(
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # not that an input has a default value
-    options.intra_op_num_threads = 1  # as for features: more threads sum in another order, and 8-bit numbers may round up
+    options.intra_op_num_threads = 1  # as for features: more sum in another order, and 8-bit numbers round otherwise
     session = onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
     source = session.get_inputs()[0].name
     worst = 0.0
