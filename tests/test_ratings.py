@@ -188,6 +188,11 @@ def test_features_of_recipes_are_compared_on_the_same_folds(
     with (tmp_path / "s1/ratings.csv").open() as one, (rated / "loud-scores/ratings.csv").open() as other:
         folds = [[(row["path"], row["fold"]) for row in csv.DictReader(file)] for file in (one, other)]
     assert folds[0] == folds[1]
+    before = (tmp_path / "s1/ratings.json").read_bytes()
+    code, _, err = ser(*command, "--out", tmp_path / "s1")
+    assert code == 2
+    assert "s1 exists already: use another --out" in " ".join(err.split())
+    assert (tmp_path / "s1/ratings.json").read_bytes() == before
     code, _, err = ser(*command, "--protocol", "random")
     assert code == 2
     assert "leave out --protocol" in " ".join(err.split())
@@ -292,8 +297,8 @@ def test_a_table_that_holds_no_ratings_is_refused(tmp_path: Path, lines: list[st
 
 
 def test_a_comma_is_decimal_where_it_can_be_nothing_else() -> None:
-    assert number("x", "1,085", ";") == number("x", "1,085", "\t") == 1.085
-    assert (number("x", "0,125", ","), number("x", "4,5", ",")) == (0.125, 4.5)
+    assert number("x", "1,085", commas=True) == 1.085
+    assert (number("x", "0,125"), number("x", "4,5")) == (0.125, 4.5)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,44 @@ def test_the_same_table_in_every_spelling(root: Path, name: str) -> None:
     assert table(root) == WANT  # the folder that holds one table is enough
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "labels"),
+    [
+        ("mine.csv", "", ["01", "02"]),
+        ("mine.csv", ",corpus", ["neutral", "calm"]),  # a column says which corpus it is
+        ("ravdess.csv", "", ["neutral", "calm"]),
+    ],
+)
+def test_numbers_are_labels_like_any_other_outside_ravdess(root: Path, name: str, more: str, labels: list[str]) -> None:
+    value = more.replace("corpus", "ravdess")
+    text = f"path,emotion{more}\nwavs/a.wav,01{value}\nwavs/b.wav,02{value}\n"
+    (root / name).write_text(text, encoding="utf-8")
+    assert read_corpus(root / name).table["emotion"].tolist() == labels
+
+
+@pytest.mark.parametrize(
+    ("fields", "starts"),
+    [
+        ('"1,085",|"1,185",', None),
+        ('"1,085",|"0,25",', [0.25, 1.085]),  # the second row shows what commas are
+        ("1.085,|1.185,", [1.085, 1.185]),
+    ],
+)
+def test_a_comma_that_may_part_thousands_is_no_decimal_comma(
+    root: Path, fields: str, starts: list[float] | None
+) -> None:
+    write(root / "long.wav", 1, seconds=2.0)
+    rows = "\n".join(f"long.wav,{label},{row}" for label, row in zip(("sad", "calm"), fields.split("|"), strict=True))
+    (root / "t.csv").write_text(f"path,emotion,start,end\n{rows}\n", encoding="utf-8")
+    if starts is not None:
+        assert read_corpus(root / "t.csv").table["start"].tolist() == starts
+        return
+    with pytest.raises(CorpusError, match=r"line 2: start is '1,085', which could be 1\.085 or 1085"):
+        read_corpus(root / "t.csv")
+    (root / "t.csv").write_text((root / "t.csv").read_text().replace(",", ";").replace('"1;', "1,").replace('"', ""))
+    assert read_corpus(root / "t.csv").table["start"].tolist() == [1.085, 1.185]
+
+
 def frame() -> pd.DataFrame:
     index = pd.MultiIndex.from_arrays(
         [["wavs/a.wav", "wavs/b.wav"], pd.to_timedelta([0.05, 0], "s"), pd.to_timedelta([0.25, None], "s")],
@@ -82,7 +120,7 @@ def test_frames_and_parquet(root: Path, form: str) -> None:
     assert corpus.name == root.name
     if form == "columns":
         assert corpus.table["age"].tolist() == ["31", ""]
-        with pytest.raises(CorpusError, match="the data frame, row 1: '' cannot be a label"):
+        with pytest.raises(CorpusError, match="the data frame, row 1: the label is missing"):
             from_frame(given.astype({"emotion": str}).replace({"happy": ""}), root=root)
 
 
@@ -147,14 +185,15 @@ def dataset_rows(root: Path) -> list[dict[str, object]]:
     ]
 
 
-def saved(root: Path, folder: Path) -> Path:
+def saved(root: Path, folder: Path, label: int = 0) -> Path:
     """A data set as save_to_disk writes it: a stream of Arrow, and what it holds as JSON."""
     pa = pytest.importorskip("pyarrow")
     folder.mkdir()
     kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     schema = pa.schema({"audio": kind, "label": pa.int64(), "speaker_id": pa.string(), "sex": pa.string()})
     with pa.ipc.new_stream(str(folder / "data-00000-of-00001.arrow"), schema) as writer:
-        writer.write_table(pa.Table.from_pylist(dataset_rows(root), schema=schema))
+        first, second = dataset_rows(root)
+        writer.write_table(pa.Table.from_pylist([first, {**second, "label": label}], schema=schema))
     features = {
         "audio": {"sampling_rate": 8000, "_type": "Audio"},
         "label": {"names": ["happy", "angry"], "_type": "ClassLabel"},
@@ -177,6 +216,18 @@ def test_a_saved_data_set_is_unpacked(root: Path, capsys: pytest.CaptureFixture[
     assert table["audio_hash"].tolist() == [audio.load(root / "wavs" / f"{name}.wav").digest for name in "ab"]
     with pytest.raises(CorpusError, match="holds files: give a folder that is empty"):
         from_dataset(folder, root / "new")
+
+
+@pytest.mark.parametrize(
+    ("label", "says"),
+    [
+        (-1, r"manifest\.csv, line 3: the label is missing: fill it in"),  # Hugging Face's number for no class
+        (2, "Row 1 of the data set: label is 2: expected the number of a class, 0 to 1"),
+    ],
+)
+def test_a_number_of_no_class_is_no_label(root: Path, label: int, says: str) -> None:
+    with pytest.raises(CorpusError, match=says):
+        from_dataset(saved(root, root / "saved", label), root / "new")
 
 
 def test_rows_of_a_data_set_become_a_corpus_and_a_wrong_one_is_named(root: Path) -> None:

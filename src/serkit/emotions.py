@@ -10,6 +10,7 @@ from serkit.errors import CorpusError
 
 __all__ = [
     "ALIASES",
+    "CODES",
     "EMOTIONS",
     "LABELS",
     "OTHERS",
@@ -92,9 +93,7 @@ LABELS: tuple[str, ...] = tuple(e.label for e in EMOTIONS)
 #: Names that other corpora and people use for the eight labels; every key is lower case.
 ALIASES: dict[str, str] = {
     **{label: label for label in LABELS},
-    **{f"{e.code:02d}": e.label for e in EMOTIONS},
     "neu": "neutral",
-    "n": "neutral",
     "cal": "calm",
     "hap": "happy",
     "happiness": "happy",
@@ -111,6 +110,9 @@ ALIASES: dict[str, str] = {
     "pleasant_surprise": "surprised",
     "ps": "surprised",
 }
+
+#: The numbers of the emotions in RAVDESS' file names. Other corpora may mean anything by them.
+CODES: dict[str, str] = {f"{e.code:02d}": e.label for e in EMOTIONS}
 
 #: Other emotions in corpora: no model here knows them, and `ser transfer` leaves them out.
 OTHERS: dict[str, str] = {
@@ -147,7 +149,7 @@ _OWN = (
 _HUES = 10
 
 
-def canonical(name: str, *, others: bool = False) -> str:
+def canonical(name: str, *, others: bool = False, corpus: str = "") -> str:
     """Return serkit's label for an emotion's name in any of the supported corpora.
 
     Parameters
@@ -156,6 +158,8 @@ def canonical(name: str, *, others: bool = False) -> str:
         A label such as ``"ANG"``, ``"Fear"`` or ``"happy"``; case and surrounding blanks do not matter.
     others : bool
         Take the names in :data:`OTHERS` too.
+    corpus : str
+        Where the name is from: in ``"ravdess"`` the numbers in :data:`CODES` are names too.
 
     Returns
     -------
@@ -172,7 +176,7 @@ def canonical(name: str, *, others: bool = False) -> str:
     >>> canonical("ANG"), canonical(" Fear ")
     ('angry', 'fearful')
     """
-    known = ALIASES | OTHERS if others else ALIASES
+    known = _names(corpus) | (OTHERS if others else {})
     try:
         return known[name.strip().lower().replace(" ", "_")]
     except KeyError:
@@ -183,7 +187,7 @@ def canonical(name: str, *, others: bool = False) -> str:
         ) from None
 
 
-def own(name: str) -> str:
+def own(name: str, *, corpus: str = "") -> str:
     """Return the label for a name that a user gave a class: one of the eight if it means one, else the name itself.
 
     Parameters
@@ -191,6 +195,9 @@ def own(name: str) -> str:
     name : str
         Such as ``"ANG"``, ``"Stressed"`` or ``"very calm"``; case and surrounding blanks do not matter, and blanks
         inside become ``_``.
+    corpus : str
+        The corpus of the clip: in ``"ravdess"`` the numbers in :data:`CODES` mean its emotions, elsewhere they are
+        labels like any other.
 
     Raises
     ------
@@ -201,11 +208,18 @@ def own(name: str) -> str:
     --------
     >>> own("ANG"), own(" Stressed "), own("very calm")
     ('angry', 'stressed', 'very_calm')
+    >>> own("05"), own("05", corpus="ravdess")
+    ('05', 'angry')
     """
     key = "_".join(name.strip().lower().split())
     if not key or len(key) > 64 or not key.isprintable() or "<" in key or ">" in key:
         raise CorpusError(f"{name!r:.80} cannot be a label: expected 1 to 64 characters that can be shown, no < or >.")
-    return (ALIASES | OTHERS).get(key, key)
+    return (_names(corpus) | OTHERS).get(key, key)
+
+
+def _names(corpus: str) -> dict[str, str]:
+    """The names of the eight labels in a corpus."""
+    return ALIASES | CODES if corpus.lower() == "ravdess" else ALIASES
 
 
 def in_order(labels: Iterable[str]) -> list[str]:

@@ -113,7 +113,7 @@ def evaluate(
         tracker = open_tracker(mlflow)
         reading: dict[str, Any] = {"skip_broken": skip_broken, "drop": drop, "label_map": label_map}
         _evaluate_ratings(recipe, data, corpus, channel, target, seed, out, jobs, tracker, reading)
-        close_tracker(tracker, "the same command logs it again")
+        close_tracker(tracker, "the same command with another --out computes and logs it again")
         return
     from serkit.protocol import make_split
     from serkit.training.against import finished_run
@@ -181,8 +181,7 @@ def _evaluate_ratings(
     recordings = read_to_learn(data, corpus, channel, targets=targets, **reading)
     named = "".join(c if c.isalnum() or c in "-_" else "-" for c in "-".join(targets))
     folder = out or Path("runs") / f"{loaded.name}-{recordings.name}-{named}-{seed}"
-    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    if taken and not (folder / "ratings.json").is_file():  # an earlier run of this kind is replaced
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TrainingError(f"{folder} exists already: use another --out.")
     plan = plan_ratings(recordings, targets, seed=seed)
     for note in plan.notes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import numbers
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from serkit.files import write_atomic
 
 __all__ = ["from_dataset", "is_saved"]
 
+_NO_CLASS = -1  # what a ClassLabel holds where a row has none
 _INFO, _STATE, _SPLITS = "dataset_info.json", "state.json", "dataset_dict.json"
 
 
@@ -38,8 +40,9 @@ def from_dataset(
     ----------
     dataset : datasets.Dataset, path, or iterable of mappings
         Its rows have a recording in `column`, decoded (``{"array", "sampling_rate"}``) or not (``{"bytes", "path"}``),
-        and the columns of a manifest (:func:`serkit.corpora.manifest.read`). A path is a folder that ``save_to_disk``
-        wrote, which pyarrow reads; its splits come after one another.
+        and the columns of a manifest (:func:`serkit.corpora.manifest.read`). The number of a class becomes its name,
+        and -1, which stands for no class, an empty field. A path is a folder that ``save_to_disk`` wrote, which pyarrow
+        reads; its splits come after one another.
     to : path
         Folder for ``clips/`` and ``manifest.csv``; it must not exist or be empty.
     column : str
@@ -54,8 +57,8 @@ def from_dataset(
     Raises
     ------
     CorpusError
-        If a row has no recording, which the message names, counted from 0; if a column is missing; or if `to` holds
-        files.
+        If a row has no recording, or a number of no class; the message names the row, counted from 0. If a row has no
+        label; the message names its line in the written table. If a column is missing, or `to` holds files.
     """
     folder = Path(to).expanduser()
     if folder.exists() and any(folder.iterdir()):
@@ -70,7 +73,10 @@ def from_dataset(
             path = _write(row[column], folder / "clips" / f"{at:06d}")
         except (AudioError, OSError) as error:
             raise CorpusError(f"Row {at} of the data set has no recording that can be read: {error}") from None
-        others = {name: _named(value, names.get(name)) for name, value in row.items() if name not in (column, "path")}
+        try:
+            others = {k: _named(k, value, names.get(k)) for k, value in row.items() if k not in (column, "path")}
+        except CorpusError as error:
+            raise CorpusError(f"Row {at} of the data set: {error}") from None
         rows.append({"path": path.relative_to(folder).as_posix(), **others})
     if not rows:
         raise CorpusError("The data set has no rows.")
@@ -110,11 +116,16 @@ def _write(recording: Mapping[str, Any], target: Path) -> Path:
     return target
 
 
-def _named(value: Any, names: list[str] | None) -> str:
-    """A value as text; the number of a class as its name."""
-    if names is not None and isinstance(value, int) and 0 <= value < len(names):
-        return names[value]
-    return tables.text_of(value)
+def _named(column: str, value: Any, names: list[str] | None) -> str:
+    """A value as text; the number of a class as its name, and ``""`` for the number that says that there is none."""
+    if names is None or not isinstance(value, numbers.Integral):
+        return tables.text_of(value)
+    number = int(value)
+    if number == _NO_CLASS:
+        return ""
+    if not 0 <= number < len(names):
+        raise CorpusError(f"{column} is {number}: expected the number of a class, 0 to {len(names) - 1}.")
+    return names[number]
 
 
 def _class_names(dataset: Any) -> dict[str, list[str]]:

@@ -23,7 +23,7 @@ def is_emotion(name: str) -> bool:
     Plain numbers are not: ``"01"`` may be a speaker.
     """
     key = name.strip().lower().replace(" ", "_")
-    return (key in ALIASES or key in OTHERS) and not key.isdigit()
+    return key in ALIASES or key in OTHERS
 
 
 def read(root: Path) -> Listing:

@@ -55,7 +55,8 @@ def _required(targets: Sequence[str]) -> tuple[str, ...]:
 def read(file: Path, targets: Sequence[str] = ()) -> Listing:
     """List a corpus that a table describes.
 
-    The columns are ``path`` and ``emotion`` (an alias of serkit's eight labels, or any label of your own); optional are
+    The columns are ``path`` and ``emotion`` (an alias of serkit's eight labels, or any label of your own; "01" to "08"
+    are RAVDESS' emotions only where the corpus is called ravdess); optional are
     ``start`` and ``end`` (seconds, or timedeltas as in audformat's tables; empty: the file's start, its end),
     ``speaker``, ``sex`` (female, male, f, m), ``channel`` (speech, song), ``intensity``, ``statement``, ``repetition``
     and ``corpus``. :data:`serkit.corpora.tables.ALIASES` has other names for four of them. Other columns are kept as
@@ -113,9 +114,10 @@ def listing(table: tables.Rows, root: Path, name: str, targets: Sequence[str] = 
     rows: list[dict[str, Any]] = []
     absent: list[str] = []
     unrated = 0
+    commas = table.decimal_commas(("start", "end", *targets))
     for where, values in table.rows:
         try:
-            row = _row(values, root, targets, table.separator)
+            row = _row(values, root, name, targets, commas=commas)
         except CorpusError as error:
             raise CorpusError(f"{table.source}, {where}: {error}") from None
         if not _is_file(root / row["path"]):
@@ -185,15 +187,17 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _row(values: dict[str, str], root: Path, targets: Sequence[str], separator: str) -> dict[str, Any]:
+def _row(values: dict[str, str], root: Path, corpus: str, targets: Sequence[str], *, commas: bool) -> dict[str, Any]:
     row: dict[str, Any] = {name: value for name, value in values.items() if name != "audio_hash"}
     row["path"] = _path(row["path"], root)
-    if not targets or row.get("emotion"):
-        row["emotion"] = own(row["emotion"])
+    if not targets and not row["emotion"]:
+        raise CorpusError("the label is missing: fill it in, or take the row out of the table.")
+    if row.get("emotion"):
+        row["emotion"] = own(row["emotion"], corpus=row.get("corpus") or corpus)
     for target in targets:
-        row[target] = tables.number(target, values[target], separator)
+        row[target] = tables.number(target, values[target], commas=commas)
     for name in ("start", "end"):
-        row[name] = tables.seconds(name, row.get(name, ""))
+        row[name] = tables.seconds(name, row.get(name, ""), commas=commas)
     if row["end"] is not None and row["end"] <= (row["start"] or 0.0):
         raise CorpusError(f"end {row['end']:g} s is not after start {row['start'] or 0:g} s.")
     if row.get("speaker", "").lower() in _NOBODY:

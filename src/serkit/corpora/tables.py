@@ -32,6 +32,7 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 
 _DELIMITERS = ("\t", ";", ",")
 _BLANK = {"", "nan", "nat", "none", "<na>", "null"}
+_DECIMAL = re.compile(r"[+-]?\d+,\d+")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _TIMEDELTA = re.compile(r"(-?\d+) days?(?: (\d+):(\d\d):(\d\d(?:\.\d+)?))?")
 
@@ -56,6 +57,18 @@ class Rows:
     header: tuple[str, ...]
     rows: list[tuple[str, dict[str, str]]]
     separator: str = ""
+
+    def decimal_commas(self, columns: Iterable[str]) -> bool:
+        """Return whether every comma in some columns is a decimal one.
+
+        It is where semicolons or tabs separate the fields, or where one of the columns has a comma that cannot part the
+        thousands, as in 0,25.
+        """
+        return self.separator in (";", "\t") or any(
+            _DECIMAL.fullmatch(values.get(column, "")) and not _THOUSANDS.fullmatch(values[column])
+            for column in columns
+            for _, values in self.rows
+        )
 
 
 def read(file: Path) -> Rows:
@@ -139,7 +152,7 @@ def from_frame(frame: pd.DataFrame, *, source: str = "the data frame") -> Rows:
     )
 
 
-def seconds(name: str, text: str) -> float | None:
+def seconds(name: str, text: str, *, commas: bool = False) -> float | None:
     """Return a time in seconds, rounded to microseconds; None for an empty field.
 
     Parameters
@@ -148,11 +161,13 @@ def seconds(name: str, text: str) -> float | None:
         The column, for messages.
     text : str
         Seconds with a decimal point or a decimal comma, or a timedelta as pandas and audformat write it.
+    commas : bool
+        As for :func:`number`.
 
     Raises
     ------
     CorpusError
-        If it is not a time of 0 s or more.
+        If it is not a time of 0 s or more, or if 1,085 could be 1.085 or 1085.
 
     Examples
     --------
@@ -167,7 +182,7 @@ def seconds(name: str, text: str) -> float | None:
             days, *clock = (float(part or 0) for part in delta.groups())
             value = 86400 * days + 3600 * clock[0] + 60 * clock[1] + clock[2]
         else:
-            value = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
+            value = _decimal(name, text, commas)
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
@@ -175,7 +190,7 @@ def seconds(name: str, text: str) -> float | None:
     return round(value, 6)
 
 
-def number(name: str, text: str, separator: str = "") -> float | None:
+def number(name: str, text: str, *, commas: bool = False) -> float | None:
     """Return a number with a decimal point or a decimal comma; None for an empty field.
 
     Parameters
@@ -183,8 +198,8 @@ def number(name: str, text: str, separator: str = "") -> float | None:
     name : str
         The column, for messages.
     text : str
-    separator : str
-        Between the fields of the table: where it is a semicolon or a tab, every comma is a decimal one.
+    commas : bool
+        Whether every comma of the table is known to be a decimal one; see :meth:`Rows.decimal_commas`.
 
     Raises
     ------
@@ -195,23 +210,28 @@ def number(name: str, text: str, separator: str = "") -> float | None:
     --------
     >>> number("arousal", "4,5"), number("arousal", "-0.25"), number("arousal", "NA")
     (4.5, -0.25, None)
-    >>> number("arousal", "1,085", separator=";")
+    >>> number("arousal", "1,085", commas=True)
     1.085
     """
     if text.lower() in {*_BLANK, "na", "n/a"}:
         return None
-    if separator not in (";", "\t") and _THOUSANDS.fullmatch(text):
-        raise CorpusError(
-            f"{name} is {text!r}, which could be {text.replace(',', '.')} or {text.replace(',', '')}: write it without "
-            "a comma."
-        )
     try:
-        value = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
+        value = _decimal(name, text, commas)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
         raise CorpusError(f"{name} is {text!r}: expected a number, such as 3.5, or an empty field.")
     return value
+
+
+def _decimal(name: str, text: str, commas: bool) -> float:
+    """A number with a point or a comma: ValueError if it is none, CorpusError if the comma may part the thousands."""
+    if not commas and _THOUSANDS.fullmatch(text):
+        raise CorpusError(
+            f"{name} is {text!r}, which could be {text.replace(',', '.')} or {text.replace(',', '')}: write it without "
+            "a comma."
+        )
+    return float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
 
 
 def _names(header: list[str], source: str) -> tuple[str, ...]:

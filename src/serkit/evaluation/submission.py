@@ -10,6 +10,7 @@ import csv
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -155,7 +156,7 @@ def match(predictions: pd.DataFrame, yardstick: Yardstick, *, channel: str = "bo
     table = table.reset_index(drop=True)
     _check_folds(table, truth["fold"], yardstick)
     _check_missing(asked.difference(table["clip"]), len(asked), yardstick, channel)
-    _check_truth(table, truth["emotion"])
+    _check_truth(table, truth["emotion"], yardstick)
     p_table = _probabilities(table, set(truth["emotion"]), yardstick)
     predicted = _predicted(table, p_table, yardstick, notes)
     if p_table is None:
@@ -257,11 +258,11 @@ def _check_missing(missing: pd.Index[str], n: int, yardstick: Yardstick, channel
     )
 
 
-def _check_truth(table: pd.DataFrame, truth: pd.Series) -> None:
+def _check_truth(table: pd.DataFrame, truth: pd.Series, yardstick: Yardstick) -> None:
     """Raise an error if a given ``emotion`` is not the true one."""
     if "emotion" not in table.columns:
         return
-    given = table["emotion"].map(_label)
+    given = table["emotion"].map(partial(_label, corpus=yardstick.corpus))
     wrong = (given != truth) & (table["emotion"] != "")
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
@@ -272,9 +273,9 @@ def _check_truth(table: pd.DataFrame, truth: pd.Series) -> None:
         )
 
 
-def _label(name: str) -> str | None:
+def _label(name: str, corpus: str) -> str | None:
     try:
-        return canonical(name, others=True)
+        return canonical(name, others=True, corpus=corpus)
     except CorpusError:
         return None
 
@@ -282,7 +283,7 @@ def _label(name: str) -> str | None:
 def _probabilities(table: pd.DataFrame, present: set[str], yardstick: Yardstick) -> pd.DataFrame | None:
     """Return the probabilities by label, or None; labels that no clip has may be absent and count as 0."""
     columns = [name for name in table.columns if name.startswith("p_")]
-    labels = {name: _label(name[2:]) for name in columns}
+    labels = {name: _label(name[2:], yardstick.corpus) for name in columns}
     strange = [name for name, label in labels.items() if label not in yardstick.labels]
     if strange:
         raise TrainingError(
@@ -316,7 +317,7 @@ def _predicted(table: pd.DataFrame, p_table: pd.DataFrame | None, yardstick: Yar
         if p_table is None:
             raise TrainingError("The predictions have neither a column predicted nor p_<label>: add one of them.")
         return p_table.idxmax(axis=1)
-    predicted = table["predicted"].map(_label)
+    predicted = table["predicted"].map(partial(_label, corpus=yardstick.corpus))
     unknown = ~predicted.isin(yardstick.labels)
     if unknown.any():
         at = int(np.flatnonzero(unknown)[0])
