@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import LogisticRegression
 
 from serkit.bundle import read_bundle
 from serkit.corpora import Corpus, read_corpus
 from serkit.errors import RecipeError, TrainingError
-from serkit.models.classical import scale_probabilities
+from serkit.models.classical import TemperatureScaled, XGBoost, fit_temperature, scale_probabilities
+from serkit.models.deep import DeepClassifier
 from serkit.protocol import Split, make_split
 from serkit.recognition.recognizer import Recognizer
 from serkit.training import fold
@@ -105,6 +108,31 @@ def test_the_temperature_is_what_the_unheard_training_voices_ask_for(monkeypatch
     assert temperature > 1.5
     expected = scale_probabilities(plain.predict_proba(X), temperature)
     assert fitted.predict_proba(X) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        TemperatureScaled(LogisticRegression(), labels=["sad", "calm", "angry"]),
+        XGBoost(n_estimators=5, max_depth=1, labels=["sad", "calm", "angry"]),
+        DeepClassifier(["sad", "calm", "angry"], net={"hidden": [4]}, epochs=3, device="cpu"),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_the_temperature_counts_only_the_labels_that_a_clip_could_have(model: BaseEstimator) -> None:
+    rng = np.random.default_rng(0)
+    y = np.repeat(["sad", "calm", "angry"], 30)
+    X = (rng.normal(size=(90, 3)) + 2 * np.repeat(np.eye(3), 30, axis=0)).astype(np.float32)
+    heard = np.isin(y, ["sad", "angry"])  # the validation clips are from a corpus without calm
+    X_val, y_val = X[heard] + rng.normal(size=(60, 3)).astype(np.float32), y[heard]
+    known = np.tile([True, False, True], (60, 1))
+    fitted = clone(model).fit(X, y, validation=(X_val, y_val), validation_known=known)
+    everything = clone(model).fit(X, y, validation=(X_val, y_val))
+    columns = [fitted.classes_.tolist().index(label) for label in ("sad", "angry")]
+    pair = scale_probabilities(everything.predict_proba(X_val), 1 / everything.temperature_)[:, columns]
+    best = fit_temperature(pair / pair.sum(axis=1, keepdims=True), (y_val == "angry").astype(int))
+    assert fitted.temperature_ == pytest.approx(best, rel=1e-3)
+    assert abs(everything.temperature_ / best - 1) > 0.02
 
 
 @pytest.fixture(scope="module")

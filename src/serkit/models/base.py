@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,39 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-__all__ = ["VectorClassifier"]
+__all__ = ["VectorClassifier", "of_classes"]
+
+
+def of_classes(known: np.ndarray | None, labels: Sequence[str] | None, classes: np.ndarray) -> np.ndarray | None:
+    """Return which classes each clip could have had.
+
+    Parameters
+    ----------
+    known : np.ndarray of bool, shape=(n, n_labels), optional
+        Which labels the corpus of each clip gives.
+    labels : sequence of str, optional
+        The labels of the columns of `known`.
+    classes : np.ndarray of str, shape=(n_classes,)
+        Some of these labels, in the order of the model.
+
+    Returns
+    -------
+    np.ndarray of bool, shape=(n, n_classes), or None
+        None where nothing is known: every clip could have had every label.
+
+    See Also
+    --------
+    serkit.training.fitting.known_labels : makes `known`.
+
+    Examples
+    --------
+    >>> of_classes(np.array([[True, False]]), ["sad", "calm"], np.array(["calm", "sad"]))
+    array([[False,  True]])
+    """
+    if known is None or labels is None:
+        return None
+    order = list(labels)
+    return np.asarray(known, dtype=bool)[:, [order.index(label) for label in classes]]
 
 
 class VectorClassifier(ClassifierMixin, BaseEstimator):

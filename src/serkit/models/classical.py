@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.utils.class_weight import compute_sample_weight
 
 from serkit.models import check_numbers
-from serkit.models.base import VectorClassifier
+from serkit.models.base import VectorClassifier, of_classes
 from serkit.models.calibrated_svm import SVM
 
 __all__ = ["ClassWeighted", "TemperatureScaled", "XGBoost", "fit_temperature", "scale_probabilities"]
@@ -42,32 +42,50 @@ def scale_probabilities(probabilities: np.ndarray, temperature: float | np.ndarr
     return e / e.sum(1, keepdims=True)
 
 
-def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """Return the temperature in [0.2, 5] with the smallest cross-entropy; ``truth`` holds column numbers."""
+def fit_temperature(probabilities: np.ndarray, truth: np.ndarray, could: np.ndarray | None = None) -> float:
+    """Return the temperature in [0.2, 5] with the smallest cross-entropy on some clips.
+
+    Parameters
+    ----------
+    probabilities : np.ndarray, shape=(n, n_classes)
+    truth : np.ndarray of int, shape=(n,)
+        Column numbers.
+    could : np.ndarray of bool, shape=(n, n_classes), optional
+        The classes that each clip could have had, as scores take them; all by default.
+    """
     rows = np.arange(len(truth))
 
     def loss(log_t: float) -> float:
         scaled = scale_probabilities(probabilities, float(np.exp(log_t)))
+        if could is not None:
+            scaled = scaled / np.where(could, scaled, 0).sum(1, keepdims=True)
         return float(-np.log(scaled[rows, truth]).mean())
 
     best = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
     return float(np.exp(best.x))
 
 
-def _known(validation: Pair, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the validation clips whose label occurs in training, with their column numbers."""
+def _learnt(
+    validation: Pair, classes: np.ndarray, known: np.ndarray | None, labels: Sequence[str] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return the validation clips whose label occurs in training, their column numbers, and the classes of each."""
     X, y = validation
     keep = np.isin(y, classes)
-    return X[keep], np.searchsorted(classes, np.asarray(y)[keep])
+    could = of_classes(known, labels, classes)
+    return X[keep], np.searchsorted(classes, np.asarray(y)[keep]), None if could is None else could[keep]
 
 
 class TemperatureScaled(VectorClassifier):
-    """A classifier whose temperature is fitted on the validation clips.
+    """A classifier whose temperature is fitted on the validation clips, over the labels that each could have had.
+
+    The estimator itself learns from joined corpora as from one: every clip counts against every label.
 
     Parameters
     ----------
     estimator : estimator
         Cloned and fitted only on the training clips.
+    labels : sequence of str, optional
+        The labels of the columns of ``validation_known``.
 
     Attributes
     ----------
@@ -78,9 +96,11 @@ class TemperatureScaled(VectorClassifier):
     """
 
     uses_validation = True
+    uses_known = True
 
-    def __init__(self, estimator: BaseEstimator) -> None:
+    def __init__(self, estimator: BaseEstimator, *, labels: Sequence[str] | None = None) -> None:
         self.estimator = estimator
+        self.labels = labels
 
     @property
     def uses_groups(self) -> bool:
@@ -94,8 +114,14 @@ class TemperatureScaled(VectorClassifier):
         validation: Pair | None = None,
         progress: Progress | None = None,
         groups: np.ndarray | None = None,
+        known: np.ndarray | None = None,
+        validation_known: np.ndarray | None = None,
     ) -> TemperatureScaled:
-        """Fit on ``X`` (n, d) and labels ``y`` (of the ``groups``), then the temperature on ``validation``."""
+        """Fit on ``X`` (n, d) and labels ``y`` (of the ``groups``), then the temperature on ``validation``.
+
+        ``validation_known`` (n, n_labels) marks the labels that each validation clip could have had; ``known`` is not
+        used.
+        """
         X, y = self._checked(X, y)
         given: dict[str, Any] = {"groups": groups} if self.uses_groups else {}
         if progress is not None and getattr(self.estimator, "uses_progress", False):
@@ -104,9 +130,9 @@ class TemperatureScaled(VectorClassifier):
         self.classes_ = self.estimator_.classes_
         self.temperature_ = 1.0
         if validation is not None:
-            X_val, truth = _known(validation, self.classes_)
+            X_val, truth, could = _learnt(validation, self.classes_, validation_known, self.labels)
             if len(truth):
-                self.temperature_ = fit_temperature(self.estimator_.predict_proba(X_val), truth)
+                self.temperature_ = fit_temperature(self.estimator_.predict_proba(X_val), truth, could)
         return self
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
@@ -139,6 +165,10 @@ class ClassWeighted(VectorClassifier):
 class XGBoost(VectorClassifier):
     """Gradient-boosted trees by XGBoost (Chen and Guestrin, 2016) for labels that are strings.
 
+    The trees learn from joined corpora as from one, and so does early stopping: every clip counts against every label,
+    also those that its corpus does not give. The temperature is fitted over the labels that each clip could have had,
+    and evaluations score over these too (:func:`serkit.training.fitting.restrict`).
+
     Parameters
     ----------
     n_estimators, max_depth, learning_rate, subsample, colsample_bytree, min_child_weight, gamma, reg_alpha, reg_lambda
@@ -147,6 +177,8 @@ class XGBoost(VectorClassifier):
         Stop when the loss of the validation clips has not fallen for this many rounds; needs validation clips.
     class_weight : "balanced", optional
         Weigh classes by the inverse of their frequency.
+    labels : sequence of str, optional
+        The labels of the columns of ``validation_known``.
     seed : int
         Seed of the sampling.
 
@@ -162,6 +194,7 @@ class XGBoost(VectorClassifier):
 
     uses_validation = True
     uses_progress = True
+    uses_known = True
 
     def __init__(
         self,
@@ -177,6 +210,7 @@ class XGBoost(VectorClassifier):
         reg_lambda: float = 1.0,
         early_stopping_rounds: int | None = None,
         class_weight: str | None = None,
+        labels: Sequence[str] | None = None,
         seed: int = 0,
     ) -> None:
         self.n_estimators = n_estimators
@@ -190,6 +224,7 @@ class XGBoost(VectorClassifier):
         self.reg_lambda = reg_lambda
         self.early_stopping_rounds = early_stopping_rounds
         self.class_weight = class_weight
+        self.labels = labels
         self.seed = seed
 
     @property
@@ -215,14 +250,25 @@ class XGBoost(VectorClassifier):
         check_numbers(self, limits)
 
     def fit(
-        self, X: np.ndarray, y: np.ndarray, validation: Pair | None = None, progress: Progress | None = None
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        validation: Pair | None = None,
+        progress: Progress | None = None,
+        known: np.ndarray | None = None,
+        validation_known: np.ndarray | None = None,
     ) -> XGBoost:
-        """Fit on ``X`` (n, d) and labels ``y``; ``validation`` is for early stopping (if set) and the temperature."""
+        """Fit on ``X`` (n, d) and labels ``y``; ``validation`` is for early stopping (if set) and the temperature.
+
+        ``known`` and ``validation_known`` are as for :meth:`TemperatureScaled.fit`.
+        """
         from xgboost import XGBClassifier
 
         X, y = self._checked(X, y)
         self.classes_, target = np.unique(y, return_inverse=True)
-        held = _known(validation, self.classes_) if validation is not None else None
+        held = None
+        if validation is not None:
+            held = _learnt(validation, self.classes_, validation_known, self.labels)
         if held is not None and not len(held[1]):
             held = None
         if self.early_stopping_rounds is not None and held is None:
@@ -244,12 +290,13 @@ class XGBoost(VectorClassifier):
             n_jobs=1,  # gives the same trees on every machine; on a busy one, more threads were 20 times slower
         )
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, target)
-        stop_on = [held] if self.early_stopping_rounds is not None else None
+        stop_on = [held[:2]] if held is not None and self.early_stopping_rounds is not None else None
         self.booster_.fit(X, target, sample_weight=weight, eval_set=stop_on, verbose=False)
         self.booster_.set_params(callbacks=None)
         self.temperature_ = 1.0
         if held is not None:
-            self.temperature_ = fit_temperature(self.booster_.predict_proba(held[0]), held[1])
+            X_val, truth, could = held
+            self.temperature_ = fit_temperature(self.booster_.predict_proba(X_val), truth, could)
         if stop_on:
             losses = next(iter(self.booster_.evals_result()["validation_0"].values()))
             self.history_ = [{"epoch": k + 1, "validation_loss": float(v)} for k, v in enumerate(losses)]
@@ -285,7 +332,7 @@ def gradient_boosting(params: dict[str, Any], *, labels: Sequence[str], seed: in
 
 def xgboost(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> XGBoost:
     """See :class:`XGBoost`."""
-    return XGBoost(**params, seed=seed)
+    return XGBoost(**params, labels=list(labels), seed=seed)
 
 
 def svm(params: dict[str, Any], *, labels: Sequence[str], seed: int) -> SVM:

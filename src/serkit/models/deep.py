@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 
 from serkit.emotions import LABELS
 from serkit.models import check_numbers
-from serkit.models.base import VectorClassifier
+from serkit.models.base import VectorClassifier, of_classes
 from serkit.models.batches import VectorBatches
 from serkit.models.checkpoint import Checkpoint
 from serkit.models.graph import vector_graph
@@ -33,7 +33,7 @@ from serkit.models.loop import (
     softmax,
     train,
 )
-from serkit.models.losses import FocalLoss
+from serkit.models.losses import UNKNOWN, FocalLoss
 from serkit.models.network_registry import NETWORKS, make_network, network_parameters, sees_time
 from serkit.models.resnet import in_fast_order
 
@@ -104,6 +104,7 @@ class DeepClassifier(VectorClassifier):
     uses_validation = True
     uses_progress = True
     uses_checkpoint = True
+    uses_known = True
 
     def __init__(
         self,
@@ -218,11 +219,15 @@ class DeepClassifier(VectorClassifier):
         validation: tuple[np.ndarray, Sequence[str] | np.ndarray] | None = None,
         progress: Progress | None = None,
         checkpoint: Path | None = None,
+        known: np.ndarray | None = None,
+        validation_known: np.ndarray | None = None,
     ) -> DeepClassifier:
         """Train on vectors ``X`` (n, d) with labels ``y``.
 
         ``validation`` (vectors, labels) is used for the curves, the temperature and, if set, the schedule, early
-        stopping and selection. ``progress`` is called with a row after each epoch.
+        stopping and selection. ``progress`` is called with a row after each epoch. ``validation_known`` (n, n_labels)
+        marks the labels that each validation clip could have had, over which the temperature is fitted; ``known`` is
+        not used: every clip counts against every label.
         """
         X, y = self._checked(X, y, at_least=2)
         self.check()
@@ -267,7 +272,9 @@ class DeepClassifier(VectorClassifier):
         self.history_ = [{k: row[k] for k in columns if k in row} for row in self.net_.history]
         self.temperature_ = 1.0
         if validation is not None:
-            self.temperature_ = fit_temperature(self._logits(valid_X), valid_y)
+            logits, could = self._logits(valid_X), of_classes(validation_known, self.labels, self.classes_)
+            logits = logits if could is None else np.where(could, logits, np.float32(UNKNOWN))
+            self.temperature_ = fit_temperature(logits, valid_y)
         return self
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import softmax
 
 from serkit.models import check_numbers
-from serkit.models.base import VectorClassifier
+from serkit.models.base import VectorClassifier, of_classes
 
 __all__ = ["SoftmaxRegression", "build"]
 
@@ -139,10 +139,8 @@ class SoftmaxRegression(VectorClassifier):
 
     def could(self, known: np.ndarray | None, target: np.ndarray) -> np.ndarray:
         """Which classes each clip could have had: bool of shape (n, n_classes)."""
-        if known is None or self.labels is None:
-            return np.ones((len(target), len(self.classes_)), dtype=bool)
-        columns = [list(self.labels).index(label) for label in self.classes_]
-        return np.asarray(known)[:, columns]
+        could = of_classes(known, self.labels, self.classes_)
+        return np.ones((len(target), len(self.classes_)), dtype=bool) if could is None else could
 
     def clip_weights(self, target: np.ndarray, corpora: np.ndarray | None) -> np.ndarray:
         """The weight of each clip; they sum to 1."""

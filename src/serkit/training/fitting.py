@@ -215,7 +215,7 @@ def make_pipeline(recipe: Recipe, labels: Sequence[str], *, seed: int, n_jobs: i
     )
     tempered = recipe.validation.use != "none" or recipe.calibration is not None
     if tempered and not getattr(model, "uses_validation", False):
-        model = TemperatureScaled(model)
+        model = TemperatureScaled(model, labels=list(labels))
     steps: list[tuple[str, Any]] = []
     if recipe.layout != "frames" and recipe.scale != "none":
         steps.append(("scale", Scaler(recipe.rows if recipe.scale == "row" else None)))
