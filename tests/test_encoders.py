@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -104,6 +105,16 @@ def test_the_key_tells_settings_and_weights_apart_but_not_folders(copy: Path) ->
     assert key(copy) != key()
 
 
+def test_the_key_tells_heads_apart_and_stays_for_those_of_published_models(copy: Path) -> None:
+    usual = WhisperEncoder(HUB, blocks=[1]).key
+    _config(copy, encoder_attention_heads=1)
+    assert WhisperEncoder(copy, blocks=[1]).key != usual
+    _config(copy, d_model=512, encoder_attention_heads=8)
+    encoder = WhisperEncoder(copy, blocks=[1])
+    text = json.dumps({"whisper_version": 2, **encoder.to_dict()}, sort_keys=True)
+    assert encoder.key == hashlib.sha256(text.encode()).hexdigest()[:16]  # as before: arrays in caches stay in use
+
+
 def test_the_graph_holds_only_the_blocks_that_are_used_and_standard_operators() -> None:
     sizes = [len(WhisperEncoder(HUB, blocks=[k]).graph().SerializeToString()) for k in (1, 2, 3)]
     assert sizes[0] < sizes[1] < sizes[2]
@@ -175,6 +186,7 @@ def _config(folder: Path, **values: object) -> None:
         (lambda folder: _config(folder, model_type="bert"), "a model of type 'bert', expected 'whisper'"),
         (lambda folder: _config(folder, d_model=None), "lacks a size or has a wrong one: 'd_model'"),
         (lambda folder: _config(folder, d_model=15), "impossible sizes"),
+        (lambda folder: _config(folder, activation_function="relu"), "activation_function is 'relu', expected 'gelu'"),
         (
             lambda folder: _config(folder, d_model=32),
             r"has the shape \(16, 80, 3\), config.json expects \(32, 80, 3\)",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["WhisperEncoder"]
 
 _VERSION = 2  # raised whenever a value changes, so that arrays cached earlier are not used
+_HEAD = 64  # values of an attention head, in every published model
 
 
 class WhisperEncoder(Encoder):
@@ -53,6 +54,8 @@ class WhisperEncoder(Encoder):
     title = "Whisper's encoder"
 
     def _read(self, config: dict[str, Any]) -> None:
+        if config.get("activation_function", "gelu") != "gelu":
+            raise ValueError(f"activation_function is {config['activation_function']!r}, expected 'gelu'")
         self.width, self.heads = int(config["d_model"]), int(config["encoder_attention_heads"])
         self.n_blocks, self.n_hidden = int(config["encoder_layers"]), int(config["encoder_ffn_dim"])
         self.n_mels, self.n_positions = int(config["num_mel_bins"]), int(config["max_source_positions"])
@@ -66,7 +69,9 @@ class WhisperEncoder(Encoder):
 
     @property
     def _way(self) -> Mapping[str, Any]:
-        return {"whisper_version": _VERSION}
+        # The shapes of the weights tell all sizes that matter but this one.
+        usual = self.width == _HEAD * self.heads
+        return {"whisper_version": _VERSION, **({} if usual else {"heads": self.heads})}
 
     def graph(self) -> onnx.ModelProto:
         """Return the encoder as an ONNX graph; see :meth:`Encoder.graph`."""
