@@ -22,7 +22,7 @@ from serkit.errors import FeatureError, ProtocolError, TrainingError
 from serkit.protocol import train_on_one
 from serkit.training import fold, run_folder
 from serkit.training.feature_cache import ClipRequest
-from serkit.training.recipe_files import parse_recipe
+from serkit.training.recipe_files import load_recipe, parse_recipe
 from tests.conftest import call_ser, voice
 from tests.small_recipes import QUICK_TEXT
 from tests.test_left_out import LABELS, three
@@ -174,6 +174,22 @@ def test_the_files_hold_every_cell(outcomes: Matrix, tmp_path: Path) -> None:
     assert (
         sum(text.text == "–" for text in drawing.iter(f"{space}text")) == 5
     )  # three adapted ones, and two that were not run
+
+
+def test_a_reduced_schedule_is_marked_wherever_its_numbers_are(outcomes: Matrix, tmp_path: Path) -> None:
+    corpus, root, found = outcomes
+    (part, *_) = cross_corpus.plan([load_recipe("cnn")], corpus, [0], epochs=2)
+    whole = cross_corpus.plan([load_recipe("cnn")], corpus, [0], epochs=None)[0]
+    assert (part.recipe.epochs, part.reduced) == (2, f"2 of {whole.recipe.epochs} epochs")
+    assert whole.reduced is None
+    assert part.folder(root, corpus).name == f"{whole.folder(root, corpus).name}-e2"
+    document = collect([replace(one, part=replace(one.part, reduced="2 of 9 epochs")) for one in found], corpus)
+    _, table, page, drawing = write(document, tmp_path)
+    assert page.read_text("utf-8").count("*reduced: 2 of 9 epochs*") == 2
+    assert ">quick *, plain</text>" in drawing.read_text("utf-8")
+    assert "*: a reduced schedule" in drawing.read_text("utf-8")
+    assert set(pd.read_csv(table)["reduced"]) == {"2 of 9 epochs"}
+    assert "reduced" not in markdown(collect(found, corpus))
 
 
 def test_many_corpora_still_fit_the_picture(outcomes: Matrix) -> None:

@@ -18,7 +18,7 @@ from serkit.compare import grid, page, picture, scores
 from serkit.compare.grid import capped, plan
 from serkit.corpora import Corpus
 from serkit.errors import ProtocolError
-from serkit.evaluation.left_out import headline, mean_over_corpora
+from serkit.evaluation.left_out import chance, headline, mean_over_corpora
 from serkit.evaluation.report import summary_table, write_report
 from serkit.protocol import LEAVES_OUT, Split, make_split
 from serkit.training import fold, run_folder
@@ -207,6 +207,11 @@ def test_report_and_summary_name_each_corpus(run_of_three: Run, tmp_path: Path) 
     assert "Each corpus, left out" in page
     caption = str(summary_table(run_of_three.results).caption)
     assert "Means over 3 corpora left out; UAR of each: a " in caption
+    # a and b share happy, sad and angry with others, c only sad and angry
+    assert chance(run_of_three.results) == pytest.approx((1 / 3 + 1 / 3 + 1 / 2) / 3)
+    assert "always giving the same answer finds 38.9" in page
+    assert '<u style="left:38.9%" title="chance">' in page
+    assert chance({**run_of_three.results, "protocol": "speaker"}) == 1 / 3
 
 
 def test_a_comparison_runs_a_fold_a_corpus() -> None:
@@ -349,7 +354,9 @@ def test_report_card_and_comparison_say_how_many_clips_adapted(
     table = page.markdown(document)
     assert "1. Unlabelled clips to adapt with: a 7, b 7, c 7." in table
     assert "- **corpus+adapted**: each corpus left out in turn" in table
+    document["rows"].append({**document["rows"][0], "protocol": "speaker", "chance": 0.25})
     drawn = picture.picture(document)
+    assert ">chance 25 %, 50 %</text>" in drawn
     assert "<title>s1-mlp, corpus+adapted: " in drawn
     assert ">corpus+adapted</text>" in drawn
 
@@ -357,6 +364,7 @@ def test_report_card_and_comparison_say_how_many_clips_adapted(
 def test_older_documents_and_unknown_protocols_are_still_shown(adapted: tuple[Corpus, scores.Outcome, Run]) -> None:
     corpus, outcome, run = adapted
     document = scores.collect([outcome], corpus)
+    del document["rows"][0]["chance"]
     for row in (*document["rows"], *document["cells"]):
         del row["adapted"]
         row["protocol"] = "of-tomorrow"

@@ -102,7 +102,7 @@ def compare(
     from serkit.compare.scores import collect
     from serkit.compare.tracked import TrackedGrid
     from serkit.protocol import ONE_CORPUS
-    from serkit.training.recipe_files import load_recipe, shortened
+    from serkit.training.recipe_files import load_recipe
 
     if all_recipes == bool(recipes):
         raise TrainingError("Name recipes to compare, or use --all for every packaged one; 'ser recipes' lists them.")
@@ -114,11 +114,11 @@ def compare(
         settings = {"--all": all_recipes, "--folds-run": folds_run, "--full": full, "--add-to": add_to}
         _check_cross(_parts(protocols) or (), [name for name, value in settings.items() if value])
         names = list(recipes or [])
-        loaded = [load_recipe(name) for name in names]
         compare_corpora(
-            [shortened(recipe, epochs) if epochs else recipe for recipe in loaded],
+            [load_recipe(name) for name in names],
             read_to_learn(data, corpus, channel, skip_broken=skip_broken, drop=drop, label_map=label_map),
             seeds=wanted or [0],
+            epochs=epochs,
             runs=runs if channel == "both" else runs / channel,
             out=out,
             jobs=jobs,

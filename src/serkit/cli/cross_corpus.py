@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -27,6 +27,7 @@ def compare_corpora(
     corpus: Corpus,
     *,
     seeds: Sequence[int],
+    epochs: int | None,
     runs: Path,
     out: Path,
     jobs: int,
@@ -52,7 +53,7 @@ def compare_corpora(
     from serkit.compare.tracked import TrackedGrid
     from serkit.errors import TrainingError
 
-    parts = cross_corpus.plan(recipes, corpus, seeds)
+    parts = cross_corpus.plan(recipes, corpus, seeds, epochs=epochs)
     todo, seconds = cross_corpus.seconds_left(parts, corpus, runs)
     print(f"{len(parts)} runs, {_left(todo, seconds)}.", file=sys.stderr)
     if dry_run:
@@ -113,7 +114,7 @@ def _said(outcome: PartOutcome) -> str:
     return f"{part.title}: UAR {outcome.run.results['metrics']['uar']:.1%} over all its test clips"
 
 
-def _show(document: dict[str, object]) -> None:
+def _show(document: dict[str, Any]) -> None:
     """Print the matrices."""
     from serkit.compare.cross_page import matrix
     from serkit.compare.heat_map import maps
@@ -121,7 +122,9 @@ def _show(document: dict[str, object]) -> None:
     screen = console()
     for recipe, adapted in maps(document):
         head, *rows = matrix(document, recipe, adapted=adapted)
-        title = f"{recipe}, {'adapted' if adapted else 'plain'}: UAR in % by training corpus (columns)"
+        how = "adapted" if adapted else "plain"
+        how += f" (reduced: {document['reduced'][recipe]})" if recipe in document["reduced"] else ""
+        title = f"{recipe}, {how}: UAR in % by training corpus (columns)"
         table = Table(*head, title=title, title_justify="left", box=None, pad_edge=False)
         for row in rows:
             table.add_row(*(cell.replace(" [", "\n").replace(", ", "–").rstrip("]") for cell in row))

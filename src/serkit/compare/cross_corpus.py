@@ -14,6 +14,7 @@ from serkit.compare.grid import Progress, Splits, finished_or_run, n_folds, read
 from serkit.errors import SerkitError, TrainingError
 from serkit.protocol import ONE_CORPUS, Split, train_on_one
 from serkit.training import run_folder
+from serkit.training.recipe_files import reduced
 
 if TYPE_CHECKING:
     from serkit.corpora import Corpus
@@ -41,12 +42,15 @@ class Part:
     seed : int
     trained_on : str
         The corpus that trains, or :data:`OTHERS`.
+    reduced : str or None
+        What was cut from the recipe, as in "2 of 9 epochs".
     """
 
     recipe: Recipe
     protocol: str
     seed: int
     trained_on: str
+    reduced: str | None = None
 
     @property
     def adapted(self) -> bool:
@@ -85,7 +89,8 @@ class Part:
         if len(name) > _LONGEST:
             name = f"{name.count('+') + 1}-corpora-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
         source = "" if self.trained_on == OTHERS else f"{self.trained_on}-of-"
-        return root / f"{self.recipe.name}-{source}{name}-{self.protocol}-{self.seed}"
+        short = f"-e{self.recipe.epochs}" if self.reduced else ""
+        return root / f"{self.recipe.name}-{source}{name}-{self.protocol}-{self.seed}{short}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class PartOutcome:
     error: str | None = None
 
 
-def plan(recipes: Sequence[Recipe], corpus: Corpus, seeds: Sequence[int]) -> list[Part]:
+def plan(recipes: Sequence[Recipe], corpus: Corpus, seeds: Sequence[int], *, epochs: int | None = None) -> list[Part]:
     """Lay out the runs: for each recipe and seed the column of all others, the matrix and its diagonal.
 
     Parameters
@@ -107,6 +112,8 @@ def plan(recipes: Sequence[Recipe], corpus: Corpus, seeds: Sequence[int]) -> lis
     corpus : Corpus
         Two or more joined corpora.
     seeds : sequence of int
+    epochs : int, optional
+        Train for at most this many epochs: a reduced schedule.
 
     Raises
     ------
@@ -126,12 +133,13 @@ def plan(recipes: Sequence[Recipe], corpus: Corpus, seeds: Sequence[int]) -> lis
     if twice:
         raise TrainingError(f"Two recipes are called '{twice[0]}': give each its own name.")
     parts = []
-    for recipe in recipes:
+    for whole in recipes:
+        recipe, cut = reduced(whole, epochs)
         for seed in dict.fromkeys(seeds):
             for suffix in ("", "+adapted"):
-                parts.append(Part(recipe, f"corpus{suffix}", seed, OTHERS))
-                parts += [Part(recipe, f"cross-corpus{suffix}", seed, name) for name in names]
-            parts += [Part(recipe, "speaker", seed, name) for name in names]
+                parts.append(Part(recipe, f"corpus{suffix}", seed, OTHERS, cut))
+                parts += [Part(recipe, f"cross-corpus{suffix}", seed, name, cut) for name in names]
+            parts += [Part(recipe, "speaker", seed, name, cut) for name in names]
     return parts
 
 

@@ -93,6 +93,8 @@ def markdown(document: Mapping[str, Any]) -> str:
     ]
     for recipe, adapted in maps(document):
         lines += ["", f"## `{recipe}`, {'adapted' if adapted else 'plain'}", ""]
+        if recipe in document["reduced"]:
+            lines += [f"*reduced: {document['reduced'][recipe]}*", ""]
         head, *rows = matrix(document, recipe, adapted=adapted)
         lines += [_line(head), _line(["---"] * len(head)), *map(_line, rows)]
     missing = [

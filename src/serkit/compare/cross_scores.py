@@ -15,6 +15,7 @@ from serkit.confusion import scores_of
 from serkit.evaluation.left_out import mean_over_corpora
 from serkit.evaluation.metrics import (
     confusions,
+    drawn_values,
     group_values,
     interval,
     resample,
@@ -34,6 +35,7 @@ _SCORES = ("uar", "accuracy")
 _COLUMNS = [
     *("recipe", "adapted", "trained_on", "tested_on", "uar", "uar_low", "uar_high"),
     *("accuracy", "accuracy_low", "accuracy_high", "chance", "labels", "clips", "speakers", "interval_unit", "seeds"),
+    "reduced",
 ]
 
 
@@ -51,7 +53,8 @@ def collect(outcomes: Sequence[PartOutcome], corpus: Corpus, *, command: str | N
     Returns
     -------
     dict
-        ``format, date, serkit, command, corpus, corpora, environment``; ``recipes`` (name -> hash); ``seeds``;
+        ``format, date, serkit, command, corpus, corpora, environment``; ``recipes`` (name -> hash); ``reduced`` (name
+        -> what was cut, for recipes on a reduced schedule); ``seeds``;
         ``cells``, one for each recipe, plain or ``adapted``, training corpus and tested corpus: ``labels`` (shared
         ones, that are scored), ``chance`` (1 / their number), ``n_clips, n_speakers, uar, accuracy`` (means over the
         ``seeds``), ``uar_interval, accuracy_interval`` (95 %; ``interval_unit`` drawn with replacement, the answers of
@@ -94,6 +97,7 @@ def collect(outcomes: Sequence[PartOutcome], corpus: Corpus, *, command: str | N
         "corpora": {name: int(n) for name, n in corpus.table["corpus"].value_counts().sort_index().items()},
         "environment": environment(),
         "recipes": {outcome.part.recipe.name: outcome.part.recipe.hash for outcome in outcomes},
+        "reduced": {outcome.part.recipe.name: outcome.part.reduced for outcome in outcomes if outcome.part.reduced},
         "seeds": sorted({outcome.part.seed for outcome in outcomes}),
         "cells": cells,
         "means": means,
@@ -122,16 +126,11 @@ def _cell(table: pd.DataFrame, labels: Sequence[str], shared: set[str]) -> dict[
     """Score the answers of all seeds to the clips of one corpus."""
     truth, said = (pd.Index(labels).get_indexer(table[column]) for column in ("emotion", "predicted"))
     voices, voice = group_values(table, "speaker", shared=shared)
-    stack = confusions(truth, said, voice, len(voices), len(labels))
     by_seed, seed = np.unique(table["seed"], return_inverse=True)
     scores = scores_of(confusions(truth, said, seed, len(by_seed), len(labels)))
-    unit = resampling_unit(voices)
-    drawn_stack, drawn_names = stack, voices
-    if unit == "clip" and len(by_seed) > 1:  # the answers of several seeds to one clip are drawn together
-        clip = table.groupby(["path", "start", "end"]).ngroup().to_numpy()
-        drawn_names = [str(k) for k in range(clip.max() + 1)]
-        drawn_stack = confusions(truth, said, clip, len(drawn_names), len(labels))
-    drawn = scores_of(resample(drawn_stack, drawn_names, _DRAWS, 0))
+    together, which = drawn_values(table, voices, voice, several=len(by_seed) > 1)
+    stack = confusions(truth, said, which, len(together), len(labels))
+    drawn = scores_of(resample(stack, together, _DRAWS, 0))
     given = [label for k, label in enumerate(labels) if (truth == k).any()]
     return {
         "labels": given,
@@ -139,7 +138,7 @@ def _cell(table: pd.DataFrame, labels: Sequence[str], shared: set[str]) -> dict[
         "seeds": [int(one) for one in by_seed],
         "n_clips": len(table) // len(by_seed),
         "n_speakers": sum(name != "unknown" for name in voices),
-        "interval_unit": unit,
+        "interval_unit": resampling_unit(voices),
         **{score: float(np.mean(scores[score])) for score in _SCORES},
         **{f"{score}_interval": interval(drawn[score]) for score in _SCORES},
     }
@@ -167,6 +166,6 @@ def to_csv(document: Mapping[str, Any]) -> str:
         }
         counts = {"clips": cell["n_clips"], "speakers": cell["n_speakers"]}
         lists = {name: ";".join(map(str, cell[name])) for name in ("labels", "seeds")}
-        rows.append({**cell, **bounds, **counts, **lists})
+        rows.append({**cell, **bounds, **counts, **lists, "reduced": document["reduced"].get(cell["recipe"])})
     text: str = pd.DataFrame(rows, columns=_COLUMNS).to_csv(index=False, lineterminator="\n")
     return text

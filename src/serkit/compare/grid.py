@@ -20,7 +20,7 @@ from serkit.errors import RecipeError, SerkitError, TrainingError
 from serkit.protocol import LEAVES_OUT, PROTOCOLS, Split, make_split
 from serkit.protocol.emobox import FOLDS
 from serkit.training import run_folder
-from serkit.training.recipe_files import load_recipe, shortened
+from serkit.training.recipe_files import load_recipe, reduced
 from serkit.training.run import run_evaluation
 
 if sys.version_info >= (3, 11):
@@ -130,13 +130,11 @@ def plan(
         if whole.name in taken:
             raise RecipeError(f"Two different recipes are called '{whole.name}': give each its own name.")
         taken[whole.name] = whole.hash
-        cap = epochs or (None if full else row.epochs)
-        recipe = whole if cap is None else shortened(whole, cap)
-        reduced = None if recipe.epochs == whole.epochs else f"{recipe.epochs} of {whole.epochs} epochs"
+        recipe, cut = reduced(whole, epochs or (None if full else row.epochs))
         for protocol in dict.fromkeys(protocols or row.cells):
             number = folds or (default if full else row.folds).get(protocol, _FOLDS_OF.get(protocol, N_FOLDS))
             for seed in dict.fromkeys(seeds or row.cells.get(protocol, (0,))):
-                cells.append(Cell(row, recipe, protocol, seed, tuple(range(number)), reduced))
+                cells.append(Cell(row, recipe, protocol, seed, tuple(range(number)), cut))
     if not cells:
         raise TrainingError(
             f"The grid has no protocols for {', '.join(recipes)}: name some, as in --protocols speaker."

@@ -60,8 +60,11 @@ def heat_map(document: Mapping[str, Any]) -> str:
     for k, ((recipe, adapted), cells) in enumerate(found.items()):
         x = width * adapted if beside else 0.0
         y = height * (recipes.index(recipe) if beside else k)
-        parts += _map(f"{recipe}, {'adapted' if adapted else 'plain'}", cells, names, columns, x, y, width)
+        title = f"{recipe}{' *' if recipe in document['reduced'] else ''}, {'adapted' if adapted else 'plain'}"
+        parts += _map(title, cells, names, columns, x, y, width)
     note = "UAR in %; darker: further above chance; framed: unheard voices of the training corpus itself"
+    if document["reduced"]:
+        note += "; *: a reduced schedule"
     parts.append(text(10, total - 12, note, fill=_GREY, size=11))
     return "\n".join([*parts, "</svg>"]) + "\n"
 

@@ -69,11 +69,13 @@ def picture(document: Mapping[str, Any]) -> str:
         parts.append(f'<path d="M{at:.1f} {top - 6}V{bottom}" stroke="#ddd"/>')
         parts.append(text(at, bottom + 18, f"{percent}", anchor="middle", fill=_GREY))
     parts.append(text(_x(0.5, left), bottom + 38, "accuracy, %", anchor="middle", fill=_GREY))
-    chances = {1 / len(row["recall"]) for rows in table.values() for row in rows.values()}
-    for chance in sorted(chances):
-        at = _x(chance, left)
+    chances = sorted({round(_chance(row), 4) for rows in table.values() for row in rows.values()})
+    places = [_x(chance, left) for chance in chances]
+    for at in places:
         parts.append(f'<path d="M{at:.1f} {top - 6}V{bottom}" stroke="#888" stroke-dasharray="4 3"/>')
-        parts.append(text(at, top - 11, f"chance {100 * chance:.3g} %", anchor="middle", fill=_GREY, size=11))
+    if places:  # one text: those of several lines would cover each other
+        words = f"chance {', '.join(f'{100 * chance:.3g} %' for chance in chances)}"
+        parts.append(text(sum(places) / len(places), top - 11, words, anchor="middle", fill=_GREY, size=11))
     system = None
     for k, (recipe, rows) in enumerate(table.items()):
         y = top + _STEP * (k + 0.5)
@@ -88,6 +90,11 @@ def picture(document: Mapping[str, Any]) -> str:
         note = "* reduced schedule: fewer epochs or folds"
         parts.append(text(_WIDTH - 10, height - 8, note, anchor="end", fill=_GREY, size=11))
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _chance(row: Mapping[str, Any]) -> float:
+    """What always giving the same answer finds; rows of older documents do not state it."""
+    return float(row.get("chance", 1 / len(row["recall"])))
 
 
 def _is_reduced(rows: Mapping[str, Mapping[str, Any]]) -> bool:

@@ -13,9 +13,10 @@ import pandas as pd
 
 from serkit._version import __version__
 from serkit.confusion import scores_of
-from serkit.evaluation.left_out import headline, mean_over_corpora
+from serkit.evaluation.left_out import chance, headline, mean_over_corpora
 from serkit.evaluation.metrics import (
     confusions,
+    drawn_values,
     group_table,
     group_values,
     interval,
@@ -60,8 +61,9 @@ def collect(
         ``format``, ``date``, ``serkit``, ``command``, ``corpus``, ``environment``; ``grid``, the planned runs, one per
         recipe; ``cells``, one per run; ``rows``, one per recipe and protocol: means over the seeds with 95 % intervals
         (the clips of all seeds; ``interval_unit``, speakers or clips, drawn with replacement; under ``corpus`` and
-        ``corpus+adapted`` means over the corpora left out, speakers drawn within each; ``recall`` is None for a
-        label that no test clip has; ``adapted``, under ``corpus+adapted`` only, counts the clips to adapt with), and
+        ``corpus+adapted`` means over the corpora left out, speakers drawn within each, and so is ``chance``, the UAR of
+        always giving the same answer; ``recall`` is None for a label that no test clip has; ``adapted``, under
+        ``corpus+adapted`` only, counts the clips to adapt with), and
         ``against_best``, the test against the best recipe of the protocol (None for itself, or with fewer than two
         shared speakers); ``best``, protocol -> that recipe; ``paired``, the tests of all pairs under ``speaker``;
         ``failed``, the cells without a run. ``written`` in a row names the command that measured it, with date and
@@ -139,7 +141,7 @@ def _cell(cell: Cell, finished: run_folder.Run, shared: Collection[str]) -> dict
         "recall": {label: scores["recall"] for label, scores in metrics["per_class"].items()},
         "channels": metrics["groups"]["channel"],
         "corpora": metrics["groups"]["corpus"],
-        "speakers": group_table(*_by_voice(finished.predictions, metrics["labels"], shared)),
+        "speakers": _by_voice(finished.predictions, metrics["labels"], shared),
         "choices": document["choices"],
         "seconds": document["time"]["folds"],
         **_adapted(document),
@@ -151,11 +153,16 @@ def _adapted(document: Mapping[str, Any]) -> dict[str, Any]:
     return {"adapted": document["adapted"]} if document.get("adapted") else {}
 
 
-def _by_voice(table: pd.DataFrame, labels: Sequence[str], shared: Collection[str]) -> tuple[list[str], np.ndarray]:
-    """The speakers of predictions, and the confusion matrix of each: (n_speakers, n_labels, n_labels)."""
+def _by_voice(table: pd.DataFrame, labels: Sequence[str], shared: Collection[str]) -> dict[str, Any]:
+    """The scores of each speaker of some predictions."""
     names, codes = group_values(table, "speaker", shared=shared)
+    return group_table(names, _stack(table, labels, names, codes))
+
+
+def _stack(table: pd.DataFrame, labels: Sequence[str], names: Sequence[str], codes: np.ndarray) -> np.ndarray:
+    """The confusion matrix of each group of predictions: (n_groups, n_labels, n_labels)."""
     truth, said = (pd.Index(labels).get_indexer(table[name]) for name in ("emotion", "predicted"))
-    return names, confusions(truth, said, codes, len(names), len(labels))
+    return confusions(truth, said, codes, len(names), len(labels))
 
 
 def _row(members: Sequence[tuple[Cell, run_folder.Run]], shared: Collection[str]) -> dict[str, Any]:
@@ -163,13 +170,10 @@ def _row(members: Sequence[tuple[Cell, run_folder.Run]], shared: Collection[str]
     documents = [headline(finished.results) for _, finished in members]
     tables = pd.concat([finished.predictions for _, finished in members], ignore_index=True)
     labels = first.results["metrics"]["labels"]
-    speakers, stack = _by_voice(tables, labels, shared)
-    unit = resampling_unit(speakers)
-    drawn_names, drawn_stack = speakers, stack
-    if unit == "clip" and len(members) > 1:  # the answers of several seeds to one clip are drawn together
-        clips = tables.assign(speaker=tables.groupby(["path", "start", "end"]).ngroup().astype(str), corpus="")
-        drawn_names, drawn_stack = _by_voice(clips, labels, ())
-    drawn = {score: interval(v) for score, v in scores_of(resample(drawn_stack, drawn_names, 1000, 0)).items()}
+    speakers, codes = group_values(tables, "speaker", shared=shared)
+    together, which = drawn_values(tables, speakers, codes, several=len(members) > 1)
+    again = resample(_stack(tables, labels, together, which), together, 1000, 0)
+    drawn = {score: interval(v) for score, v in scores_of(again).items()}
     means = mean_over_corpora(tables, labels, shared=shared) if cell.protocol in LEAVES_OUT else None
     if means is not None:
         drawn = means["intervals"]
@@ -185,7 +189,8 @@ def _row(members: Sequence[tuple[Cell, run_folder.Run]], shared: Collection[str]
         "warning": first.results["warning"],
         "reduced": cell.reduced,
         "n_speakers": sum(name != "unknown" for name in speakers),
-        "interval_unit": unit,
+        "interval_unit": resampling_unit(speakers),
+        "chance": float(np.mean([chance(finished.results) for _, finished in members])),
         "recall": recalls,
         "lowest": {"label": lowest, "recall": recalls[lowest]},
         "channels": {

@@ -14,14 +14,14 @@ from serkit.evaluation.metrics import (
     accuracy_surest_half,
     calibration,
     confusions,
+    drawn_values,
     group_values,
     interval,
     resample,
-    resampling_unit,
 )
 from serkit.protocol import LEAVES_OUT
 
-__all__ = ["headline", "mean_over_corpora", "means_of"]
+__all__ = ["chance", "headline", "mean_over_corpora", "means_of"]
 
 
 def mean_over_corpora(
@@ -71,17 +71,13 @@ def mean_over_corpora(
     for k in range(len(names)):
         own = codes == k
         stack = confusions(truth[own], said[own], voice[own], len(voices), len(labels))
-        drawn_names, drawn_stack = voices, stack
-        heard = [voices[one] for one in np.unique(voice[own])]
-        if several and resampling_unit(heard) == "clip":  # the answers of several seeds to one clip are drawn together
-            clip = predictions[own].groupby(["path", "start", "end"]).ngroup().to_numpy()
-            drawn_names = [str(number) for number in range(clip.max() + 1)]
-            drawn_stack = confusions(truth[own], said[own], clip, len(drawn_names), len(labels))
+        together, which = drawn_values(predictions[own], voices, voice[own], several=several)
+        drawn_stack = confusions(truth[own], said[own], which, len(together), len(labels))
         plain = {name: float(value) for name, value in scores_of(stack.sum(axis=0)).items()}
         ece, _ = calibration(confidence[own], correct[own])
         surest = accuracy_surest_half(confidence[own], correct[own])
         scores.append({**plain, "ece": ece, "accuracy_surest_half": surest})
-        drawn.append(scores_of(resample(drawn_stack, drawn_names, n_boot, [seed, k])))
+        drawn.append(scores_of(resample(drawn_stack, together, n_boot, [seed, k])))
     return {
         "n": len(names),
         **{name: _mean([row[name] for row in scores]) for name in scores[0]},
@@ -111,6 +107,23 @@ def headline(results: Mapping[str, Any]) -> dict[str, Any]:
         As ``results["metrics"]``.
     """
     return {**results["metrics"], **{name: value for name, value in (means_of(results) or {}).items() if name != "n"}}
+
+
+def chance(results: Mapping[str, Any]) -> float:
+    """Return the unweighted average recall of always giving the same answer, in [0, 1].
+
+    Under ``corpus`` and ``corpus+adapted`` this is the mean over the corpora left out, each over the labels that it
+    shares with the others.
+
+    Parameters
+    ----------
+    results : mapping
+        The document of :func:`serkit.evaluation.scores.results`.
+    """
+    metrics = results["metrics"]
+    if means_of(results) is None:
+        return 1 / (len(metrics["labels"]) - len(metrics["missing_classes"]))
+    return float(np.mean([1 / row["classes"] for row in metrics["groups"]["corpus"].values()]))
 
 
 def means_of(results: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ __all__ = [
     "checked",
     "confusions",
     "correct_among_surest",
+    "drawn_values",
     "group_table",
     "group_values",
     "interval",
@@ -134,6 +135,31 @@ def resampling_unit(names: Iterable[str]) -> str:
     ('clip', 'speaker')
     """
     return "speaker" if sum(name != "unknown" for name in names) > 1 else "clip"
+
+
+def drawn_values(
+    table: pd.DataFrame, voices: Sequence[str], voice: np.ndarray, *, several: bool
+) -> tuple[Sequence[str], np.ndarray]:
+    """Return what intervals draw together, as :func:`group_values` does: the speakers, else the clips of several seeds.
+
+    The answers of several seeds to one clip are no independent draws. Where fewer than two speakers are known,
+    :func:`resample` would take them as such.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Predictions, with ``path``, ``start`` and ``end`` if there are `several`.
+    voices : sequence of str
+        Names of speakers.
+    voice : np.ndarray of int, shape=(n,)
+        Which of these each row is from.
+    several : bool
+        Whether the table has the answers of several seeds.
+    """
+    if not several or resampling_unit([voices[one] for one in np.unique(voice)]) == "speaker":
+        return voices, voice
+    clip = table.groupby(["path", "start", "end"]).ngroup().to_numpy()
+    return [str(number) for number in range(clip.max() + 1)], clip
 
 
 def resample(stack: np.ndarray, names: Sequence[str], n_boot: int, seed: int | Sequence[int]) -> np.ndarray:

@@ -15,7 +15,7 @@ import pandas as pd
 from serkit.errors import TrainingError
 from serkit.evaluation import report_left_out
 from serkit.evaluation import report_sections as sections
-from serkit.evaluation.left_out import headline, means_of
+from serkit.evaluation.left_out import chance, headline, means_of
 from serkit.files import write_atomic
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ def write_report(
         heading=escape(recipe),
         subtitle=escape(" · ".join(str(x) for x in (results["corpus"], protocol, results["date"][:10]) if x)),
         warning=f'<p class="warning" role="alert"><b>Leakage.</b> {escape(str(warning))}</p>' if warning else "",
-        lead=(report_left_out if means_of(results) else sections).lead(metrics, start),
-        tiles=sections.tiles(shown),
+        lead=(report_left_out if means_of(results) else sections).lead(metrics, start, chance(results)),
+        tiles=sections.tiles(shown, chance(results)),
         protocol=explanation + sections.interval_note(metrics),
         facts=sections.facts(results),
         sections="\n".join(

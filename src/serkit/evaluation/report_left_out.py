@@ -14,15 +14,15 @@ __all__ = ["lead", "section"]
 _ADAPTED = " Nor are the clips to adapt; the model may use them without their labels."
 
 
-def lead(metrics: Mapping[str, Any], start: str) -> str:
+def lead(metrics: Mapping[str, Any], start: str, chance: float) -> str:
     """The first sentence: the mean over the corpora left out, with its interval."""
     means = metrics["mean_over_corpora"]
     low, high = means["intervals"]["uar"]
     return (
         f"{start}, the model names the right emotion for <b>{pct(means['accuracy'])}</b> of the clips, a mean over "
         f"{means['n']} corpora that were left out in turn. With every emotion counted alike it finds "
-        f"<b>{pct(means['uar'])}</b> (UAR, 95{NARROW}% interval {pct(low, unit=False)} to {pct(high)}). Each corpus is "
-        "scored over the labels that it shares with the others."
+        f"<b>{pct(means['uar'])}</b> (UAR, 95{NARROW}% interval {pct(low, unit=False)} to {pct(high)}); always giving "
+        f"the same answer finds {pct(chance)}. Each corpus is scored over the labels that it shares with the others."
     )
 
 

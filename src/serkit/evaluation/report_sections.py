@@ -41,7 +41,7 @@ def _meter(share: float, shade: str = "") -> str:
     return f'<div class="meter"><i><b style="{style}"></b></i><span>{pct(share, unit=False)}</span></div>'
 
 
-def lead(metrics: Mapping[str, Any], start: str) -> str:
+def lead(metrics: Mapping[str, Any], start: str, chance: float) -> str:
     """Return the first sentence: accuracy, UAR with its interval, and chance."""
     n = metrics["n_clips"]
     right = sum(row[k] for k, row in enumerate(metrics["confusion"]))
@@ -50,7 +50,7 @@ def lead(metrics: Mapping[str, Any], start: str) -> str:
         f"{start}, the model names the correct one of {len(metrics['labels'])} emotions for <b>{pct(right / n)}</b> of "
         f"the clips ({right:,} of {n:,}). With every emotion weighted equally, it finds <b>{pct(metrics['uar'])}</b> "
         f"(UAR, 95{NARROW}% interval {pct(low, unit=False)} to {pct(high)}); always giving the same answer finds "
-        f"{pct(1 / _present(metrics))}."
+        f"{pct(chance)}."
     )
 
 
@@ -73,9 +73,8 @@ def interval_note(metrics: Mapping[str, Any]) -> str:
     return f" Intervals come from the bootstrap, {note}{absent}"
 
 
-def tiles(metrics: Mapping[str, Any]) -> str:
+def tiles(metrics: Mapping[str, Any], chance: float) -> str:
     """Return the headline scores with their intervals on a scale from 0 to 1."""
-    chance = 1 / _present(metrics)
     parts = []
     for name, key in (("Unweighted average recall (UAR)", "uar"), ("Accuracy", "accuracy"), ("Macro F1", "f1_macro")):
         low, high = metrics["intervals"][key]

@@ -19,7 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["list_recipes", "load_recipe", "parse_recipe", "recipe_systems", "shortened"]
+__all__ = ["list_recipes", "load_recipe", "parse_recipe", "recipe_systems", "reduced", "shortened"]
 
 
 def list_recipes() -> dict[str, str]:
@@ -114,6 +114,12 @@ def parse_recipe(text: str, *, source: str = "<text>") -> Recipe:
     recipe._text = text
     check_parts(recipe, source)
     return recipe
+
+
+def reduced(recipe: Recipe, epochs: int | None) -> tuple[Recipe, str | None]:
+    """The recipe with at most ``epochs`` epochs, and what was cut, as in "2 of 9 epochs"; None if nothing was."""
+    made = recipe if epochs is None else shortened(recipe, epochs)
+    return made, None if made.epochs == recipe.epochs else f"{made.epochs} of {recipe.epochs} epochs"
 
 
 def shortened(recipe: Recipe, epochs: int) -> Recipe:
