@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -17,8 +18,12 @@ pytest.importorskip("fastapi")
 from starlette.testclient import TestClient
 
 import serkit
+from serkit.audio.bounded import Most
+from serkit.recognition.adapt import Adaptation
 from serkit.service import models as served_models
+from serkit.service import work
 from serkit.service.schemas import Answers, Models, ProfileContent, TimelineContent
+from serkit.service.uploads import Upload
 from tests.conftest import voice
 from tests.service_app import problem, served, wav
 from tests.tiny_models import write_adaptable, write_tiny
@@ -308,6 +313,24 @@ def test_a_busy_service_says_503_and_one_that_takes_too_long_504(model: Path, mo
     with served(model, threads=1, request_seconds=0.2) as client:
         problem(client.post("/v1/predict", content=data), 504)
         go_on.set()
+
+
+def test_a_profile_that_nobody_waits_for_is_not_made(model: Path) -> None:
+    stop, most = threading.Event(), Most(60, 1 << 24)
+    stop.set()
+    data, recognizer = wav(voice(1, 1, seconds=4.0)), serkit.load(model)
+    with pytest.raises(serkit.AudioError, match="no longer needed"):
+        work.enrolled(recognizer, [Upload(io.BytesIO(data), "a.wav")], "auto", most, stop)
+    ((row,),) = Adaptation(recognizer).hear([data], workers=1, stop=stop)
+    assert "no longer needed" in (row.error or "")
+
+
+def test_a_full_disk_is_507(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("serkit.service.work.answers", full)
+    assert "disk" in problem(client.post("/v1/predict", files=sent(wav(LONG))), 507)["detail"]
 
 
 def test_a_model_is_ready_once_all_is_known_about_it(model: Path) -> None:

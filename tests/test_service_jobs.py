@@ -197,6 +197,42 @@ def test_progress_that_cannot_be_noted_costs_no_answer(
     assert ended == [("done", "{}")]
 
 
+@pytest.mark.parametrize(
+    ("lacks", "state"),
+    [("room beside the recording", "done"), ("room for the answer", "failed"), ("any room", "failed")],
+)
+def test_a_full_disk_at_the_end_is_said(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacks: str, state: str
+) -> None:
+    number = jobs.add(upload(tmp_path), TIMELINE, "")["id"]
+    place = tmp_path / "jobs" / "waiting" / number
+
+    def full(content: Any, path: Path) -> Path:
+        if lacks == "any room" or (path.name == "result" and (lacks != "room beside the recording")):
+            raise OSError(28, "No space left on device")
+        if (place / "recording").exists():
+            raise OSError(28, "No space left on device")
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    with jobs.claim() as claimed:
+        assert claimed is not None
+        with monkeypatch.context() as patch:
+            patch.setattr("serkit.service.jobs.write_atomic", full)
+            patch.setattr("serkit.service.jobs.write_json", full)
+            if lacks == "any room":
+                with pytest.raises(OSError, match="No space"):
+                    jobs.finish(claimed, "done", result="{}")
+            else:
+                assert jobs.finish(claimed, "done", result="{}") == state
+    with jobs.claim() as again:  # it is not answered once more
+        assert again is None
+    found = jobs.read(number, "")
+    assert found["state"] == state
+    assert found["result"] == ({} if state == "done" else None)
+    assert ("The answer could not be written" in (found["error"] or "")) == (state == "failed")
+
+
 def test_a_job_that_ends_every_worker_fails(jobs: Jobs, tmp_path: Path) -> None:
     number = jobs.add(upload(tmp_path), TIMELINE, "")["id"]
     for _ in range(3):

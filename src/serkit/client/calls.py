@@ -32,7 +32,7 @@ __all__ = ["Asked", "AskedOfTimeline", "Calls", "Options", "listed"]
 _T = TypeVar("_T")
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
-_OTHERS = (None, 401, 403, 404, 429, 503)  # statuses that say nothing about the recording
+_OTHERS = (None, 401, 403, 404, 429, 503, 507)  # statuses that say nothing about the recording
 _FIRST_LOOK, _LONGEST_LOOK = 0.1, 2.0  # s between two looks at a job
 
 

@@ -81,6 +81,7 @@ class Adaptation:
         channel: Channel | Literal["each"] = "auto",
         workers: int | None = None,
         strict: bool = False,
+        stop: Event | None = None,
     ) -> Iterator[list[Prediction]]:
         """Take recordings into the profile, and yield the plain answers for each, failures included.
 
@@ -88,11 +89,13 @@ class Adaptation:
         ----------
         sources, sample_rate, channel, workers, strict
             As for :meth:`serkit.Recognizer.rows_of`.
+        stop : threading.Event, optional
+            Set when the answers are no longer needed.
         """
         how: dict[str, Any] = {"channel": check_channel(channel, each=True), "strict": strict, "embed": True}
 
-        def listen(source: Source, stop: Event) -> list[Heard]:
-            return self._recognizer.listen(source, sample_rate, stop, **how)
+        def listen(source: Source, ended: Event) -> list[Heard]:
+            return self._recognizer.listen(source, sample_rate, stop or ended, **how)
 
         for found in answer_many(listen, sources, workers):
             for heard in found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from threading import Event
 
 import numpy as np
 
@@ -29,12 +30,16 @@ def enrol(
     sample_rate: int | None = None,
     channel: Channel = "auto",
     on_break: Callable[[str], object] | None = None,
+    stop: Event | None = None,
 ) -> Profile:
-    """Make a profile of the person who speaks in `sources`; see :meth:`serkit.Recognizer.enrol`."""
+    """Make a profile of the person who speaks in `sources`; see :meth:`serkit.Recognizer.enrol`.
+
+    Once `stop` is set, AudioError is raised: the profile is no longer needed.
+    """
     need_adaptation(recognizer.manifest)
     moments = Moments(recognizer.manifest.adaptation["size"])
     utterances, seconds = 0, 0.0
-    for embedding, new, length in _utterances(recognizer, sources, sample_rate, channel, on_break):
+    for embedding, new, length in _utterances(recognizer, sources, sample_rate, channel, on_break, stop):
         new = min(new, MAX_SECONDS - seconds)
         moments.add(embedding, new / length)
         utterances += 1
@@ -55,6 +60,7 @@ def _utterances(
     sample_rate: int | None,
     channel: Channel,
     on_break: Callable[[str], object] | None,
+    stop: Event | None,
 ) -> Iterator[tuple[np.ndarray, float, float]]:
     """Yield the embedding of each window with speech, how many of its seconds no window before it had, and all."""
     rate = recognizer.sample_rate
@@ -65,6 +71,8 @@ def _utterances(
             track = audio.Track(source, sample_rate=sample_rate, target_rate=rate, block=_BLOCK, channel=channel)
             windows = cut((piece.samples for piece in track), size, size)
             for start, end, wave, activity in heard_windows(recognizer, windows):
+                if stop is not None and stop.is_set():
+                    raise AudioError("The profile is no longer needed.")
                 new, heard = end - heard, end
                 if activity.present:
                     yield recognizer.embedding(wave), new, end - start

@@ -88,7 +88,7 @@ class Runner:
         if not cancelled:
             state, error, result = _outcome(answer)
         claimed.job["seconds"] = heard[0]
-        self._jobs.finish(claimed, state, error=error, result=result)
+        state = self._jobs.finish(claimed, state, error=error, result=result)
         self._metrics.jobs.labels(state).inc()
         _log.info("job", extra={"fields": {"kind": claimed.job["kind"], "state": state, "seconds": heard[0]}})
 
@@ -155,7 +155,7 @@ def _owner(request: Request) -> str:
     "/v1/jobs",
     status_code=202,
     response_model=Job,
-    responses=problems(400, 404, 408, 413, 415, 422),
+    responses=problems(400, 404, 408, 413, 415, 422, 507),
     openapi_extra=documented(JobOptions, many=False),
     summary="Answer a long recording in the background",
 )

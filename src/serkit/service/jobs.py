@@ -19,7 +19,7 @@ from typing import Any
 
 from serkit.errors import SerkitError
 from serkit.files import hold, parse_json, write_atomic, write_json
-from serkit.service.problems import Problem
+from serkit.service.problems import Problem, unexpected
 from serkit.service.uploads import Upload
 
 __all__ = ["Claimed", "Jobs"]
@@ -27,6 +27,7 @@ __all__ = ["Claimed", "Jobs"]
 _ID = re.compile(r"[\w-]{22}", re.ASCII)
 _OPEN = ("waiting", "running")
 _MOVED = 2.0  # s, at most from the outcome of a job to its place among the finished ones
+_UNWRITTEN = "The answer could not be written."
 _TRIES = 3  # workers that a job may end before it counts as failed
 
 
@@ -186,6 +187,9 @@ class Jobs:
                 if found.cancelled:
                     self.finish(found, "cancelled")
                     continue
+                if not (place / "recording").exists():  # removed by `finish`, which could write nothing at all
+                    self.finish(found, "failed", error=f"{_UNWRITTEN} Send the recording again.")
+                    continue
                 if job["tries"] >= _TRIES:
                     self.finish(found, "failed", error=f"It ended the process that answered it, {_TRIES} times.")
                     continue
@@ -194,20 +198,39 @@ class Jobs:
                 return found
         return None
 
-    def finish(self, claimed: Claimed, state: str, *, error: str | None = None, result: str | None = None) -> None:
-        """Write the outcome of a job that this worker holds; the recording is removed."""
+    def finish(self, claimed: Claimed, state: str, *, error: str | None = None, result: str | None = None) -> str:
+        """Write the outcome of a job that this worker holds, and return its state; the recording is removed.
+
+        If the disk is full, the recording makes room for the answer; if that is not enough, the job has failed.
+        """
         with contextlib.suppress(FileNotFoundError):  # removed meanwhile
             if result is not None:
-                write_atomic(result, claimed.place / "result")
+                try:
+                    self._write_result(claimed.place, result)
+                except OSError as refused:
+                    state, error = "failed", f"{_UNWRITTEN} {unexpected(refused, 'job').detail}"
             now = time.time()
-            claimed.write(
-                state=state,
-                error=error,
-                progress=1.0 if state == "done" else claimed.job["progress"],
-                finished=_stamp(now),
-                expires=_stamp(now + self._kept),
-            )
+            outcome = {
+                "state": state,
+                "error": error,
+                "progress": 1.0 if state == "done" else claimed.job["progress"],
+                "finished": _stamp(now),
+                "expires": _stamp(now + self._kept),
+            }
+            try:
+                claimed.write(**outcome)
+            except OSError:
+                (claimed.place / "recording").unlink(missing_ok=True)  # makes room
+                claimed.write(**outcome)
             self._close(claimed.place)
+        return state
+
+    def _write_result(self, place: Path, result: str) -> None:
+        try:
+            write_atomic(result, place / "result")
+        except OSError:
+            (place / "recording").unlink(missing_ok=True)  # makes room
+            write_atomic(result, place / "result")
 
     def _close(self, place: Path) -> None:
         (place / "recording").unlink(missing_ok=True)

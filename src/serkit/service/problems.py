@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import traceback
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from serkit.errors import SerkitError
 
 __all__ = ["Problem", "ProblemResponse", "add_handlers", "invalid", "mistake", "unexpected"]
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _log = logging.getLogger("serkit.service")
 
 
@@ -97,7 +99,12 @@ async def _mistake(request: Request, error: Exception) -> ProblemResponse:
 
 
 def unexpected(error: BaseException, request_id: str) -> Problem:
-    """Log an error that should not happen, without its message, which may hold names; return the problem for it."""
+    """Log an error that should not happen, without its message, which may hold names; return the problem for it.
+
+    A full disk is a problem of its own, 507: whoever waits can only ask for room.
+    """
     where = [f"{one.filename}:{one.lineno} {one.name}" for one in traceback.extract_tb(error.__traceback__)[-8:]]
     _log.error("failed", extra={"fields": {"request": request_id, "error": type(error).__name__, "where": where}})
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return Problem(507, "The disk of the service is full: ask for room on it, then send the recording again.")
     return Problem(500, "The service failed. Its log says more under the number in X-Request-ID.")

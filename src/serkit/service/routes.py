@@ -60,7 +60,7 @@ def documented(kind: type[BaseModel], *, many: bool) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}, "parameters": query}
 
 
-_HEARD = problems(400, 404, 408, 413, 415, 422, 504)
+_HEARD = problems(400, 404, 408, 413, 415, 422, 504, 507)
 
 
 async def _answer(

@@ -140,9 +140,11 @@ def timeline(
 
 def enrolled(recognizer: Recognizer, uploads: Sequence[Upload], channel: str, most: Most, stop: Event) -> str:
     """Return the profile of a voice, as a file of it reads."""
+    from serkit.recognition.enrol import enrol
+
     sources = [upload.bounded(most) for upload in uploads]
     heard: Any = check_channel(channel)
-    return recognizer.enrol(*sources, channel=heard).to_json()
+    return enrol(recognizer, *sources, channel=heard, stop=stop).to_json()
 
 
 def adapted(
@@ -154,7 +156,7 @@ def adapted(
     made = Adaptation(recognizer)
     left_out = 0
     sources = [upload.bounded(most) for upload in uploads]
-    for rows in made.hear(sources, channel=check_channel(channel, each=True), workers=1, strict=strict):
+    for rows in made.hear(sources, channel=check_channel(channel, each=True), workers=1, strict=strict, stop=stop):
         if stop.is_set():
             raise Stopped("The answer is no longer needed.")
         left_out += any(row.error is not None for row in rows)
