@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import serkit
+from serkit.recognition.speakers import parse_rttm
 from serkit.recognition.track_formats import to_csv, to_eaf, to_json, to_rttm, to_srt, to_textgrid, to_vtt
 from serkit.recognition.tracks import Timeline, Track
 from tests.made_segments import LABELS, part
@@ -74,6 +76,9 @@ def test_rttm_is_read_back() -> None:
     assert {len(line) for line in fields} == {10}
     assert fields[0] == ["SPEAKER", "a_call", "1", "1.250", "1.250", "<NA>", "<NA>", "ann:sad", "<NA>", "<NA>"]
     assert [line.split()[7] for line in to_rttm(ONE).splitlines()] == ["sad", "unsure"]
+    dotted = replace(BOTH, path="a.b & c.wav", tracks=(replace(ANN, name="Ann B."),))
+    assert to_rttm(dotted).split()[1:8:6] == ["a.b_&_c", "Ann_B.:sad"]
+    assert parse_rttm(to_rttm(replace(ONE, path="a.b.wav")), "a.b.rttm", "a.b.wav").names == ("sad", "unsure")
 
 
 def test_praat_reads_the_textgrid(tmp_path: Path) -> None:

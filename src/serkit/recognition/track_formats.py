@@ -96,10 +96,10 @@ def to_vtt(timeline: Timeline) -> str:
 
 def to_rttm(timeline: Timeline) -> str:
     """Return RTTM: the emotion is in the column of the speaker, after the speaker and a colon if there are tracks."""
-    name = _word(PurePath(timeline.path or "recording").stem)
+    name = _field(PurePath(timeline.path or "recording").stem)
     lines = []
     for track, part in _speech(timeline):
-        label = _word(part.answer if track is None else f"{track}:{part.answer}")
+        label = _field(part.answer if track is None else f"{track}:{part.answer}")
         lines.append(f"SPEAKER {name} 1 {part.start:.3f} {part.end - part.start:.3f} <NA> <NA> {label} <NA> <NA>\n")
     return "".join(lines)
 
@@ -219,8 +219,13 @@ def _plain(text: str) -> str:
     return re.sub(r"\s+", " ", _encodable(text)).replace("-->", "->").strip()
 
 
+def _field(text: str) -> str:
+    """Without the blanks that separate columns."""
+    return re.sub(r"\s+", "_", _encodable(text)) or "_"
+
+
 def _word(text: str) -> str:
-    """Without the spaces that separate columns."""
+    """The name of a class in WebVTT."""
     return re.sub(r"[\s.&<>{}]+", "_", _encodable(text)) or "_"
 
 
