@@ -19,7 +19,9 @@ import soundfile as sf
 import serkit
 from serkit.cli import diagnosis
 from serkit.emotions import LABELS
+from serkit.errors import SerkitError
 from serkit.recognition import rows
+from serkit.recognition.csv_text import CsvFile
 from serkit.recognition.recognizer import Recognizer, load
 from tests.conftest import Ser, voice
 from tests.tiny_models import tiny_manifest, write_tiny
@@ -395,6 +397,27 @@ def test_a_full_disk_is_one_sentence(ser: Ser, clips: Path) -> None:
         pytest.skip("this system has no /dev/full")
     code, _, err = ser("predict", "clips/a.wav", "-m", "tiny", "--csv", "/dev/full")
     assert (code, err) == (2, "ser: Cannot write '/dev/full': No space left on device.\n")
+
+
+@pytest.mark.parametrize("before", ["old,rows\n", ""])
+def test_a_full_disk_leaves_the_old_file_or_the_new_rows(tmp_path: Path, before: str) -> None:
+    place = tmp_path / "x.csv"
+    place.write_text(before)
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    def write() -> None:
+        with CsvFile(place, ["n"], force=True) as file:
+            file.write_rows([[1]])
+            file._file.flush = full  # type: ignore[method-assign]
+            file.write_rows([[2]])
+
+    with pytest.raises(SerkitError, match="No space left on device") as told:
+        write()
+    assert ("is kept; the new rows so far are in '.x.csv.part'" in str(told.value)) == bool(before)
+    assert place.read_text() == (before or "n\n1\n")
+    assert (tmp_path / ".x.csv.part").exists() == bool(before)
 
 
 def test_a_csv_that_cannot_take_its_place_is_one_sentence(

@@ -174,6 +174,9 @@ def test_answers_are_numbers_in_every_format(trained: tuple[Path, Any], ser: Ser
     import pyarrow.parquet as pq
 
     assert pq.read_table(tmp_path / "rows.parquet")["loudness"].to_pylist() == [value]
+    sf.write(tmp_path / "silence.wav", np.zeros(16000), 16000)
+    code, text, _ = ser("predict", tmp_path / "silence.wav", "--model", out)
+    assert (code, text.split()[:2], "no speech" in text) == (0, ["file", "loudness"], True)
 
 
 def test_features_of_recipes_are_compared_on_the_same_folds(

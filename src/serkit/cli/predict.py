@@ -32,7 +32,7 @@ from serkit.cli.options import (
     profile_for,
     refuse_recording,
 )
-from serkit.cli.runs import Tally, count, passed_over, progress
+from serkit.cli.runs import Tally, count, progress, report_skipped
 from serkit.errors import SerkitError
 from serkit.recognition.rows import CsvWriter, JsonWriter, to_table
 
@@ -177,7 +177,7 @@ def predict(
     inputs: list[Item] = []
     others: list[Path] = []
     for path in paths:
-        found = [None] if path == "-" else find_inputs([path], recursive=recursive, passed_over=others.append)
+        found = [None] if path == "-" else find_inputs([path], recursive=recursive, skipped=others.append)
         inputs += found
     if adapt:
         from serkit.cli.adapt import adapted_to
@@ -215,7 +215,7 @@ def predict(
             put = stack.enter_context(JsonWriter(top=top)).write
         elif csv is not None:
             put = stack.enter_context(CsvWriter(csv, recognizer.columns, force=force)).write
-        passed_over(others)
+        report_skipped(others)
         left = inputs if answers is None else list(answers.left(inputs))
         if answers is not None and answers.kept:
             again = "they are not among the inputs" if retry_failed else "--retry-failed tries them again"
@@ -235,7 +235,8 @@ def predict(
     if any(row.error is None for row in rows):
         console = terminal.console()
         unicode = console.encoding.lower().startswith("utf")
-        console.print(to_table(rows, top=top or 3, unicode=unicode, show_affect=affect))
+        model_says = {"labelled": bool(recognizer.labels), "dimensions": tuple(recognizer.manifest.dimensions)}
+        console.print(to_table(rows, top=top or 3, unicode=unicode, show_affect=affect, **model_says))
     tally.report(rest_in=out)
     if tally.interrupted:
         kept = f"--resume continues {terminal.printable(out)}" if out is not None else "their answers are kept"

@@ -91,7 +91,8 @@ class CsvFile:
     Text that a spreadsheet would read as a formula gets an apostrophe before it (:func:`guard`).
 
     The rows go to ``.NAME.part`` beside the file, which takes the file's name when the ``with`` block ends, also by
-    Ctrl-C or an error: no row that was written is lost, and a reader never sees half a file.
+    Ctrl-C or an error: no row that was written is lost, and a reader never sees half a file. If rows cannot be written,
+    as on a full disk, a file that was there stays, and the new rows stay in ``.NAME.part``.
 
     Parameters
     ----------
@@ -114,6 +115,7 @@ class CsvFile:
         self._header = list(header)
         self._final: Path | None = None
         self._part: Path | None = None
+        self._broken = False  # rows could not be written
         self._file: TextIO = sys.stdout
         if str(target) == "-":
             if isinstance(sys.stdout, io.TextIOWrapper):
@@ -151,6 +153,7 @@ class CsvFile:
         except OSError as error:
             if self._part is None:  # standard output: a reader may close it early
                 raise
+            self._broken = True
             raise self._refused(error) from None
 
     def __exit__(
@@ -163,9 +166,9 @@ class CsvFile:
             try:
                 self._file.close()  # writes the rest
             except OSError as refused:
-                problem = refused
+                problem, self._broken = refused, True
             try:
-                if self._final is not None:
+                if self._final is not None and not (self._broken and self._replaces()):
                     self._part.replace(self._final)
             except OSError as refused:
                 problem = refused
@@ -175,5 +178,12 @@ class CsvFile:
     def _put(self, cells: list[Any]) -> None:
         self._file.write(csv_line(cells))
 
+    def _replaces(self) -> bool:
+        """Whether a file with content is there."""
+        return self._final is not None and self._final.is_file() and self._final.stat().st_size > 0
+
     def _refused(self, error: OSError) -> SerkitError:
-        return SerkitError(f"Cannot write {self._name!r}: {error.strerror or error}.")
+        kept = ""
+        if self._part is not None and self._replaces():
+            kept = f" The file that was there is kept; the new rows so far are in '{self._part.name}' beside it."
+        return SerkitError(f"Cannot write {self._name!r}: {error.strerror or error}.{kept}")

@@ -81,11 +81,20 @@ class JsonWriter:
         print("[]" if self._before == "[\n" else "\n]", flush=True)
 
 
-def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = True, show_affect: bool = False) -> Table:
+def to_table(
+    predictions: Iterable[Prediction],
+    *,
+    top: int,
+    unicode: bool = True,
+    show_affect: bool = False,
+    labelled: bool = True,
+    dimensions: Sequence[str] = (),
+) -> Table:
     """Return a rich table: file, emotion in its colour, confidence bar, probabilities. Failures are left out.
 
     Where the model is unsure, the emotion reads ``unsure`` and the bar has no emotion's colour. Channels and warnings
-    have columns if a row has any; with `show_affect`, so do derived valence and arousal.
+    have columns if a row has any; with `show_affect`, so do derived valence and arousal. The model's `dimensions`
+    always have columns; emotion and confidence do if it is `labelled`.
     """
     from rich import box
     from rich.table import Table
@@ -97,8 +106,6 @@ def to_table(predictions: Iterable[Prediction], *, top: int, unicode: bool = Tru
     answered = [prediction for prediction in predictions if prediction.error is None]
     show_channel = any(prediction.channel is not None for prediction in answered)
     show_warnings = any(prediction.warnings for prediction in answered)
-    dimensions = list(dict.fromkeys(name for prediction in answered for name in prediction.dimensions))
-    labelled = not dimensions or any(prediction.probabilities for prediction in answered)
     table.add_column("file", overflow="fold")
     if show_channel:
         table.add_column("channel", no_wrap=True)
