@@ -179,7 +179,7 @@ def test_a_link_that_breaks_off_does_not_hide_the_next() -> None:
 # --- what must not cost much, or print ------------------------------------------------------------------------------
 
 
-def test_a_run_of_0xff_after_mp3_frames_is_passed_over_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_0xff_after_mp3_frames_is_skipped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = encode("MP3", None, signal(3))
     frames = whole[whole.index(b"\xff\xf3", 4) :]  # without the note
     looked_at: list[bytes] = []

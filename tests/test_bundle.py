@@ -429,7 +429,7 @@ def test_hashes_of_training_clips_are_checked(tmp_path: Path) -> None:
             write_tiny(tmp_path / "c", clips=wrong)
 
 
-def test_keys_of_a_later_serkit_are_passed_over(folder: Path) -> None:
+def test_keys_of_a_later_serkit_are_skipped(folder: Path) -> None:
     edit(folder, lambda m: m.update(colour_of_the_cover="blue"))
     assert read_bundle(folder).manifest.name == "tiny"
 

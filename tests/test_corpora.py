@@ -438,7 +438,7 @@ def test_what_is_no_corpus_says_why(tmp_path: Path) -> None:
         read_corpus(tmp_path)
 
 
-def test_hidden_files_and_the_rubbish_of_archives_are_passed_over(tmp_path: Path) -> None:
+def test_hidden_files_and_the_rubbish_of_archives_are_skipped(tmp_path: Path) -> None:
     write_ravdess(tmp_path, "flat")
     write(tmp_path / ".hidden" / "a.wav", 0)
     (tmp_path / f"._{NAMES[0]}.wav").write_bytes(b"resource fork")

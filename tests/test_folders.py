@@ -123,10 +123,10 @@ def test_mp2_is_found_under_any_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_what_is_no_recording_is_passed_over(tmp_path: Path, name: str) -> None:
+def test_what_is_no_recording_is_skipped(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(OTHERS[name])
     found = scan(tmp_path)
-    assert (found.recordings, found.passed_over) == ([], [tmp_path / name])
+    assert (found.recordings, found.skipped) == ([], [tmp_path / name])
     with pytest.raises(AudioError, match=r"no recording in .*, 1 other file \(.*\)\.$"):
         audio.find_audio(tmp_path)
 
@@ -187,7 +187,7 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_named_pipe_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert scan(tmp_path).passed_over == [tmp_path / "pipe"]
+    assert scan(tmp_path).skipped == [tmp_path / "pipe"]
 
 
 def test_a_corpus_goes_by_suffix(tmp_path: Path) -> None:

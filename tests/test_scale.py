@@ -282,7 +282,7 @@ def test_folders_manifests_and_patterns_name_what_one_process_hears(
     monkeypatch.chdir(place)
     paths = [os.fspath(one) for one in find_inputs(["clips"], recursive=True)]
     others: list[Path] = []
-    assert [one.path for one in list_inputs(["clips"], recursive=True, passed_over=others.append)] == paths
+    assert [one.path for one in list_inputs(["clips"], recursive=True, skipped=others.append)] == paths
     assert others == [Path("clips/notes.txt")]
     (tmp_path / "list.csv").write_text("id,path\n1,a.wav\n2,/b.wav\n3,s3://c/d.wav\n")
     (tmp_path / "list.jsonl").write_text('{"path": "a.wav"}\n\n{"path": "b.wav"}\n')

@@ -23,6 +23,7 @@ from serkit.audio.live_pcm import LivePcm, Rest, open_live
 from serkit.cli.recording_progress import RecordingProgress
 from serkit.cli.timeline_files import NOTE, Outputs
 from serkit.errors import AudioError, TruncatedError
+from serkit.files import hold
 from serkit.recognition import listening
 from tests.conftest import Ser, voice
 from tests.known_speech import EXAMPLES, RATE, LoudFrames, joined, noise, silence
@@ -114,6 +115,16 @@ def test_a_folder_is_resumed(ser: Ser, call: Path, tiny: Path, tmp_path: Path) -
     assert (tmp_path / "out" / "b.wav.srt").read_text() == "kept"
     code, _, err = ser(*again, "--pause", 0.5)
     assert (code, "'out' were made with other options (pause was 0.24, now 0.5): choose" in err) == (2, True)
+
+
+def test_two_runs_do_not_write_into_one_folder(ser: Ser, call: Path, tiny: Path, tmp_path: Path) -> None:
+    words = ["timeline", "call.wav", "-m", tiny, "--srt", "out/", "--csv", tmp_path / "out"]
+    (tmp_path / "out").mkdir()
+    with hold(tmp_path / "out" / NOTE):
+        code, _, err = ser(*words)
+        assert (code, "is in use" in err) == (2, True)
+    assert ser(*words)[0] == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"call.srt", "call.csv", NOTE}
 
 
 def test_ctrl_c_in_a_recording_keeps_its_answers_and_a_rerun_does_it_again(

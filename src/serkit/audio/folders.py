@@ -75,14 +75,14 @@ class FolderContent:
     ----------
     recordings : list of Path
         Sorted by their POSIX form, so the order does not depend on the file system.
-    passed_over : list of Path
+    skipped : list of Path
         Files that are not recordings; hidden ones are not counted.
     errors : list of OSError
         Why folders could not be read.
     """
 
     recordings: list[Path] = field(default_factory=list)
-    passed_over: list[Path] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
     errors: list[OSError] = field(default_factory=list)
 
 
@@ -92,9 +92,9 @@ def scan(root: Path, *, recursive: bool = False) -> FolderContent:
     for folder, names in walk(root, recursive=recursive, onerror=found.errors.append):
         for name in names:
             path = folder / name
-            (found.recordings if is_audio(path) else found.passed_over).append(path)
+            (found.recordings if is_audio(path) else found.skipped).append(path)
     found.recordings.sort(key=lambda item: item.as_posix())
-    found.passed_over.sort(key=lambda item: item.as_posix())
+    found.skipped.sort(key=lambda item: item.as_posix())
     return found
 
 
@@ -113,7 +113,7 @@ def passed(files: list[Path], root: Path) -> str:
 
 def nothing_found(root: Path, content: FolderContent, *, recursive: bool) -> AudioError:
     """Make the error for a folder without recordings."""
-    others = content.passed_over
+    others = content.skipped
     count = f"{len(others)} other file{'s' if len(others) > 1 else ''}" if others else "no file at all"
     shown = f" ({passed(others, root)})" if others else ""
     deeper = not recursive and bool(scan(root, recursive=True).recordings)

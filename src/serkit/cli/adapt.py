@@ -11,7 +11,7 @@ import typer
 
 from serkit.cli import app
 from serkit.cli.options import DeviceOption, ForceOption, ModelOption, RecursiveOption, check_output
-from serkit.cli.runs import Tally, passed_over, progress
+from serkit.cli.runs import Tally, progress, report_skipped
 from serkit.errors import SerkitError
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def adapt(
     heard = check_channel(channel, each=True)
     recognizer = load(model, device=device)
     others: list[Path] = []
-    inputs = find_inputs(paths, recursive=recursive, passed_over=others.append)
-    passed_over(others)
+    inputs = find_inputs(paths, recursive=recursive, skipped=others.append)
+    report_skipped(others)
     tally = Tally()
     try:
         profile = adapted_to(recognizer, inputs, channel=heard, strict=strict, tally=tally)

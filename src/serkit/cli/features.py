@@ -13,7 +13,7 @@ import typer
 from serkit import terminal
 from serkit.cli import app
 from serkit.cli.options import RecursiveOption, StrictOption, refuse_recording
-from serkit.cli.runs import Tally, passed_over, progress
+from serkit.cli.runs import Tally, progress, report_skipped
 from serkit.cli.standard_input import standard_input
 
 if TYPE_CHECKING:
@@ -70,12 +70,10 @@ def features(
         inputs = [
             item
             for path in paths
-            for item in (
-                [piped] if path == "-" else find_inputs([path], recursive=recursive, passed_over=others.append)
-            )
+            for item in ([piped] if path == "-" else find_inputs([path], recursive=recursive, skipped=others.append))
         ]
         put = _writer(stack, csv, as_json, frames, FRAME_COLUMNS if frames else ROW_COLUMNS, force)
-        passed_over(others)
+        report_skipped(others)
         shown: list[FeatureRow] = []
         tally = Tally()
         try:

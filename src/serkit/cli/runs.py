@@ -17,11 +17,11 @@ import typer
 
 from serkit import terminal
 
-__all__ = ["Row", "Tally", "count", "failures_of", "interruptible", "passed_over", "progress"]
+__all__ = ["Row", "Tally", "count", "failures_of", "interruptible", "progress", "report_skipped"]
 
 _SHOW_PROGRESS = 20  # recordings; fewer are done before anyone could read a bar
 _SAY_PROGRESS = 30.0  # s; between lines if there is no terminal for a bar
-_SAY_PASSED_OVER = 5  # files that are named
+_SAY_SKIPPED = 5  # files that are named
 
 _Rows = TypeVar("_Rows")
 
@@ -117,7 +117,7 @@ def failures_of(failed: int, total: int) -> str:
     return "the input failed" if total == 1 else f"{failed} of {total} inputs failed"
 
 
-def passed_over(files: Sequence[Path], *, named: bool = True, total: int | None = None) -> None:
+def report_skipped(files: Sequence[Path], *, named: bool = True, total: int | None = None) -> None:
     """Say on standard error how many files in folders are not recordings, if any, and which.
 
     Where there are too many to keep, `files` are the first of `total`.
@@ -128,7 +128,7 @@ def passed_over(files: Sequence[Path], *, named: bool = True, total: int | None 
     files_were = count(number, "file was", "files were")
     which = ""
     if named:
-        names = [terminal.printable(str(file)) for file in files[:_SAY_PASSED_OVER]]
+        names = [terminal.printable(str(file)) for file in files[:_SAY_SKIPPED]]
         more = f" and {number - len(names)} more" if number > len(names) else ""
         which = f": {', '.join(names)}{more}"
     what = "not a recording" if number == 1 else "no recordings"

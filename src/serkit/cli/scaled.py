@@ -12,7 +12,7 @@ import typer
 
 from serkit import terminal
 from serkit.cli.options import Cluster
-from serkit.cli.runs import count, failures_of, passed_over
+from serkit.cli.runs import count, failures_of, report_skipped
 from serkit.errors import SerkitError
 
 if TYPE_CHECKING:
@@ -121,15 +121,15 @@ def answer_on_ray(
     parts = Parts(out, work.format, timeout=waits)
     found, kept, others, skipped = _Found(), 0, [], 0
 
-    def pass_over(path: Path) -> None:
+    def skip(path: Path) -> None:
         nonlocal skipped
         skipped += 1
         if skipped <= _NAMED:
             others.append(path)
 
     with parts.begin(made, resume=again.resume, force=again.force):
-        listing = Listing(list_inputs(paths, recursive=recursive, passed_over=pass_over, timeout=waits), size)
-        passed_over(others, named=True, total=skipped)
+        listing = Listing(list_inputs(paths, recursive=recursive, skipped=skip, timeout=waits), size)
+        report_skipped(others, named=True, total=skipped)
         left = []
         for number in range(len(listing)):
             marker = parts.marker(number) if again.resume else None

@@ -31,7 +31,7 @@ from serkit.cli.options import (
     check_engine,
     profile_for,
 )
-from serkit.cli.runs import count, failures_of, interruptible, passed_over
+from serkit.cli.runs import count, failures_of, interruptible, report_skipped
 from serkit.errors import SerkitError
 
 if TYPE_CHECKING:
@@ -215,15 +215,16 @@ def timeline(
         how = {"as_json": as_json, "partial": partial, "printed": not given and not as_json}
         raise typer.Exit(answer_pipe(recognizer, outputs, rate=rate, **how, **asked))
     inputs, others = _inputs(paths, recursive)
-    passed_over(others, named=False)
+    report_skipped(others, named=False)
     sources = [(item, name) for item, name in inputs if not isinstance(item, Prediction)]
     outputs = Outputs(given, sources, force=force, resume=resume)
-    outputs.check_note(recognizer.bundle, noted)
     tell = Printer(as_json, bool(given), many=len(inputs) > 1)
     failures = [(str(item.path), item.error or "") for item, _ in inputs if isinstance(item, Prediction)]
     cut: list[tuple[str, str]] = []
     interrupted, answered = False, outputs.passed
-    with outputs, tell:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(outputs).check_note(recognizer.bundle, noted)
+        stack.enter_context(tell)
         for item, _ in sources:
             if outputs.there(item):
                 continue
@@ -315,7 +316,7 @@ def _inputs(
     others: list[Path] = []
     found: list[tuple[str | os.PathLike[str] | Prediction, Path]] = []
     for path in paths:
-        for item in find_inputs([path], recursive=recursive, passed_over=others.append):
+        for item in find_inputs([path], recursive=recursive, skipped=others.append):
             name = Path() if isinstance(item, Prediction) else Path(item)
             inside = name.is_relative_to(path) and name != Path(path)
             found.append((item, name.relative_to(path) if inside else Path(name.name)))

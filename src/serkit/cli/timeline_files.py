@@ -16,7 +16,7 @@ import numpy as np
 from serkit._version import __version__
 from serkit.cli.options import check_output
 from serkit.errors import SerkitError
-from serkit.files import differences, write_atomic, write_json
+from serkit.files import differences, followed, hold, write_atomic, write_json
 
 if TYPE_CHECKING:
     from serkit.bundle import Bundle
@@ -57,6 +57,8 @@ class _NoSound:
 class Outputs:
     """Which file each recording is written to.
 
+    While the ``with`` block runs, no other process can write into the same folders.
+
     Parameters
     ----------
     targets : dict of str to str
@@ -66,7 +68,7 @@ class Outputs:
     force : bool
         Replace files that exist.
     resume : bool
-        Pass over recordings whose files exist.
+        Skip recordings whose files exist.
 
     Raises
     ------
@@ -87,6 +89,7 @@ class Outputs:
         self._unfinished: dict[Path, set[str]] = {}  # files in a folder that --resume makes again
         self._note: dict[str, Any] = {}
         self._rows: list[Timeline] = []  # for one CSV of all
+        self._lock = contextlib.ExitStack()
         self._folders = {
             name: Path(target)
             for name, target in targets.items()
@@ -105,15 +108,19 @@ class Outputs:
                 whole = name if stems[name.with_suffix("")] > 1 else name.with_suffix("")
                 self._files[os.fspath(source), kind] = self._folders[kind] / f"{whole}{_SUFFIXES[kind]}"
         self._check_names()
-        if not resume:
-            for place in {place for place in self._files.values() if place is not None}:
-                check_output(place, force=force)
+        self._check_new()
         for folder in self._folders.values():
             if folder.exists() and not folder.is_dir():
                 raise SerkitError(
                     f"'{folder}' is a file, but there are {len(recordings)} recordings: give a folder, such as "
                     f"'{folder.stem}/'."
                 )
+
+    def _check_new(self) -> None:
+        """Refuse to replace files unasked."""
+        if not self._resume:
+            for place in {place for place in self._files.values() if place is not None}:
+                check_output(place, force=self._force)
 
     def _check_names(self) -> None:
         """Refuse recordings whose files would replace each other."""
@@ -130,13 +137,20 @@ class Outputs:
         return len(recordings) > 1 and kind != "csv"
 
     def __enter__(self) -> Outputs:
+        with contextlib.ExitStack() as stack:
+            for folder in {followed(folder): folder for folder in self._folders.values()}.values():
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(hold(folder / NOTE))  # within, because beside it may not be ours to write
+            self._check_new()  # again: another run may have ended just before
+            self._lock = stack.pop_all()
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._rows and "csv" in self._targets and "csv" not in self._folders:
-            from serkit.recognition.track_formats import to_csv
+        with self._lock:
+            if self._rows and "csv" in self._targets and "csv" not in self._folders:
+                from serkit.recognition.track_formats import to_csv
 
-            _put(to_csv(self._rows), self._file(self._rows[0], "csv"))
+                _put(to_csv(self._rows), self._file(self._rows[0], "csv"))
 
     def _file(self, timeline: Timeline, kind: str) -> Path | None:
         return self._files[str(timeline.path), kind]

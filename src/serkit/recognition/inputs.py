@@ -19,7 +19,7 @@ def find_inputs(
     paths: Iterable[str | os.PathLike[str]],
     *,
     recursive: bool = False,
-    passed_over: Callable[[Path], object] = bool,
+    skipped: Callable[[Path], object] = bool,
 ) -> list[str | os.PathLike[str] | Prediction]:
     """List the recordings that files and folders contain; what cannot be found or opened becomes a failure.
 
@@ -29,7 +29,7 @@ def find_inputs(
         Files, whatever they hold, and folders, whose files are judged by content.
     recursive : bool
         Also look into sub-folders and linked folders.
-    passed_over : callable, optional
+    skipped : callable, optional
         Called with each file of a folder that is not a recording.
 
     Returns
@@ -42,20 +42,20 @@ def find_inputs(
         try:
             if not os.fspath(path):  # an unset shell variable, which pathlib would read as the current folder
                 raise AudioError("An empty path names no recording: give a file or a folder.")
-            items = scan(Path(path), recursive, passed_over)
+            items = scan(Path(path), recursive, skipped)
             found += items if Path(path).is_dir() else [path]
         except (SerkitError, OSError) as error:
             found.append(failure(path, error))
     return found
 
 
-def scan(path: Path, recursive: bool, passed_over: Callable[[Path], object] = bool) -> list[Path | Prediction]:
+def scan(path: Path, recursive: bool, skipped: Callable[[Path], object] = bool) -> list[Path | Prediction]:
     """As ``find_audio``, but unreadable sub-folders become failures among the rest instead of ending the run."""
     if not path.is_dir():
         return [*audio.find_audio(path)]
     found = folders.scan(path, recursive=recursive)
     if not found.recordings and not (recursive and found.errors):
         return [*audio.find_audio(path, recursive=recursive)]  # reports what is wrong
-    for other in found.passed_over:
-        passed_over(other)
+    for other in found.skipped:
+        skipped(other)
     return [*found.recordings, *(failure(error.filename, error) for error in found.errors)]

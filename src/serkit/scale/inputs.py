@@ -42,7 +42,7 @@ def list_inputs(
     paths: Iterable[str],
     *,
     recursive: bool = False,
-    passed_over: Callable[[Path], object] = bool,
+    skipped: Callable[[Path], object] = bool,
     timeout: float = TIMEOUT,
 ) -> Iterator[Input]:
     """Yield the recordings that `paths` name, in the order in which one process takes them.
@@ -55,24 +55,24 @@ def list_inputs(
         of an object store the suffix says what is a recording.
     recursive : bool
         Also look into sub-folders.
-    passed_over : callable, optional
+    skipped : callable, optional
         Called with each file of a local folder that is not a recording.
     timeout : float
         Longest silence of an object store, s.
     """
     for path in paths:
         try:
-            yield from _listed(path, recursive, passed_over, timeout)
+            yield from _listed(path, recursive, skipped, timeout)
         except (SerkitError, OSError) as error:
             yield Input(path, failure(path, error).error)
 
 
-def _listed(path: str, recursive: bool, passed_over: Callable[[Path], object], timeout: float) -> Iterator[Input]:
+def _listed(path: str, recursive: bool, skipped: Callable[[Path], object], timeout: float) -> Iterator[Input]:
     if path.lower().endswith(MANIFESTS):
         yield from _manifest(path, timeout)
     elif not is_address(path):
         if Path(path).is_dir():
-            yield from _folder(path, recursive, passed_over)
+            yield from _folder(path, recursive, skipped)
         elif any(sign in path for sign in _PATTERN) and not Path(path).exists():
             found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - names as they were given
             if not found:
@@ -95,7 +95,7 @@ def _input(item: str | os.PathLike[str] | Prediction) -> Input:
     return Input(item.path or "-", item.error) if isinstance(item, Prediction) else Input(os.fspath(item))
 
 
-def _folder(path: str, recursive: bool, passed_over: Callable[[Path], object]) -> Iterator[Input]:
+def _folder(path: str, recursive: bool, skipped: Callable[[Path], object]) -> Iterator[Input]:
     """Yield a folder's recordings in the order of their POSIX form, a folder's names in memory at a time."""
     seen: set[str] = set()
     errors: list[OSError] = []
@@ -122,7 +122,7 @@ def _folder(path: str, recursive: bool, passed_over: Callable[[Path], object]) -
             elif folders.is_audio(folder / name):
                 yield Input(str(folder / name))
             else:
-                passed_over(folder / name)
+                skipped(folder / name)
 
     for one in visit(Path(path)):
         found = True
