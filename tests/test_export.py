@@ -24,7 +24,7 @@ from serkit.emotions import LABELS
 from serkit.errors import BundleError, TrainingError
 from serkit.protocol import make_split
 from serkit.recognition.recognizer import Recognizer
-from serkit.training import export, fitting
+from serkit.training import export, fitting, head_graph
 from serkit.training.export import attach_scores, check_scores, export_bundle, pipeline_graph, verify
 from serkit.training.feature_cache import FeatureCache
 from serkit.training.recipe import Recipe
@@ -403,8 +403,8 @@ def test_a_wrong_conversion_leaves_no_bundle(
 ) -> None:
     recipe = recipe_of("xgboost", "n_estimators = 20", "none")
     estimator = train_final(recipe, corpus, cache=cache)
-    convert = export._convert
-    monkeypatch.setattr(export, "_convert", lambda model, width: wrong_leaf(convert(model, width)))
+    convert = head_graph._convert
+    monkeypatch.setattr(head_graph, "_convert", lambda model, width: wrong_leaf(convert(model, width)))
     with pytest.raises(BundleError, match="no bundle was written"):
         export_bundle(estimator, recipe, corpus, tmp_path / "bundle", cache=cache)
     assert not (tmp_path / "bundle").exists()

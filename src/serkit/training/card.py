@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from serkit.bundle import read_bundle
 from serkit.corpora.named import LANGUAGES
 from serkit.corpora.registry import published
 from serkit.corpora.table import voice_names
 from serkit.evaluation.left_out import headline
 from serkit.protocol import LEAVES_OUT
 from serkit.training import split_rows
+from serkit.training.recipe_files import parse_recipe
 
 if TYPE_CHECKING:
     from serkit.bundle.manifest import Manifest
     from serkit.corpora import Corpus
     from serkit.training.recipe import Recipe
 
-__all__ = ["licence", "model_card"]
+__all__ = ["citation_of", "licence", "licence_of", "model_card"]
 
 _GROUPS = ("corpus", "sex", "channel", "intensity", "statement")
 _MOST = 30  # values of a group that a table of the card shows
@@ -222,3 +224,32 @@ def licence(manifest: Manifest) -> str:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def citation_of(recipe: Recipe, corpus: Corpus) -> str:
+    """What to cite for the recordings, and for the encoder."""
+    return " ".join(filter(None, (corpus.citation.replace("unknown", ""), _encoder(recipe).citation)))
+
+
+def licence_of(recipe: Recipe, corpus: Corpus) -> str:
+    """The licences of the recordings, and of the encoder that the bundle contains."""
+    text = corpus.licence or "unknown: ask the owner of the recordings"
+    name, licence, _ = _encoder(recipe)
+    return f"{text}; {name}: {licence}" if licence else text
+
+
+class _Encoder(NamedTuple):
+    name: str
+    licence: str
+    citation: str
+
+
+def _encoder(recipe: Recipe) -> _Encoder:
+    """What is to be said of the encoder that answers; empty for acoustic features."""
+    if recipe.encoder is not None:
+        return _Encoder(recipe.encoder.name, recipe.encoder.licence, recipe.encoder.citation)
+    if recipe.embedding is not None:
+        shipped = parse_recipe(read_bundle(recipe.embedding.model).manifest.recipe).encoder
+        if shipped is not None:
+            return _Encoder(shipped.name, shipped.licence, shipped.citation)
+    return _Encoder("", "", "")
