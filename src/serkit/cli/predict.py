@@ -235,8 +235,9 @@ def predict(
     if any(row.error is None for row in rows):
         console = terminal.console()
         unicode = console.encoding.lower().startswith("utf")
-        model_says = {"labelled": bool(recognizer.labels), "dimensions": tuple(recognizer.manifest.dimensions)}
-        console.print(to_table(rows, top=top or 3, unicode=unicode, show_affect=affect, **model_says))
+        shown: dict[str, Any] = {"unicode": unicode, "show_affect": affect}
+        shown |= {"labelled": bool(recognizer.labels), "dimensions": tuple(recognizer.manifest.dimensions)}
+        console.print(to_table(rows, top=top or 3, **shown))
     tally.report(rest_in=out)
     if tally.interrupted:
         kept = f"--resume continues {terminal.printable(out)}" if out is not None else "their answers are kept"
