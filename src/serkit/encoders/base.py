@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from serkit.audio.waveform import Waveform, resample
 from serkit.encoders.folder import CONFIG, WEIGHTS, find_encoder, read_config, weights_hash
+from serkit.encoders.session import OneThread
 from serkit.errors import FeatureError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _PRECISIONS = ("float32", "float16", "int8")
 _LAYOUTS = ("mean_std", "frames")
 
 
-class Encoder(ABC):
+class Encoder(OneThread):
     """The lower blocks of a pretrained encoder: a waveform in, one array out.
 
     Values are those of the ONNX graph, which is also in bundles: a model is trained on exactly what it receives later.
@@ -116,8 +116,7 @@ class Encoder(ABC):
         if precision not in _PRECISIONS:
             raise FeatureError(f"precision must be one of {', '.join(_PRECISIONS)}, got {precision!r}.")
         self.layout, self.precision = layout, precision
-        self._lock = threading.Lock()
-        self._sessions: dict[int, Any] = {}
+        super().__init__()
 
     @abstractmethod
     def _read(self, config: dict[str, Any]) -> None:
@@ -147,12 +146,6 @@ class Encoder(ABC):
 
     def _impossible(self) -> FeatureError:
         return FeatureError(f"config.json of {self.folder} has impossible sizes: fetch the encoder again.")
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_lock", "_sessions")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= {**state, "_lock": threading.Lock(), "_sessions": {}}
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -205,21 +198,6 @@ class Encoder(ABC):
         if not np.isfinite(values).all():
             raise FeatureError(f"The encoder gives values that are not finite for this clip of {wave.duration:.3f} s.")
         return values
-
-    def _session(self) -> Any:
-        """One session per process, on one thread: clips are computed side by side, each always in the same order."""
-        with self._lock:
-            process = os.getpid()
-            if process not in self._sessions:
-                import onnxruntime
-
-                options = onnxruntime.SessionOptions()
-                options.intra_op_num_threads = options.inter_op_num_threads = 1
-                options.log_severity_level = 3
-                self._sessions[process] = onnxruntime.InferenceSession(
-                    self.graph().SerializeToString(), options, providers=["CPUExecutionProvider"]
-                )
-            return self._sessions[process]
 
 
 def natural(names: Iterable[str], word: str = "or") -> str:

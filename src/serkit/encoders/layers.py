@@ -101,10 +101,18 @@ def attention(
     return g("Reshape", heard, g.ints(0, 0, width))
 
 
-def features_model(g: GraphBuilder, blocks: Sequence[str], name: str, *, width: int, pooled: bool) -> onnx.ModelProto:
+def features_model(
+    g: GraphBuilder,
+    blocks: Sequence[str],
+    name: str,
+    *,
+    width: int,
+    pooled: bool,
+    source: tuple[str, list[int | str]] = ("waveform", [1, "samples"]),
+) -> onnx.ModelProto:
     """Take from each block its rows (1, width, frames), or their mean and deviation, and build the graph.
 
-    It maps ``waveform`` (1, n) to ``features``, (1, rows, frames) or (1, n).
+    It maps `source`, an input and its shape, to ``features``, (1, rows, frames) or (1, n).
 
     Raises
     ------
@@ -124,7 +132,7 @@ def features_model(g: GraphBuilder, blocks: Sequence[str], name: str, *, width: 
     graph = helper.make_graph(
         g.nodes,
         name,
-        [helper.make_tensor_value_info("waveform", TensorProto.FLOAT, [1, "samples"])],
+        [helper.make_tensor_value_info(source[0], TensorProto.FLOAT, source[1])],
         [
             helper.make_tensor_value_info(
                 "features", TensorProto.FLOAT, [1, 2 * rows] if pooled else [1, rows, "frames"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import onnx
 from onnx import TensorProto
 
-from serkit.encoders.folder import Weights
 from serkit.encoders.layers import (
     Precision,
     attention,
@@ -21,7 +21,10 @@ from serkit.encoders.layers import (
 from serkit.features.banks import mel_filters
 from serkit.features.graph import GraphBuilder
 
-__all__ = ["log_mel", "whisper_graph"]
+__all__ = ["Weigh", "blocks_graph", "log_mel", "whisper_graph"]
+
+#: Gives a tensor by its name and its shape, as :class:`serkit.encoders.folder.Weights` does.
+Weigh: TypeAlias = Callable[..., np.ndarray]
 
 _RATE, _N_FFT, _HOP = 16000, 400, 160
 
@@ -54,7 +57,7 @@ def log_mel(g: GraphBuilder, wave: str, n_mels: int) -> str:
 
 
 def whisper_graph(
-    weights: Weights,
+    weights: Weigh,
     *,
     n_mels: int,
     width: int,
@@ -79,6 +82,24 @@ def whisper_graph(
         if k + 1 in blocks:
             taken.append(x)
     return features_model(g, taken, "whisper", width=width, pooled=pooled)
+
+
+def blocks_graph(
+    weights: Weigh, *, width: int, heads: int, n_hidden: int, first: int, blocks: Sequence[int], precision: Precision
+) -> onnx.ModelProto:
+    """Build ``frames`` (1, width, frames) -> ``features`` (1, n) from the blocks after number `first`.
+
+    ``frames`` are the output of block `first`, in the layout "frames". If `first` is among `blocks`, its mean and
+    deviation are taken too.
+    """
+    g = GraphBuilder()
+    x = g("Transpose", "frames", perm=[0, 2, 1])
+    taken = [x] if first in blocks else []
+    for k in range(first, max(blocks)):
+        x = _block(g, x, weights, f"layers.{k}.", width, heads, n_hidden, precision)
+        if k + 1 in blocks:
+            taken.append(x)
+    return features_model(g, taken, "whisper blocks", width=width, pooled=True, source=("frames", [1, width, "frames"]))
 
 
 def sinusoids(n: int, width: int) -> np.ndarray:
@@ -106,7 +127,7 @@ def _positions(g: GraphBuilder, x: str, positions: np.ndarray, precision: Precis
 
 
 def _block(
-    g: GraphBuilder, x: str, weights: Weights, name: str, width: int, heads: int, n_hidden: int, precision: Precision
+    g: GraphBuilder, x: str, weights: Weigh, name: str, width: int, heads: int, n_hidden: int, precision: Precision
 ) -> str:
     def norm(part: str, x: str) -> str:
         return layer_norm(g, x, weights(f"{name}{part}.weight", width), weights(f"{name}{part}.bias", width))

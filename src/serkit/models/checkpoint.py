@@ -6,6 +6,8 @@ import io
 import json
 import pickle
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,17 @@ from skorch.history import History
 
 from serkit.errors import TrainingError
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "damaged"]
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Raise TrainingError where a checkpoint cannot be read: torch raises many kinds."""
+    kinds = (OSError, RuntimeError, ValueError, LookupError, TypeError, EOFError, pickle.UnpicklingError)
+    try:
+        yield
+    except kinds:
+        raise TrainingError(f"The checkpoint {path} is damaged: remove it, and this fold begins again.") from None
 
 
 class Checkpoint(Callback):
@@ -46,13 +58,9 @@ class Checkpoint(Callback):
         """Read the file, if there is one."""
         self.state_: dict[str, Any] | None = None
         if self.path.is_file():
-            try:
+            with damaged(self.path):
                 self.state_ = torch.load(self.path, map_location="cpu", weights_only=True)
                 self.facts_: dict[str, Any] = json.loads(self.state_["facts"])
-            except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
-                raise TrainingError(
-                    f"The checkpoint {self.path} is damaged: remove it, and this fold begins again."
-                ) from None
         return self
 
     @property

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from serkit.corpora import Corpus
+    from serkit.encoders.tuned import TunedBlocks
     from serkit.features import FrontEnd
     from serkit.training.recipe import Recipe
 
@@ -115,7 +116,8 @@ def export_bundle(
     labels = fitting.corpus_labels(heard)
     front_end = recipe.front_end
     rows, arrays = _some_clips(heard.table, corpus, front_end, n_jobs=n_jobs, cache=cache, progress=progress)
-    X = fitting.as_input(arrays, recipe.layout)
+    tuned = getattr(estimator, "tuned_", None)
+    X = fitting.as_input(arrays if tuned is None else [tuned(frames) for frames in arrays], recipe.layout)
     reference = getattr(estimator, "reference_", None)
     adapted: dict[str, Any] = {}
     if reference is None:
@@ -132,7 +134,7 @@ def export_bundle(
     else:
         if reference is not None:
             graph = joined(
-                front_end.graph(),
+                _front_graph(front_end, tuned),
                 adaptive_graph(reference, estimator.distance_),
                 pipeline_graph(estimator, labels, X.shape[1], source="standardised", target="answers"),
                 softening_graph(len(labels)),
@@ -142,7 +144,7 @@ def export_bundle(
             if rated is not None:
                 graph = joined(graph, ratings_graph(rated))
             if recipe.encoder is not None or (recipe.embedding is not None and self_contained):
-                graph = joined(front_end.graph(), graph)
+                graph = joined(_front_graph(front_end, tuned), graph)
     given, inputs = _inputs(graph, recipe, corpus, rows, X)
     manifest = Manifest(
         name=recipe.name,
@@ -246,6 +248,16 @@ def _some_clips(
     wanted = requests(rows.assign(copy=0), chains=(), seed=0)
     cache = cache or FeatureCache()
     return rows, compute_features(corpus, wanted, front_end, cache=cache, n_jobs=n_jobs, progress=progress)
+
+
+def _front_graph(front_end: FrontEnd, tuned: TunedBlocks | None) -> onnx.ModelProto:
+    """The graph up to ``features``: a front end, or the lower part of an encoder and its tuned blocks."""
+    lower = front_end.graph()
+    if tuned is None:
+        return lower
+    lower.graph.node[-1].output[0] = lower.graph.output[0].name = "frames"
+    upper = compose.add_prefix(tuned.graph(), "tuned_", rename_inputs=False, rename_outputs=False)
+    return joined(lower, upper)
 
 
 def _inputs(

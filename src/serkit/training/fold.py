@@ -17,6 +17,7 @@ from serkit.training.adaptation import Reference
 from serkit.training.clips import By, Clips
 from serkit.training.familiarity import Distance
 from serkit.training.feature_cache import FeatureCache, compute_features, requests
+from serkit.training.tuned import embedded, tuned_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +97,8 @@ class Task:
         With ``[calibration]`` the temperature of its probabilities is that of models which have not learnt from the
         clips that they answer (:meth:`temperature`).
 
-        The pipeline has the attributes ``reference_`` and ``distance_``, None for a recipe without ``[adaptation]``.
+        The pipeline has the attributes ``tuned_``, None for a recipe without ``[encoder.tuning]``, and ``reference_``
+        and ``distance_``, None for one without ``[adaptation]``.
         """
         temperature = 1.0 if self.recipe.calibration is None else self.temperature(train, validation, fold=fold)
         keep = None if self.run is None or fold is None else run_folder.epochs_folder(self.run, fold)
@@ -135,6 +137,17 @@ class Task:
     ) -> Pipeline:
         report = self._report(fold)
         report({"clips": len(train)})
+        tuned = tuned_blocks(
+            train,
+            self.recipe,
+            self.labels,
+            self.given,
+            seed=self.seed,
+            progress=report,
+            checkpoint=None if checkpoint is None else checkpoint / "encoder.pt",
+        )
+        train = embedded(train, tuned)
+        validation = None if validation is None else embedded(validation, tuned)
         reference = distance = None
         if self.recipe.adaptation is not None:
             reference = Reference.of(train, self.recipe.adaptation.prior)
@@ -156,7 +169,7 @@ class Task:
             progress=report,
             checkpoint=checkpoint,
         )
-        pipeline.reference_, pipeline.distance_ = reference, distance
+        pipeline.tuned_, pipeline.reference_, pipeline.distance_ = tuned, reference, distance
         return pipeline
 
     def answers(
@@ -166,6 +179,8 @@ class Task:
 
         With `enrolled`, a model that adapts answers each voice or place after hearing its clips among these.
         """
+        clips = embedded(clips, pipeline.tuned_)
+        enrolled = None if enrolled is None else embedded(enrolled, pipeline.tuned_)
         reference, distance = pipeline.reference_, pipeline.distance_
         if reference is None or not len(clips):
             return fitting.label_probabilities(pipeline, self.inputs(clips), self.labels)

@@ -29,6 +29,7 @@ __all__ = [
     "Features",
     "Recipe",
     "Select",
+    "Tuning",
     "Validation",
 ]
 
@@ -44,6 +45,7 @@ _ADDED: dict[str, Any] = {
     "adaptation": None,
     "calibration": None,
     "unheard": [],
+    "encoder.tuning": None,
 }
 
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
@@ -80,8 +82,23 @@ class Features(Section):
     pad_mode: str = "constant"
 
 
+class Tuning(Section):
+    """The section ``[encoder.tuning]``: the encoder's upper blocks learn too, before the model does, in each fold anew.
+
+    The blocks up to number ``after`` stay as they are; ``clips`` are drawn for training in all, in batches of
+    ``batch_size``, with a ``learning_rate`` that peaks there; of clips longer than ``seconds`` the middle is used
+    (:func:`serkit.models.tuning.tune`). The encoder must be one of Whisper's, with the layout "mean_std".
+    """
+
+    after: int = Field(ge=1)
+    clips: int = Field(default=16000, ge=1)
+    batch_size: int = Field(default=24, ge=2)
+    learning_rate: float = Field(default=1e-4, gt=0, le=1)
+    seconds: float = Field(default=5.0, ge=0.5, le=30)
+
+
 class Encoder(Section):
-    """The ``[encoder]`` section, in place of ``[features]``: a pretrained encoder, frozen, as front end.
+    """The ``[encoder]`` section, in place of ``[features]``: a pretrained encoder as front end, frozen or tuned.
 
     ``name`` is a folder or the name of one (:func:`serkit.encoders.find_encoder`), ``sha256`` the hash of its weights;
     ``licence`` and ``citation`` are those of these weights, which bundles contain. ``blocks``, ``layout`` and
@@ -95,6 +112,15 @@ class Encoder(Section):
     blocks: Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
     layout: Literal["mean_std", "frames"] = "mean_std"
     precision: Literal["float32", "float16", "int8"] = "float32"
+    tuning: Tuning | None = None
+
+    @model_validator(mode="after")
+    def _tuning_fits(self) -> Encoder:
+        if self.tuning is not None and (self.layout != "mean_std" or not self.tuning.after < max(self.blocks)):
+            raise ValueError("tuning needs the layout 'mean_std' and a block among 'blocks' that comes after 'after'")
+        if self.tuning is not None and min(self.blocks) < self.tuning.after:
+            raise ValueError(f"tuning starts after block {self.tuning.after}, so 'blocks' cannot have a lower one")
+        return self
 
 
 class Embedding(Section):
@@ -267,14 +293,14 @@ class Recipe(Section):
             *sections, key = path.split(".")
             section = content
             for name in sections:
-                section = section[name] or {}
+                section = section.get(name) or {}
             if section.get(key, default) == default:
                 section.pop(key, None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
     def front_end(self) -> FrontEnd:
-        """What turns clips into arrays: the extractor of ``[features]``, or an encoder.
+        """What turns clips into arrays: the extractor of ``[features]``, or an encoder up to where its tuning begins.
 
         Raises
         ------
@@ -333,11 +359,15 @@ def _encoder(section: Encoder) -> FrontEnd:
     from serkit.encoders import read_encoder
     from serkit.encoders.folder import weights_hash
 
-    encoder = read_encoder(section.name, blocks=section.blocks, layout=section.layout, precision=section.precision)
+    lower: Any = {} if section.tuning is None else {"blocks": [section.tuning.after], "layout": "frames"}
+    settings: Any = {"blocks": section.blocks, "layout": section.layout, "precision": section.precision, **lower}
+    encoder = read_encoder(section.name, **settings)
     found = weights_hash(encoder.folder)
     if found != section.sha256:
         raise RecipeError(
             f"The weights in {encoder.folder} have the SHA-256 {found}, the recipe needs {section.sha256}: give the "
             "folder of the encoder that it was written for."
         )
+    if section.tuning is not None and encoder.family != "whisper":
+        raise RecipeError(f"[encoder.tuning] is for Whisper's encoders only, {encoder.folder} is of {encoder.family}.")
     return encoder

@@ -22,6 +22,7 @@ from serkit.training.feature_cache import FeatureCache
 from serkit.training.fold import Progress, Task, choices_of, load_clips
 from serkit.training.recipe import Recipe
 from serkit.training.run_folder import Run
+from serkit.training.tuned import embedded
 
 if TYPE_CHECKING:
     from imblearn.pipeline import Pipeline
@@ -290,7 +291,7 @@ def train_final(
         final = task.fit(clips)
         final.steps[-1][1].temperature_ = first.steps[-1][1].temperature_
     if recipe.adaptation is not None:
-        final.familiarity_ = familiarity(clips, recipe.adaptation)
+        final.familiarity_ = familiarity(embedded(clips, final.tuned_), recipe.adaptation)
     return final
 
 

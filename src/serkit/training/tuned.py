@@ -1,0 +1,70 @@
+"""A recipe's [encoder.tuning]: the upper blocks of the encoder learn from the training clips of a fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from serkit.encoders.tuned import TunedBlocks
+from serkit.training import split_rows
+from serkit.training.clips import Clips, group_names
+
+if TYPE_CHECKING:
+    from serkit.training.recipe import Encoder, Recipe
+
+__all__ = ["embedded", "tuned_blocks"]
+
+
+def tuned_blocks(
+    train: Clips,
+    recipe: Recipe,
+    labels: Sequence[str],
+    given: Mapping[str, np.ndarray] | None,
+    *,
+    seed: int,
+    progress: Callable[[dict[str, Any]], None],
+    checkpoint: Path | None = None,
+) -> TunedBlocks | None:
+    """Tune the recipe's encoder on `train`, whose features are frames; None for a recipe without tuning.
+
+    Corpora count alike, and labels within each corpus. The file `checkpoint` keeps the state.
+    """
+    section: Encoder | None = recipe.encoder
+    if section is None or section.tuning is None:
+        return None
+    from serkit.models.tuning import tune
+
+    start = TunedBlocks(recipe.front_end, blocks=section.blocks)  # type: ignore[arg-type]  # Whisper's, as recipe checks
+    own = train.originals()
+    target = np.array([list(labels).index(label) for label in own.labels])
+    could = split_rows.known(own.rows, given)
+    how = section.tuning.model_dump(exclude={"after"})
+    tensors = tune(
+        start,
+        own.arrays,
+        target,
+        np.ones((len(own), len(labels)), dtype=bool) if could is None else could,
+        _chances(group_names(own.rows, "place"), target),
+        **how,
+        seed=seed,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
+    return TunedBlocks(start.encoder, blocks=section.blocks, precision=section.precision, tensors=tensors)
+
+
+def embedded(clips: Clips, tuned: TunedBlocks | None) -> Clips:
+    """Return clips of frames as vectors; clips of vectors, for which nothing was tuned, as they are."""
+    return clips if tuned is None else clips.with_arrays(tuned(frames) for frames in clips.arrays)
+
+
+def _chances(places: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """How often each clip is drawn: corpora alike, and labels alike within a corpus."""
+    cells = [f"{place} {label}" for place, label in zip(places, target, strict=True)]
+    counts = dict(zip(*np.unique(cells, return_counts=True), strict=True))
+    labels = {place: len(set(target[places == place])) for place in set(places)}
+    chance = np.array([1 / (counts[cell] * labels[place]) for cell, place in zip(cells, places, strict=True)])
+    return chance / chance.sum()
