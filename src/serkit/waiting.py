@@ -141,7 +141,7 @@ class Waiting:
         self._said = self.clock()
 
     def __call__(self, event: dict[str, Any]) -> None:
-        """Show an event: its ``stage`` is plan, recordings, features, answers, fit or fold."""
+        """Show an event: its ``stage`` is plan, recordings, features, tuning, embedding, answers, fit or fold."""
         stage = event["stage"]
         if stage == "plan":
             self._plan(event)

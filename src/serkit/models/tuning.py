@@ -148,7 +148,7 @@ def tune(
         Of longer clips the middle is used.
     seed : int
     progress : callable, optional
-        Called with ``{"epoch", "epochs", "loss"}`` now and then; these epochs are tenths of the training.
+        Called with ``{"stage": "tuning", "done": clips, "total": clips, "loss"}`` after each batch.
     checkpoint : Path, optional
         A file that keeps the state now and then, and that an interrupted training continues from.
 
@@ -169,7 +169,7 @@ def tune(
         optimizer = torch.optim.AdamW([{"params": part} for part in parts], weight_decay=_DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=steps)
         state = _State(network, optimizer, schedule, rng, checkpoint)
-        done, losses = state.read(), []
+        done = state.read()
         network.train()
         while done < steps:
             for drawn in _batches(cut, chance, rng, batch_size)[: steps - done]:
@@ -183,18 +183,15 @@ def tune(
                 nn.utils.clip_grad_norm_(network.blocks.parameters(), _LARGEST_STEP)
                 optimizer.step()
                 schedule.step()
-                losses.append(float(loss.detach()))
                 done += 1
-                if done * 10 // steps > (done - 1) * 10 // steps:
-                    row = {"epoch": done * 10 // steps, "epochs": 10, "loss": float(np.mean(losses))}
-                    losses = []
-                    if not np.isfinite(row["loss"]):
-                        raise TrainingError(
-                            f"The loss became {row['loss']} while the encoder was tuned: lower the learning_rate in "
-                            "[encoder.tuning] and train again."
-                        )
-                    if progress is not None:
-                        progress(row)
+                if not torch.isfinite(loss):
+                    raise TrainingError(
+                        f"The loss became {float(loss)} while the encoder was tuned: lower the learning_rate in "
+                        "[encoder.tuning] and train again."
+                    )
+                if progress is not None:
+                    total = steps * batch_size
+                    progress({"stage": "tuning", "done": done * batch_size, "total": total, "loss": float(loss)})
             state.write(done)
     return {name: value for block in network.blocks for name, value in block.tensors().items()}
 
@@ -230,7 +227,8 @@ def _standardise(network: _Network, clips: Sequence[np.ndarray], some: np.ndarra
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16("cpu")):
         order = sorted(some.tolist(), key=lambda i: len(clips[i]))
         for k in range(0, len(order), 32):
-            found.append(network.pooled(*_padded([clips[i] for i in order[k : k + 32]])))
+            x, heard = _padded([clips[i] for i in order[k : k + 32]])
+            found.append(network.pooled(x, heard))
     pooled = torch.cat(found)
     network.mean.copy_(pooled.mean(0))
     network.deviation.copy_(pooled.std(0, unbiased=False).clamp_min(1e-6))

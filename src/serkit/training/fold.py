@@ -143,10 +143,10 @@ class Task:
             self.labels,
             self.given,
             seed=self.seed,
-            progress=report,
+            progress=self.progress,
             checkpoint=None if checkpoint is None else checkpoint / "encoder.pt",
         )
-        train = embedded(train, tuned)
+        train = embedded(train, tuned, self.progress)
         validation = None if validation is None else embedded(validation, tuned)
         reference = distance = None
         if self.recipe.adaptation is not None:

@@ -25,12 +25,13 @@ def tuned_blocks(
     given: Mapping[str, np.ndarray] | None,
     *,
     seed: int,
-    progress: Callable[[dict[str, Any]], None],
+    progress: Callable[[dict[str, Any]], None] | None = None,
     checkpoint: Path | None = None,
 ) -> TunedBlocks | None:
     """Tune the recipe's encoder on `train`, whose features are frames; None for a recipe without tuning.
 
-    Corpora count alike, and labels within each corpus. The file `checkpoint` keeps the state.
+    Corpora count alike, and labels within each corpus. ``progress`` is called with the stage ``tuning``. The file
+    `checkpoint` keeps the state.
     """
     section: Encoder | None = recipe.encoder
     if section is None or section.tuning is None:
@@ -56,9 +57,21 @@ def tuned_blocks(
     return TunedBlocks(start.encoder, blocks=section.blocks, precision=section.precision, tensors=tensors)
 
 
-def embedded(clips: Clips, tuned: TunedBlocks | None) -> Clips:
-    """Return clips of frames as vectors; clips of vectors, for which nothing was tuned, as they are."""
-    return clips if tuned is None else clips.with_arrays(tuned(frames) for frames in clips.arrays)
+def embedded(
+    clips: Clips, tuned: TunedBlocks | None, progress: Callable[[dict[str, Any]], None] | None = None
+) -> Clips:
+    """Return clips of frames as vectors; clips of vectors, for which nothing was tuned, as they are.
+
+    ``progress`` is called with the stage ``embedding``.
+    """
+    if tuned is None:
+        return clips
+    found = []
+    for k, frames in enumerate(clips.arrays, 1):
+        found.append(tuned(frames))
+        if progress is not None:
+            progress({"stage": "embedding", "done": k, "total": len(clips)})
+    return clips.with_arrays(found)
 
 
 def _chances(places: np.ndarray, target: np.ndarray) -> np.ndarray:
