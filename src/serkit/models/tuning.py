@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -193,7 +193,8 @@ def tune(
                     total = steps * batch_size
                     progress({"stage": "tuning", "done": done * batch_size, "total": total, "loss": float(loss)})
             state.write(done)
-    return {name: value for block in network.blocks for name, value in block.tensors().items()}
+    tuned = cast("list[_Block]", list(network.blocks))
+    return {name: value for block in tuned for name, value in block.tensors().items()}
 
 
 def _middle(frames: np.ndarray, seconds: float) -> np.ndarray:

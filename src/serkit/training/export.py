@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 from imblearn.pipeline import Pipeline
+from onnx import compose
 
 from serkit.bundle import Bundle, Manifest, add_metadata
 from serkit.bundle.clips import pack_clips
