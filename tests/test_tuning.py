@@ -19,9 +19,10 @@ from serkit.errors import FeatureError, RecipeError, TrainingError
 from serkit.models import tuning
 from serkit.models.tuning import tune
 from serkit.protocol import make_split
-from serkit.training import fitting
+from serkit.training import fitting, split_rows
 from serkit.training.export import export_bundle
 from serkit.training.feature_cache import FeatureCache
+from serkit.training.fold import load_clips
 from serkit.training.recipe import Recipe
 from serkit.training.recipe_files import parse_recipe
 from serkit.training.run import run_evaluation, train_final
@@ -237,3 +238,15 @@ def test_a_tuning_that_cannot_be_is_refused(old: str, new: str, says: str) -> No
 def test_a_tuned_recipe_has_a_hash_of_its_own() -> None:
     assert tuned_recipe().hash != shrunk("fast").hash
     assert tuned_recipe().hash != tuned_recipe(TUNING.replace("1e-2", "1e-3")).hash
+
+
+def test_frames_are_held_in_half_precision(corpus: Corpus, cache: FeatureCache) -> None:
+    recipe = tuned_recipe()
+    rows = split_rows.all_clips(corpus).head(3)
+    for _ in ("computed", "read"):
+        held = load_clips(rows, corpus, recipe, seed=0, cache=cache).arrays
+        assert {array.dtype for array in held} == {np.dtype(np.float16)}
+        for array, row in zip(held, rows.itertuples(), strict=True):
+            np.testing.assert_allclose(array, recipe.front_end(corpus.load(row)), atol=5e-3, rtol=1e-3)
+    vectors = load_clips(rows, corpus, shrunk("fast"), seed=0, cache=cache).arrays
+    assert {array.dtype for array in vectors} == {np.dtype(np.float32)}

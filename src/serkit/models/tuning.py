@@ -201,7 +201,8 @@ def _middle(frames: np.ndarray, seconds: float) -> np.ndarray:
     """The middle of a clip (width, frames), as (frames, width) in float16."""
     size = min(frames.shape[1], round(seconds * _SECONDS_TO_FRAMES))
     start = (frames.shape[1] - size) // 2
-    return np.ascontiguousarray(frames[:, start : start + size].T, dtype=np.float16)
+    with np.errstate(over="ignore"):  # infinite frames stop the training with a sentence
+        return np.ascontiguousarray(frames[:, start : start + size].T, dtype=np.float16)
 
 
 def _padded(clips: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:

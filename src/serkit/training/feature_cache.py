@@ -162,6 +162,7 @@ def compute_features(
     cache: FeatureCache,
     n_jobs: int = 1,
     progress: Callable[[dict[str, Any]], None] | None = None,
+    half: bool = False,
 ) -> list[np.ndarray]:
     """The features of ``clips``, in their order; what the cache lacks is computed in ``n_jobs`` threads and stored.
 
@@ -177,11 +178,13 @@ def compute_features(
     progress : callable, optional
         Called with ``{"stage": "features", "done": int, "total": int, "cached": int}`` before anything is read and
         after each array.
+    half : bool
+        Hold the arrays in float16, for frames that would fill the memory; the cache has float32.
 
     Returns
     -------
     list of np.ndarray
-        float32; requests for the same content share one array.
+        float32, or float16; requests for the same content share one array.
 
     Raises
     ------
@@ -192,6 +195,7 @@ def compute_features(
     asked = dict(zip(keys, clips, strict=True))
     cached = cache.count(asked)
     found: dict[str, np.ndarray] = {}
+    kind = np.float16 if half else np.float32
 
     def report() -> None:
         if progress is not None:
@@ -201,14 +205,14 @@ def compute_features(
     for key in asked:
         array = cache.get(key)
         if array is not None:
-            found[key] = array
+            found[key] = array.astype(kind, copy=False)
             report()
     missing = {key: clip for key, clip in asked.items() if key not in found}
 
     def compute(key: str, clip: ClipRequest) -> tuple[str, np.ndarray]:
         array = _extract(corpus, clip, front_end)
         cache.put(key, array)
-        return key, array
+        return key, array.astype(kind, copy=False)
 
     for key, array in _in_threads(compute, missing.items(), n_jobs):
         found[key] = array
