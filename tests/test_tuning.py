@@ -57,7 +57,7 @@ def test_the_two_parts_of_an_encoder_give_what_the_whole_gives(precision: Any, b
 
 def test_torch_computes_the_blocks_as_the_graph_does() -> None:
     upper = TunedBlocks(lower(), blocks=[1, 2, 3])
-    network = tuning._Network(upper, 3).eval()
+    network = tuning._Network(upper, 3, 1).eval()
     clips = [lower()(wave(1, 0.4)), lower()(wave(2, 1.2))]  # padded to the longer one
     with torch.no_grad():
         found = network.pooled(*tuning._padded([clip.T for clip in clips])).numpy()
@@ -106,9 +106,9 @@ def learn(
     clips, target = made()
     clips = [gain * clip for clip in clips]
     how = {"clips": 960, "batch_size": 16, "learning_rate": 1e-2, "seconds": 5.0, "seed": 0, **changes}
-    could, chance = np.ones((len(clips), 2), bool), np.full(len(clips), 1 / len(clips))
+    could, places = np.ones((len(clips), 2), bool), np.array(["here", "there"])[np.arange(len(clips)) % 2]
     upper = TunedBlocks(lower(), blocks=[3])
-    return tune(upper, clips, target, could, chance, **how, progress=progress, checkpoint=checkpoint)
+    return tune(upper, clips, target, could, places, **how, progress=progress, checkpoint=checkpoint)
 
 
 def test_tuning_learns_what_the_frozen_blocks_do_not_tell() -> None:
@@ -123,7 +123,7 @@ def test_tuning_learns_what_the_frozen_blocks_do_not_tell() -> None:
 
 def test_labels_that_a_corpus_lacks_do_not_count() -> None:
     clips, target = made(64)
-    upper, chance = TunedBlocks(lower(), blocks=[3]), np.full(len(clips), 1 / len(clips))
+    upper, places = TunedBlocks(lower(), blocks=[3]), np.full(len(clips), "here")
     how: Any = {"clips": 16, "batch_size": 16, "learning_rate": 1e-6, "seconds": 5.0, "seed": 0}
     losses = []
     for labels in ([True, True, True], [True, True, False]):
@@ -132,11 +132,29 @@ def test_labels_that_a_corpus_lacks_do_not_count() -> None:
             clips,
             target,
             np.tile(labels, (64, 1)),
-            chance,
+            places,
             **how,
             progress=lambda row: losses.append(row["loss"]),
         )
     assert losses[1] < losses[0] - 0.1
+
+
+def test_places_and_their_labels_are_drawn_alike() -> None:
+    place, target = np.array([0] * 6 + [1] * 2), np.array([0, 0, 0, 0, 1, 2, 0, 1])
+    chance = tuning._chances(place, target)
+    assert [chance[place == k].sum() for k in (0, 1)] == pytest.approx([0.5, 0.5])
+    assert [chance[(place == 0) & (target == k)].sum() for k in (0, 1, 2)] == pytest.approx([1 / 6] * 3)
+
+
+def test_statistics_of_places_follow_their_own_clips() -> None:
+    network = tuning._Network(TunedBlocks(lower(), blocks=[3]), 2, 2)
+    before = network.mean.clone()
+    x, heard = tuning._padded([clip.T for clip in made(4)[0]])
+    place = torch.tensor([0, 0, 0, 1])
+    network(x, heard, place, torch.tensor([0, 2, 2, 1]))
+    found = network.pooled(x, heard)[:3].mean(0)
+    torch.testing.assert_close(network.mean[0], 0.03 * found)
+    assert torch.equal(network.mean[1:], before[1:])  # one clip has no deviation, and the usual stays
 
 
 def test_a_killed_tuning_continues_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

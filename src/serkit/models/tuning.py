@@ -1,7 +1,8 @@
 """Fine-tuning: the upper blocks of a Whisper encoder learn from emotions, with a linear layer on top.
 
-The layer is thrown away afterwards: heads that learn on the tuned blocks' pooled outputs also learn what is usual for
-a voice or a place (:mod:`serkit.training.adaptation`).
+The layer is thrown away afterwards: what a model answers with learns on the tuned blocks' pooled outputs. Half of the
+clips are standardised by what is usual in their place, so that models which adapt to a place (see
+:mod:`serkit.training.adaptation`) still can.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _SAVED = 4  # a checkpoint is written after so many of these
 _DROPOUT, _DECAY, _LARGEST_STEP = 0.3, 0.01, 1.0
 _HEAD_RATE = 1e-3  # of the linear layer, which begins from nothing
 _SECONDS_TO_FRAMES = 50
+_BY_PLACE = 0.5  # of the clips are standardised by their place
+_FIRST, _STEP = 400, 0.03  # clips of a place that its statistics begin with; how fast these follow the blocks
 _DENSE = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "fc1", "fc2")
 
 
@@ -79,14 +82,18 @@ class _Block(nn.Module):
 
 
 class _Network(nn.Module):
-    """The blocks, mean and deviation of each one's outputs over time, standardised, and a linear layer."""
+    """The blocks, mean and deviation of each one's outputs over time, standardised, and a linear layer.
 
-    def __init__(self, blocks: TunedBlocks, n_labels: int) -> None:
+    The last row of the statistics is what is usual over all places, and stays as it was in the beginning.
+    """
+
+    def __init__(self, blocks: TunedBlocks, n_labels: int, n_places: int) -> None:
         super().__init__()
         self.first, self.taken = blocks.first, blocks.blocks
         self.blocks = nn.ModuleList(_Block(blocks, k) for k in range(blocks.first + 1, max(blocks.blocks) + 1))
         self.head = nn.Sequential(nn.Dropout(_DROPOUT), nn.Linear(blocks.size, n_labels))
-        self.mean, self.deviation = nn.Buffer(torch.zeros(blocks.size)), nn.Buffer(torch.ones(blocks.size))
+        shape = (n_places + 1, blocks.size)
+        self.mean, self.variance = nn.Buffer(torch.zeros(shape)), nn.Buffer(torch.ones(shape))
 
     def pooled(self, x: Tensor, heard: Tensor) -> Tensor:
         outputs = [x] if self.first in self.taken else []
@@ -102,8 +109,16 @@ class _Network(nn.Module):
             found += [mean, deviation]
         return torch.cat(found, 1)
 
-    def forward(self, x: Tensor, heard: Tensor) -> Tensor:
-        logits: Tensor = self.head((self.pooled(x, heard) - self.mean) / self.deviation)
+    def forward(self, x: Tensor, heard: Tensor, place: Tensor, seen: Tensor) -> Tensor:
+        """Return the logits; `place` (batch,) is where clips are from, `seen` the row that each is standardised by."""
+        found = self.pooled(x, heard)
+        with torch.no_grad():
+            for k in place.unique():
+                here = found[place == k]
+                if len(here) > 1:
+                    self.mean[k].lerp_(here.mean(0), _STEP)
+                    self.variance[k].lerp_((here - self.mean[k]).square().mean(0), _STEP)
+        logits: Tensor = self.head((found - self.mean[seen]) / self.variance[seen].sqrt())
         return logits
 
 
@@ -112,7 +127,7 @@ def tune(
     frames: Sequence[np.ndarray],
     target: np.ndarray,
     could: np.ndarray,
-    chance: np.ndarray,
+    places: np.ndarray,
     *,
     clips: int,
     batch_size: int,
@@ -137,8 +152,8 @@ def tune(
         Index of each clip's label.
     could : np.ndarray of bool [shape=(n, n_labels)]
         The labels that the clip's corpus has.
-    chance : np.ndarray [shape=(n,)]
-        How often each clip is drawn, beside the others; they sum to 1.
+    places : np.ndarray of str [shape=(n,)]
+        Where each clip is from. Places are drawn alike, and labels alike within a place.
     clips : int
         Clips that are drawn in all.
     batch_size : int
@@ -161,9 +176,10 @@ def tune(
     steps = -(-clips // batch_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = _Network(blocks, could.shape[1])
-        cut = [_middle(one, seconds) for one in frames]
-        _standardise(network, cut, rng.choice(len(cut), min(len(cut), 2000), replace=False))
+        names, place = np.unique(places, return_inverse=True)
+        network = _Network(blocks, could.shape[1], len(names))
+        cut, chance = [_middle(one, seconds) for one in frames], _chances(place, target)
+        _standardise(network, cut, place, rng)
         rates = [learning_rate, _HEAD_RATE]
         parts = [network.blocks.parameters(), network.head.parameters()]
         optimizer = torch.optim.AdamW([{"params": part} for part in parts], weight_decay=_DECAY)
@@ -174,8 +190,10 @@ def tune(
         while done < steps:
             for drawn in _batches(cut, chance, rng, batch_size)[: steps - done]:
                 x, heard = _padded([cut[i] for i in drawn])
+                here = torch.from_numpy(place[drawn])
+                seen = torch.where(torch.from_numpy(rng.random(len(drawn)) < _BY_PLACE), here, len(names))
                 with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16("cpu")):
-                    logits = network(x, heard).float()
+                    logits = network(x, heard, here, seen).float()
                 logits = logits.masked_fill(~torch.from_numpy(could[drawn]), -1e4)
                 loss = functional.cross_entropy(logits, torch.from_numpy(target[drawn]))
                 optimizer.zero_grad()
@@ -222,18 +240,31 @@ def _batches(clips: Sequence[np.ndarray], chance: np.ndarray, rng: np.random.Gen
     return [batches[k] for k in rng.permutation(_BATCHES)]
 
 
-def _standardise(network: _Network, clips: Sequence[np.ndarray], some: np.ndarray) -> None:
-    """Let the linear layer begin with inputs of mean 0 and deviation 1, measured on some clips."""
+def _chances(place: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """How often each clip is drawn: places alike, and labels alike within a place."""
+    cells, cell, counts = np.unique(np.stack([place, target]), axis=1, return_inverse=True, return_counts=True)
+    labels = np.bincount(cells[0])
+    chance = 1 / (counts[cell] * labels[place])
+    return np.asarray(chance / chance.sum())
+
+
+def _standardise(network: _Network, clips: Sequence[np.ndarray], place: np.ndarray, rng: np.random.Generator) -> None:
+    """Let the linear layer begin with inputs of mean 0 and deviation 1, measured on some clips of each place."""
     network.eval()
-    found = []
+    last = len(network.mean) - 1
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16("cpu")):
-        order = sorted(some.tolist(), key=lambda i: len(clips[i]))
-        for k in range(0, len(order), 32):
-            x, heard = _padded([clips[i] for i in order[k : k + 32]])
-            found.append(network.pooled(x, heard))
-    pooled = torch.cat(found)
-    network.mean.copy_(pooled.mean(0))
-    network.deviation.copy_(pooled.std(0, unbiased=False).clamp_min(1e-6))
+        for number in range(last):
+            some = rng.permutation(np.flatnonzero(place == number))[:_FIRST]
+            some = some[np.argsort([len(clips[i]) for i in some], kind="stable")]
+            found = []
+            for k in range(0, len(some), 32):
+                x, heard = _padded([clips[i] for i in some[k : k + 32]])
+                found.append(network.pooled(x, heard))
+            pooled = torch.cat(found)
+            network.mean[number] = pooled.mean(0)
+            network.variance[number] = pooled.var(0, unbiased=False).clamp_min(1e-12)
+        network.mean[last] = network.mean[:last].mean(0)
+        network.variance[last] = network.variance[:last].mean(0)
 
 
 class _State:

@@ -30,7 +30,7 @@ def tuned_blocks(
 ) -> TunedBlocks | None:
     """Tune the recipe's encoder on `train`, whose features are frames; None for a recipe without tuning.
 
-    Corpora count alike, and labels within each corpus. ``progress`` is called with the stage ``tuning``. The file
+    Corpora count alike, and labels within each of them. ``progress`` is called with the stage ``tuning``. The file
     `checkpoint` keeps the state.
     """
     section: Encoder | None = recipe.encoder
@@ -48,7 +48,7 @@ def tuned_blocks(
         own.arrays,
         target,
         np.ones((len(own), len(labels)), dtype=bool) if could is None else could,
-        _chances(group_names(own.rows, "place"), target),
+        group_names(own.rows, "place"),
         **how,
         seed=seed,
         progress=progress,
@@ -72,12 +72,3 @@ def embedded(
         if progress is not None:
             progress({"stage": "embedding", "done": k, "total": len(clips)})
     return clips.with_arrays(found)
-
-
-def _chances(places: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """How often each clip is drawn: corpora alike, and labels alike within a corpus."""
-    cells = [f"{place} {label}" for place, label in zip(places, target, strict=True)]
-    counts = dict(zip(*np.unique(cells, return_counts=True), strict=True))
-    labels = {place: len(set(target[places == place])) for place in set(places)}
-    chance = np.array([1 / (counts[cell] * labels[place]) for cell, place in zip(cells, places, strict=True)])
-    return chance / chance.sum()
