@@ -25,6 +25,7 @@ from serkit.evaluation.ratings_svg import ratings_svg
 from serkit.models.rating import RatingRegression
 from serkit.training.rating_plan import plan_ratings
 from tests.conftest import Ser, call_ser, voice
+from tests.small_recipes import shrunk
 
 series = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=3, max_size=20)
 
@@ -202,6 +203,11 @@ def test_features_of_recipes_are_compared_on_the_same_folds(
     code, _, err = ser("evaluate", "cnn", *command[2:])
     assert code == 2
     assert "learns from frames" in " ".join(err.split())
+    tuned = shrunk("fast").text.replace('precision = "int8"\n', 'precision = "int8"\n[encoder.tuning]\nafter = 1\n')
+    (tmp_path / "tuned.toml").write_text(tuned)
+    code, _, err = ser("evaluate", tmp_path / "tuned.toml", *command[2:])
+    assert code == 2
+    assert "tunes an encoder by labels, and numbers are learned from one vector a clip" in " ".join(err.split())
 
 
 def test_an_evaluation_of_numbers_obeys_its_options_and_replaces_nothing(

@@ -173,10 +173,12 @@ def _evaluate_ratings(
 
     loaded = _loaded(recipe)
     assert loaded.front_end is not None
-    if loaded.layout == "frames":
+    tuned = loaded.encoder is not None and loaded.encoder.tuning is not None
+    if loaded.layout == "frames" or tuned:
+        what = "tunes an encoder by labels" if tuned else "learns from frames"
         raise TrainingError(
-            f"The recipe {loaded.name} learns from frames, and numbers are learned from one vector a clip: choose one "
-            "with means over time, such as s1-mlp or own."
+            f"The recipe {loaded.name} {what}, and numbers are learned from one vector a clip: choose one with means "
+            "over time and no tuning, such as s1-mlp or own."
         )
     recordings = read_to_learn(data, corpus, channel, targets=targets, **reading)
     named = "".join(c if c.isalnum() or c in "-_" else "-" for c in "-".join(targets))
