@@ -25,6 +25,9 @@ from tests import webapp  # noqa: E402
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from serkit.corpora import Corpus
+    from serkit.training.feature_cache import FeatureCache
+
 # How long an example takes says how busy the machine is, nothing else.
 settings.register_profile("serkit", deadline=None)
 # For tests/mutants.py, which asks only whether an example fails, not for the simplest one.
@@ -159,6 +162,24 @@ def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 name = f"03-01-{emotion:02d}-{intensity:02d}-{1 + emotion % 2:02d}-01-{speaker:02d}.wav"
                 sf.write(folder / name, sound, 16000, subtype="PCM_16")
     return root
+
+
+@pytest.fixture(scope="module")
+def corpus(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """The tiny corpus, read."""
+    from serkit.corpora import read_corpus
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SERKIT_CACHE", str(tmp_path_factory.mktemp("digests")))
+        return read_corpus(tiny_corpus)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> FeatureCache:
+    """A feature cache of the tests of one file."""
+    from serkit.training.feature_cache import FeatureCache
+
+    return FeatureCache(tmp_path_factory.mktemp("features"))
 
 
 @pytest.fixture(scope="session")

@@ -218,18 +218,6 @@ def test_verification_runs_the_graph_as_features_were_computed(monkeypatch: pyte
 
 
 @pytest.fixture(scope="module")
-def corpus(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SERKIT_CACHE", str(tmp_path_factory.mktemp("digests")))
-        return read_corpus(tiny_corpus)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> FeatureCache:
-    return FeatureCache(tmp_path_factory.mktemp("features"))
-
-
-@pytest.fixture(scope="module")
 def recipe() -> Recipe:
     return recipe_of("logistic", "", "calibration")
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from serkit.corpora import Corpus, read_corpus
+from serkit.corpora import Corpus
 from serkit.emotions import LABELS
 from serkit.errors import TrainingError
 from serkit.protocol import make_split
@@ -41,18 +41,6 @@ COLUMNS = [
 
 def with_model(recipe: Recipe, name: str, **params: Any) -> Recipe:
     return recipe.model_copy(update={"model": recipe.model.model_copy(update={"name": name, "params": params})})
-
-
-@pytest.fixture(scope="module")
-def corpus(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SERKIT_CACHE", str(tmp_path_factory.mktemp("digests")))
-        return read_corpus(tiny_corpus)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> FeatureCache:
-    return FeatureCache(tmp_path_factory.mktemp("features"))
 
 
 def with_table(corpus: Corpus, table: pd.DataFrame) -> Corpus:

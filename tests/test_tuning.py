@@ -11,12 +11,13 @@ import torch
 
 import serkit
 from serkit.audio import Waveform
-from serkit.corpora import Corpus, read_corpus
+from serkit.corpora import Corpus
 from serkit.emotions import LABELS
 from serkit.encoders import WhisperEncoder
 from serkit.encoders.tuned import TunedBlocks
 from serkit.errors import FeatureError, RecipeError, TrainingError
 from serkit.models import tuning
+from serkit.models.base import clip_weights
 from serkit.models.tuning import tune
 from serkit.protocol import make_split
 from serkit.training import fitting, split_rows
@@ -141,7 +142,7 @@ def test_labels_that_a_corpus_lacks_do_not_count() -> None:
 
 def test_places_and_their_labels_are_drawn_alike() -> None:
     place, target = np.array([0] * 6 + [1] * 2), np.array([0, 0, 0, 0, 1, 2, 0, 1])
-    chance = tuning._chances(place, target)
+    chance = clip_weights(target, place)
     assert [chance[place == k].sum() for k in (0, 1)] == pytest.approx([0.5, 0.5])
     assert [chance[(place == 0) & (target == k)].sum() for k in (0, 1, 2)] == pytest.approx([1 / 6] * 3)
 
@@ -184,18 +185,6 @@ def test_a_loss_that_is_no_number_stops_the_training() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- in a recipe
-
-
-@pytest.fixture(scope="module")
-def corpus(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SERKIT_CACHE", str(tmp_path_factory.mktemp("digests")))
-        return read_corpus(tiny_corpus)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> FeatureCache:
-    return FeatureCache(tmp_path_factory.mktemp("features"))
 
 
 @pytest.mark.parametrize("adapts", [True, False])

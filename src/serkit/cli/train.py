@@ -173,9 +173,8 @@ def _evaluate_ratings(
 
     loaded = _loaded(recipe)
     assert loaded.front_end is not None
-    tuned = loaded.encoder is not None and loaded.encoder.tuning is not None
-    if loaded.layout == "frames" or tuned:
-        what = "tunes an encoder by labels" if tuned else "learns from frames"
+    if loaded.layout == "frames" or loaded.tuning is not None:
+        what = "learns from frames" if loaded.tuning is None else "tunes an encoder by labels"
         raise TrainingError(
             f"The recipe {loaded.name} {what}, and numbers are learned from one vector a clip: choose one with means "
             "over time and no tuning, such as s1-mlp or own."

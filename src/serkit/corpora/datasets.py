@@ -40,8 +40,8 @@ def from_dataset(
     ----------
     dataset : datasets.Dataset, path, or iterable of mappings
         Its rows have a recording in `column`, decoded (``{"array", "sampling_rate"}``) or not (``{"bytes", "path"}``),
-        and the columns of a manifest (:func:`serkit.corpora.manifest.read`). The number of a class becomes its name,
-        and -1, which stands for no class, an empty field. A path is a folder that ``save_to_disk`` wrote, which pyarrow
+        and the columns of a manifest (:func:`serkit.corpora.manifest.read`). The number of a class becomes its name;
+        -1 means no class and leaves the field empty. A path is a folder that ``save_to_disk`` wrote, which pyarrow
         reads; its splits come after one another.
     to : path
         Folder for ``clips/`` and ``manifest.csv``; it must not exist or be empty.

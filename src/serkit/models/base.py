@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-__all__ = ["VectorClassifier", "of_classes"]
+__all__ = ["VectorClassifier", "clip_weights", "of_classes"]
 
 
 def of_classes(known: np.ndarray | None, labels: Sequence[str] | None, classes: np.ndarray) -> np.ndarray | None:
@@ -43,6 +43,43 @@ def of_classes(known: np.ndarray | None, labels: Sequence[str] | None, classes: 
         return None
     order = list(labels)
     return np.asarray(known, dtype=bool)[:, [order.index(label) for label in classes]]
+
+
+def clip_weights(
+    target: np.ndarray, corpora: np.ndarray | None, *, balance: float = 1.0, by_label: bool = True
+) -> np.ndarray:
+    """Return how much each clip counts; they sum to 1.
+
+    Parameters
+    ----------
+    target : np.ndarray of int, shape=(n,)
+        The class of each clip.
+    corpora : np.ndarray, shape=(n,), optional
+        Where each clip comes from; one place by default.
+    balance : float
+        From 0, each clip counts alike, to 1, each corpus does.
+    by_label : bool
+        Let the labels of a corpus count alike within it.
+
+    Returns
+    -------
+    np.ndarray, shape=(n,)
+
+    Examples
+    --------
+    >>> clip_weights(np.array([0, 0, 1, 1]), np.array(["a", "a", "a", "b"])).tolist()
+    [0.125, 0.125, 0.25, 0.5]
+    """
+    places = np.zeros(len(target), dtype=int) if corpora is None else np.unique(corpora, return_inverse=True)[1]
+    sizes = np.bincount(places).astype(float)
+    weights = sizes[places] ** -balance
+    if by_label:
+        n_classes = int(target.max()) + 1
+        cells = places * n_classes + target
+        counts = np.bincount(cells)
+        present = np.bincount(np.flatnonzero(counts) // n_classes)
+        weights *= sizes[places] / (present[places] * counts[cells])
+    return np.asarray(weights / weights.sum())
 
 
 class VectorClassifier(ClassifierMixin, BaseEstimator):

@@ -12,7 +12,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import softmax
 
 from serkit.models import check_numbers
-from serkit.models.base import VectorClassifier, of_classes
+from serkit.models.base import VectorClassifier, clip_weights, of_classes
 
 __all__ = ["SoftmaxRegression", "build"]
 
@@ -144,15 +144,7 @@ class SoftmaxRegression(VectorClassifier):
 
     def clip_weights(self, target: np.ndarray, corpora: np.ndarray | None) -> np.ndarray:
         """The weight of each clip; they sum to 1."""
-        places = np.zeros(len(target), dtype=int) if corpora is None else np.unique(corpora, return_inverse=True)[1]
-        sizes = np.bincount(places).astype(float)
-        weights = sizes[places] ** -self.balance
-        if self.class_weight is not None:
-            cells = places * len(self.classes_) + target
-            counts = np.bincount(cells)
-            present = np.bincount(np.flatnonzero(counts) // len(self.classes_))
-            weights *= sizes[places] / (present[places] * counts[cells])
-        return weights / weights.sum()
+        return clip_weights(target, corpora, balance=self.balance, by_label=self.class_weight is not None)
 
     def best_temperature(
         self, logits_of: Callable[[np.ndarray], np.ndarray], X: np.ndarray, y: np.ndarray, known: np.ndarray | None

@@ -21,8 +21,10 @@ from torch.nn import functional
 from serkit.encoders.tuned import TunedBlocks
 from serkit.errors import TrainingError
 from serkit.files import write_atomic
+from serkit.models.base import clip_weights
 from serkit.models.checkpoint import damaged
 from serkit.models.loop import has_bfloat16
+from serkit.models.losses import UNKNOWN
 
 __all__ = ["tune"]
 
@@ -30,7 +32,7 @@ _BATCHES = 16  # drawn at once, so that clips of like length meet in a batch
 _SAVED = 4  # a checkpoint is written after so many of these
 _DROPOUT, _DECAY, _LARGEST_STEP = 0.3, 0.01, 1.0
 _HEAD_RATE = 1e-3  # of the linear layer, which begins from nothing
-_SECONDS_TO_FRAMES = 50
+_FRAMES_A_SECOND = 50
 _BY_PLACE = 0.5  # of the clips are standardised by their place
 _FIRST, _STEP = 400, 0.03  # clips of a place that its statistics begin with; how fast these follow the blocks
 _DENSE = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.out_proj", "fc1", "fc2")
@@ -178,7 +180,7 @@ def tune(
         torch.manual_seed(seed)
         names, place = np.unique(places, return_inverse=True)
         network = _Network(blocks, could.shape[1], len(names))
-        cut, chance = [_middle(one, seconds) for one in frames], _chances(place, target)
+        cut, chance = [_middle(one, seconds) for one in frames], clip_weights(target, place)
         _standardise(network, cut, place, rng)
         rates = [learning_rate, _HEAD_RATE]
         parts = [network.blocks.parameters(), network.head.parameters()]
@@ -194,7 +196,7 @@ def tune(
                 seen = torch.where(torch.from_numpy(rng.random(len(drawn)) < _BY_PLACE), here, len(names))
                 with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16("cpu")):
                     logits = network(x, heard, here, seen).float()
-                logits = logits.masked_fill(~torch.from_numpy(could[drawn]), -1e4)
+                logits = logits.masked_fill(~torch.from_numpy(could[drawn]), UNKNOWN)
                 loss = functional.cross_entropy(logits, torch.from_numpy(target[drawn]))
                 optimizer.zero_grad()
                 loss.backward()
@@ -217,7 +219,7 @@ def tune(
 
 def _middle(frames: np.ndarray, seconds: float) -> np.ndarray:
     """The middle of a clip (width, frames), as (frames, width) in float16."""
-    size = min(frames.shape[1], round(seconds * _SECONDS_TO_FRAMES))
+    size = min(frames.shape[1], round(seconds * _FRAMES_A_SECOND))
     start = (frames.shape[1] - size) // 2
     with np.errstate(over="ignore"):  # infinite frames stop the training with a sentence
         return np.ascontiguousarray(frames[:, start : start + size].T, dtype=np.float16)
@@ -238,14 +240,6 @@ def _batches(clips: Sequence[np.ndarray], chance: np.ndarray, rng: np.random.Gen
     drawn = drawn[np.argsort([len(clips[i]) for i in drawn], kind="stable")]
     batches = list(drawn.reshape(_BATCHES, size))
     return [batches[k] for k in rng.permutation(_BATCHES)]
-
-
-def _chances(place: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """How often each clip is drawn: places alike, and labels alike within a place."""
-    cells, cell, counts = np.unique(np.stack([place, target]), axis=1, return_inverse=True, return_counts=True)
-    labels = np.bincount(cells[0])
-    chance = 1 / (counts[cell] * labels[place])
-    return np.asarray(chance / chance.sum())
 
 
 def _standardise(network: _Network, clips: Sequence[np.ndarray], place: np.ndarray, rng: np.random.Generator) -> None:

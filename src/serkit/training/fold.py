@@ -49,7 +49,7 @@ def load_clips(
         cache=cache or FeatureCache(),
         n_jobs=n_jobs,
         progress=progress,
-        half=recipe.encoder is not None and recipe.encoder.tuning is not None,
+        half=recipe.tuning is not None,
     )
     return Clips(rows, arrays)
 

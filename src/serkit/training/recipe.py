@@ -83,7 +83,7 @@ class Features(Section):
 
 
 class Tuning(Section):
-    """The section ``[encoder.tuning]``: the encoder's upper blocks learn too, before the model does, in each fold anew.
+    """The section ``[encoder.tuning]``: each fold first trains a copy of the encoder's upper blocks.
 
     The blocks up to number ``after`` stay as they are; ``clips`` are drawn for training in all, in batches of
     ``batch_size``, with a ``learning_rate`` that peaks there; of clips longer than ``seconds`` the middle is used
@@ -315,6 +315,11 @@ class Recipe(Section):
             else:
                 self._front_end = self.extractor if self.encoder is None else _encoder(self.encoder)
         return self._front_end
+
+    @property
+    def tuning(self) -> Tuning | None:
+        """How each fit tunes the encoder; None for a recipe that tunes none."""
+        return None if self.encoder is None else self.encoder.tuning
 
     @property
     def extractor(self) -> Extractor:

@@ -13,7 +13,7 @@ from serkit.training import split_rows
 from serkit.training.clips import Clips, group_names
 
 if TYPE_CHECKING:
-    from serkit.training.recipe import Encoder, Recipe
+    from serkit.training.recipe import Recipe
 
 __all__ = ["embedded", "tuned_blocks"]
 
@@ -33,8 +33,8 @@ def tuned_blocks(
     Corpora count alike, and labels within each of them. ``progress`` is called with the stage ``tuning``. The file
     `checkpoint` keeps the state.
     """
-    section: Encoder | None = recipe.encoder
-    if section is None or section.tuning is None:
+    section, tuning = recipe.encoder, recipe.tuning
+    if section is None or tuning is None:
         return None
     from serkit.models.tuning import tune
 
@@ -42,7 +42,7 @@ def tuned_blocks(
     own = train.originals()
     target = np.array([list(labels).index(label) for label in own.labels])
     could = split_rows.known(own.rows, given)
-    how = section.tuning.model_dump(exclude={"after"})
+    how = tuning.model_dump(exclude={"after"})
     tensors = tune(
         start,
         own.arrays,

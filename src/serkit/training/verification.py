@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from imblearn.pipeline import Pipeline
 
+from serkit.encoders.session import one_thread_session
 from serkit.errors import BundleError
 from serkit.training import fitting
 from serkit.training.ratings import Rated
@@ -44,12 +45,7 @@ def verify(
     BundleError
         If it is above `most`, or the graph does not give as many values as are expected.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # not that an input has a default value
-    options.intra_op_num_threads = 1  # as for features: more sum in another order, and 8-bit numbers round otherwise
-    session = onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
+    session = one_thread_session(onnx_bytes)  # as features are computed
     source = session.get_inputs()[0].name
     worst = 0.0
     for name, x, row in zip(names, inputs, expected, strict=True):
