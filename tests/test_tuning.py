@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -213,10 +214,11 @@ def test_each_fold_tunes_its_own_encoder_and_resumes(
 ) -> None:
     heard: list[set[str]] = []
     real = tuning.tune
+    monkeypatch.setenv("SERKIT_CACHE", str(tmp_path / "cache"))
 
     def spy(blocks: Any, frames: Any, *rest: Any, **how: Any) -> Any:
         heard.append({clip.tobytes() for clip in frames})
-        assert how["checkpoint"].parent.name == f".fold-{len(heard) - 1}.epochs"
+        assert how["checkpoint"].parent == tmp_path / "cache" / "tuned"
         return real(blocks, frames, *rest, **how)
 
     monkeypatch.setattr(tuning, "tune", spy)
@@ -226,6 +228,15 @@ def test_each_fold_tunes_its_own_encoder_and_resumes(
     assert len(heard) == 3
     assert len(set.intersection(*heard)) == 0  # with three folds of voices, each voice is left out once
     assert len(set.union(*heard)) == len(corpus)
+
+    # the same clips, seed and settings are tuned on once, unless what was kept is damaged
+    kept = sorted((tmp_path / "cache" / "tuned").iterdir())
+    assert [path.suffix for path in kept] == [".npz"] * 3
+    kept[0].write_bytes(kept[0].read_bytes()[:-100])
+    with pytest.warns(UserWarning, match=rf"{kept[0].name} is damaged .* and is tuned again"):
+        again = run_evaluation(tuned_recipe(), corpus, split, tmp_path / "again", cache=cache)
+    assert len(heard) == 4
+    pd.testing.assert_frame_equal(again.predictions, run.predictions)
 
 
 @pytest.mark.parametrize(

@@ -204,14 +204,15 @@ def tune(
                 optimizer.step()
                 schedule.step()
                 done += 1
-                if not torch.isfinite(loss):
+                value = float(loss.detach())
+                if not np.isfinite(value):
                     raise TrainingError(
-                        f"The loss became {float(loss)} while the encoder was tuned: lower the learning_rate in "
+                        f"The loss became {value} while the encoder was tuned: lower the learning_rate in "
                         "[encoder.tuning] and train again."
                     )
                 if progress is not None:
                     total = steps * batch_size
-                    progress({"stage": "tuning", "done": done * batch_size, "total": total, "loss": float(loss)})
+                    progress({"stage": "tuning", "done": done * batch_size, "total": total, "loss": value})
             state.write(done)
     tuned = cast("list[_Block]", list(network.blocks))
     return {name: value for block in tuned for name, value in block.tensors().items()}

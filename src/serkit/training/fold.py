@@ -138,15 +138,7 @@ class Task:
     ) -> Pipeline:
         report = self._report(fold)
         report({"clips": len(train)})
-        tuned = tuned_blocks(
-            train,
-            self.recipe,
-            self.labels,
-            self.given,
-            seed=self.seed,
-            progress=self.progress,
-            checkpoint=None if checkpoint is None else checkpoint / "encoder.pt",
-        )
+        tuned = tuned_blocks(train, self.recipe, self.labels, self.given, seed=self.seed, progress=self.progress)
         train = embedded(train, tuned, self.progress)
         validation = None if validation is None else embedded(validation, tuned)
         reference = distance = None
