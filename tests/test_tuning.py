@@ -233,6 +233,7 @@ def test_each_fold_tunes_its_own_encoder_and_resumes(
     kept = sorted((tmp_path / "cache" / "tuned").iterdir())
     assert [path.suffix for path in kept] == [".npz"] * 3
     kept[0].write_bytes(kept[0].read_bytes()[:-100])
+    monkeypatch.setattr(TunedBlocks, "__call__", None)  # the vectors are cached
     with pytest.warns(UserWarning, match=rf"{kept[0].name} is damaged .* and is tuned again"):
         again = run_evaluation(tuned_recipe(), corpus, split, tmp_path / "again", cache=cache)
     assert len(heard) == 4

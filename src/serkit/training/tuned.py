@@ -18,6 +18,7 @@ from serkit.encoders.tuned import TunedBlocks
 from serkit.files import write_atomic
 from serkit.training import run_folder, split_rows
 from serkit.training.clips import Clips, group_names
+from serkit.training.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from serkit.training.recipe import Recipe
@@ -94,13 +95,21 @@ def embedded(
 ) -> Clips:
     """Return clips of frames as vectors; clips of vectors, for which nothing was tuned, as they are.
 
-    ``progress`` is called with the stage ``embedding``.
+    The vectors are cached like any features. ``progress`` is called with the stage ``embedding``.
     """
     if tuned is None:
         return clips
-    found = []
-    for k, frames in enumerate(clips.arrays, 1):
-        found.append(tuned(frames))
-        if progress is not None:
-            progress({"stage": "embedding", "done": k, "total": len(clips)})
+    said = json.dumps([tuned.encoder.key, tuned.blocks, tuned.precision, sorted(tuned.tensors)])
+    blocks = _key(said.encode(), *(tuned.tensors[name] for name in sorted(tuned.tensors))).encode()
+    cache, found = FeatureCache(), []
+    with run_folder.disk(None):
+        for k, frames in enumerate(clips.arrays, 1):
+            key = _key(blocks, frames)
+            vector = cache.get(key)
+            if vector is None:
+                vector = tuned(frames)
+                cache.put(key, vector)
+            found.append(vector)
+            if progress is not None:
+                progress({"stage": "embedding", "done": k, "total": len(clips)})
     return clips.with_arrays(found)
