@@ -388,6 +388,83 @@ def test_ctrl_c_leaves_what_resume_continues(ser: Ser, tmp_path: Path, monkeypat
         assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav", "clips/1.wav", "clips/2.wav", "clips/bad,\n.wav"]
 
 
+@pytest.mark.parametrize("answered", [0, 1])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_force_keeps_the_earlier_file_until_the_new_one_is_finished(
+    ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, answered: int
+) -> None:
+    target, beside = tmp_path / f"x.{suffix}", tmp_path / f"x.{suffix}.run.json"
+    earlier = ["predict", "clips/0.wav", "-m", "tiny", "--out", target.name]
+    words = ["predict", "clips", "-m", "tiny", "--out", target.name, "--min-confidence", "0.4"]
+    ser(*earlier)
+    before, note = target.read_bytes(), beside.read_bytes()
+    whole = Recognizer.rows_of
+
+    def interrupted(self: Recognizer, sources: Any, **options: Any) -> Iterator[list[Prediction]]:
+        answers = whole(self, sources, **options)
+        for _ in range(answered):
+            yield next(answers)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recognizer, "rows_of", interrupted)
+        code, _, err = ser(*words, "--force")
+    there = f"--resume continues {target.name}, and the earlier file stays until it is finished"
+    assert code == 130
+    assert err == f"ser: interrupted after {answered} of 4 recordings; {there if answered else 'the file is unchanged'}.\n"
+    assert (target.read_bytes(), beside.read_bytes()) == (before, note)
+    assert (tmp_path / f"x.{suffix}.new").exists() == bool(answered)
+    if not answered:
+        assert ser(*earlier, "--resume")[::2] == (0, "ser: 1 row is there already, 0 recordings are left.\n")
+        return
+    assert "belongs to a run that was stopped: add --resume" in ser(*words)[2]
+    assert ser(*words, "--resume")[2].startswith("ser: 1 row is there already, 3 recordings are left.\n")
+    assert paths(target) == ["clips/0.wav", "clips/1.wav", "clips/2.wav", "clips/bad,\n.wav"]
+    assert [row["unsure"] for row in read(target)[:2]] == [True, True]  # by the new run's limit
+    assert json.loads(beside.read_text())["options"] == {"min_confidence": 0.4}
+    names = ["clips", "tiny", f"x.{suffix}", f"x.{suffix}.run.json"]
+    assert sorted(place.name for place in tmp_path.iterdir()) == names
+
+
+@pytest.mark.parametrize("step", range(4))
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_run_that_ends_while_it_replaces_a_file_loses_nothing(
+    ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, step: int
+) -> None:
+    words = ["predict", "clips", "-m", "tiny", "--out", f"x.{suffix}"]
+    ser("predict", "clips/0.wav", "-m", "tiny", "--out", f"x.{suffix}", "--min-confidence", "0.4")
+    done = 0
+
+    def killed(step_of: Any) -> Any:
+        def call(self: Any, *args: Any, **options: Any) -> Any:
+            nonlocal done
+            if "x." in self.name and not self.name.startswith("."):
+                if done == step:
+                    raise KeyboardInterrupt
+                done += 1
+            return step_of(self, *args, **options)
+
+        return call
+
+    finish = AnswerFile.finish
+
+    def finish_and_end(self: AnswerFile) -> None:
+        with monkeypatch.context() as patch:
+            for name in ("unlink", "replace"):
+                patch.setattr(Path, name, killed(getattr(Path, name)))
+            finish(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AnswerFile, "finish", finish_and_end)
+        code = ser(*words, "--force")[0]
+    assert code == (130 if step < (3 + (suffix == "parquet")) else 1)
+    assert ser(*words, "--resume")[2].startswith("ser: 4 rows are there already")
+    assert paths(tmp_path / f"x.{suffix}") == ["clips/0.wav", "clips/1.wav", "clips/2.wav", "clips/bad,\n.wav"]
+    assert sum(row["unsure"] for row in read(tmp_path / f"x.{suffix}")) == 0
+    names = ["clips", "tiny", f"x.{suffix}", f"x.{suffix}.run.json"]
+    assert sorted(place.name for place in tmp_path.iterdir()) == names
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -2,8 +2,9 @@
 
 Beside ``answers.csv``, ``answers.csv.run.json`` holds the model and the options that the rows were made with. CSV and
 JSON Lines grow row by row; Parquet cannot, so its rows wait in ``answers.parquet.part`` until the end. Each row is
-handed to the operating system at once: however the process ends, only unfinished recordings are lost. A lock keeps
-a second process from writing the same file.
+handed to the operating system at once: however the process ends, only unfinished recordings are lost. Rows that replace
+an earlier table grow in ``answers.csv.new`` (:mod:`serkit.recognition.answer_places`). A lock keeps a second process
+from writing the same file.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from typing import Any, BinaryIO, TypeVar
 from serkit._version import __version__
 from serkit.bundle import Bundle
 from serkit.errors import SerkitError
-from serkit.files import differences, followed, hold, write_atomic
+from serkit.files import differences, followed, hold
 from serkit.recognition.answer_codecs import CODECS
+from serkit.recognition.answer_places import Places
 from serkit.recognition.csv_text import canonical
 from serkit.recognition.prediction import Prediction
 from serkit.recognition.rows import columns
@@ -54,7 +56,7 @@ class AnswerFile:
     retry_failed : bool
         With `resume`: rows that hold an error are removed when :meth:`left` is given their recording again.
     force : bool
-        Without `resume`: replace a file that is there.
+        Without `resume`: replace a file that is there, once the new one is finished.
 
     Attributes
     ----------
@@ -110,9 +112,7 @@ class AnswerFile:
             from serkit.recognition import parquet  # now, so that a missing package shows before the first recording
 
             parquet.need()
-        self._path = followed(path)
-        self._beside = self._path.with_name(f"{self._path.name}.run.json")
-        self._rows = self._path.with_name(f"{self._path.name}.part") if self._parquet else self._path
+        self._places = Places(followed(path), parquet=self._parquet)
         self._codec = CODECS[suffix](self._labels)
         self._retry = retry_failed
         self._made: dict[str, Any] = {
@@ -130,6 +130,7 @@ class AnswerFile:
         self._done: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self.kept = self.kept_failures = 0
+        self._unused = False
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(hold(target))
@@ -141,6 +142,11 @@ class AnswerFile:
 
     def __enter__(self) -> AnswerFile:
         return self
+
+    @property
+    def earlier_stays(self) -> bool:
+        """Whether an earlier table is in the file's place until the end."""
+        return self._places.replaces
 
     def left(self, inputs: Iterable[_Input]) -> Iterator[_Input]:
         """Yield the inputs (paths, failures, or None for standard input) that have no row yet.
@@ -166,17 +172,16 @@ class AnswerFile:
             self._file.flush()
         except OSError as error:
             raise self._refused(error) from None
+        self._unused = False
 
     def finish(self) -> None:
         """Close the file, which is complete; Parquet is written only now."""
         with self._lock:
             try:
                 self._file.close()
-                if self._parquet:
-                    from serkit.recognition import parquet
-
-                    parquet.merge(self._path, self._rows, columns(self._labels))
-                self._note({**self._made, "finished": True})
+                self._places.finish(columns(self._labels))
+                self._places.write_note({**self._made, "finished": True})
+                self._unused = False
             except OSError as error:
                 raise self._refused(error) from None
 
@@ -186,20 +191,16 @@ class AnswerFile:
         with self._lock:
             try:
                 self._file.close()
+                if self._unused:
+                    self._places.forget()
             except OSError as refused:
                 if error is None:
                     raise self._refused(refused) from None
 
     def _before(self, resume: bool, force: bool) -> dict[str, Any] | None:
         """What is known of existing rows that are kept; None if there are none."""
-        known: dict[str, Any] | None = None
-        if self._beside.exists():
-            try:
-                known = json.loads(self._beside.read_text(encoding="utf-8"))
-            except ValueError:
-                known = None
-            known = known if isinstance(known, dict) else None
-        there = any(path.exists() and path.stat().st_size for path in (self._path, self._rows))
+        self._places.find()
+        known, there = self._places.note(), self._places.taken()
         if not resume:
             if there and not force:
                 unfinished = known is not None and not known.get("finished")
@@ -210,7 +211,7 @@ class AnswerFile:
         if known is None:
             if there:
                 raise SerkitError(
-                    f"{self.name!r} cannot be resumed: {self._beside.name}, which says how its rows were made, is "
+                    f"{self.name!r} cannot be resumed: {self._places.note_name}, which says how its rows were made, is "
                     "missing or damaged; give another file, or use --force without --resume to replace it."
                 )
             return None
@@ -236,25 +237,29 @@ class AnswerFile:
 
     def _begin(self) -> BinaryIO:
         """An empty table, then the note of how its rows are made: old rows are never mistaken for new ones."""
-        for path in (self._beside, self._path if self._parquet else self._rows):
-            path.unlink(missing_ok=True)
-        file = self._rows.open("wb")
-        file.write(self._codec.head)
-        file.flush()
-        self._note(self._made)
+        self._places.begin(self._codec.head)
+        self._places.write_note(self._made)
+        self._unused = self._places.replaces
+        return self._end()
+
+    def _end(self) -> BinaryIO:
+        """Open the table at its end."""
+        file = self._places.rows.open("r+b")
+        file.seek(0, os.SEEK_END)
         return file
 
     def _continue(self, known: dict[str, Any]) -> BinaryIO:
         """Open the existing table for its next row; a row that was cut off is removed."""
         self._made["folder"] = str(known.get("folder", self._here))
-        if self._parquet:
+        places = self._places
+        if self._parquet and not places.replaces:
             from serkit.recognition import parquet
 
-            for found in parquet.rows(self._path, self._rows):
+            for found in parquet.rows(places.table, places.rows):
                 self._count(*found)
-        if not self._rows.exists():
-            self._rows.write_bytes(self._codec.head)
-        file = self._rows.open("r+b")
+        if not places.rows.exists():
+            places.rows.write_bytes(self._codec.head)
+        file = places.rows.open("r+b")
         last = 0
         for row in self._codec.read(file, self.name):
             last = row.end
@@ -265,7 +270,7 @@ class AnswerFile:
         if last == 0:
             file.write(self._codec.head)
             file.flush()
-        self._note(self._made)
+        places.write_note(self._made)
         return file
 
     def _count(self, path: str, channel: str | None, failed: bool) -> None:
@@ -290,21 +295,20 @@ class AnswerFile:
             return self._key(path or "-", self._made["folder"]) in keys
 
         try:
-            if self._parquet and self._path.exists():
+            places, at = self._places, 0
+            if self._parquet and not places.replaces and places.table.exists():
                 from serkit.recognition import parquet
 
-                parquet.remove(self._path, gone)
-            new = self._rows.with_name(f".{self._rows.name}.tmp")
-            at = 0
-            with self._rows.open("rb") as rows, self._rows.open("rb") as old, new.open("wb") as file:
+                parquet.remove(places.table, gone)
+            new = places.rows.with_name(f".{places.rows.name}.tmp")
+            with places.rows.open("rb") as rows, places.rows.open("rb") as old, new.open("wb") as file:
                 for row in self._codec.read(rows, self.name):
                     data, at = old.read(row.end - at), row.end
                     if row.path is None or not gone(row.path):
                         file.write(data)
             self._file.close()
-            new.replace(self._rows)
-            self._file = self._rows.open("r+b")
-            self._file.seek(0, os.SEEK_END)
+            new.replace(places.rows)
+            self._file = self._end()
         except OSError as error:
             raise self._refused(error) from None
         for place in [place for place in self._seen if place[0] in keys]:
@@ -335,9 +339,6 @@ class AnswerFile:
             return replace(prediction, path=os.path.relpath(whole, folder))
         except ValueError:  # another drive
             return replace(prediction, path=whole)
-
-    def _note(self, made: dict[str, Any]) -> None:
-        write_atomic(json.dumps(made, indent=2) + "\n", self._beside)
 
     def _refused(self, error: OSError) -> SerkitError:
         return SerkitError(f"Cannot write {self.name!r}: {error.strerror or error}.")

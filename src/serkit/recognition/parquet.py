@@ -13,7 +13,7 @@ from typing import Any
 
 from serkit.errors import MissingExtraError
 
-__all__ = ["encode", "escape", "merge", "need", "remove", "rows", "unescape"]
+__all__ = ["encode", "escape", "merge", "merged", "need", "remove", "rows", "unescape"]
 
 _GROUP = 1 << 15  # rows of a row group: what is held in memory at a time
 _MERGED = b"serkit.merged"  # which rows that waited are in the file
@@ -27,7 +27,7 @@ def need() -> None:
         raise MissingExtraError("Writing .parquet", "pyarrow", "parquet")
 
 
-def merge(target: Path, waiting: Path, names: Sequence[str]) -> None:
+def merge(target: Path, waiting: Path, names: Sequence[str], *, keep: bool = True) -> None:
     """Write the rows of `target`, if there is one, and those that wait as JSON lines into a new `target`.
 
     The old file stays until the new one takes its place; the rows that waited are removed after that.
@@ -37,6 +37,8 @@ def merge(target: Path, waiting: Path, names: Sequence[str]) -> None:
     target, waiting : Path
     names : sequence of str
         The columns.
+    keep : bool
+        Keep the rows of `target`; otherwise it is replaced.
     """
     import pyarrow
     import pyarrow.parquet as pq
@@ -46,7 +48,7 @@ def merge(target: Path, waiting: Path, names: Sequence[str]) -> None:
     beside = target.with_name(f".{target.name}.tmp")
     try:
         with pq.ParquetWriter(beside, schema.with_metadata({_MERGED: digest})) as writer:
-            if target.exists():
+            if keep and target.exists():
                 with pq.ParquetFile(target) as old:
                     for batch in old.iter_batches(_GROUP):
                         writer.write_batch(pyarrow.RecordBatch.from_arrays(batch.columns, schema=writer.schema))
@@ -60,6 +62,16 @@ def merge(target: Path, waiting: Path, names: Sequence[str]) -> None:
         beside.unlink(missing_ok=True)
         raise
     waiting.unlink()
+
+
+def merged(target: Path, waiting: Path) -> bool:
+    """Whether :func:`merge` has written the rows that wait, but could not remove them."""
+    if not target.exists() or not waiting.exists():
+        return False
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(target) as file:
+        return bool((file.schema_arrow.metadata or {}).get(_MERGED) == _digest(waiting))
 
 
 def encode(found: Sequence[dict[str, Any]], names: Sequence[str]) -> bytes:
@@ -107,9 +119,9 @@ def rows(target: Path, waiting: Path) -> Iterator[tuple[str, str | None, bool]]:
         return
     import pyarrow.parquet as pq
 
+    if merged(target, waiting):
+        waiting.unlink()
     with pq.ParquetFile(target) as file:
-        if waiting.exists() and (file.schema_arrow.metadata or {}).get(_MERGED) == _digest(waiting):
-            waiting.unlink()
         names = [name for name in ("path", "channel", "error") if name in file.schema_arrow.names]
         for batch in file.iter_batches(_GROUP, columns=names):
             for row in batch.to_pylist():
