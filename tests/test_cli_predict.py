@@ -420,6 +420,19 @@ def test_a_full_disk_leaves_the_old_file_or_the_new_rows(tmp_path: Path, before:
     assert (tmp_path / ".x.csv.part").exists() == bool(before)
 
 
+@pytest.mark.parametrize("before", ["old,rows\n", ""])
+def test_a_csv_that_gets_no_rows_leaves_the_old_file(tmp_path: Path, before: str) -> None:
+    place = tmp_path / "x.csv"
+    place.write_text(before)
+    with CsvFile(place, ["n"], force=True):
+        pass  # as after Ctrl-C
+    assert place.read_text() == (before or "n\n")
+    with CsvFile(place, ["n"], force=True) as file:
+        file.write_rows([])  # a recording without rows is an answer
+    assert place.read_text() == "n\n"
+    assert [one.name for one in tmp_path.iterdir()] == ["x.csv"]
+
+
 def test_a_csv_that_cannot_take_its_place_is_one_sentence(
     ser: Ser, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

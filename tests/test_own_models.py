@@ -17,6 +17,7 @@ from serkit.corpora import read_corpus
 from serkit.corpora.label_map import read_label_map, relabelled
 from serkit.emotions import LABELS, colour
 from serkit.errors import BundleError, CorpusError, TrainingError
+from serkit.training import run_folder
 from serkit.training.own import plan
 from serkit.training.recipe_files import load_recipe
 from tests.conftest import Ser, voice
@@ -93,6 +94,10 @@ def test_a_self_contained_bundle_gives_the_same_answers(model: Path, calls: Path
     np.testing.assert_allclose(list(whole.probabilities.values()), list(small.probabilities.values()), atol=5e-3)
 
 
+def interrupted(*given: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_scores_of_other_recordings_are_replaced_when_asked(
     model: Path, calls: Path, ser: Ser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,8 +108,14 @@ def test_scores_of_other_recordings_are_replaced_when_asked(
     code, _, err = ser(*words)
     assert (code, "was started with another" in err) == (2, True)
     assert "replace it with --force" in err
+    before = {one: one.read_bytes() for one in scores.rglob("*") if one.is_file()}
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "close", interrupted)
+        assert ser(*words, "--force")[0] == 130
+    assert {one: one.read_bytes() for one in scores.rglob("*") if one.is_file()} == before
     code, _, err = ser(*words, "--force")
     assert code == 0, err
+    assert not (tmp_path / "mine-scores.new").exists()
     found = json.loads((scores / "results.json").read_text("utf-8"))
     assert found["metrics"]["labels"] == ["hasty", "stressed"]
     assert (scores / "notes.txt").read_text() == "mine"

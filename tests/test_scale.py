@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import soundfile as sf
@@ -330,6 +330,45 @@ def test_a_run_that_fails_before_its_first_file_leaves_nothing_to_resume(tmp_pat
         raise SerkitError("lost")
     with pytest.raises(SerkitError, match="add --resume"), parts.begin({}, resume=False, force=False):
         pass
+
+
+class Lines:
+    """Encodes answers as their number."""
+
+    def encode(self, answers: list[Any]) -> bytes:
+        return f"{len(answers)} new".encode()
+
+
+def test_force_keeps_the_earlier_partitions_until_the_first_new_one(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    earlier, lines = Parts(str(folder), "csv"), cast("Work", Lines())
+
+    def content() -> dict[str, bytes]:
+        return {str(one.relative_to(folder)): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+
+    with earlier.begin({"model": "old"}, resume=False, force=False):
+        for number in range(3):
+            earlier.write(number, lines, [], "x")
+        earlier.note({"model": "old", "finished": True})
+    before = content()
+    parts = Parts(str(folder), "jsonl")
+    with pytest.raises(SerkitError, match="no cluster"), parts.begin({"model": "new"}, resume=False, force=True):
+        raise SerkitError("no cluster")
+    assert content() == before
+    with parts.begin({"model": "new"}, resume=False, force=True):  # then stopped, as by Ctrl-C
+        assert [parts.marker(number) for number in range(3)] == [None] * 3
+        parts.write(1, lines, [], "x")
+        parts.begun()
+    assert sorted(content()) == ["done/part-000001.json", "rows/part-000001.jsonl", "run.json"]
+    assert json.loads(content()["run.json"])["model"] == "new"
+    parts = Parts(str(folder), "jsonl")
+    with parts.begin({"model": "new"}, resume=True, force=False):
+        assert [parts.marker(number) is not None for number in range(3)] == [False, True, False]
+    parts = Parts(str(folder), "jsonl")
+    with parts.begin({"model": "third"}, resume=False, force=True):  # then killed before the first was noted
+        parts.write(1, lines, [], "x")
+    with parts.begin({"model": "new"}, resume=True, force=False):
+        assert parts.marker(1) is None
 
 
 def test_cells_on_a_cluster_give_the_scores_of_one_process(

@@ -139,13 +139,15 @@ def answer_on_ray(
             else:
                 found.add(number, marker)
                 kept += 1
-        parts.clear(len(listing))
+        if again.resume or not parts.replaces:
+            parts.clear(len(listing))
         if again.resume:
             there = count(kept, "partition is", "partitions are")
             typer.echo(f"ser: {there} there already, {len(left)} left.", err=True)
         before, todo = found.inputs, listing.total - found.inputs
 
         def tell(number: int, marker: Marker) -> None:
+            parts.begun()
             found.add(number, marker)
             waiting({"stage": "recordings", "done": found.inputs - before, "total": todo})
 
@@ -164,6 +166,8 @@ def answer_on_ray(
             raise SerkitError(f"{error}{kept_too}") from None
         if not interrupted:
             counts = {"inputs": found.inputs, "failed": found.failed, "truncated": found.truncated}
+            parts.begun()
+            parts.sweep()
             parts.note({**made, "finished": True, **counts})
     found.report(f"{parts.target}/errors")
     if interrupted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from serkit.corpora.table import Corpus, voice_names
 from serkit.emotions import colour, in_order
 from serkit.errors import CorpusError
+from serkit.files import write_atomic
 
 __all__ = ["describe", "plot"]
 
@@ -133,7 +135,9 @@ def plot(corpus: Corpus, path: str | os.PathLike[str]) -> None:
     speakers.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
 
     figure.suptitle(f"{numbers['corpus']}: {numbers['clips']:,} clips, {numbers['seconds'] / 60:.0f} minutes")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=file.suffix[1:].lower(), dpi=140)
     try:
-        figure.savefig(file, dpi=140)
+        write_atomic(drawn.getvalue(), file)
     except OSError as error:
         raise CorpusError(f"The picture {file} cannot be written ({error.strerror or error}).") from None

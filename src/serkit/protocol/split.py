@@ -18,6 +18,7 @@ import pandas as pd
 
 from serkit.corpora.columns import COPY
 from serkit.errors import ProtocolError
+from serkit.files import write_atomic
 from serkit.protocol.assignment import clip_table, keyed, milliseconds
 
 if TYPE_CHECKING:
@@ -214,9 +215,8 @@ class Split:
         """Write the split as CSV; the first line, a comment, holds protocol, seed, folds, corpus and hash as JSON."""
         head = {name: getattr(self, name) for name in ("protocol", "seed", "n_folds", "corpus", "hash")}
         table = self.table[COLUMNS].sort_values(["fold", *COPY], kind="stable")
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
-            file.write(f"{_HEADER}{json.dumps(head)}\n")
-            table.to_csv(file, index=False, lineterminator="\n")
+        rows = table.to_csv(index=False, lineterminator="\n")
+        write_atomic(f"{_HEADER}{json.dumps(head)}\n{rows}", path)
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> Split:

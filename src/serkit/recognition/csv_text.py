@@ -92,7 +92,8 @@ class CsvFile:
 
     The rows go to ``.NAME.part`` beside the file, which takes the file's name when the ``with`` block ends, also by
     Ctrl-C or an error: no row that was written is lost, and a reader never sees half a file. If rows cannot be written,
-    as on a full disk, a file that was there stays, and the new rows stay in ``.NAME.part``.
+    as on a full disk, a file that was there stays, and the new rows stay in ``.NAME.part``. It also stays if no rows
+    were written at all, as after Ctrl-C at the start.
 
     Parameters
     ----------
@@ -116,6 +117,7 @@ class CsvFile:
         self._final: Path | None = None
         self._part: Path | None = None
         self._broken = False  # rows could not be written
+        self._unused = True
         self._file: TextIO = sys.stdout
         if str(target) == "-":
             if isinstance(sys.stdout, io.TextIOWrapper):
@@ -150,6 +152,7 @@ class CsvFile:
             for row in rows:
                 self._put([cell(value) for value in row])
             self._file.flush()
+            self._unused = False
         except OSError as error:
             if self._part is None:  # standard output: a reader may close it early
                 raise
@@ -168,7 +171,9 @@ class CsvFile:
             except OSError as refused:
                 problem, self._broken = refused, True
             try:
-                if self._final is not None and not (self._broken and self._replaces()):
+                if self._final is not None and self._unused and not self._broken and self._replaces():
+                    self._part.unlink()
+                elif self._final is not None and not (self._broken and self._replaces()):
                     self._part.replace(self._final)
             except OSError as refused:
                 problem = refused

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ class Marker:
         How many recordings, rows, recordings that failed and that break off.
     problems : list of Problem
         The first of those.
+    run : str
+        The run that made it; in a folder that is replaced, partitions of an earlier one are not its own.
     """
 
     fingerprint: str
@@ -48,6 +51,7 @@ class Marker:
     failed: int
     truncated: int
     problems: list[Problem]
+    run: str = ""
 
 
 class Parts:
@@ -61,10 +65,18 @@ class Parts:
         What the files with rows end in.
     timeout : float
         Longest silence of an object store, s.
+
+    Attributes
+    ----------
+    replaces : bool
+        Whether partitions of an earlier run may be there, which stay until this one has made its first.
     """
 
     def __init__(self, target: str, suffix: str, *, timeout: float = TIMEOUT) -> None:
         self.target, self._suffix, self._timeout = target.rstrip("/"), suffix, timeout
+        self.replaces = False
+        self._run: str | None = None  # any, unless begun
+        self._waits: dict[str, Any] | None = None  # what is noted once the first partition is there
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_made"}
@@ -110,16 +122,39 @@ class Parts:
                         f"{self.target!r} {what}: add --resume (resume=True) to continue it, or --force (force=True) "
                         "to replace it."
                     )
-                self.clear(0)
+            self._run, self.replaces = uuid.uuid4().hex, before is not None and not resume
+            self._waits = {**made, "finished": False}
             if before is not None and resume:
                 self._check(before, made)
-            self.note({**made, "finished": False})
+                self._run, self.replaces = before.get("run", ""), before.get("replaces", False)
+            if before is None or resume:
+                self.begun()
             try:
                 yield
             except SerkitError:
                 if before is None:
                     self._forget()
                 raise
+            finally:
+                with contextlib.suppress(SerkitError):  # what is left is swept when the run is resumed
+                    self.sweep()
+
+    def begun(self) -> None:
+        """Note how the rows are made, if it is not noted yet; call it after the first partition at the latest."""
+        if self._waits is not None:
+            self.note(self._waits)
+            self._waits = None
+
+    def sweep(self) -> None:
+        """Remove what an earlier run left, if this one has made a partition."""
+        if not self.replaces or self._waits is not None:
+            return
+        own = {number for number, _ in self._numbered("done") if self.marker(number) is not None}
+        for kind in ("done", "errors", "rows"):
+            for number, name in self._numbered(kind):
+                if number not in own or self.place(kind, number) != f"{self.target}/{kind}/{name}":
+                    self._store.remove(f"{self.target}/{kind}/{name}")
+        self.replaces = False
 
     def _forget(self) -> None:
         """Leave nothing of a run that has written nothing, so that the same command can begin again."""
@@ -130,14 +165,17 @@ class Parts:
 
     def note(self, made: dict[str, Any]) -> None:
         """Write ``run.json``."""
+        made = {**made, "run": self._run, "replaces": self.replaces}
         self._store.write(f"{self.target}/run.json", json.dumps(made, indent=2).encode() + b"\n")
 
     def marker(self, number: int) -> Marker | None:
-        """Return what is noted of a complete partition; None if it is not complete."""
+        """Return what is noted of a complete partition of this run; None if it is not complete."""
         data = self._store.read(self.place("done", number))
         try:
             found = Marker(**json.loads(data or b""))
         except (ValueError, TypeError):
+            return None
+        if self._run is not None and found.run != self._run:
             return None
         return Marker(**{**asdict(found), "problems": [Problem(*one) for one in found.problems]})
 
@@ -152,7 +190,7 @@ class Parts:
         problems = [answer.problem for answer in answers if answer.problem is not None]
         failed = sum(one.problem == "failed" for one in problems)
         rows = sum(len(answer.rows) for answer in answers)
-        marker = Marker(fingerprint, len(answers), rows, failed, len(problems) - failed, problems[:_SHOWN])
+        marker = Marker(fingerprint, len(answers), rows, failed, len(problems) - failed, problems[:_SHOWN], self._run or "")
         self._store.remove(self.place("done", number))
         self._store.write(self.place("rows", number), work.encode(answers))
         if problems:
@@ -167,10 +205,20 @@ class Parts:
         """Remove all partitions from `first` on, and what a killed worker left behind."""
         for kind in ("done", "errors", "rows"):
             for name, folder in self._store.entries(f"{self.target}/{kind}") or []:
-                number = name.removeprefix("part-").partition(".")[0]
-                left_behind = name.startswith(".part-") and name.endswith(".tmp")
-                if not folder and (left_behind or (number.isdecimal() and int(number) >= first)):
+                if not folder and name.startswith(".part-") and name.endswith(".tmp"):
                     self._store.remove(f"{self.target}/{kind}/{name}")
+            for number, name in self._numbered(kind):
+                if number >= first:
+                    self._store.remove(f"{self.target}/{kind}/{name}")
+
+    def _numbered(self, kind: str) -> list[tuple[int, str]]:
+        """The files of partitions, of any format."""
+        found = []
+        for name, folder in self._store.entries(f"{self.target}/{kind}") or []:
+            number = name.removeprefix("part-").partition(".")[0]
+            if not folder and number.isdecimal():
+                found.append((int(number), name))
+        return found
 
     def _before(self) -> dict[str, Any] | None:
         data = self._store.read(f"{self.target}/run.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,9 @@ from serkit.training.split_rows import has_voices
 if TYPE_CHECKING:
     from serkit.bundle import Bundle
     from serkit.corpora import Corpus
+    from serkit.protocol import Split
+    from serkit.training.recipe import Recipe
+    from serkit.training.run_folder import Run
 
 __all__ = ["RECIPE", "Plan", "plan", "train_own"]
 
@@ -206,15 +210,7 @@ def train_own(
     corpus = how.corpus
     recipe = parse_recipe(text.replace(f'name = "{RECIPE}"', f'name = "{_name(corpus)}"', 1))
     split = make_split(corpus, how.protocol, seed=seed, n_folds=how.folds)
-    resume = run_folder.begun(scores)
-    if resume:
-        try:
-            run_folder.check(scores, recipe, corpus, split, "replace it with --force, or use another --out")
-        except TrainingError:
-            if not force:
-                raise
-            run_folder.replace(scores, recipe, corpus, split)
-    run = run_evaluation(recipe, corpus, split, scores, resume=resume, n_jobs=n_jobs, progress=progress)
+    run = _scored(recipe, corpus, split, scores, force=force, n_jobs=n_jobs, progress=progress)
     if rated is not None:
         score_ratings(rated, rows, corpus, scores, seed)
     fitted = train_final(recipe, corpus, seed=seed, n_jobs=n_jobs, progress=progress)
@@ -230,6 +226,28 @@ def train_own(
         self_contained=self_contained,
         rated=rated,
     )
+
+
+def _scored(recipe: Recipe, corpus: Corpus, split: Split, scores: Path, *, force: bool, **how: Any) -> Run:
+    """Score in a folder; scores of other recordings that are there stay until the new ones are finished."""
+    new = run_folder.replacement(scores)
+    replaces = not run_folder.begun(scores) and run_folder.begun(new)  # a run that ended while it was put there
+    if run_folder.begun(scores):
+        try:
+            run_folder.check(scores, recipe, corpus, split, "replace it with --force, or use another --out")
+        except TrainingError:
+            if not force:
+                raise
+            replaces = True
+    if not replaces:
+        return run_evaluation(recipe, corpus, split, scores, resume=run_folder.begun(scores), **how)
+    try:
+        run_folder.check(new, recipe, corpus, split, "")
+    except TrainingError:  # nothing, or a run on yet other recordings
+        shutil.rmtree(new, ignore_errors=True)
+    run = run_evaluation(recipe, corpus, split, new, resume=run_folder.begun(new), **how)
+    run_folder.put(new, scores)
+    return replace(run, folder=scores)
 
 
 def _name(corpus: Corpus) -> str:

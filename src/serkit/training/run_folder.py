@@ -40,10 +40,11 @@ __all__ = [
     "disk",
     "epochs_folder",
     "finished",
+    "put",
     "read",
     "read_table",
     "recipe_hash",
-    "replace",
+    "replacement",
     "start",
     "write_fold",
 ]
@@ -109,10 +110,6 @@ def start(out: Path, recipe: Recipe, corpus: Corpus, split: Split, *, resume: bo
         out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "ratings.json").is_file()))
     ):
         raise TrainingError(f"{out} exists already: use --resume to continue that run, or another --out.")
-    _begin(out, state, recipe, split)
-
-
-def _begin(out: Path, state: dict[str, str], recipe: Recipe, split: Split) -> None:
     write_json(state, out / _STATE)  # first: a folder without it is no run, and is not continued
     (out / "folds").mkdir(exist_ok=True)
     write_atomic(recipe.text, out / "recipe.toml")
@@ -146,13 +143,19 @@ def check(out: Path, recipe: Recipe, corpus: Corpus, split: Split, remedy: str) 
     _check_state(out, _state(recipe, corpus, split), remedy)
 
 
-def replace(out: Path, recipe: Recipe, corpus: Corpus, split: Split) -> None:
-    """Make the folder one of a new run that may be resumed; what another run left goes, other files stay."""
-    (out / _STATE).unlink(missing_ok=True)  # first: what is left is no run
-    shutil.rmtree(out / "folds", ignore_errors=True)
-    for name in ("predictions.csv", "results.json", "report.html"):
-        (out / name).unlink(missing_ok=True)
-    _begin(out, _state(recipe, corpus, split), recipe, split)
+def replacement(out: Path) -> Path:
+    """Where a run grows that will replace another one in the folder: ``NAME.new`` beside it."""
+    return out.with_name(f"{out.name}.new")
+
+
+def put(new: Path, out: Path) -> None:
+    """Move a finished run into the folder of another one, whose files go; files that no run wrote stay."""
+    with disk(out, keeps=False):
+        (out / _STATE).unlink(missing_ok=True)  # first: what is left is no run
+        shutil.rmtree(out / "folds", ignore_errors=True)
+        for place in sorted(new.iterdir(), key=lambda place: place.name == _STATE):
+            place.replace(out / place.name)
+        new.rmdir()
 
 
 def begun(out: Path) -> bool:
