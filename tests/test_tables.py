@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -159,6 +160,34 @@ def test_a_column_with_serkits_own_name_wins_over_its_other_names(root: Path) ->
     (root / "x.csv").write_text("path,file,emotion\nwavs/a.wav,recorder 7,angry\n")
     assert read_corpus(root / "x.csv").table["file"].tolist() == ["recorder 7"]
     assert PurePosixPath(read_corpus(root / "x.csv").table["path"][0]).name == "a.wav"
+
+
+@pytest.mark.parametrize("word", ["", "nan", "NaN", "NA", "n/a", "None", "NULL", "NaT", "<NA>"])
+def test_a_word_for_a_missing_label_is_none_in_every_table(root: Path, word: str) -> None:
+    frame = pd.DataFrame({"path": ["wavs/a.wav", "wavs/b.wav"], "emotion": ["angry", word]})
+    frame.to_csv(root / "x.csv", index=False)
+    frame.to_csv(root / "x.tsv", index=False, sep="\t")
+    frame.to_parquet(root / "x.parquet")
+    rows = [
+        {"audio": {"bytes": (root / row.path).read_bytes(), "path": row.path}, "label": row.emotion}
+        for row in frame.itertuples()
+    ]
+    ways: list[tuple[str, Callable[[], object]]] = [
+        ("line 3", lambda: read_corpus(root / "x.csv")),
+        ("line 3", lambda: read_corpus(root / "x.tsv")),
+        ("row 1", lambda: read_corpus(root / "x.parquet")),
+        ("row 1", lambda: from_frame(frame, root=root, name="x")),
+        ("row 1", lambda: from_frame(pd.read_csv(root / "x.csv"), root=root, name="x")),
+        ("line 3", lambda: from_dataset(rows, root / "unpacked")),
+    ]
+    for where, way in ways:
+        with pytest.raises(CorpusError, match=f"{where}: the label is missing: fill it in"):
+            way()
+
+
+def test_a_word_for_a_missing_label_is_no_label_beside_ratings(root: Path) -> None:
+    (root / "x.csv").write_text("path,emotion,arousal\nwavs/a.wav,nan,1\nwavs/b.wav,NA,2\n")
+    assert read_corpus(root / "x.csv", targets=["arousal"]).table["emotion"].tolist() == ["", ""]
 
 
 def test_speakers_that_are_nobody_are_not_one_person(root: Path) -> None:

@@ -56,7 +56,8 @@ def read(file: Path, targets: Sequence[str] = ()) -> Listing:
     """List a corpus that a table describes.
 
     The columns are ``path`` and ``emotion`` (an alias of serkit's eight labels, or any label of your own; "01" to "08"
-    are RAVDESS' emotions only where the corpus is called ravdess); optional are
+    are RAVDESS' emotions only where the corpus is called ravdess; :func:`serkit.corpora.tables.missing` says which
+    words mean that the label is missing); optional are
     ``start`` and ``end`` (seconds, or timedeltas as in audformat's tables; empty: the file's start, its end),
     ``speaker``, ``sex`` (female, male, f, m), ``channel`` (speech, song), ``intensity``, ``statement``, ``repetition``
     and ``corpus``. :data:`serkit.corpora.tables.ALIASES` has other names for four of them. Other columns are kept as
@@ -190,9 +191,15 @@ def _is_file(path: Path) -> bool:
 def _row(values: dict[str, str], root: Path, corpus: str, targets: Sequence[str], *, commas: bool) -> dict[str, Any]:
     row: dict[str, Any] = {name: value for name, value in values.items() if name != "audio_hash"}
     row["path"] = _path(row["path"], root)
-    if not targets and not row["emotion"]:
-        raise CorpusError("the label is missing: fill it in, or take the row out of the table.")
-    if row.get("emotion"):
+    if tables.missing(row.get("emotion", "")):
+        if not targets:
+            raise CorpusError(
+                "the label is missing: fill it in, or take the row out of the table; nan, NA, None and null mean that "
+                "there is none."
+            )
+        if "emotion" in row:
+            row["emotion"] = ""
+    else:
         row["emotion"] = own(row["emotion"], corpus=row.get("corpus") or corpus)
     for target in targets:
         row[target] = tables.number(target, values[target], commas=commas)

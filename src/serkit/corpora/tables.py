@@ -17,7 +17,7 @@ import pandas as pd
 
 from serkit.errors import CorpusError, MissingExtraError
 
-__all__ = ["ALIASES", "SUFFIXES", "Rows", "columns", "from_frame", "number", "read", "seconds", "text_of"]
+__all__ = ["ALIASES", "SUFFIXES", "Rows", "columns", "from_frame", "missing", "number", "read", "seconds", "text_of"]
 
 #: Other names of serkit's columns; case, and ``-`` or a blank for ``_``, do not matter.
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -190,6 +190,17 @@ def seconds(name: str, text: str, *, commas: bool = False) -> float | None:
     return round(value, 6)
 
 
+def missing(text: str) -> bool:
+    """Whether a label or a number is missing: empty, or a word that software writes there, in capitals or not.
+
+    Examples
+    --------
+    >>> [missing(text) for text in ("", "nan", "NA", "N/A", "None", "null", "NaT", "<NA>", "neutral")]
+    [True, True, True, True, True, True, True, True, False]
+    """
+    return text.lower() in {*_BLANK, "na", "n/a"}
+
+
 def number(name: str, text: str, *, commas: bool = False) -> float | None:
     """Return a number with a decimal point or a decimal comma; None for an empty field.
 
@@ -213,7 +224,7 @@ def number(name: str, text: str, *, commas: bool = False) -> float | None:
     >>> number("arousal", "1,085", commas=True)
     1.085
     """
-    if text.lower() in {*_BLANK, "na", "n/a"}:
+    if missing(text):
         return None
     try:
         value = _decimal(name, text, commas)

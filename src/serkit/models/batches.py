@@ -151,7 +151,7 @@ class FrameBatches:
             known = self.data.known[chosen]
             if self.mixup:
                 share = _share(self.rng, self.mixup)
-                other = torch.from_numpy(self._partners(known))
+                other = torch.from_numpy(_partners(self.rng, known))
                 x = share * x + (1 - share) * x[other]
                 shares = share * shares + (1 - share) * shares[other]
                 lengths = torch.maximum(lengths, lengths[other])
@@ -200,13 +200,14 @@ class FrameBatches:
         x[where] = torch.logaddexp(some * _NEPER, floor * _NEPER) / _NEPER
         return x
 
-    def _partners(self, known: np.ndarray) -> np.ndarray:
-        """Return for each clip of a batch another one with the same known labels."""
-        other = np.arange(len(known))
-        for labels in np.unique(known, axis=0):
-            alike = np.flatnonzero((known == labels).all(1))
-            other[alike] = self.rng.permutation(alike)
-        return other
+
+def _partners(rng: np.random.Generator, known: np.ndarray) -> np.ndarray:
+    """Return for each clip of a batch another one with the same known labels."""
+    other = np.arange(len(known))
+    for labels in np.unique(known, axis=0):
+        alike = np.flatnonzero((known == labels).all(1))
+        other[alike] = rng.permutation(alike)
+    return other
 
 
 def _share(rng: np.random.Generator, mixup: float) -> float:
@@ -239,6 +240,9 @@ def _mask(rng: np.random.Generator, n: int, length: int, largest: int) -> Tensor
 class VectorBatches:
     """Shuffled batches of a TensorDataset of vectors (n, planes * rows * frames) and class indices.
 
+    A third tensor (n, n_classes), boolean, may say which labels each clip's corpus has: targets are then those of
+    :class:`serkit.models.losses.KnownCrossEntropy`, and a clip is only mixed with clips that have the same known labels.
+
     A whole batch is changed at once, so this costs almost nothing compared with the network. The last clips of an epoch
     that do not fill a batch are left out.
 
@@ -250,7 +254,7 @@ class VectorBatches:
     rng : numpy.random.Generator
         Draws the order and the changes.
     n_classes : int
-        Length of the targets under mixup.
+        Length of the targets under mixup, or with known labels.
     planes, rows : int
         Shape of a vector: ``planes`` matrices of ``rows`` x frames. All get the same shifts and masks.
     mixup : float
@@ -273,7 +277,8 @@ class VectorBatches:
         mask_frames: int,
         shift: int,
     ) -> None:
-        self.X, self.y = dataset.tensors
+        self.X, self.y, *known = dataset.tensors
+        self.known = known[0] if known else None
         self.batch_size = batch_size
         self.rng = rng
         self.n_classes = n_classes
@@ -291,9 +296,9 @@ class VectorBatches:
         order = torch.from_numpy(self.rng.permutation(len(self.X)))
         for k in range(len(self)):
             chosen = order[k * self.batch_size : (k + 1) * self.batch_size]
-            yield self._changed(self.X[chosen], self.y[chosen])
+            yield self._changed(self.X[chosen], self.y[chosen], None if self.known is None else self.known[chosen])
 
-    def _changed(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _changed(self, x: Tensor, y: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
         n = len(x)
         if self.shift or self.mask_rows or self.mask_frames:
             x = x.unflatten(1, (self.planes, self.rows, -1))
@@ -306,9 +311,11 @@ class VectorBatches:
                 x = x.masked_fill(_mask(self.rng, n, self.rows, self.mask_rows)[:, None, :, None], 0.0)
                 x = x.masked_fill(_mask(self.rng, n, frames, self.mask_frames)[:, None, None], 0.0)
             x = x.flatten(1)
-        if not self.mixup:
+        if not self.mixup and known is None:
             return x, y
         soft = functional.one_hot(y, self.n_classes).float()
-        share = _share(self.rng, self.mixup)
-        other = torch.from_numpy(self.rng.permutation(n))
-        return share * x + (1 - share) * x[other], share * soft + (1 - share) * soft[other]
+        if self.mixup:
+            share = _share(self.rng, self.mixup)
+            other = torch.from_numpy(self.rng.permutation(n) if known is None else _partners(self.rng, known.numpy()))
+            x, soft = share * x + (1 - share) * x[other], share * soft + (1 - share) * soft[other]
+        return x, soft if known is None else torch.stack([soft, known.float()], 1)

@@ -165,9 +165,10 @@ class ClassWeighted(VectorClassifier):
 class XGBoost(VectorClassifier):
     """Gradient-boosted trees by XGBoost (Chen and Guestrin, 2016) for labels that are strings.
 
-    The trees learn from joined corpora as from one, and so does early stopping: every clip counts against every label,
-    also those that its corpus does not give. The temperature is fitted over the labels that each clip could have had,
-    and evaluations score over these too (:func:`serkit.training.fitting.restrict`).
+    The trees learn from joined corpora as from one: XGBoost's objective for several classes has no masks, so every clip
+    counts against every label, also those that its corpus does not give. Early stopping and the temperature go over the
+    labels that each validation clip could have had, and so do evaluations
+    (:func:`serkit.training.fitting.restrict`).
 
     Parameters
     ----------
@@ -260,7 +261,8 @@ class XGBoost(VectorClassifier):
     ) -> XGBoost:
         """Fit on ``X`` (n, d) and labels ``y``; ``validation`` is for early stopping (if set) and the temperature.
 
-        ``known`` and ``validation_known`` are as for :meth:`TemperatureScaled.fit`.
+        ``known`` is not used; ``validation_known`` (n, n_labels) marks the labels that each validation clip could have
+        had.
         """
         from xgboost import XGBClassifier
 
@@ -273,6 +275,9 @@ class XGBoost(VectorClassifier):
             held = None
         if self.early_stopping_rounds is not None and held is None:
             raise ValueError("early_stopping_rounds needs validation clips.")
+        metric: Any = "mlogloss" if len(self.classes_) > 2 else "logloss"
+        if held is not None and held[2] is not None and len(self.classes_) > 2:
+            metric = _loss_over(held[2])
         self.booster_ = XGBClassifier(
             n_estimators=self.n_estimators,
             max_depth=self.max_depth,
@@ -284,7 +289,7 @@ class XGBoost(VectorClassifier):
             reg_alpha=self.reg_alpha,
             reg_lambda=self.reg_lambda,
             early_stopping_rounds=self.early_stopping_rounds,
-            eval_metric="mlogloss" if len(self.classes_) > 2 else "logloss",
+            eval_metric=metric,
             random_state=self.seed,
             callbacks=None if progress is None else [_rounds(progress, self.n_estimators)],
             n_jobs=1,  # gives the same trees on every machine; on a busy one, more threads were 20 times slower
@@ -292,19 +297,30 @@ class XGBoost(VectorClassifier):
         weight = None if self.class_weight is None else compute_sample_weight(self.class_weight, target)
         stop_on = [held[:2]] if held is not None and self.early_stopping_rounds is not None else None
         self.booster_.fit(X, target, sample_weight=weight, eval_set=stop_on, verbose=False)
-        self.booster_.set_params(callbacks=None)
+        self.booster_.set_params(callbacks=None, **({"eval_metric": None} if callable(metric) else {}))
         self.temperature_ = 1.0
         if held is not None:
             X_val, truth, could = held
             self.temperature_ = fit_temperature(self.booster_.predict_proba(X_val), truth, could)
         if stop_on:
-            losses = next(iter(self.booster_.evals_result()["validation_0"].values()))
+            losses = list(self.booster_.evals_result()["validation_0"].values())[-1]  # after XGBoost's own
             self.history_ = [{"epoch": k + 1, "validation_loss": float(v)} for k, v in enumerate(losses)]
         return self
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
         probabilities = self.booster_.predict_proba(X)
         return probabilities if self.temperature_ == 1.0 else scale_probabilities(probabilities, self.temperature_)
+
+
+def _loss_over(could: np.ndarray) -> Callable[[np.ndarray, np.ndarray], float]:
+    """The cross-entropy of clips over the classes that each could have had, as a metric of XGBoost."""
+
+    def masked_loss(truth: np.ndarray, probabilities: np.ndarray) -> float:
+        rows = np.arange(len(could))
+        of_truth = probabilities[rows, truth.astype(int)] / np.where(could, probabilities, 0).sum(1)
+        return float(-np.log(np.maximum(of_truth, 1e-30)).mean())
+
+    return masked_loss
 
 
 def _rounds(progress: Progress, rounds: int) -> Any:

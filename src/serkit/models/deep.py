@@ -33,7 +33,7 @@ from serkit.models.loop import (
     softmax,
     train,
 )
-from serkit.models.losses import UNKNOWN, FocalLoss
+from serkit.models.losses import UNKNOWN, FocalLoss, KnownCrossEntropy
 from serkit.models.network_registry import NETWORKS, make_network, network_parameters, sees_time
 from serkit.models.resnet import in_fast_order
 
@@ -225,9 +225,9 @@ class DeepClassifier(VectorClassifier):
         """Train on vectors ``X`` (n, d) with labels ``y``.
 
         ``validation`` (vectors, labels) is used for the curves, the temperature and, if set, the schedule, early
-        stopping and selection. ``progress`` is called with a row after each epoch. ``validation_known`` (n, n_labels)
-        marks the labels that each validation clip could have had, over which the temperature is fitted; ``known`` is
-        not used: every clip counts against every label.
+        stopping and selection. ``progress`` is called with a row after each epoch. ``known`` (n, n_labels), boolean,
+        marks the labels that each clip's corpus has: the others do not count in its loss. Default: all.
+        ``validation_known`` likewise, for the validation loss, the UAR and the temperature.
         """
         X, y = self._checked(X, y, at_least=2)
         self.check()
@@ -235,7 +235,9 @@ class DeepClassifier(VectorClassifier):
             raise ValueError("early_stopping, reduce_on_plateau and keep_best need validation clips.")
         self.classes_ = np.unique(y) if self.labels is None else np.asarray(self.labels)
         targets = torch.from_numpy(label_indices(y, self.classes_))
-        dataset = TensorDataset(torch.from_numpy(np.ascontiguousarray(X, np.float32)), targets)
+        could = of_classes(known, self.labels, self.classes_)
+        masks = () if could is None else (torch.from_numpy(could),)
+        dataset = TensorDataset(torch.from_numpy(np.ascontiguousarray(X, np.float32)), targets, *masks)
         seeds = np.random.SeedSequence(self.seed).spawn(1)
         rng = np.random.default_rng(seeds[0])
         batches = self._batches(rng, len(dataset))
@@ -243,12 +245,19 @@ class DeepClassifier(VectorClassifier):
         validate = None
         if validation is not None:
             valid_X, valid_y = validation[0], label_indices(validation[1], self.classes_)
-            validate = lambda net: score(self._logits(valid_X), valid_y)  # noqa: E731
+            valid_could = of_classes(validation_known, self.labels, self.classes_)
+
+            def judge() -> np.ndarray:
+                """Return the logits of the validation clips, very low for labels unknown to their corpus."""
+                logits = self._logits(valid_X)
+                return logits if valid_could is None else np.where(valid_could, logits, np.float32(UNKNOWN))
+
+            validate = lambda net: score(judge(), valid_y)  # noqa: E731
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             self.net_ = Net(
                 in_fast_order(self._network(X.shape[1], len(self.classes_))),
-                criterion=self._criterion(targets),
+                criterion=self._criterion(targets, masked=could is not None),
                 optimizer=torch.optim.AdamW if self.weight_decay else torch.optim.Adam,
                 lr=self.learning_rate,
                 **({"optimizer__weight_decay": self.weight_decay} if self.weight_decay else {}),
@@ -272,9 +281,7 @@ class DeepClassifier(VectorClassifier):
         self.history_ = [{k: row[k] for k in columns if k in row} for row in self.net_.history]
         self.temperature_ = 1.0
         if validation is not None:
-            logits, could = self._logits(valid_X), of_classes(validation_known, self.labels, self.classes_)
-            logits = logits if could is None else np.where(could, logits, np.float32(UNKNOWN))
-            self.temperature_ = fit_temperature(logits, valid_y)
+            self.temperature_ = fit_temperature(judge(), valid_y)
         return self
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
@@ -302,13 +309,15 @@ class DeepClassifier(VectorClassifier):
             "shift": self.shift,
         }
 
-    def _criterion(self, targets: Tensor) -> nn.Module:
+    def _criterion(self, targets: Tensor, *, masked: bool) -> nn.Module:
         weight = None
         if self.class_weight == "balanced":
             counts = torch.bincount(targets, minlength=len(self.classes_)).clamp(min=1)
             weight = (len(targets) / (len(self.classes_) * counts)).float()
         if self.loss == "focal":
             return FocalLoss(self.gamma, weight)
+        if masked:
+            return KnownCrossEntropy(self.label_smoothing, weight)
         return nn.CrossEntropyLoss(weight, label_smoothing=self.label_smoothing)
 
     def _callbacks(self, steps: int, progress: Progress | None, validate: Any) -> list[Callback]:

@@ -38,7 +38,13 @@ class FocalLoss(nn.Module):
         self.register_buffer("weight", weight)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Mean loss of ``logits`` (batch, n_classes); ``target``: classes (batch,), or shares (batch, n_classes)."""
+        """Mean loss of ``logits`` (batch, n_classes).
+
+        ``target``: classes (batch,), shares (batch, n_classes), or the targets of :class:`KnownCrossEntropy`.
+        """
+        if target.ndim == 3:
+            target, known = target.unbind(1)
+            logits = logits.masked_fill(known == 0, UNKNOWN)
         if target.ndim == 1:
             target = functional.one_hot(target, logits.shape[1])
         share = target.to(logits.dtype)
@@ -60,15 +66,23 @@ class KnownCrossEntropy(nn.Module):
     ----------
     label_smoothing : float
         Share of the target spread evenly over the known labels (Szegedy et al., 2016).
+    weight : Tensor of shape (n_classes,), optional
+        Weight of each class; the loss is the weighted mean.
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    weight: Tensor | None
+
+    def __init__(self, label_smoothing: float = 0.0, weight: Tensor | None = None) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
+        self.register_buffer("weight", weight)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over the clips; ``targets`` (batch, 2, n_classes): shares that sum to 1, and 1 for known or 0."""
         shares, known = targets.unbind(1)
+        total = None if self.weight is None else (shares * self.weight).sum()
         shares = (1 - self.label_smoothing) * shares + self.label_smoothing * known / known.sum(1, keepdim=True)
         logs = logits.masked_fill(known == 0, UNKNOWN).log_softmax(1)
-        return -(shares * logs).sum(1).mean()
+        if total is None:
+            return -(shares * logs).sum(1).mean()
+        return -(shares * self.weight * logs).sum() / total

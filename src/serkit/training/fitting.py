@@ -279,7 +279,11 @@ def fit(
         else:
             for _, step in pipeline.steps[:-1]:
                 if hasattr(step, "fit_resample"):
+                    own = y
                     X, y = step.fit_resample(X, y)
+                    if given.get("known") is not None:  # new clips come last, and their label from several corpora
+                        made = [known[own == label].all(axis=0) for label in y[len(own) :]]
+                        given["known"] = np.vstack([known, *made])
                 else:
                     X = step.fit_transform(X, y)
                     validation = validation and (step.transform(validation[0]), validation[1])

@@ -122,16 +122,16 @@ class Task:
             inner = calibration_folds(train.labels, groups, seed=self.seed, n_folds=self.recipe.calibration.folds)
         except ValueError as error:
             raise TrainingError(f"[calibration] cannot make its inner folds: {error}") from None
-        found, truth = [], []
+        found, truth, could = [], [], []
         for learns, held in inner:
             own = train.where(np.isin(np.arange(len(train)), learns))
             asked = train.where(np.isin(np.arange(len(train)), held)).originals()
             pipeline = self._fit(own, validation, fold=fold)
-            probabilities = self.answers(pipeline, asked)
-            could_be = split_rows.known(asked.rows, self.given)
-            found.append(probabilities if could_be is None else fitting.restrict(probabilities, could_be))
+            found.append(self.answers(pipeline, asked))
+            if (could_be := split_rows.known(asked.rows, self.given)) is not None:
+                could.append(could_be | (could_be.sum(axis=1, keepdims=True) < 2))  # as fitting.restrict
             truth += [self.labels.index(label) for label in asked.labels]
-        return fit_temperature(np.concatenate(found), np.array(truth))
+        return fit_temperature(np.concatenate(found), np.array(truth), np.concatenate(could) if could else None)
 
     def _fit(
         self, train: Clips, validation: Clips | None, *, fold: int | None, checkpoint: Path | None = None
