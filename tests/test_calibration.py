@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 
@@ -133,6 +135,52 @@ def test_the_temperature_counts_only_the_labels_that_a_clip_could_have(model: Ba
     best = fit_temperature(pair / pair.sum(axis=1, keepdims=True), (y_val == "angry").astype(int))
     assert fitted.temperature_ == pytest.approx(best, rel=1e-3)
     assert abs(everything.temperature_ / best - 1) > 0.02
+
+
+def test_boosting_stops_by_the_labels_that_a_clip_could_have() -> None:
+    rng = np.random.default_rng(0)
+    y = np.repeat(["sad", "calm", "angry"], 30)
+    X = (rng.normal(size=(90, 3)) + 2 * np.repeat(np.eye(3), 30, axis=0)).astype(np.float32)
+    heard = np.isin(y, ["sad", "angry"])
+    X_val, y_val = X[heard] + rng.normal(size=(60, 3)).astype(np.float32), y[heard]
+    model = XGBoost(n_estimators=40, max_depth=2, early_stopping_rounds=3, labels=["sad", "calm", "angry"])
+    known = np.tile([True, False, True], (60, 1))
+    fitted = clone(model).fit(X, y, validation=(X_val, y_val), validation_known=known)
+    losses = [row["validation_loss"] for row in fitted.history_]
+    for rounds in (1, len(losses)):
+        p = fitted.booster_.predict_proba(X_val, iteration_range=(0, rounds))  # angry, calm, sad
+        expected = -np.log(p[np.arange(60), np.where(y_val == "sad", 2, 0)] / (p[:, 0] + p[:, 2])).mean()
+        assert losses[rounds - 1] == pytest.approx(expected, rel=1e-5)
+    assert fitted.booster_.best_iteration == np.argmin(losses)
+    everything = clone(model).fit(X, y, validation=(X_val, y_val))
+    assert losses[0] < 0.95 * everything.history_[0]["validation_loss"]
+
+
+def test_labels_that_a_corpus_lacks_do_not_enter_the_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_up(monkeypatch, faint)
+    corpus = crowd()
+    corpus.table["corpus"] = np.where(corpus.table["path"].str[0].isin(list("0123")), "whole", "without")
+    lacks = (corpus.table["corpus"] == "without") & (corpus.table["emotion"] == "angry")
+    corpus.table = corpus.table[~lacks].reset_index(drop=True)
+    losses: list[Any] = []
+    rng = np.random.default_rng(0)
+
+    def answers(self: Task, pipeline: Any, clips: Clips, **rest: Any) -> np.ndarray:
+        p = rng.dirichlet([0.5] * 3, len(clips))
+        truth = [self.labels.index(label) for label in clips.labels]
+        p[np.arange(len(p)), truth] += 0.3
+        p /= p.sum(1, keepdims=True)
+        for row, at, where in zip(p, truth, clips.rows["corpus"], strict=True):
+            kept = [k for k, label in enumerate(self.labels) if where == "whole" or label != "angry"]
+            logs = np.log(np.clip(row, 1e-6, 1))
+            losses.append(lambda t, logs=logs, kept=kept, at=at: logsumexp(logs[kept] / t) - logs[at] / t)
+        return p
+
+    monkeypatch.setattr(Task, "answers", answers)
+    fitted = train_final(parse_recipe(SURE + CALIBRATION), corpus)
+    best = minimize_scalar(lambda t: sum(loss(t) for loss in losses), bounds=(0.2, 5), method="bounded").x
+    assert 0.25 < best < 4.5
+    assert fitted.steps[-1][1].temperature_ == pytest.approx(best, rel=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,11 @@ from sklearn.metrics import balanced_accuracy_score
 from serkit.corpora import Corpus, read_corpus
 from serkit.emotions import LABELS
 from serkit.errors import CorpusError, TrainingError
-from serkit.models.batches import Clips, FrameBatches
+from serkit.models.batches import Clips, FrameBatches, VectorBatches
 from serkit.models.cnn import LogMelCNN
-from serkit.models.losses import KnownCrossEntropy
+from serkit.models.deep import DeepClassifier
+from serkit.models.loop import score
+from serkit.models.losses import UNKNOWN, FocalLoss, KnownCrossEntropy
 from serkit.models.resnet import MEAN_DB, SCALE_DB
 from serkit.protocol import make_split
 from serkit.training import fitting, run_folder
@@ -99,6 +101,36 @@ def test_an_unknown_label_is_neither_raised_nor_lowered() -> None:
     assert (logits.grad[:, :3] != 0).all()
 
 
+def test_weighted_losses_are_torchs_over_the_known_labels() -> None:
+    rng = torch.Generator().manual_seed(2)
+    logits, classes, weight = torch.randn(6, 4, generator=rng), torch.tensor([0, 1, 2, 0, 1, 2]), torch.rand(4)
+    shares, every = torch.eye(4)[classes], torch.ones(6, 4)
+    some = torch.tensor([1.0, 1.0, 1.0, 0.0]).expand(6, 4)
+    for smoothing in (0.0, 0.1):
+        ours = KnownCrossEntropy(smoothing, weight)
+        for known, n in ((every, 4), (some, 3)):
+            torchs = torch.nn.CrossEntropyLoss(weight[:n], label_smoothing=smoothing)
+            torch.testing.assert_close(ours(logits, torch.stack([shares, known], 1)), torchs(logits[:, :n], classes))
+    for known, n in ((every, 4), (some, 3)):
+        expected = FocalLoss(2.0, weight[:n])(logits[:, :n], classes)
+        torch.testing.assert_close(FocalLoss(2.0, weight)(logits, torch.stack([shares, known], 1)), expected)
+
+
+def test_vectors_are_mixed_with_those_of_the_same_labels_only() -> None:
+    known = torch.tensor([[True, True, True]] * 4 + [[True, True, False]] * 4)
+    X, y = torch.arange(8.0)[:, None], torch.arange(8) % 2
+    how: dict[str, Any] = {"batch_size": 8, "n_classes": 3, "planes": 1, "rows": 1, "mixup": 1.0}
+    how |= {"mask_rows": 0, "mask_frames": 0, "shift": 0}
+    for seed in range(20):
+        dataset = torch.utils.data.TensorDataset(X, y, known)
+        ((x, targets),) = VectorBatches(dataset, rng=np.random.default_rng(seed), **how)
+        full = targets[:, 1, 2] == 1
+        assert full.sum() == 4
+        assert (x[full] <= 3).all()
+        assert (x[~full] >= 4).all()
+        torch.testing.assert_close(targets[:, 0].sum(1), torch.ones(8))
+
+
 def test_clips_are_mixed_with_clips_of_the_same_labels_only() -> None:
     known = np.array([[True, True, True]] * 4 + [[True, True, False]] * 4)
     clips = Clips([np.full((2, 3), float(k)) for k in range(8)], np.arange(8) % 2, n_classes=3, known=known)
@@ -162,6 +194,54 @@ def test_clips_of_a_corpus_without_a_label_do_not_teach_it() -> None:
 
     assert calm(None) < 0.32
     assert 0.4 < calm(known) < 0.6
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": "focal"}, {"label_smoothing": 0.1, "mixup": 0.2}], ids=str)
+def test_vectors_of_a_corpus_without_a_label_do_not_teach_it(options: dict[str, Any]) -> None:
+    """As above, with a network on vectors, whose labels are not in the order of the alphabet."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(48, 4)).astype(np.float32) * 0.01
+    y = np.array((["calm", "sad"] * 8) + ["sad"] * 32)
+    known = np.ones((48, 2), bool)
+    known[16:, 1] = False
+    how: dict[str, Any] = {"net": {"hidden": [4]}, "epochs": 40, "batch_size": 16, "learning_rate": 0.05, **options}
+
+    def calm(known: np.ndarray | None) -> float:
+        model = DeepClassifier(["sad", "calm"], device="cpu", **how).fit(X, y, known=known)
+        return float(model.predict_proba(X)[:, 1].mean())
+
+    assert calm(None) < 0.35
+    assert 0.4 < calm(known) < 0.6
+
+
+def test_the_validation_loss_of_a_network_is_over_the_labels_of_each_corpus() -> None:
+    rng = np.random.default_rng(0)
+    labels = ["sad", "calm", "angry"]
+    X, y = rng.normal(size=(30, 3)).astype(np.float32), np.repeat(labels, 10)
+    X_val, y_val = rng.normal(size=(8, 3)).astype(np.float32), np.array(["sad", "angry"] * 4)
+    known = np.tile([True, False, True], (8, 1))
+    model = DeepClassifier(labels, net={"hidden": [4]}, epochs=3, device="cpu")
+    model.fit(X, y, validation=(X_val, y_val), validation_known=known)
+    targets, logits = np.array([0, 2] * 4), model._logits(X_val)
+    last = {name: model.history_[-1][name] for name in ("validation_loss", "uar")}
+    assert last == score(np.where(known, logits, np.float32(UNKNOWN)), targets)
+    alone = score(logits[:, [0, 2]], targets // 2)
+    assert last == pytest.approx(alone, rel=1e-6)
+    assert last["validation_loss"] < 0.95 * score(logits, targets)["validation_loss"]
+
+
+def test_a_clip_that_smote_makes_counts_against_what_all_corpora_of_its_label_have() -> None:
+    rng = np.random.default_rng(0)
+    text = QUICK_TEXT.replace('"logistic"', '"dense"\nparams = { epochs = 1, net = { hidden = [4] } }')
+    pipeline = fitting.make_pipeline(parse_recipe(text + '[balance]\nkind = "smote"\n'), ["sad", "calm", "angry"], seed=0)
+    y = np.array(["sad"] * 20 + ["calm"] * 8)
+    known = np.ones((28, 3), bool)
+    known[20:23, 2] = False  # three of the eight clips that are copied are from a corpus without angry
+    heard: list[np.ndarray] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DeepClassifier, "fit", lambda self, X, y, known, **rest: heard.append(known))
+        fitting.fit(pipeline, rng.normal(size=(28, 3)), y, known=known)
+    np.testing.assert_array_equal(heard[0], np.vstack([known, [[True, True, False]] * 12]))
 
 
 def test_each_clip_is_scored_over_the_labels_of_its_corpus(

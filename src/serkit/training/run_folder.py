@@ -20,6 +20,7 @@ from serkit.errors import TrainingError
 from serkit.evaluation.report import write_report
 from serkit.evaluation.scores import results
 from serkit.files import hold, write_atomic, write_json
+from serkit.models import MODELS
 from serkit.protocol import Split
 from serkit.training import split_rows
 from serkit.training.adaptation import ADAPTED
@@ -50,6 +51,8 @@ __all__ = [
 ]
 
 _STATE = "run.json"
+#: Models that once counted labels which a clip's corpus lacks: their folds from then are no part of a run from now.
+_MASKING = ("serkit.models.classical", "serkit.models.deep")
 _TEXT = ["path", "emotion", "predicted", *FACTS]
 
 
@@ -84,6 +87,9 @@ def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
     emotions = corpus.table["emotion"].tolist()
     if known_labels(corpus.table["corpus"].tolist(), emotions, in_order(emotions)) is not None:
         state["way of scoring"] = "each clip over the labels of its corpus"  # never mix folds scored in different ways
+        kind = MODELS.get(recipe.model.name)
+        if recipe.calibration is not None or (kind is not None and kind.module in _MASKING):
+            state["way of training"] = "by the labels of each clip's corpus"
     by_place = recipe.adaptation is None and ADAPTED.get(split.protocol) == "place"
     if by_place and (split.table["role"] == "outside").any():
         state["way of adapting"] = "a place by the clips set aside alone"
