@@ -411,7 +411,9 @@ def test_force_keeps_the_earlier_file_until_the_new_one_is_finished(
         code, _, err = ser(*words, "--force")
     there = f"--resume continues {target.name}, and the earlier file stays until it is finished"
     assert code == 130
-    assert err == f"ser: interrupted after {answered} of 4 recordings; {there if answered else 'the file is unchanged'}.\n"
+    assert (
+        err == f"ser: interrupted after {answered} of 4 recordings; {there if answered else 'the file is unchanged'}.\n"
+    )
     assert (target.read_bytes(), beside.read_bytes()) == (before, note)
     assert (tmp_path / f"x.{suffix}.new").exists() == bool(answered)
     if not answered:

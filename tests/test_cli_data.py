@@ -111,7 +111,8 @@ def test_mistakes_are_errors_of_serkit(tiny_corpus: Path, tmp_path: Path) -> Non
     assert isinstance(
         ser("split", tiny_corpus, "--protocol", "speeker", "--out", tmp_path / "s").exception, ProtocolError
     )
-    error = ser("split", tiny_corpus, "--folds", 3, "--out", tmp_path / "no" / "s.csv").exception
+    (tmp_path / "file").touch()
+    error = ser("split", tiny_corpus, "--folds", 3, "--out", tmp_path / "file" / "s.csv").exception
     assert isinstance(error, ProtocolError)
     assert "cannot be written" in str(error)
     assert isinstance(ser("describe", tiny_corpus, "--kind", "folder").exception, CorpusError)

@@ -233,7 +233,9 @@ def test_the_validation_loss_of_a_network_is_over_the_labels_of_each_corpus() ->
 def test_a_clip_that_smote_makes_counts_against_what_all_corpora_of_its_label_have() -> None:
     rng = np.random.default_rng(0)
     text = QUICK_TEXT.replace('"logistic"', '"dense"\nparams = { epochs = 1, net = { hidden = [4] } }')
-    pipeline = fitting.make_pipeline(parse_recipe(text + '[balance]\nkind = "smote"\n'), ["sad", "calm", "angry"], seed=0)
+    pipeline = fitting.make_pipeline(
+        parse_recipe(text + '[balance]\nkind = "smote"\n'), ["sad", "calm", "angry"], seed=0
+    )
     y = np.array(["sad"] * 20 + ["calm"] * 8)
     known = np.ones((28, 3), bool)
     known[20:23, 2] = False  # three of the eight clips that are copied are from a corpus without angry

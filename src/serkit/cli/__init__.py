@@ -59,9 +59,9 @@ COMMANDS = {
     "timeline": "timeline",
     "listen": "listen",
     "train": "train",
-    "evaluate": "train",
+    "evaluate": "evaluate",
     "attach": "train",
-    "recipes": "train",
+    "recipes": "recipes",
     "transfer": "transfer",
     "app": "web",
 }

@@ -16,9 +16,9 @@ from rich.table import Table
 from serkit.cli import app
 from serkit.cli.cross_corpus import compare_corpora
 from serkit.cli.extras import need_train, read_to_learn
+from serkit.cli.learning import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.cli.options import AddressOption, DropOption, LabelMapOption, SkipBrokenOption, check_engine
 from serkit.cli.tracking import MlflowOption, TracksRuns, close_comparison, open_tracker, show_pages
-from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption
 from serkit.errors import TrainingError
 from serkit.waiting import Waiting, duration
 

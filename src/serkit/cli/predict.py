@@ -242,7 +242,9 @@ def predict(
     if tally.interrupted:
         kept = "their answers are kept" if answers is None else f"--resume continues {terminal.printable(str(out))}"
         if answers is not None and answers.earlier_stays:
-            kept = f"{kept}, and the earlier file stays until it is finished" if tally.total else "the file is unchanged"
+            kept = (
+                f"{kept}, and the earlier file stays until it is finished" if tally.total else "the file is unchanged"
+            )
         typer.echo(f"ser: interrupted after {tally.total} of {len(left)} recordings; {kept}.", err=True)
         raise typer.Exit(130)
     if all(isinstance(item, Prediction) for item in inputs):

@@ -72,7 +72,7 @@ def score(
 
 
 def _show(document: dict[str, Any]) -> None:
-    from serkit.cli.train import print_summary
+    from serkit.cli.learning import print_summary
 
     print_summary(document)
     console = Console(markup=False, highlight=False)

@@ -12,8 +12,8 @@ import typer
 
 from serkit.cli import app
 from serkit.cli.extras import need_train, read_to_learn
+from serkit.cli.learning import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption, print_summary
 from serkit.cli.options import DeviceOption, DropOption, LabelMapOption, SkipBrokenOption
-from serkit.cli.train import JOBS, ChannelOption, CorpusOption, DataOption, JobsOption, print_summary
 from serkit.terminal import print_failures
 from serkit.waiting import Waiting
 

@@ -241,7 +241,8 @@ class VectorBatches:
     """Shuffled batches of a TensorDataset of vectors (n, planes * rows * frames) and class indices.
 
     A third tensor (n, n_classes), boolean, may say which labels each clip's corpus has: targets are then those of
-    :class:`serkit.models.losses.KnownCrossEntropy`, and a clip is only mixed with clips that have the same known labels.
+    :class:`serkit.models.losses.KnownCrossEntropy`, and a clip is only mixed with clips that have the same
+    known labels.
 
     A whole batch is changed at once, so this costs almost nothing compared with the network. The last clips of an epoch
     that do not fill a batch are left out.

@@ -11,13 +11,13 @@ import numpy as np
 
 from serkit import audio
 from serkit.audio import Waveform
-from serkit.bundle import Bundle, Manifest, packaged, read_bundle
-from serkit.devices import Place, check_device, open_session, runs_on
+from serkit.bundle import Bundle, packaged, read_bundle
+from serkit.devices import Place, check_device, runs_on
 from serkit.errors import BundleError, SerkitError
-from serkit.recognition.prediction import check_confidence
+from serkit.recognition.graph_session import first_line, open_graph
+from serkit.recognition.model import Model
 
 if TYPE_CHECKING:
-    from serkit.recognition.label_choice import LabelChoice, Labels
     from serkit.recognition.profile import Profile
 
 __all__ = ["Graph", "Outputs", "shipped_encoder"]
@@ -46,7 +46,7 @@ class Outputs(NamedTuple):
     dimensions: np.ndarray
 
 
-class Graph:
+class Graph(Model):
     """The graph of a bundle in ONNX Runtime; :class:`serkit.recognition.runner.Runner` answers recordings with it.
 
     Parameters
@@ -68,12 +68,11 @@ class Graph:
     def __init__(self, bundle: Bundle, *, threads: int | None = None, device: str = "auto") -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, got {threads}.")
-        self.bundle = bundle
+        super().__init__(bundle)
         self._threads = threads or 1
-        self._choice: LabelChoice | None = None
         self._asked = device
         self._prepare = _preparation(bundle, device)
-        self._made: Any = _session(bundle, self._threads, device)
+        self._made: Any = open_graph(bundle, self._threads, device)
         _graphs.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,7 +88,7 @@ class Graph:
         """The ONNX Runtime session; a forked child makes its own when it first needs one."""
         session = self._made
         if session is None:
-            session = self._made = _session(self.bundle, self._threads, self._asked)
+            session = self._made = open_graph(self.bundle, self._threads, self._asked)
         return session
 
     @property
@@ -109,73 +108,10 @@ class Graph:
         found._asked = device
         return found
 
-    @property
-    def manifest(self) -> Manifest:
-        """What the bundle says about its model."""
-        return self.bundle.manifest
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The emotions that are answered, in the order of the probabilities: the model's, or those of :meth:`among`."""
-        return self.manifest.labels if self._choice is None else self._choice.names
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The labels that are answered, then the names of the dimensions: what has a column in a table of answers."""
-        return (*self.labels, *self.manifest.dimensions)
-
-    @property
-    def choice(self) -> LabelChoice | None:
-        """Which of the model's labels are answered; None: all of them."""
-        return self._choice
-
-    @property
-    def sample_rate(self) -> int:
-        """The rate that the model works at, Hz. Recordings of any rate are converted."""
-        return self.manifest.sample_rate
-
-    def __repr__(self) -> str:
-        name, version = self.manifest.name, self.manifest.version
-        return f"{type(self).__name__}({name!r}, version={version!r}, labels={len(self.labels)})"
-
-    def among(self: _Self, labels: Labels | None) -> _Self:
-        """Return this model, answering among some of its labels, or merging them.
-
-        Parameters
-        ----------
-        labels : str, iterable of str, mapping or None
-            As :meth:`serkit.recognition.label_choice.LabelChoice.parse` reads them, of all labels of the model. None:
-            those that are answered already.
-
-        Returns
-        -------
-        Graph
-            Of the same class and with the same session, so that this costs nothing. Profiles act before: what they
-            adapt is the answer among all labels.
-
-        Raises
-        ------
-        SerkitError
-            If these cannot be answered.
-
-        See Also
-        --------
-        serkit.Recognizer.predict : Its parameter `labels` does this for one call.
-        """
-        if labels is None:
-            return self
-        self.need_labels("choose among labels")
-        from serkit.recognition.label_choice import LabelChoice
-
-        choice = LabelChoice.parse(labels, self.manifest.labels)
-        found = self._copy()
-        found._choice = None if choice.everything else choice
-        return found
-
     def _copy(self: _Self) -> _Self:
         """Return another object with the same session."""
-        found = object.__new__(type(self))
-        vars(found).update({**vars(self), "_made": self._session})
+        self._made = self._session  # not a copy each
+        found = super()._copy()
         _graphs.add(found)
         return found
 
@@ -256,7 +192,7 @@ class Graph:
         try:
             given = self._session.run(list(sizes), feed if profile is None else {**feed, **profile.inputs()})
         except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
-            raise BundleError(f"The model {manifest.name} fails on {wave!r}: {_first_line(error)}.") from error
+            raise BundleError(f"The model {manifest.name} fails on {wave!r}: {first_line(error)}.") from error
         found = dict(zip(sizes, map(np.asarray, given), strict=True))
         none = np.zeros((1, 0), dtype=np.float32)
         result = found.get("probabilities", none)
@@ -283,37 +219,6 @@ class Graph:
             )
         if not (np.isfinite(result).all() and result.min() >= -1e-6 and abs(float(result.sum()) - 1) < 1e-3):
             raise BundleError(f"The model {manifest.name} gives no probabilities: {result[0].tolist()}.")
-
-    def need_labels(self, what: str) -> None:
-        """Raise SerkitError if the model answers numbers alone; `what` is what it then cannot do."""
-        if not self.manifest.labels:
-            numbers = ", ".join(self.manifest.dimensions)
-            raise SerkitError(
-                f"The model {self.manifest.name} answers numbers ({numbers}) and no emotions, so it cannot {what}: use "
-                "'ser predict', or a model with labels."
-            )
-
-    def check_profile(self, profile: Profile | None) -> None:
-        """Raise ProfileError unless `profile` is None or a profile for this model."""
-        if profile is not None:
-            from serkit.recognition.profile import check_profile
-
-            check_profile(profile, self.manifest)
-
-    def least(self, min_confidence: float | None) -> float:
-        """Return the confidence below which an answer is "unsure": the caller's, else the model's own.
-
-        Raises
-        ------
-        SerkitError
-            If `min_confidence` is neither None nor a probability.
-        """
-        if min_confidence is None:
-            return self.manifest.min_confidence or 0.0
-        if min_confidence:
-            self.need_labels("compare a confidence")
-        check_confidence(min_confidence)
-        return min_confidence
 
 
 _graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
@@ -376,37 +281,3 @@ def shipped_encoder(stated: Mapping[str, Any], whose: str, *, device: str = "cpu
             "--self-contained needs no other.)"
         )
     return Graph(base, device=device)
-
-
-def _session(bundle: Bundle, threads: int, device: str) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only; they also come as exceptions
-    options.enable_mem_pattern = False  # recordings differ in length
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
-
-    def make(place: Place, providers: list[Any]) -> Any:
-        data = bundle.onnx
-        if place == "cuda":
-            from serkit.recognition.gpu_graph import for_gpu
-
-            data = for_gpu(data)
-            from serkit.recognition.gpu_batches import Batches
-
-            return Batches(onnxruntime.InferenceSession(data, options, providers=providers))
-        return onnxruntime.InferenceSession(data, options, providers=providers)
-
-    try:
-        return open_session(device, make)
-    except SerkitError:
-        raise
-    except Exception as error:  # ONNX Runtime raises its own kinds, one for each status
-        raise BundleError(f"model.onnx of {bundle.path} does not load: {_first_line(error)}.") from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -34,7 +34,7 @@ class LabelChoice:
 
     See Also
     --------
-    serkit.recognition.graph.Graph.among : A model that answers with such a choice.
+    serkit.recognition.model.Model.among : A model that answers with such a choice.
 
     Examples
     --------

@@ -115,13 +115,12 @@ class Parts:
             before = self._before()
             if before is None and self._store.entries(self.target):
                 raise SerkitError(f"{self.target!r} holds other files: give a new folder to --out.")
-            if before is not None and not resume:
-                if not force:
-                    what = "exists" if before.get("finished") else "belongs to a run that was stopped"
-                    raise SerkitError(
-                        f"{self.target!r} {what}: add --resume (resume=True) to continue it, or --force (force=True) "
-                        "to replace it."
-                    )
+            if before is not None and not resume and not force:
+                what = "exists" if before.get("finished") else "belongs to a run that was stopped"
+                raise SerkitError(
+                    f"{self.target!r} {what}: add --resume (resume=True) to continue it, or --force (force=True) "
+                    "to replace it."
+                )
             self._run, self.replaces = uuid.uuid4().hex, before is not None and not resume
             self._waits = {**made, "finished": False}
             if before is not None and resume:
@@ -190,7 +189,9 @@ class Parts:
         problems = [answer.problem for answer in answers if answer.problem is not None]
         failed = sum(one.problem == "failed" for one in problems)
         rows = sum(len(answer.rows) for answer in answers)
-        marker = Marker(fingerprint, len(answers), rows, failed, len(problems) - failed, problems[:_SHOWN], self._run or "")
+        marker = Marker(
+            fingerprint, len(answers), rows, failed, len(problems) - failed, problems[:_SHOWN], self._run or ""
+        )
         self._store.remove(self.place("done", number))
         self._store.write(self.place("rows", number), work.encode(answers))
         if problems:

@@ -51,8 +51,6 @@ __all__ = [
 ]
 
 _STATE = "run.json"
-#: Models that once counted labels which a clip's corpus lacks: their folds from then are no part of a run from now.
-_MASKING = ("serkit.models.classical", "serkit.models.deep")
 _TEXT = ["path", "emotion", "predicted", *FACTS]
 
 
@@ -87,8 +85,9 @@ def _state(recipe: Recipe, corpus: Corpus, split: Split) -> dict[str, str]:
     emotions = corpus.table["emotion"].tolist()
     if known_labels(corpus.table["corpus"].tolist(), emotions, in_order(emotions)) is not None:
         state["way of scoring"] = "each clip over the labels of its corpus"  # never mix folds scored in different ways
-        kind = MODELS.get(recipe.model.name)
-        if recipe.calibration is not None or (kind is not None and kind.module in _MASKING):
+        name = recipe.model.name
+        deep = name in MODELS and MODELS[name].module == "serkit.models.deep"
+        if recipe.calibration is not None or name == "xgboost" or deep:  # once counted labels that a corpus lacks
             state["way of training"] = "by the labels of each clip's corpus"
     by_place = recipe.adaptation is None and ADAPTED.get(split.protocol) == "place"
     if by_place and (split.table["role"] == "outside").any():
