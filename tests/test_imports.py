@@ -90,7 +90,9 @@ def test_ser_predict_loads_these_files_and_no_others(tmp_path: Path) -> None:
         ),
         "bundle": "checks clips manifest onnxfile outline store",
         "cli": "info options predict runs",
-        "recognition": "csv_text graph in_parallel inputs prediction recognizer rows runner sources",
+        "recognition": (
+            "csv_text graph graph_session in_parallel inputs model prediction recognizer rows runner sources"
+        ),
     }
     expected = {"serkit", *(f"serkit_{room}" for room in ours if room)}
     expected |= {"_".join(filter(None, ("serkit", room, name))) for room in ours for name in ours[room].split()}
@@ -115,8 +117,7 @@ def test_every_command_is_found_in_the_file_that_it_is_said_to_be_in() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     wrong = json.loads(done.stdout)
-    assert set(wrong) <= {"train", "evaluate", "attach", "recipes"}  # compare imports train
-    assert all(said == "train" for _, said in wrong.values())
+    assert not wrong
 
 
 def test_onnx_runtime_keeps_no_identifier_in_the_home_folder(tmp_path: Path) -> None:

@@ -80,9 +80,9 @@ class KnownCrossEntropy(nn.Module):
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean over the clips; ``targets`` (batch, 2, n_classes): shares that sum to 1, and 1 for known or 0."""
         shares, known = targets.unbind(1)
-        total = None if self.weight is None else (shares * self.weight).sum()
+        total = (shares if self.weight is None else shares * self.weight).sum()
         shares = (1 - self.label_smoothing) * shares + self.label_smoothing * known / known.sum(1, keepdim=True)
         logs = logits.masked_fill(known == 0, UNKNOWN).log_softmax(1)
-        if total is None:
+        if self.weight is None:
             return -(shares * logs).sum(1).mean()
         return -(shares * self.weight * logs).sum() / total

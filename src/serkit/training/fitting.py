@@ -281,7 +281,7 @@ def fit(
                 if hasattr(step, "fit_resample"):
                     own = y
                     X, y = step.fit_resample(X, y)
-                    if given.get("known") is not None:  # new clips come last, and their label from several corpora
+                    if known is not None and "known" in given:  # new clips come last
                         made = [known[own == label].all(axis=0) for label in y[len(own) :]]
                         given["known"] = np.vstack([known, *made])
                 else:
