@@ -105,14 +105,32 @@ def test_split_warns_of_the_leak(tiny_corpus: Path, tmp_path: Path) -> None:
     assert "Warning: augmented-random leaks" in result.stderr
 
 
+@pytest.mark.parametrize("words", [("split", "--folds", 3, "--out"), ("describe", "--plot")], ids=str)
+def test_a_full_disk_leaves_what_force_was_to_replace(
+    tiny_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...]
+) -> None:
+    out = tmp_path / "x.svg"
+    out.write_text("earlier")
+
+    def full(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    error = ser(words[0], tiny_corpus, *words[1:], out, "--force").exception
+    assert "No space left on device" in str(error)
+    assert out.read_text() == "earlier"
+    assert [one.name for one in tmp_path.iterdir()] == ["x.svg"]
+
+
 def test_mistakes_are_errors_of_serkit(tiny_corpus: Path, tmp_path: Path) -> None:
     assert isinstance(ser("describe", tmp_path / "nowhere").exception, CorpusError)
     assert isinstance(ser("describe", tiny_corpus, "--plot", tmp_path / "a.gif").exception, CorpusError)
     assert isinstance(
         ser("split", tiny_corpus, "--protocol", "speeker", "--out", tmp_path / "s").exception, ProtocolError
     )
-    (tmp_path / "file").touch()
-    error = ser("split", tiny_corpus, "--folds", 3, "--out", tmp_path / "file" / "s.csv").exception
+    error = ser("split", tiny_corpus, "--folds", 3, "--out", tmp_path / "no" / "s.csv").exception
     assert isinstance(error, ProtocolError)
     assert "cannot be written" in str(error)
     assert isinstance(ser("describe", tiny_corpus, "--kind", "folder").exception, CorpusError)

@@ -296,7 +296,7 @@ def test_a_loss_that_is_no_number_ends_the_training(monkeypatch: pytest.MonkeyPa
         def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
             return super().forward(logits, targets) * float("nan")
 
-    monkeypatch.setattr(DeepClassifier, "_criterion", lambda self, targets: Broken())
+    monkeypatch.setattr(DeepClassifier, "_criterion", lambda self, targets, masked: Broken())
     with pytest.raises(TrainingError, match="The loss became nan in epoch 1"):
         small().fit(*clips(48))
 

@@ -159,17 +159,19 @@ def is_special(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def write_atomic(content: str | bytes, path: str | os.PathLike[str]) -> Path:
+def write_atomic(content: str | bytes, path: str | os.PathLike[str], *, new_folder: bool = True) -> Path:
     """Write UTF-8 text or bytes through a file beside it: a reader sees the old content or the new, never a part.
 
-    A link stays a link, and a device or a pipe, such as ``/dev/stdout``, is written to, not replaced.
+    A link stays a link, and a device or a pipe, such as ``/dev/stdout``, is written to, not replaced. The folder is
+    made, unless `new_folder` is False: then it must be there.
     """
     target = followed(path)
     data = content if isinstance(content, bytes) else content.encode("utf-8")
     if is_special(target):
         target.write_bytes(data)
         return Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if new_folder:
+        target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex}.tmp")  # fits where the name itself fits
     try:
         beside.write_bytes(data)

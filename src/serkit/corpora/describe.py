@@ -138,6 +138,6 @@ def plot(corpus: Corpus, path: str | os.PathLike[str]) -> None:
     drawn = io.BytesIO()
     figure.savefig(drawn, format=file.suffix[1:].lower(), dpi=140)
     try:
-        write_atomic(drawn.getvalue(), file)
+        write_atomic(drawn.getvalue(), file, new_folder=False)
     except OSError as error:
         raise CorpusError(f"The picture {file} cannot be written ({error.strerror or error}).") from None

@@ -216,7 +216,7 @@ class Split:
         head = {name: getattr(self, name) for name in ("protocol", "seed", "n_folds", "corpus", "hash")}
         table = self.table[COLUMNS].sort_values(["fold", *COPY], kind="stable")
         rows = table.to_csv(index=False, lineterminator="\n")
-        write_atomic(f"{_HEADER}{json.dumps(head)}\n{rows}", path)
+        write_atomic(f"{_HEADER}{json.dumps(head)}\n{rows}", path, new_folder=False)
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> Split:
