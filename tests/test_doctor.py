@@ -119,7 +119,7 @@ def test_a_model_that_fails_to_predict_is_a_fault(ser: Ser, monkeypatch: pytest.
 def test_a_format_that_cannot_be_written_is_a_fault(ser: Ser, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow")
 
-    def broken(*given: Any) -> None:
+    def broken(*given: Any, **how: Any) -> None:
         raise AttributeError("module 'pyarrow' has no attribute 'schema'")
 
     monkeypatch.setattr(parquet, "merge", broken)
