@@ -38,6 +38,7 @@ __all__ = [
     "restrict",
     "speaker_statistics",
     "standardise",
+    "told_apart",
 ]
 
 Progress = Callable[[dict[str, Any]], None]
@@ -168,12 +169,32 @@ def restrict(probabilities: np.ndarray, known: np.ndarray) -> np.ndarray:
     >>> restrict(np.array([[0.5, 0.3, 0.2]]), np.array([False, True, True]))
     array([[0. , 0.6, 0.4]])
     """
-    known = np.broadcast_to(known, probabilities.shape)
+    known = told_apart(np.broadcast_to(known, probabilities.shape))
     stay = known.sum(axis=1, keepdims=True)
     kept = np.where(known, np.maximum(probabilities, 0), 0).astype(np.float64)  # a softmax may fall 1e-7 below 0
     total = kept.sum(axis=1, keepdims=True)
-    shares = np.where(total > 0, kept / np.where(total > 0, total, 1), known / np.maximum(stay, 1))
-    return np.where((stay > 1) & (stay < known.shape[1]), shares, probabilities)
+    shares = np.where(total > 0, kept / np.where(total > 0, total, 1), known / stay)
+    return np.where(stay < known.shape[1], shares, probabilities)
+
+
+def told_apart(known: np.ndarray) -> np.ndarray:
+    """The labels that each clip is scored over: those that it could have had, or all where these are fewer than two.
+
+    Parameters
+    ----------
+    known : np.ndarray of bool, shape=(n, n_labels)
+
+    Returns
+    -------
+    np.ndarray of bool, shape=(n, n_labels)
+
+    Examples
+    --------
+    >>> told_apart(np.array([[True, True, False], [True, False, False]]))
+    array([[ True,  True, False],
+           [ True,  True,  True]])
+    """
+    return np.asarray(known | (known.sum(axis=1, keepdims=True) < 2))
 
 
 def check_classes(recipe: Recipe, y: Sequence[str], labels: Sequence[str], *, where: str) -> None:

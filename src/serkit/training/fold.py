@@ -129,7 +129,7 @@ class Task:
             pipeline = self._fit(own, validation, fold=fold)
             found.append(self.answers(pipeline, asked))
             if (could_be := split_rows.known(asked.rows, self.given)) is not None:
-                could.append(could_be | (could_be.sum(axis=1, keepdims=True) < 2))  # as fitting.restrict
+                could.append(fitting.told_apart(could_be))
             truth += [self.labels.index(label) for label in asked.labels]
         return fit_temperature(np.concatenate(found), np.array(truth), np.concatenate(could) if could else None)
 
